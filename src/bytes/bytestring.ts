@@ -1,0 +1,62 @@
+/**
+ * Byte strings: names, symlink targets, xattr keys and values are bytes, not text. A `ByteString`
+ * holds one byte per UTF-16 unit (0 to 255), so it works as a `Map` key, `<` compares it as unsigned
+ * bytes (C `strcmp` order), and V8 stores it in one byte per character.
+ *
+ * @module
+ */
+
+declare const byteString: unique symbol;
+
+/** Bytes as a string of units 0 to 255. Never text: convert at the edges. */
+export type ByteString = string & { readonly [byteString]: true };
+
+/** The bytes of `bytes` (or of a range of it) as a byte string. */
+export function toByteString(bytes: Uint8Array, start = 0, end = bytes.length): ByteString {
+  if (hasBuffer) {
+    const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return view.toString("latin1", start, end) as ByteString;
+  }
+  let text = "";
+  for (let i = start; i < end; i++) text += String.fromCharCode(bytes[i]!);
+  return text as ByteString;
+}
+
+/** The bytes that a byte string stands for. */
+export function toBytes(text: ByteString): Uint8Array {
+  if (hasBuffer) return Buffer.from(text, "latin1");
+  return Uint8Array.from(text, (unit) => unit.charCodeAt(0));
+}
+
+/** The UTF-8 bytes of ordinary text. */
+export function fromText(text: string): ByteString {
+  return toByteString(new TextEncoder().encode(text));
+}
+
+/** A byte string written in the source as ASCII. */
+export function ascii(text: string): ByteString {
+  return text as ByteString;
+}
+
+// Pure modules also run in browsers, where the plain loops serve.
+const hasBuffer = typeof Buffer !== "undefined";
+
+/** Text for messages and listings: UTF-8 where it is valid, `\xhh` for control and stray bytes. */
+export function printable(text: ByteString): string {
+  let out = "";
+  const decoded = new TextDecoder().decode(toBytes(text));
+  // A replacement character appears where the bytes are not UTF-8: then escape byte by byte.
+  const source = decoded.includes("\ufffd") ? text : decoded;
+  for (const char of source) {
+    const code = char.codePointAt(0) ?? 0;
+    const plain = source === decoded ? code >= 0x20 && code !== 0x7f : code >= 0x20 && code < 0x7f;
+    if (char === "\\") out += "\\\\";
+    else out += plain ? char : `\\x${code.toString(16).padStart(2, "0")}`;
+  }
+  return out;
+}
+
+/** Orders byte strings as unsigned bytes. */
+export function compareBytes(a: ByteString, b: ByteString): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

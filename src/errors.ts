@@ -1,0 +1,69 @@
+/**
+ * What went wrong. The class is what the caller can do about it, the code is what happened, and
+ * `cause` is why. Messages start lower case, have no period, and name the thing, the wanted and
+ * the got.
+ *
+ * @module
+ */
+
+/** The root of every error that sealfs throws on purpose. */
+export abstract class SealfsError<Code extends string = string> extends Error {
+  readonly code: Code;
+  /** What the user can do about it, when that is not obvious from the message. */
+  readonly hint: string | undefined;
+
+  constructor(code: Code, message: string, options?: ErrorOptions & { hint?: string }) {
+    super(message, options);
+    this.name = new.target.name;
+    this.code = code;
+    this.hint = options?.hint;
+  }
+}
+
+/** The bytes break their specification; reading them again cannot help. */
+export class FormatError extends SealfsError<
+  | "TRUNCATED"
+  | "BAD_MAGIC"
+  | "BAD_CHECKSUM"
+  | "OUT_OF_RANGE"
+  | "MALFORMED"
+  | "AMBIGUOUS"
+  | "UNSUPPORTED"
+  | "LIMIT"
+> {}
+
+/** Well-formed bytes, but not the ones asked for; another source may have them. */
+export class IntegrityError extends SealfsError<"DIGEST_MISMATCH" | "SIZE_MISMATCH"> {}
+
+/** The signature, the statement or the trust policy refuses the image. */
+export class TrustError extends SealfsError<
+  | "NO_BUNDLE"
+  | "BAD_BUNDLE"
+  | "BAD_ENCODING"
+  | "NO_KEY"
+  | "BAD_KEY"
+  | "BAD_SIGNATURE"
+  | "BELOW_THRESHOLD"
+  | "BAD_PAYLOAD_TYPE"
+  | "BAD_STATEMENT"
+  | "WRONG_NAME"
+  | "NOT_YET_VALID"
+  | "EXPIRED"
+  | "ROLLBACK"
+  | "EQUIVOCATION"
+  | "WRONG_IMAGE"
+> {}
+
+/** A server or the way to it failed; `retriable` says whether asking again may help. */
+export class TransportError extends SealfsError<"UNREACHABLE" | "REFUSED" | "TIMEOUT"> {}
+
+/** What was named is not there. */
+export class NotFoundError extends SealfsError<"NO_FILE" | "NO_REF" | "NO_OBJECT" | "NO_STORE"> {}
+
+/** The command line or the arguments of a call make no sense. */
+export class UsageError extends SealfsError<"USAGE"> {}
+
+/** This machine cannot do it: a missing library, a missing right, a failed system call. */
+export class SystemError extends SealfsError<
+  "NO_KOFFI" | "NO_FUSE" | "NO_LIBFUSE" | "PERMISSION" | "READ_ONLY" | "NO_SPACE" | "BUSY" | "IO"
+> {}

@@ -1,0 +1,58 @@
+/**
+ * Every cap on untrusted input, in one table. A cap is inclusive: a value equal to it passes, one
+ * more is a `FormatError` with code `LIMIT` (or the error its user documents).
+ *
+ * @module
+ */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+
+export const limits = {
+  /** Bytes of a bundle or envelope file. */
+  envelopeBytes: MIB,
+  /** Nesting of a JSON document. */
+  jsonDepth: 16,
+  /** Signatures in one envelope. */
+  signatures: 64,
+  /** Bytes of an OCI manifest, index or configuration. */
+  manifestBytes: 4 * MIB,
+  /** Indexes nested in one another. */
+  indexDepth: 4,
+  /** Bytes of a bootstrap. */
+  imageBytes: GIB,
+  /** Inodes of one image, and entries of one merged tree. */
+  inodes: 10_000_000,
+  /** Bytes of a path. */
+  pathBytes: 4096,
+  /** Bytes of one name. */
+  nameBytes: 255,
+  /** Directory levels below the root. */
+  depth: 2048,
+  /** Bytes of a symlink target. */
+  symlinkBytes: 4095,
+  /** Bytes of an xattr name. */
+  xattrNameBytes: 255,
+  /** Bytes of an xattr value, and of all xattrs of one inode. */
+  xattrValueBytes: 64 * KIB,
+  xattrInodeBytes: 64 * KIB,
+  /** Bytes of one pax record set, and of one GNU long name. */
+  paxBytes: MIB,
+  /** Extended headers in front of one tar entry. */
+  metaHeaders: 16,
+  /** Segments of a sparse file. */
+  sparseSegments: 10_000,
+  /** Uncompressed bytes per compressed byte of a layer. */
+  decompressionRatio: 1000,
+  /** Uncompressed bytes of one layer. */
+  layerBytes: 256 * GIB,
+  /** Layers of one image. */
+  layers: 512,
+  /** Bytes of a zstd window. */
+  zstdWindowBytes: 128 * MIB,
+  /** Content bytes that a bootstrap holds itself (composefs-image.md section 12). */
+  inlineBytes: 64,
+  /** Bytes of a key file. */
+  keyBytes: 64 * KIB,
+} as const;

@@ -1,0 +1,87 @@
+/**
+ * The file tree that a build makes and the image writer takes: inodes with their metadata, names
+ * in directories, and hard links as further names of an inode (spec: composefs image format,
+ * "In-memory tree").
+ *
+ * @module
+ */
+import type { ByteString } from "../bytes/bytestring.ts";
+import type { VerityDigest } from "../verity/digest.ts";
+
+/** File type bits of `st_mode`. */
+export const S_IFMT = 0o170000;
+export const S_IFSOCK = 0o140000;
+export const S_IFLNK = 0o120000;
+export const S_IFREG = 0o100000;
+export const S_IFBLK = 0o060000;
+export const S_IFDIR = 0o040000;
+export const S_IFCHR = 0o020000;
+export const S_IFIFO = 0o010000;
+
+/**
+ * One inode. `mode` holds type and permissions; fields that do not belong to the type are
+ * undefined or zero. Sizes and seconds are 64 bit on disk, hence `bigint`.
+ */
+export class Inode {
+  /** `st_mode`: type and permission bits. */
+  mode: number;
+  nlink = 1;
+  uid = 0;
+  gid = 0;
+  /** Raw 32-bit device number (Linux `new_encode_dev`), for character and block devices. */
+  rdev = 0;
+  /** Bytes of a regular file; the writer computes it for directories and symlinks. */
+  size = 0n;
+  mtimeSeconds = 0n;
+  mtimeNanoseconds = 0;
+  /** Full key to value, in insertion order. */
+  xattrs: Map<ByteString, ByteString> = new Map();
+  /** Directories: name to entry, in insertion order. */
+  entries: Map<ByteString, Entry> | undefined = undefined;
+  /** Symlinks: the target. */
+  target: ByteString | undefined = undefined;
+  /** Regular files: content held in the image itself. */
+  content: Uint8Array | undefined = undefined;
+  /** External regular files: where the object lies below `objects/`, `ab/cdef…`. */
+  payload: ByteString | undefined = undefined;
+  /** External regular files: the object's verity digest. */
+  digest: VerityDigest | undefined = undefined;
+
+  constructor(mode: number) {
+    this.mode = mode;
+    if ((mode & S_IFMT) === S_IFDIR) this.entries = new Map();
+  }
+}
+
+/** A further name of an inode that stands elsewhere in the tree. */
+export class HardLink {
+  readonly target: Inode;
+  constructor(target: Inode) {
+    this.target = target;
+  }
+}
+
+/** What a name in a directory leads to. */
+export type Entry = Inode | HardLink;
+
+/** A directory: an inode with entries. */
+export type Directory = Inode & { entries: Map<ByteString, Entry> };
+
+export function isDirectory(entry: Entry): entry is Directory {
+  return entry instanceof Inode && entry.entries !== undefined;
+}
+
+/** The inode that an entry leads to. */
+export function inodeOf(entry: Entry): Inode {
+  return entry instanceof HardLink ? entry.target : entry;
+}
+
+/** The type bits of an inode's mode. */
+export function typeOf(inode: Inode): number {
+  return inode.mode & S_IFMT;
+}
+
+/** A directory with mode `0755` owned by root, at the epoch. */
+export function newDirectory(permissions = 0o755): Directory {
+  return new Inode(S_IFDIR | permissions) as Directory;
+}

@@ -1,0 +1,158 @@
+/**
+ * The command line: which commands there are, and how an error becomes an exit status.
+ *
+ * A command's module is loaded only when it is called, so that start-up stays short.
+ *
+ * @module
+ */
+import { readFileSync } from "node:fs";
+import type { Command } from "commander";
+import {
+  FormatError,
+  IntegrityError,
+  NotFoundError,
+  SealfsError,
+  TransportError,
+  TrustError,
+  UsageError,
+} from "../errors.ts";
+import { type Io, processIo } from "./io.ts";
+
+/** A command's module: adds arguments, options and action to the command it is given. */
+interface CommandModule {
+  declare(command: Command, io: Io): void;
+}
+
+interface CommandRow {
+  readonly summary: string;
+  readonly load: () => Promise<CommandModule>;
+}
+
+/** Every command, in the order in which help shows them. */
+export const commands: ReadonlyMap<string, CommandRow> = new Map([
+  [
+    "build",
+    {
+      summary: "make an image and its objects from an OCI image, a tar or a directory",
+      load: () => import("./build.ts"),
+    },
+  ],
+  ["keygen", { summary: "make an Ed25519 key pair", load: () => import("./keygen.ts") }],
+  ["sign", { summary: "sign an image under a name", load: () => import("./sign.ts") }],
+  [
+    "verify",
+    {
+      summary: "check an image's signature and the image itself",
+      load: () => import("./verify.ts"),
+    },
+  ],
+  ["mount", { summary: "verify an image and mount it", load: () => import("./mount.ts") }],
+  ["umount", { summary: "end a mount", load: () => import("./umount.ts") }],
+  ["ls", { summary: "list files of an image", load: () => import("./ls.ts") }],
+  [
+    "cat",
+    { summary: "print a file of an image, every block checked", load: () => import("./cat.ts") },
+  ],
+  ["dump", { summary: "print an image as a composefs dump file", load: () => import("./dump.ts") }],
+  ["digest", { summary: "print the fs-verity digest of files", load: () => import("./digest.ts") }],
+  ["inspect", { summary: "print what an image holds", load: () => import("./inspect.ts") }],
+  [
+    "check",
+    {
+      summary: "check an image against every rule of the format, and a store's objects",
+      load: () => import("./check.ts"),
+    },
+  ],
+]);
+
+const MKCOMPOSEFS = "mkcomposefs";
+
+/** Exit statuses, one table for every command. */
+export function exitStatus(error: unknown): number {
+  if (error instanceof UsageError) return 2;
+  if (error instanceof FormatError) return 3;
+  if (error instanceof IntegrityError) return 4;
+  if (error instanceof TrustError) return 5;
+  if (error instanceof TransportError) return 6;
+  if (error instanceof NotFoundError) return 7;
+  return 1;
+}
+
+/** Runs one command line (without `node` and the script) and returns its exit status. */
+export async function main(argv: string[], io: Io = processIo()): Promise<number> {
+  try {
+    // mkcomposefs has its own argument grammar and must start fast: it goes around commander.
+    if (argv[0] === MKCOMPOSEFS) {
+      const { run } = await import("./mkcomposefs.ts");
+      return await run(argv.slice(1), io);
+    }
+    const program = await declareProgram(argv, io);
+    if (argv.length === 0) {
+      io.log(program.helpInformation().trimEnd());
+      return 2;
+    }
+    await program.parseAsync(argv, { from: "user" });
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    return report(error, io);
+  }
+}
+
+async function declareProgram(argv: string[], io: Io): Promise<Command> {
+  const { Command } = await import("commander");
+  const program = new Command("sealfs")
+    .description("signed, verified file system images, compatible with composefs")
+    .version(version(), "-V, --version", "print the version")
+    .showHelpAfterError("(sealfs --help lists the commands)");
+  const wanted = argv[0] === "help" ? argv[1] : argv[0];
+  for (const [name, row] of commands) {
+    const command = program.command(name).summary(row.summary).description(row.summary);
+    if (name === wanted) (await row.load()).declare(command, io);
+  }
+  program
+    .command(MKCOMPOSEFS)
+    .summary("make an image with mkcomposefs's own arguments")
+    .allowUnknownOption();
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({
+      writeOut: (text) => io.print(text.trimEnd()),
+      writeErr: (text) => io.log(text.trimEnd()),
+    });
+  }
+  return program;
+}
+
+/** Tells the person what went wrong; only a defect of sealfs shows a stack. */
+function report(error: unknown, io: Io): number {
+  const { code, message, stack, exitCode } = error as NodeJS.ErrnoException & { exitCode?: number };
+  if (code?.startsWith("commander.")) {
+    return exitCode === 0 ? 0 : 2; // commander has already printed its message
+  }
+  if (error instanceof SealfsError) {
+    io.log(`sealfs: ${messageOf(error)}`);
+    if (error.hint !== undefined) io.log(`  ${error.hint}`);
+    return exitStatus(error);
+  }
+  if (code === "EPIPE") return 1; // the reader of stdout has gone
+  if (code !== undefined && /^E[A-Z0-9]+$/.test(code)) io.log(`sealfs: ${message}`);
+  else io.log(`sealfs: internal error, please report it: ${stack ?? String(error)}`);
+  return exitStatus(error);
+}
+
+/** The message with the reasons behind it, outermost first. */
+function messageOf(error: Error): string {
+  const messages = [error.message];
+  let cause = error.cause;
+  while (cause instanceof Error && messages.length < 5) {
+    if (!messages.some((message) => message.includes((cause as Error).message))) {
+      messages.push(cause.message);
+    }
+    cause = cause.cause;
+  }
+  return messages.join(": ");
+}
+
+function version(): string {
+  const file = new URL("../../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+}

@@ -1,0 +1,171 @@
+/**
+ * Directories as the image stores them: blocks of sorted entries, each block with its own table of
+ * names (spec: composefs image format, section 8, "directory chunk"). Nothing is kept: a lookup
+ * reads a dozen entries, a listing one entry at a time.
+ *
+ * @module
+ */
+import { type ByteString, toByteString } from "../bytes/bytestring.ts";
+import { FormatError } from "../errors.ts";
+import { type Extent, extentOf } from "./data-reader.ts";
+import { BLOCK_SIZE, Dirent } from "./format.ts";
+import type { ImageInode } from "./inode-reader.ts";
+
+/** One name in a directory. */
+export interface ImageDirent {
+  readonly name: ByteString;
+  readonly nid: number;
+  /** `FT_*` value. */
+  readonly fileType: number;
+}
+
+/** A name with its place in the directory, counted from 0 in stored order. */
+export interface ListedDirent extends ImageDirent {
+  readonly index: number;
+}
+
+/** One directory of one image, ready to be searched. */
+export class DirectoryReader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #nid: number;
+  readonly #extent: Extent;
+  readonly #blocks: number;
+
+  /** @throws {@link FormatError} `OUT_OF_RANGE` when the blocks do not lie inside the image */
+  constructor(bytes: Uint8Array, view: DataView, directory: ImageInode) {
+    this.#bytes = bytes;
+    this.#view = view;
+    this.#nid = directory.nid;
+    this.#extent = extentOf(bytes.length, directory);
+    const { blocksLength, tailLength } = this.#extent;
+    this.#blocks = Math.ceil(blocksLength / BLOCK_SIZE) + (tailLength > 0 ? 1 : 0);
+  }
+
+  /** Finds `name` by two binary searches: for the block, then inside it. */
+  find(name: ByteString): ImageDirent | undefined {
+    let low = 0;
+    let high = this.#blocks - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.#block(middle).compare(0, name) <= 0) low = middle;
+      else high = middle - 1;
+    }
+    if (high < 0) return undefined;
+    const block = this.#block(low);
+    let first = 0;
+    let last = block.count - 1;
+    while (first <= last) {
+      const middle = (first + last) >> 1;
+      const order = block.compare(middle, name);
+      if (order === 0) return block.entry(middle);
+      if (order < 0) first = middle + 1;
+      else last = middle - 1;
+    }
+    return undefined;
+  }
+
+  /** The entries in stored order, from the `from`-th on. */
+  *entries(from = 0): Generator<ListedDirent, void, undefined> {
+    let index = 0;
+    for (let i = 0; i < this.#blocks; i++) {
+      const block = this.#block(i);
+      for (let at = Math.max(0, from - index); at < block.count; at++) {
+        yield { ...block.entry(at), index: index + at };
+      }
+      index += block.count;
+    }
+  }
+
+  #block(index: number): DirectoryBlock {
+    const { blocksOffset, blocksLength, tailOffset, tailLength } = this.#extent;
+    const inBlocks = index * BLOCK_SIZE;
+    return inBlocks < blocksLength
+      ? new DirectoryBlock(
+          this.#bytes,
+          this.#view,
+          this.#nid,
+          blocksOffset + inBlocks,
+          Math.min(BLOCK_SIZE, blocksLength - inBlocks),
+        )
+      : new DirectoryBlock(this.#bytes, this.#view, this.#nid, tailOffset, tailLength);
+  }
+}
+
+/** One block (or the tail) of a directory. */
+export class DirectoryBlock {
+  readonly start: number;
+  readonly length: number;
+  /** Entries in this block, at least 1. */
+  readonly count: number;
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #nid: number;
+
+  /** @throws {@link FormatError} `MALFORMED` when the first entry does not tell a count that fits */
+  constructor(bytes: Uint8Array, view: DataView, nid: number, start: number, length: number) {
+    this.#bytes = bytes;
+    this.#view = view;
+    this.#nid = nid;
+    this.start = start;
+    this.length = length;
+    // Names follow the entries, so the first name's offset tells how many entries there are.
+    const namesAt = length < Dirent.size ? 0 : view.getUint16(start + NAME_OFFSET, true);
+    if (namesAt < Dirent.size || namesAt % Dirent.size !== 0 || namesAt > length) {
+      throw new FormatError(
+        "MALFORMED",
+        `directory ${nid}: block at ${start}: ${namesAt} is no place for the first name`,
+      );
+    }
+    this.count = namesAt / Dirent.size;
+  }
+
+  /** The place of a name in the image: from `start` up to, not including, `end`. */
+  nameRange(index: number): { start: number; end: number } {
+    const at = this.start + index * Dirent.size;
+    const blockEnd = this.start + this.length;
+    const start = this.start + this.#view.getUint16(at + NAME_OFFSET, true);
+    let end = blockEnd;
+    if (index + 1 < this.count) {
+      end = this.start + this.#view.getUint16(at + Dirent.size + NAME_OFFSET, true);
+    } else {
+      // The last name of a block ends where the padding begins.
+      let stop = start;
+      while (stop < blockEnd && this.#bytes[stop] !== 0) stop++;
+      end = stop;
+    }
+    if (start >= end || end > blockEnd) {
+      throw new FormatError(
+        "MALFORMED",
+        `directory ${this.#nid}: entry ${index} of the block at ${this.start}: no name`,
+      );
+    }
+    return { start, end };
+  }
+
+  /** Orders the stored name against `name` as unsigned bytes. */
+  compare(index: number, name: ByteString): number {
+    const { start, end } = this.nameRange(index);
+    const common = Math.min(end - start, name.length);
+    for (let i = 0; i < common; i++) {
+      const difference = this.#bytes[start + i]! - name.charCodeAt(i);
+      if (difference !== 0) return difference;
+    }
+    return end - start - name.length;
+  }
+
+  entry(index: number): ImageDirent {
+    const { start, end } = this.nameRange(index);
+    const at = this.start + index * Dirent.size;
+    // A nid past 2^53 loses bits here; it is far outside any image all the same.
+    const nid = this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * 0x100000000;
+    return {
+      name: toByteString(this.#bytes, start, end),
+      nid,
+      fileType: this.#view.getUint8(at + FILE_TYPE),
+    };
+  }
+}
+
+const NAME_OFFSET = Dirent.offsets.nameOffset;
+const FILE_TYPE = Dirent.offsets.fileType;

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { asSize, optionalString, stringMap } from "../src/bytes/json-fields.ts";
 import { type JsonOptions, type JsonValue, parseJson } from "../src/bytes/json.ts";

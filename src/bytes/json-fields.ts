@@ -59,5 +59,5 @@ function typeName(value: JsonValue | undefined): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "an array";
   if (value instanceof Map) return "an object";
-  return typeof value === "string" ? "a string" : String(value);
+  return typeof value === "string" ? "a string" : JSON.stringify(value);
 }

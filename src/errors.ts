@@ -33,7 +33,9 @@ export class FormatError extends SealfsError<
 > {}
 
 /** Well-formed bytes, but not the ones asked for; another source may have them. */
-export class IntegrityError extends SealfsError<"DIGEST_MISMATCH" | "SIZE_MISMATCH"> {}
+export class IntegrityError extends SealfsError<
+  "DIGEST_MISMATCH" | "SIZE_MISMATCH" | "WRONG_TYPE"
+> {}
 
 /** The signature, the statement or the trust policy refuses the image. */
 export class TrustError extends SealfsError<
@@ -42,16 +44,21 @@ export class TrustError extends SealfsError<
   | "BAD_ENCODING"
   | "NO_KEY"
   | "BAD_KEY"
+  | "UNTRUSTED_KEY"
   | "BAD_SIGNATURE"
   | "BELOW_THRESHOLD"
   | "BAD_PAYLOAD_TYPE"
   | "BAD_STATEMENT"
+  | "UNSUPPORTED_STATEMENT"
+  | "BAD_SUBJECT"
   | "WRONG_NAME"
   | "NOT_YET_VALID"
   | "EXPIRED"
+  | "BAD_VALIDITY"
   | "ROLLBACK"
   | "EQUIVOCATION"
   | "WRONG_IMAGE"
+  | "NO_GOOD_BUNDLE"
 > {}
 
 /** A server or the way to it failed; `retriable` says whether asking again may help. */

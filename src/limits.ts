@@ -16,6 +16,14 @@ export const limits = {
   jsonDepth: 16,
   /** Signatures in one envelope. */
   signatures: 64,
+  /** Keys of one keyring. */
+  keys: 128,
+  /** Bytes of the name that a statement is about. */
+  referenceBytes: 512,
+  /** Days from a statement's creation to its expiry: ten years. */
+  validityDays: 3660,
+  /** Bundles looked at for one image. */
+  bundles: 64,
   /** Bytes of an OCI manifest, index or configuration. */
   manifestBytes: 4 * MIB,
   /** Indexes nested in one another. */
@@ -53,6 +61,8 @@ export const limits = {
   zstdWindowBytes: 128 * MIB,
   /** Content bytes that a bootstrap holds itself (composefs-image.md section 12). */
   inlineBytes: 64,
+  /** Bytes of cached leaf hashes of one object (an object of 128 GiB with sha256). */
+  leafBytes: GIB,
   /** Bytes of a key file. */
   keyBytes: 64 * KIB,
 } as const;

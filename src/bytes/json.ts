@@ -20,6 +20,8 @@ export interface JsonOptions {
   readonly maxBytes?: number;
   /** Arrays and objects inside one another; {@link limits.jsonDepth} when not given. */
   readonly maxDepth?: number;
+  /** Refuse numbers with a sign, a fraction or an exponent: `1.0e0` and `-0` are no `1` and `0`. */
+  readonly plainIntegers?: boolean;
   /** What the document is, for messages: `index.json`, `manifest sha256:…`. */
   readonly what?: string;
 }
@@ -37,11 +39,7 @@ export function parseJson(bytes: Uint8Array, options: JsonOptions = {}): JsonVal
   if (bytes.length > maxBytes) {
     throw new FormatError("LIMIT", `${what}: at most ${maxBytes} bytes, got ${bytes.length}`);
   }
-  return new JsonParser(
-    decodeText(bytes, what),
-    what,
-    options.maxDepth ?? limits.jsonDepth,
-  ).parse();
+  return new JsonParser(decodeText(bytes, what), what, options).parse();
 }
 
 function decodeText(bytes: Uint8Array, what: string): string {
@@ -77,12 +75,14 @@ class JsonParser {
   readonly #text: string;
   readonly #what: string;
   readonly #maxDepth: number;
+  readonly #plainIntegers: boolean;
   #at = 0;
 
-  constructor(text: string, what: string, maxDepth: number) {
+  constructor(text: string, what: string, options: JsonOptions) {
     this.#text = text;
     this.#what = what;
-    this.#maxDepth = maxDepth;
+    this.#maxDepth = options.maxDepth ?? limits.jsonDepth;
+    this.#plainIntegers = options.plainIntegers ?? false;
   }
 
   parse(): JsonValue {
@@ -184,6 +184,13 @@ class JsonParser {
     const start = this.#at;
     const match = this.#match(NUMBER);
     if (!match) throw this.#unexpected("a value");
+    if (this.#plainIntegers && !/^[0-9]+$/.test(match[0])) {
+      const shown = match[0].slice(0, 40);
+      throw new FormatError(
+        "MALFORMED",
+        `${this.#what}: expected a plain integer at ${start}, got ${shown}`,
+      );
+    }
     const value = Number(match[0]);
     const integer = match[1] === undefined && match[2] === undefined;
     if (integer ? !Number.isSafeInteger(value) : !Number.isFinite(value)) {

@@ -1,0 +1,79 @@
+/**
+ * Opening and reading files of a store that anybody may have changed: never through a symlink,
+ * never waiting for the other end of a fifo, regular files only.
+ *
+ * @module
+ */
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { FormatError, IntegrityError, NotFoundError } from "../errors.ts";
+import { errnoOf, failure } from "./failure.ts";
+
+/** An open regular file. */
+export interface OpenFile {
+  readonly fd: number;
+  /** Bytes, as `fstat` told right after opening. */
+  readonly size: number;
+}
+
+const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/**
+ * Opens a regular file for reading.
+ *
+ * @throws {@link NotFoundError} `NO_FILE` when nothing is there
+ * @throws {@link IntegrityError} `WRONG_TYPE` when something else than a regular file is there
+ * @throws {@link SystemError} when the system cannot open it
+ */
+export function openRegular(path: string, what: string): OpenFile {
+  let fd: number;
+  try {
+    fd = openSync(path, FLAGS);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "ENOENT") throw new NotFoundError("NO_FILE", `${what}: not there`);
+    if (errno === "ELOOP") throw wrongType(what, "a symbolic link");
+    if (errno === "ENXIO") throw wrongType(what, "a socket or device");
+    if (errno === "ENOTDIR") throw wrongType(what, "a file in place of a directory");
+    throw failure(what, error);
+  }
+  const stat = fstatSync(fd);
+  if (stat.isFile()) return { fd, size: stat.size };
+  closeSync(fd);
+  throw wrongType(what, stat.isDirectory() ? "a directory" : "a fifo or device");
+}
+
+/**
+ * The bytes of a small file.
+ *
+ * @throws {@link FormatError} `LIMIT` when it is larger than `maxBytes`; otherwise as
+ *   {@link openRegular}
+ */
+export function readRegular(path: string, maxBytes: number, what: string): Uint8Array {
+  const { fd, size } = openRegular(path, what);
+  try {
+    if (size > maxBytes) {
+      throw new FormatError("LIMIT", `${what}: expected at most ${maxBytes} bytes, got ${size}`);
+    }
+    const bytes = new Uint8Array(size);
+    return bytes.subarray(0, readFully(fd, bytes, 0));
+  } catch (error) {
+    throw failure(what, error);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Fills `bytes` from `position` of a file on; returns how many bytes there were. */
+export function readFully(fd: number, bytes: Uint8Array, position: number): number {
+  let at = 0;
+  while (at < bytes.length) {
+    const got = readSync(fd, bytes, at, bytes.length - at, position + at);
+    if (got === 0) break;
+    at += got;
+  }
+  return at;
+}
+
+function wrongType(what: string, got: string): IntegrityError {
+  return new IntegrityError("WRONG_TYPE", `${what}: expected a regular file, got ${got}`);
+}

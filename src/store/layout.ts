@@ -1,0 +1,58 @@
+/**
+ * Where things lie in a store:
+ *
+ * ```
+ * meta.json                    format version, digest algorithm
+ * objects/ab/cdef…             content, mode 0444, name = verity digest
+ * verity/ab/cdef…              leaf hashes of large objects, an untrusted cache
+ * images/<id>                  -> ../objects/ab/cdef…; images/refs/<name> -> ../<id>
+ * bundles/<id>/<key id>.json   signed statements
+ * seek/<id>                    seek indexes
+ * leases/ tmp/ quarantine/ lock
+ * ```
+ *
+ * `objects/` has the layout of `mkcomposefs --digest-store`, and with `images/` that of a
+ * composefs-rs repository.
+ *
+ * @module
+ */
+import { type VerityDigest, objectPath } from "../verity/digest.ts";
+
+/** The directories at the top of a store, in the order in which `create` makes them. */
+export const storeDirectories = [
+  "objects",
+  "verity",
+  "images",
+  "images/refs",
+  "bundles",
+  "seek",
+  "leases",
+  "tmp",
+  "quarantine",
+] as const;
+
+/** `00` to `ff`: the directories below `objects/`. */
+export const fanOut: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
+  byte.toString(16).padStart(2, "0"),
+);
+
+export const META_FILE = "meta.json";
+export const LOCK_FILE = "lock";
+export const REFS = "images/refs";
+
+/** The target of `images/<id>`. */
+export function imageLinkTarget(id: VerityDigest): string {
+  return `../objects/${objectPath(id)}`;
+}
+
+/** The target of `images/refs/<name>`. */
+export function refLinkTarget(id: VerityDigest): string {
+  return `../${id}`;
+}
+
+const REF_TARGET = /^\.\.\/([0-9a-f]{64}|[0-9a-f]{128})$/;
+
+/** The id that the target of a ref's symlink names; undefined when it names none. */
+export function idOfRefTarget(target: string): VerityDigest | undefined {
+  return REF_TARGET.exec(target)?.[1] as VerityDigest | undefined;
+}

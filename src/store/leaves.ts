@@ -1,0 +1,65 @@
+/**
+ * The leaf hashes of large objects, kept so that the next reader need not hash the whole object
+ * before its first block. Nothing here is trusted: readers check leaves against the object's
+ * digest, and a file that is missing or odd is only a cache miss.
+ *
+ * @module
+ */
+import { randomUUID } from "node:crypto";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { FormatError, IntegrityError, NotFoundError, SystemError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { type VerityDigest, objectPath } from "../verity/digest.ts";
+import { makeDirectory } from "./directory.ts";
+import { errnoOf } from "./failure.ts";
+import { readRegular } from "./files.ts";
+
+/** Leaf hashes under the name of the object they belong to. */
+export class LeafCache {
+  readonly #root: string;
+
+  /** `root` is the store: the cache lies in its `verity/`. */
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  path(digest: VerityDigest): string {
+    return `${this.#root}/verity/${objectPath(digest)}`;
+  }
+
+  /** Leaves to be checked by the caller; undefined when there are none to be had. */
+  read(digest: VerityDigest): Uint8Array | undefined {
+    try {
+      return readRegular(this.path(digest), limits.leafBytes, "leaves");
+    } catch (error) {
+      if (
+        error instanceof NotFoundError ||
+        error instanceof IntegrityError ||
+        error instanceof FormatError ||
+        error instanceof SystemError
+      ) {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  /** Keeps leaves, or returns false where that is not possible (a read-only store, a full disk). */
+  write(digest: VerityDigest, leaves: Uint8Array): boolean {
+    const temporary = `${this.#root}/tmp/leaves-${randomUUID()}`;
+    try {
+      writeFileSync(temporary, leaves, { flag: "wx", mode: 0o444 });
+      makeDirectory(`${this.#root}/verity/${digest.slice(0, 2)}`);
+      renameSync(temporary, this.path(digest));
+      return true;
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error;
+      try {
+        rmSync(temporary, { force: true });
+      } catch {
+        // as good as not written
+      }
+      return false;
+    }
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * The objects of one store: content under the name of its verity digest. A name proves nothing;
+ * who opens an object checks what is read from it.
+ *
+ * @module
+ */
+import { closeSync, readSync } from "node:fs";
+import { IntegrityError, NotFoundError } from "../errors.ts";
+import {
+  type VerityAlgorithm,
+  type VerityDigest,
+  algorithmOf,
+  objectPath,
+} from "../verity/digest.ts";
+import { VerityHasher } from "../verity/hasher.ts";
+import { failure } from "./failure.ts";
+import { type OpenFile, openRegular, readFully } from "./files.ts";
+
+/** What stands under an object's name. */
+export type ObjectState = "absent" | "good" | "wrong";
+
+const READ_BYTES = 1024 * 1024;
+
+/** The objects below one `objects/` directory. */
+export class ObjectStore {
+  /** The `objects/` directory, the `basedir` of mount.composefs. */
+  readonly directory: string;
+
+  constructor(directory: string) {
+    this.directory = directory;
+  }
+
+  /** Where the object is, or would be. */
+  path(digest: VerityDigest): string {
+    return `${this.directory}/${objectPath(digest)}`;
+  }
+
+  /**
+   * Opens an object for reading; the content is unchecked. The caller closes the descriptor.
+   *
+   * @throws {@link NotFoundError} `NO_OBJECT`
+   * @throws {@link IntegrityError} `WRONG_TYPE` when it is no regular file
+   * @throws {@link SystemError} when the system cannot open it
+   */
+  open(digest: VerityDigest): number {
+    return this.openFile(digest).fd;
+  }
+
+  /** As {@link open}, with the size that the file has. */
+  openFile(digest: VerityDigest): OpenFile {
+    const what = `object ${digest}`;
+    try {
+      return openRegular(this.path(digest), what);
+    } catch (error) {
+      if (!(error instanceof NotFoundError)) throw error;
+      throw new NotFoundError("NO_OBJECT", `${what}: not in ${this.directory}`, { cause: error });
+    }
+  }
+
+  /**
+   * Reads an object and compares its digest with its name.
+   *
+   * @throws {@link IntegrityError} `DIGEST_MISMATCH` or `WRONG_TYPE`; {@link NotFoundError}
+   *   `NO_OBJECT`; {@link SystemError} when it cannot be read
+   */
+  verify(digest: VerityDigest): void {
+    const fd = this.open(digest);
+    try {
+      const got = digestOfFile(fd, algorithmOf(digest));
+      if (got !== digest) {
+        throw new IntegrityError("DIGEST_MISMATCH", `object ${digest}: its content has ${got}`);
+      }
+    } catch (error) {
+      throw failure(`object ${digest}`, error);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** What stands under the name of an object whose content the caller holds. */
+  compare(digest: VerityDigest, content: Uint8Array): ObjectState {
+    return this.#state(digest, ({ fd, size }) => {
+      if (size !== content.length) return false;
+      const bytes = Buffer.allocUnsafe(size);
+      return readFully(fd, bytes, 0) === size && bytes.equals(content);
+    });
+  }
+
+  /** What stands under the name of an object of `size` bytes: it is read and hashed. */
+  state(digest: VerityDigest, size?: number): ObjectState {
+    return this.#state(
+      digest,
+      (file) =>
+        (size === undefined || file.size === size) &&
+        digestOfFile(file.fd, algorithmOf(digest)) === digest,
+    );
+  }
+
+  #state(digest: VerityDigest, isGood: (file: OpenFile) => boolean): ObjectState {
+    let file: OpenFile;
+    try {
+      file = this.openFile(digest);
+    } catch (error) {
+      if (error instanceof NotFoundError) return "absent";
+      if (error instanceof IntegrityError) return "wrong";
+      throw error;
+    }
+    try {
+      return isGood(file) ? "good" : "wrong";
+    } catch (error) {
+      throw failure(`object ${digest}`, error);
+    } finally {
+      closeSync(file.fd);
+    }
+  }
+}
+
+/** The verity digest of what a descriptor reads, from its start. */
+export function digestOfFile(fd: number, algorithm: VerityAlgorithm): VerityDigest {
+  const hasher = new VerityHasher(algorithm);
+  const bytes = Buffer.allocUnsafeSlow(READ_BYTES);
+  for (let position = 0; ;) {
+    const got = readSync(fd, bytes, 0, READ_BYTES, position);
+    if (got === 0) return hasher.digest();
+    hasher.update(bytes.subarray(0, got));
+    position += got;
+  }
+}

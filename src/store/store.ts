@@ -1,0 +1,170 @@
+/**
+ * One store: a directory with objects, images, names and bundles (see {@link ./layout.ts}).
+ * Nothing in it is trusted; what is read is checked by who reads it.
+ *
+ * @module
+ */
+import { randomUUID } from "node:crypto";
+import { closeSync, linkSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { FormatError, NotFoundError, UsageError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import type { VerityAlgorithm, VerityDigest } from "../verity/digest.ts";
+import { type StoredBundle, readBundles } from "./bundles.ts";
+import { errnoOf, failure } from "./failure.ts";
+import { readFully, readRegular } from "./files.ts";
+import { ImageIndex } from "./images.ts";
+import { makeDirectory, syncDirectory } from "./directory.ts";
+import { META_FILE, fanOut, storeDirectories } from "./layout.ts";
+import { LeafCache } from "./leaves.ts";
+import { STORE_VERSION, type StoreMeta, formatMeta, parseMeta } from "./meta.ts";
+import { ObjectStore } from "./objects.ts";
+
+const META_BYTES = 64 * 1024;
+
+/** Whatever objects can be opened from: one store, or several in order. */
+export interface ObjectSource {
+  /**
+   * Opens an object for reading; the content is unchecked, the caller closes the descriptor.
+   *
+   * @throws {@link NotFoundError} `NO_OBJECT`
+   * @throws {@link IntegrityError} `WRONG_TYPE` when it is no regular file
+   */
+  open(digest: VerityDigest): number;
+  /** Unchecked leaf hashes of an object; undefined when none are kept. */
+  readLeaves(digest: VerityDigest): Uint8Array | undefined;
+  /** Keeps checked leaf hashes for the next reader, where that is possible. */
+  writeLeaves(digest: VerityDigest, leaves: Uint8Array): boolean;
+}
+
+/** A store on this machine. */
+export class Store implements ObjectSource {
+  /** Absolute path. */
+  readonly path: string;
+  readonly algorithm: VerityAlgorithm;
+  readonly objects: ObjectStore;
+  readonly images: ImageIndex;
+  readonly #leaves: LeafCache;
+
+  private constructor(path: string, meta: StoreMeta) {
+    this.path = path;
+    this.algorithm = meta.algorithm;
+    this.objects = new ObjectStore(`${path}/objects`);
+    this.images = new ImageIndex(path);
+    this.#leaves = new LeafCache(path);
+  }
+
+  /**
+   * Opens a store for reading, and for writing where the file system lets.
+   *
+   * @throws {@link NotFoundError} `NO_STORE`
+   * @throws {@link FormatError} `UNSUPPORTED` when a newer version made it
+   */
+  static open(directory: string): Store {
+    const path = resolve(directory);
+    try {
+      return new Store(path, parseMeta(readRegular(`${path}/${META_FILE}`, META_BYTES, path)));
+    } catch (error) {
+      if (!(error instanceof NotFoundError) || error.code !== "NO_FILE") throw error;
+      throw new NotFoundError("NO_STORE", `${path}: no store there`, { cause: error });
+    }
+  }
+
+  /**
+   * Makes a store, or opens the one that is there. The directory may exist when it is empty or
+   * holds only what a store holds (such as a creation that was interrupted). `meta.json` comes
+   * last, so that what has one is whole.
+   *
+   * @throws {@link UsageError} when the directory holds something else, or a store of another
+   *   algorithm
+   */
+  static create(directory: string, options: { algorithm?: VerityAlgorithm } = {}): Store {
+    const path = resolve(directory);
+    try {
+      makeDirectory(path);
+      if (!readdirSync(path).includes(META_FILE)) makeStore(path, options.algorithm ?? "sha256");
+    } catch (error) {
+      throw failure(`store ${path}`, error);
+    }
+    const store = Store.open(path);
+    if (options.algorithm !== undefined && store.algorithm !== options.algorithm) {
+      throw new UsageError(
+        "USAGE",
+        `store ${path}: holds ${store.algorithm} objects, asked for ${options.algorithm}`,
+        { hint: "every store has one digest algorithm: use another store" },
+      );
+    }
+    return store;
+  }
+
+  open(digest: VerityDigest): number {
+    return this.objects.open(digest);
+  }
+
+  readLeaves(digest: VerityDigest): Uint8Array | undefined {
+    return this.#leaves.read(digest);
+  }
+
+  writeLeaves(digest: VerityDigest, leaves: Uint8Array): boolean {
+    return this.#leaves.write(digest, leaves);
+  }
+
+  /**
+   * The bytes of an image, unchecked.
+   *
+   * @throws {@link NotFoundError} `NO_OBJECT`; {@link FormatError} `LIMIT`
+   */
+  readImage(id: VerityDigest): Uint8Array {
+    const { fd, size } = this.objects.openFile(id);
+    try {
+      if (size > limits.imageBytes) {
+        throw new FormatError(
+          "LIMIT",
+          `image ${id}: expected at most ${limits.imageBytes} bytes, got ${size}`,
+        );
+      }
+      const bytes = new Uint8Array(size);
+      return bytes.subarray(0, readFully(fd, bytes, 0));
+    } catch (error) {
+      throw failure(`image ${id}`, error);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** The bundles about an image, unchecked. */
+  readBundles(id: VerityDigest): StoredBundle[] {
+    return readBundles(this.path, id);
+  }
+}
+
+/** Everything but `meta.json` first, then that: the directory becomes a store in one step. */
+function makeStore(path: string, algorithm: VerityAlgorithm): void {
+  const known = new Set<string>([...storeDirectories, "lock", "streams"]);
+  const foreign = readdirSync(path).find((name) => !known.has(name));
+  if (foreign !== undefined) {
+    throw new UsageError("USAGE", `store ${path}: holds ${foreign}, which is no part of a store`, {
+      hint: "name a new or an empty directory",
+    });
+  }
+  for (const directory of storeDirectories) makeDirectory(`${path}/${directory}`);
+  // All of the fan-out now: a directory made later would need a sync of its own.
+  for (const name of fanOut) makeDirectory(`${path}/objects/${name}`);
+  writeFileSync(`${path}/lock`, "", { flag: "a" });
+  for (const directory of ["objects", "images", "."]) syncDirectory(`${path}/${directory}`);
+  writeMeta(path, algorithm);
+}
+
+function writeMeta(path: string, algorithm: VerityAlgorithm): void {
+  const temporary = `${path}/tmp/meta-${randomUUID()}`;
+  try {
+    const text = formatMeta({ version: STORE_VERSION, algorithm });
+    writeFileSync(temporary, text, { flag: "wx", mode: 0o644, flush: true });
+    linkSync(temporary, `${path}/${META_FILE}`);
+    syncDirectory(path);
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") throw error; // another process made the same store just now
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}

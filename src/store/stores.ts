@@ -1,0 +1,106 @@
+/**
+ * Several stores in order: the first is written to, the others (a read-only medium, a network
+ * share) are only read.
+ *
+ * @module
+ */
+import { IntegrityError, NotFoundError, SystemError, UsageError } from "../errors.ts";
+import type { VerityDigest } from "../verity/digest.ts";
+import type { StoredBundle } from "./bundles.ts";
+import { type ObjectSource, Store } from "./store.ts";
+
+/** Stores that answer as one. */
+export class Stores implements ObjectSource {
+  readonly all: readonly Store[];
+
+  constructor(stores: readonly Store[]) {
+    if (stores.length === 0) throw new UsageError("USAGE", "no store given");
+    this.all = stores;
+  }
+
+  /** @throws as {@link Store.open} for the first that is no store */
+  static open(directories: readonly string[]): Stores {
+    return new Stores(directories.map((directory) => Store.open(directory)));
+  }
+
+  /** The store that is written to. */
+  get first(): Store {
+    return this.all[0]!;
+  }
+
+  /** Opens an object from the first store that has it as a regular file. */
+  open(digest: VerityDigest): number {
+    let problem: Error | undefined;
+    for (const opening of this.openings(digest, (error) => (problem ??= error))) return opening.fd;
+    throw problem ?? new NotFoundError("NO_OBJECT", `object ${digest}: in no store`);
+  }
+
+  /**
+   * The object from each store that has it, in order: when the content of one turns out wrong, the
+   * next may be good. Each descriptor is the caller's to close; the next store is only asked when
+   * the caller goes on. `onProblem` hears of stores that have something there which cannot be
+   * opened.
+   */
+  *openings(
+    digest: VerityDigest,
+    onProblem?: (error: Error) => void,
+  ): IterableIterator<{ fd: number; store: Store }> {
+    for (const store of this.all) {
+      let fd: number;
+      try {
+        fd = store.open(digest);
+      } catch (error) {
+        if (error instanceof IntegrityError || error instanceof SystemError) onProblem?.(error);
+        else if (!(error instanceof NotFoundError)) throw error;
+        continue;
+      }
+      yield { fd, store };
+    }
+  }
+
+  readLeaves(digest: VerityDigest): Uint8Array | undefined {
+    for (const store of this.all) {
+      const leaves = store.readLeaves(digest);
+      if (leaves !== undefined) return leaves;
+    }
+    return undefined;
+  }
+
+  writeLeaves(digest: VerityDigest, leaves: Uint8Array): boolean {
+    return this.first.writeLeaves(digest, leaves);
+  }
+
+  /**
+   * The id of an image by name or id, from the first store that knows it.
+   *
+   * @throws {@link NotFoundError} `NO_REF`
+   */
+  resolve(nameOrId: string): VerityDigest {
+    for (const store of this.all) {
+      try {
+        return store.images.resolve(nameOrId);
+      } catch (error) {
+        if (!(error instanceof NotFoundError)) throw error;
+      }
+    }
+    const places = this.all.map((store) => store.path).join(", ");
+    throw new NotFoundError("NO_REF", `image ${nameOrId}: no such image in ${places}`);
+  }
+
+  /** The bytes of an image from the first store that has it, unchecked. */
+  readImage(id: VerityDigest): Uint8Array {
+    for (const store of this.all) {
+      try {
+        return store.readImage(id);
+      } catch (error) {
+        if (!(error instanceof NotFoundError)) throw error;
+      }
+    }
+    throw new NotFoundError("NO_OBJECT", `image ${id}: in no store`);
+  }
+
+  /** The bundles about an image in every store, unchecked. */
+  readBundles(id: VerityDigest): StoredBundle[] {
+    return this.all.flatMap((store) => store.readBundles(id));
+  }
+}

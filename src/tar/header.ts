@@ -1,0 +1,146 @@
+/**
+ * One 512-byte tar header block: POSIX ustar, GNU (`ustar  `), or the plain header of Unix v7.
+ * Spec: POSIX.1-2017 pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar Format".
+ *
+ * @module
+ */
+import { type ByteString, ascii, printable, toByteString } from "../bytes/bytestring.ts";
+import { FormatError } from "../errors.ts";
+import { parseNumber, parseOctal, parseSeconds } from "./number.ts";
+
+/** Headers and content are padded to blocks of this many bytes. */
+export const BLOCK_SIZE = 512;
+
+/** Field positions: offset and width. */
+const MODE = 100;
+const UID = 108;
+const GID = 116;
+const SIZE = 124;
+const MTIME = 136;
+const CHECKSUM = 148;
+const TYPE = 156;
+const LINK = 157;
+const MAGIC = 257;
+const DEVICE_MAJOR = 329;
+const DEVICE_MINOR = 337;
+const PREFIX = 345;
+const PREFIX_END = 500;
+
+/** Which of the three layouts a header has. */
+export type HeaderFormat = "v7" | "ustar" | "gnu";
+
+const NUL = 0;
+
+/** Whether the block at `at` is all zeros: half of the end marker. */
+export function isZeroBlock(bytes: Uint8Array, at: number): boolean {
+  for (let i = at; i < at + BLOCK_SIZE; i++) if (bytes[i] !== NUL) return false;
+  return true;
+}
+
+/** @throws {@link FormatError} `BAD_CHECKSUM`, `MALFORMED` */
+export function verifyChecksum(bytes: Uint8Array, at: number): void {
+  const stored = parseOctal(bytes, at + CHECKSUM, 8, "checksum");
+  let sum = sumOf(bytes, at) + 8 * 0x20; // the checksum field itself counts as spaces
+  for (let i = at + CHECKSUM; i < at + CHECKSUM + 8; i++) sum -= bytes[i]!;
+  if (stored === sum) return;
+  // Some old writers summed signed bytes.
+  let high = 0;
+  for (let i = at; i < at + BLOCK_SIZE; i++) if (bytes[i]! >= 0x80) high++;
+  if (stored === sum - 256 * high) return;
+  throw new FormatError(
+    "BAD_CHECKSUM",
+    `checksum: expected 0${sum.toString(8)}, got 0${stored.toString(8)}`,
+  );
+}
+
+// Four bytes at a time in two lanes of 16 bits, which hold 128 * 2 * 255.
+function sumOf(bytes: Uint8Array, at: number): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at, BLOCK_SIZE);
+  let lanes = 0;
+  for (let i = 0; i < BLOCK_SIZE; i += 4) {
+    const word = view.getUint32(i, true) | 0;
+    lanes = (lanes + (word & 0xff00ff) + ((word >>> 8) & 0xff00ff)) | 0;
+  }
+  return (lanes & 0xffff) + (lanes >>> 16);
+}
+
+/** @throws {@link FormatError} `UNSUPPORTED` when the magic is none that tar tools agree on */
+export function formatOf(bytes: Uint8Array, at: number): HeaderFormat {
+  const magic = toByteString(bytes, at + MAGIC, at + MAGIC + 8);
+  if (magic.startsWith("ustar\0")) return "ustar";
+  if (magic === "ustar  \0") return "gnu";
+  if (magic === "\0\0\0\0\0\0\0\0") return "v7";
+  throw new FormatError(
+    "UNSUPPORTED",
+    `magic: expected "ustar", "ustar  " or none, got "${printable(magic)}"`,
+  );
+}
+
+export function typeFlagOf(bytes: Uint8Array, at: number): number {
+  return bytes[at + TYPE]!;
+}
+
+/** The name in the header, with the ustar prefix; for messages too, so it never throws. */
+export function nameOf(bytes: Uint8Array, at: number, format: HeaderFormat): ByteString {
+  const name = textAt(bytes, at, MODE);
+  if (format !== "ustar" || bytes[at + PREFIX] === NUL) return name;
+  return ascii(`${textAt(bytes, at + PREFIX, PREFIX_END - PREFIX)}/${name}`);
+}
+
+/**
+ * Star keeps times behind a shorter prefix, and tools disagree about where such a name ends.
+ *
+ * @throws {@link FormatError} `UNSUPPORTED`
+ */
+export function checkPrefix(bytes: Uint8Array, at: number): void {
+  let i = at + PREFIX;
+  const end = at + PREFIX_END;
+  while (i < end && bytes[i] !== NUL) i++;
+  while (i < end && bytes[i] === NUL) i++;
+  if (i < end) {
+    throw new FormatError(
+      "UNSUPPORTED",
+      `prefix: expected only NULs after the first, got more at byte ${i - at} (a star header?)`,
+    );
+  }
+}
+
+export function linkOf(bytes: Uint8Array, at: number): ByteString {
+  return textAt(bytes, at + LINK, MAGIC - LINK);
+}
+
+/** Bytes of content that the header announces. */
+export function sizeOf(bytes: Uint8Array, at: number): number {
+  return parseNumber(bytes, at + SIZE, 12, "size", Number.MAX_SAFE_INTEGER);
+}
+
+/** The header's mode, without what does not belong to permissions. */
+export function modeOf(bytes: Uint8Array, at: number): number {
+  return parseNumber(bytes, at + MODE, 8, "mode", 0xffff_ffff) & 0o7777;
+}
+
+export function uidOf(bytes: Uint8Array, at: number): number {
+  return parseNumber(bytes, at + UID, 8, "uid", 0xffff_ffff);
+}
+
+export function gidOf(bytes: Uint8Array, at: number): number {
+  return parseNumber(bytes, at + GID, 8, "gid", 0xffff_ffff);
+}
+
+export function mtimeOf(bytes: Uint8Array, at: number): bigint {
+  return parseSeconds(bytes, at + MTIME, 12, "mtime");
+}
+
+/** The device numbers as Linux `new_encode_dev`, which has 12 bits of major and 20 of minor. */
+export function deviceOf(bytes: Uint8Array, at: number): number {
+  const major = parseNumber(bytes, at + DEVICE_MAJOR, 8, "devmajor", 0xfff);
+  const minor = parseNumber(bytes, at + DEVICE_MINOR, 8, "devminor", 0xf_ffff);
+  return ((minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)) >>> 0;
+}
+
+/** The bytes up to the first NUL, or all `width` of them. */
+function textAt(bytes: Uint8Array, at: number, width: number): ByteString {
+  let end = at;
+  while (end < at + width && bytes[end] !== NUL) end++;
+  return toByteString(bytes, at, end);
+}

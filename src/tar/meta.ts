@@ -1,0 +1,109 @@
+/**
+ * Extended headers in front of an entry: pax `x` and `g`, GNU long names `L` and `K`. Collects them
+ * until the entry's own header comes.
+ * Spec: POSIX.1-2017 pax, "pax Extended Header"; GNU tar manual, "Basic Tar Format".
+ *
+ * @module
+ */
+import { type ByteString, printable, toByteString } from "../bytes/bytestring.ts";
+import { FormatError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { type PaxRecords, checkGlobalPax, parsePax } from "./pax.ts";
+
+const kinds: ReadonlyMap<number, string> = new Map([
+  [0x78, "pax header"],
+  [0x67, "global pax header"],
+  [0x4c, "GNU long name"],
+  [0x4b, "GNU long link name"],
+]);
+
+/** The extended headers that wait for their entry. */
+export class MetaHeaders {
+  pax: PaxRecords | undefined = undefined;
+  longName: ByteString | undefined = undefined;
+  longLink: ByteString | undefined = undefined;
+  #count = 0;
+  #kind: string | undefined; // of the one being read
+  #body = new Uint8Array(0);
+  #have = 0;
+
+  static isMeta(typeFlag: number): boolean {
+    return kinds.has(typeFlag);
+  }
+
+  get pending(): boolean {
+    return this.#count > 0;
+  }
+
+  /**
+   * Begins an extended header whose body has `size` bytes.
+   *
+   * @throws {@link FormatError} `LIMIT`, `AMBIGUOUS`
+   */
+  open(typeFlag: number, size: number): void {
+    const kind = kinds.get(typeFlag)!;
+    if (++this.#count > limits.metaHeaders) {
+      throw new FormatError(
+        "LIMIT",
+        `${kind}: expected at most ${limits.metaHeaders} extended headers for one entry, got more`,
+      );
+    }
+    if (size > limits.paxBytes) {
+      throw new FormatError(
+        "LIMIT",
+        `${kind}: expected at most ${limits.paxBytes} bytes, got ${size}`,
+      );
+    }
+    // Tools disagree whether a pax header's records apply to another extended header after it.
+    if (this.pax !== undefined) {
+      throw new FormatError("AMBIGUOUS", `${kind}: expected an entry after a pax header`);
+    }
+    if (
+      (typeFlag === 0x4c && this.longName !== undefined) ||
+      (typeFlag === 0x4b && this.longLink !== undefined)
+    ) {
+      throw new FormatError("AMBIGUOUS", `${kind}: expected one for an entry, got two`);
+    }
+    this.#kind = kind;
+    this.#body = new Uint8Array(size);
+    this.#have = 0;
+  }
+
+  /** Takes bytes of the body. */
+  add(bytes: Uint8Array): void {
+    this.#body.set(bytes, this.#have);
+    this.#have += bytes.length;
+  }
+
+  /** @throws {@link FormatError} when the body, now whole, is not what its kind demands */
+  close(): void {
+    const body = this.#body;
+    this.#body = new Uint8Array(0);
+    if (this.#kind === "pax header") this.pax = parsePax(body);
+    else if (this.#kind === "global pax header") checkGlobalPax(body);
+    else if (this.#kind === "GNU long name") this.longName = parseLongName(body, this.#kind);
+    else this.longLink = parseLongName(body, this.#kind!);
+  }
+
+  /** Forgets what belonged to the entry that has come. */
+  clear(): void {
+    this.pax = undefined;
+    this.longName = undefined;
+    this.longLink = undefined;
+    this.#count = 0;
+  }
+}
+
+/** A name of any length, ended by NUL. */
+function parseLongName(body: Uint8Array, kind: string): ByteString {
+  const nul = body.indexOf(0);
+  const end = nul < 0 ? body.length : nul;
+  for (let i = end; i < body.length; i++) {
+    if (body[i] !== 0) {
+      const found = printable(toByteString(body, 0, Math.min(body.length, 100)));
+      throw new FormatError("AMBIGUOUS", `${kind}: expected one name ended by NUL, got "${found}"`);
+    }
+  }
+  if (end === 0) throw new FormatError("MALFORMED", `${kind}: expected a name, got none`);
+  return toByteString(body, 0, end);
+}

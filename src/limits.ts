@@ -28,6 +28,10 @@ export const limits = {
   manifestBytes: 4 * MIB,
   /** Indexes nested in one another. */
   indexDepth: 4,
+  /** Indexes and manifests looked at to find one image. */
+  indexEntries: 10_000,
+  /** Files in the archive of an image (oci-archive, docker-archive). */
+  archiveMembers: 100_000,
   /** Bytes of a bootstrap. */
   imageBytes: GIB,
   /** Inodes of one image, and entries of one merged tree. */
@@ -53,6 +57,8 @@ export const limits = {
   sparseSegments: 10_000,
   /** Uncompressed bytes per compressed byte of a layer. */
   decompressionRatio: 1000,
+  /** Uncompressed bytes of a layer that no ratio forbids: a small file of zeros is no bomb. */
+  decompressionFloor: 64 * MIB,
   /** Uncompressed bytes of one layer. */
   layerBytes: 256 * GIB,
   /** Layers of one image. */

@@ -1,0 +1,66 @@
+/**
+ * Descriptors: what is where, by media type, digest and size (OCI image spec, descriptor.md).
+ *
+ * @module
+ */
+import {
+  asArray,
+  asObject,
+  asSize,
+  asString,
+  optionalString,
+  stringMap,
+} from "../bytes/json-fields.ts";
+import type { JsonObject, JsonValue } from "../bytes/json.ts";
+import { FormatError } from "../errors.ts";
+import { type OciDigest, parseDigest } from "./digest.ts";
+import { type Platform, parsePlatformFields } from "./platform.ts";
+
+export interface Descriptor {
+  readonly mediaType: string;
+  readonly digest: OciDigest;
+  /** Bytes of the blob. */
+  readonly size: number;
+  readonly annotations: ReadonlyMap<string, string>;
+  /** Only entries of an index have one. */
+  readonly platform: Platform | undefined;
+  readonly artifactType: string | undefined;
+  /** Where else the bytes may be fetched; we never do. */
+  readonly urls: readonly string[];
+}
+
+const NAMES = ["mediaType", "digest", "size", "annotations", "platform", "artifactType", "urls"];
+
+/** @throws {@link FormatError} when a field is missing or breaks its grammar */
+export function parseDescriptor(value: JsonValue | undefined, what: string): Descriptor {
+  const object = asObject(value, what);
+  verifyNames(object, NAMES, what);
+  const urls = object.get("urls") ?? [];
+  const platform = object.get("platform") ?? undefined;
+  return {
+    mediaType: asString(object.get("mediaType"), `${what}: mediaType`),
+    digest: parseDigest(asString(object.get("digest"), `${what}: digest`), `${what}: digest`),
+    size: asSize(object.get("size"), `${what}: size`),
+    annotations: stringMap(object.get("annotations"), `${what}: annotations`),
+    platform:
+      platform === undefined ? undefined : parsePlatformFields(platform, `${what}: platform`),
+    artifactType: optionalString(object, "artifactType", what),
+    urls: asArray(urls, `${what}: urls`).map((url) => asString(url, `${what}: urls`)),
+  };
+}
+
+/**
+ * Refuses names that differ from known ones only in case: Go's decoder, which most tools use,
+ * takes `Layers` for `layers`, so they would see another document than we do.
+ *
+ * @throws {@link FormatError} `AMBIGUOUS`
+ */
+export function verifyNames(object: JsonObject, known: readonly string[], what: string): void {
+  const exact = new Map(known.map((name) => [name.toLowerCase(), name]));
+  for (const name of object.keys()) {
+    const meant = exact.get(name.toLowerCase());
+    if (meant !== undefined && meant !== name) {
+      throw new FormatError("AMBIGUOUS", `${what}: expected ${meant}, got ${JSON.stringify(name)}`);
+    }
+  }
+}

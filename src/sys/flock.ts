@@ -1,20 +1,53 @@
 /**
  * Locks on open files: flock(2), which belongs to the open file and ends with it, so that a dead
- * process holds none. Node has no such call: the util-linux command `flock` takes the lock on a
- * descriptor it inherits, and the lock stays with the open file after the command has ended.
+ * process holds none. Node has no such call. Without koffi the util-linux command `flock` takes
+ * the lock on a descriptor it inherits: the lock stays with the open file after the command has
+ * ended.
  *
  * @module
  */
 import { spawnSync } from "node:child_process";
+import { errnoName, hasLibc, lazy, loadLibc } from "./koffi.ts";
 
-/** What became of a try: `unavailable` when this machine cannot lock files. */
+/** What became of a try: `unavailable` when this machine or file system cannot lock files. */
 export type LockResult = "locked" | "busy" | "unavailable";
+export type LockKind = "shared" | "exclusive";
+
+const LOCK_SH = 1;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const RETRY_MS = 20;
+
+const calls = lazy(() => {
+  const libc = loadLibc();
+  return {
+    flock: libc.func<[number, number]>("int flock(int fd, int operation)"),
+    errno: () => libc.errno(),
+  };
+});
 
 /**
  * Tries to take a lock on the file open as `fd`, or to change its kind, waiting at most
  * `timeoutMs`.
  */
-export function flock(fd: number, kind: "shared" | "exclusive", timeoutMs = 0): LockResult {
+export function flock(fd: number, kind: LockKind, timeoutMs = 0): LockResult {
+  return hasLibc() ? callFlock(fd, kind, timeoutMs) : runFlock(fd, kind, timeoutMs);
+}
+
+function callFlock(fd: number, kind: LockKind, timeoutMs: number): LockResult {
+  const operation = (kind === "shared" ? LOCK_SH : LOCK_EX) | LOCK_NB;
+  const end = performance.now() + timeoutMs;
+  for (;;) {
+    if (calls().flock(fd, operation) === 0) return "locked";
+    const errno = errnoName(calls().errno());
+    if (errno !== "EAGAIN" && errno !== "EWOULDBLOCK" && errno !== "EINTR") return "unavailable";
+    if (performance.now() >= end) return "busy";
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
+  }
+}
+
+/** The way without koffi. */
+export function runFlock(fd: number, kind: LockKind, timeoutMs = 0): LockResult {
   const wait = timeoutMs > 0 ? ["-w", (timeoutMs / 1000).toFixed(3)] : ["-n"];
   const run = spawnSync("flock", [kind === "shared" ? "-s" : "-x", ...wait, "3"], {
     stdio: ["ignore", "ignore", "ignore", fd],

@@ -1,30 +1,58 @@
 /**
  * syncfs(2): everything written to a file system so far is on the disk when it returns. Node has
- * no such call: `sync -f` of coreutils makes it, and reports its errors.
+ * no such call. Without koffi `sync -f` of coreutils makes it, and reports its errors.
  *
  * @module
  */
-import { spawn } from "node:child_process";
+import { spawnSync } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
 import { SystemError } from "../errors.ts";
+import { errnoError, hasLibc, lazy, loadLibc } from "./koffi.ts";
+
+const calls = lazy(() => {
+  const libc = loadLibc();
+  return { syncfs: libc.func<[number]>("int syncfs(int fd)"), errno: () => libc.errno() };
+});
 
 /**
- * Waits until all that was written to the file system of `directory` is on the disk. A failure
- * means that some of it may be lost, and a second try would not say so: the caller must throw its
- * work away.
- *
- * @throws {@link SystemError} `IO` when the system could not write
+ * A file system whose writes are to be waited for. The kernel tells each open descriptor of a
+ * write that failed after the descriptor was opened, once: so it is opened before the first write,
+ * and nobody else's sync can take the news away. (`sync -f` opens its own, and may miss a failure
+ * that another program has already been told of.)
  */
-export async function syncFileSystem(directory: string): Promise<void> {
-  const child = spawn("sync", ["-f", "--", directory], { stdio: ["ignore", "ignore", "pipe"] });
-  let text = "";
-  child.stderr.on("data", (chunk: Buffer) => {
-    if (text.length < 1000) text += chunk.toString();
-  });
-  const status = await new Promise<number | null>((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", resolve);
-  });
-  if (status !== 0) {
-    throw new SystemError("IO", `sync of the file system of ${directory}: ${text.trim()}`);
+export class FileSystemSync {
+  readonly #directory: string;
+  #fd: number;
+
+  /** `directory` is any directory of the file system. */
+  constructor(directory: string) {
+    this.#directory = directory;
+    this.#fd = openSync(directory, "r");
   }
+
+  /**
+   * Waits until all that was written to the file system so far is on the disk. A failure means
+   * that some of it may be lost, and a second try would not say so: the caller must throw its work
+   * away.
+   *
+   * @throws {@link SystemError} `IO` or `NO_SPACE` when the system could not write
+   */
+  sync(): void {
+    if (!hasLibc()) return runSync(this.#directory);
+    const { syncfs, errno } = calls();
+    if (syncfs(this.#fd) !== 0) throw errnoError(errno(), `syncfs ${this.#directory}`);
+  }
+
+  close(): void {
+    if (this.#fd >= 0) closeSync(this.#fd);
+    this.#fd = -1;
+  }
+}
+
+/** The way without koffi. */
+export function runSync(directory: string): void {
+  const run = spawnSync("sync", ["-f", "--", directory], { encoding: "utf8" });
+  if (run.status === 0) return;
+  const reason = run.error?.message ?? run.stderr.trim();
+  throw new SystemError("IO", `sync -f ${directory}: ${reason}`);
 }

@@ -1,0 +1,52 @@
+/**
+ * Which object names a store had when a transaction came to look, from one listing per fan-out
+ * directory instead of one lookup per object: in a new store nearly every lookup would be in vain.
+ *
+ * @module
+ */
+import { opendirSync } from "node:fs";
+import type { VerityDigest } from "../verity/digest.ts";
+import { failure } from "./failure.ts";
+
+/** A directory with more names is not held in memory; all of its names count as possible. */
+const MAX_NAMES = 2048;
+
+/** Answers from listings made on demand; what is published meanwhile is not seen. */
+export class Presence {
+  readonly #directory: string;
+  readonly #names = new Map<string, ReadonlySet<string> | "many">();
+
+  /** `directory` is an `objects/`. */
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** False when the object was not there; true when it may be. */
+  mayHave(digest: VerityDigest): boolean {
+    const fan = digest.slice(0, 2);
+    let names = this.#names.get(fan);
+    if (names === undefined) {
+      names = list(`${this.#directory}/${fan}`);
+      this.#names.set(fan, names);
+    }
+    return names === "many" || names.has(digest.slice(2));
+  }
+}
+
+function list(path: string): ReadonlySet<string> | "many" {
+  try {
+    const directory = opendirSync(path);
+    try {
+      const names = new Set<string>();
+      for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
+        names.add(entry.name);
+        if (names.size > MAX_NAMES) return "many";
+      }
+      return names;
+    } finally {
+      directory.closeSync();
+    }
+  } catch (error) {
+    throw failure(`store ${path}`, error);
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * One file in a staging directory: created exclusively, written by plain synchronous calls (faster
+ * than every asynchronous way, for a builder), closed.
+ *
+ * @module
+ */
+import { closeSync, fchmodSync, openSync, writeSync } from "node:fs";
+import { failure } from "./failure.ts";
+
+const MODE = 0o444;
+
+/** A file that is being written. */
+export class StagedFile {
+  /** Bytes written so far. */
+  size = 0;
+  readonly #path: string;
+  #fd: number;
+
+  /** `umask` is the process's: what it takes from the mode is given back. */
+  constructor(path: string, umask: number) {
+    this.#path = path;
+    this.#fd = openSync(path, "wx", MODE);
+    if ((umask & MODE) !== 0) fchmodSync(this.#fd, MODE);
+  }
+
+  /** @throws {@link SystemError} `NO_SPACE`, `IO`, …; the file is closed then */
+  write(bytes: Uint8Array): void {
+    try {
+      for (let at = 0; at < bytes.length;) {
+        at += writeSync(this.#fd, bytes, at, bytes.length - at);
+      }
+      this.size += bytes.length;
+    } catch (error) {
+      this.abandon();
+      throw failure(this.#path, error);
+    }
+  }
+
+  /** @throws {@link SystemError} when the system reports a lost write */
+  close(): void {
+    const fd = this.#fd;
+    this.#fd = -1;
+    try {
+      closeSync(fd);
+    } catch (error) {
+      throw failure(this.#path, error);
+    }
+  }
+
+  /** Closes the descriptor without a word, if it is open. */
+  abandon(): void {
+    if (this.#fd < 0) return;
+    try {
+      closeSync(this.#fd);
+    } catch {
+      // the error that led here is the one to tell
+    }
+    this.#fd = -1;
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * Staging directories, `tmp/<name>`: where a writer keeps what is not published yet. Each holds a
+ * file `lock` on which its writer has an exclusive flock; whoever starts a new one removes those
+ * whose lock is free, for their writers are dead. Neither process ids nor times count as signs of
+ * life.
+ *
+ * Where files cannot be locked the name starts with `unlocked-<boot id>-`. Such a directory is only
+ * removed once the machine was restarted since, and a day has passed.
+ *
+ * @module
+ */
+import { randomBytes } from "node:crypto";
+import {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  rmdirSync,
+  statSync,
+  unlinkSync,
+} from "node:fs";
+import { SystemError } from "../errors.ts";
+import { flock } from "../sys/flock.ts";
+import { errnoOf, failure } from "./failure.ts";
+
+const LOCK = "lock";
+const UNLOCKED = "unlocked-";
+const DAY_MS = 24 * 60 * 60 * 1000;
+const HOUR_MS = 60 * 60 * 1000;
+const TRIES = 10;
+
+/** A staging directory of this process. */
+export class StagingDirectory {
+  readonly path: string;
+  readonly #lockFd: number;
+
+  private constructor(path: string, lockFd: number) {
+    this.path = path;
+    this.#lockFd = lockFd;
+  }
+
+  /**
+   * Makes a directory below `tmp`, a store's `tmp/`.
+   *
+   * @throws {@link SystemError} when the store cannot be written to
+   */
+  static create(tmp: string): StagingDirectory {
+    try {
+      for (let attempt = 0; attempt < TRIES; attempt++) {
+        const made = tryCreate(tmp, randomBytes(12).toString("hex"));
+        if (made === "unavailable") return StagingDirectory.#createUnlocked(tmp);
+        if (made !== undefined) return new StagingDirectory(made.path, made.lockFd);
+      }
+    } catch (error) {
+      throw failure(`store ${tmp}`, error);
+    }
+    throw new SystemError("BUSY", `store ${tmp}: every new staging directory was taken away`);
+  }
+
+  static #createUnlocked(tmp: string): StagingDirectory {
+    const path = `${tmp}/${UNLOCKED}${bootId()}-${randomBytes(12).toString("hex")}`;
+    mkdirSync(path, 0o700);
+    return new StagingDirectory(path, -1);
+  }
+
+  /** Removes the directory with what is left in it. Never throws: a later writer tidies up. */
+  remove(): void {
+    removeDirectory(this.path);
+    if (this.#lockFd >= 0) closeSync(this.#lockFd);
+  }
+}
+
+/** Makes and locks a directory; undefined when somebody else's tidying came in between. */
+function tryCreate(
+  tmp: string,
+  name: string,
+): { path: string; lockFd: number } | "unavailable" | undefined {
+  const path = `${tmp}/${name}`;
+  mkdirSync(path, 0o700);
+  let lockFd: number;
+  try {
+    lockFd = openSync(`${path}/${LOCK}`, "wx", 0o600);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    removeDirectory(path);
+    throw error;
+  }
+  const result = flock(lockFd, "exclusive");
+  if (result === "locked" && fstatSync(lockFd).nlink > 0) return { path, lockFd };
+  closeSync(lockFd);
+  if (result !== "unavailable") return undefined;
+  removeDirectory(path);
+  return "unavailable";
+}
+
+/** Removes the staging directories of dead writers. Problems are left to the next run. */
+export function reapStaging(tmp: string): void {
+  for (const name of readdirSync(tmp)) {
+    try {
+      const path = `${tmp}/${name}`;
+      if (name.startsWith("leaves-") || name.startsWith("meta-")) reapFile(path);
+      else if (name.startsWith(UNLOCKED)) reapUnlocked(path, name);
+      else reapLocked(path);
+    } catch {
+      // in use, or not ours to remove
+    }
+  }
+}
+
+/** Caches and the like: losing one that a slow writer still needs does no harm. */
+function reapFile(path: string): void {
+  if (Date.now() - statSync(path).mtimeMs > HOUR_MS) unlinkSync(path);
+}
+
+function reapUnlocked(path: string, name: string): void {
+  if (name.startsWith(`${UNLOCKED}${bootId()}-`)) return;
+  if (Date.now() - statSync(path).mtimeMs > DAY_MS) removeDirectory(path);
+}
+
+function reapLocked(path: string): void {
+  let lockFd: number;
+  try {
+    lockFd = openSync(`${path}/${LOCK}`, "r+");
+  } catch (error) {
+    // Not locked yet, or already tidied: it is empty or it stays.
+    if (errnoOf(error) === "ENOENT") rmdirSync(path);
+    return;
+  }
+  try {
+    if (flock(lockFd, "exclusive") === "locked") removeDirectory(path);
+  } finally {
+    closeSync(lockFd);
+  }
+}
+
+/** The lock file goes last, so that what is half removed can be found and finished. */
+function removeDirectory(path: string): void {
+  try {
+    for (const name of readdirSync(path)) {
+      if (name !== LOCK) unlinkSync(`${path}/${name}`);
+    }
+    rmSync(path, { recursive: true, force: true });
+  } catch {
+    // the next writer tries again
+  }
+}
+
+/** The kernel's id of the running boot. */
+function bootId(): string {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+  } catch {
+    return "unknown";
+  }
+}

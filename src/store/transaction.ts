@@ -1,0 +1,203 @@
+/**
+ * Publishing into a store, so that after a crash or a power failure everything that a name leads
+ * to is there:
+ *
+ * 1. objects are written to a staging directory while they are hashed;
+ * 2. one sync of the file system: now their content is on the disk;
+ * 3. each is renamed to its name;
+ * 4. a second sync: now the names are on the disk too;
+ * 5. only then `images/<id>` and `images/refs/<name>` are renamed into place, each followed by an
+ *    fsync of its directory.
+ *
+ * A sync that fails ends the transaction and is never tried again: the kernel reports a lost write
+ * once, and a second sync would succeed. Without step 2 a crash can leave objects with a right name
+ * and no content; that is also why an object that is already there is compared, not believed.
+ *
+ * @module
+ */
+import { closeSync, openSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { SystemError } from "../errors.ts";
+import { flock } from "../sys/flock.ts";
+import { FileSystemSync } from "../sys/syncfs.ts";
+import type { VerityDigest } from "../verity/digest.ts";
+import { bundlePath } from "./bundles.ts";
+import { makeDirectory, syncDirectory } from "./directory.ts";
+import { failure } from "./failure.ts";
+import { LOCK_FILE, REFS, imageLinkTarget, refLinkTarget } from "./layout.ts";
+import { encodeName } from "./names.ts";
+import { type Published, type StagedObject, StagedObjects } from "./staged-objects.ts";
+import { StagingDirectory, reapStaging } from "./staging.ts";
+import type { Store } from "./store.ts";
+
+/** `transaction`: as described above. `none`: no sync at all, for tests and measurements. */
+export type Durability = "transaction" | "none";
+
+export interface TransactionOptions {
+  readonly durability?: Durability;
+  /** Stands in for the sync of the file system, in tests. */
+  readonly sync?: () => void;
+}
+
+/** What a transaction makes visible besides objects. */
+export interface Publication {
+  /** The staged objects that are wanted; all of them when not given. */
+  readonly objects?: ReadonlySet<VerityDigest>;
+  /** An image, whose bytes are one of the objects or in the store. */
+  readonly image?: VerityDigest;
+  /** A name for the image. */
+  readonly name?: string;
+  /** Signed statements about the image. */
+  readonly bundles?: readonly NewBundle[];
+}
+
+/** A signed statement to be stored under its signer's key id. */
+export interface NewBundle {
+  readonly keyId: string;
+  readonly bytes: Uint8Array;
+}
+
+/** A staged file or link and its place below the store. */
+interface Move {
+  readonly from: string;
+  readonly to: string;
+}
+
+const LOCK_TIMEOUT_MS = 30_000;
+
+/** One writer's work on a store, from the first object to the name. */
+export class Transaction {
+  readonly store: Store;
+  readonly #lockFd: number;
+  readonly #staging: StagingDirectory;
+  readonly #fileSystem: FileSystemSync;
+  readonly #objects: StagedObjects;
+  readonly #sync: (() => void) | undefined;
+  #state: "open" | "published" | "closed" = "open";
+
+  private constructor(store: Store, options: TransactionOptions) {
+    this.store = store;
+    this.#lockFd = takeSharedLock(store);
+    try {
+      reapStaging(`${store.path}/tmp`);
+      this.#staging = StagingDirectory.create(`${store.path}/tmp`);
+      this.#fileSystem = new FileSystemSync(this.#staging.path);
+    } catch (error) {
+      closeSync(this.#lockFd);
+      throw failure(`store ${store.path}`, error);
+    }
+    const durable = options.durability !== "none";
+    this.#sync = durable ? (options.sync ?? (() => this.#fileSystem.sync())) : undefined;
+    this.#objects = new StagedObjects(store.objects, this.#staging.path);
+  }
+
+  /**
+   * Starts writing. End with {@link close}, always.
+   *
+   * @throws {@link SystemError} `READ_ONLY`, `PERMISSION` or `NO_SPACE`; `BUSY` while the store is
+   *   being cleaned up
+   */
+  static begin(store: Store, options: TransactionOptions = {}): Transaction {
+    return new Transaction(store, options);
+  }
+
+  /** Stages an object whose content is at hand. `digest` is what the caller has computed of it. */
+  put(digest: VerityDigest, content: Uint8Array): void {
+    this.#attempt(() => this.#objects.put(digest, content));
+  }
+
+  /** Stages an object that arrives in parts. */
+  stage(): StagedObject {
+    return this.#attempt(() => this.#objects.stage());
+  }
+
+  /** Whether the object was staged already. */
+  has(digest: VerityDigest): boolean {
+    return this.#objects.has(digest);
+  }
+
+  /**
+   * Makes everything visible, in the order that the module describes. Once only.
+   *
+   * @throws {@link SystemError} `IO` or `NO_SPACE` when something could not be brought to the disk:
+   *   no name leads to the image then
+   */
+  publish(publication: Publication = {}): Published {
+    if (this.#state !== "open") throw new TypeError(`transaction: publish when ${this.#state}`);
+    this.#state = "published";
+    return this.#attempt(() => {
+      const bundles = this.#stageBundles(publication);
+      const links = this.#stageLinks(publication);
+      this.#sync?.();
+      const published = this.#objects.publish(publication.objects, `${this.store.path}/quarantine`);
+      for (const move of bundles) this.#move(move);
+      this.#sync?.();
+      for (const link of links) {
+        const target = this.#move(link);
+        if (this.#sync !== undefined) syncDirectory(dirname(target));
+      }
+      return published;
+    });
+  }
+
+  /** Removes what was not published and lets go of the locks. */
+  close(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#staging.remove();
+    this.#fileSystem.close();
+    closeSync(this.#lockFd);
+  }
+
+  #stageBundles({ image, bundles = [] }: Publication): Move[] {
+    if (image === undefined) return [];
+    return bundles.map(({ keyId, bytes }, index) => {
+      const from = `${this.#staging.path}/bundle-${index}`;
+      writeFileSync(from, bytes, { flag: "wx", mode: 0o444 });
+      return { from, to: bundlePath(image, keyId) };
+    });
+  }
+
+  /** Made before the first sync, which so covers them. */
+  #stageLinks({ image, name }: Publication): Move[] {
+    if (image === undefined) return [];
+    const links = [{ target: imageLinkTarget(image), to: `images/${image}` }];
+    if (name !== undefined) {
+      links.push({ target: refLinkTarget(image), to: `${REFS}/${encodeName(name)}` });
+    }
+    return links.map(({ target, to }, index) => {
+      const from = `${this.#staging.path}/link-${index}`;
+      symlinkSync(target, from);
+      return { from, to };
+    });
+  }
+
+  #move({ from, to }: Move): string {
+    const target = `${this.store.path}/${to}`;
+    if (to.startsWith("bundles/")) makeDirectory(dirname(target));
+    renameSync(from, target);
+    return target;
+  }
+
+  #attempt<T>(action: () => T): T {
+    try {
+      return action();
+    } catch (error) {
+      throw failure(`store ${this.store.path}`, error);
+    }
+  }
+}
+
+/** Shared: any number of writers together, but none while the store is being cleaned up. */
+function takeSharedLock(store: Store): number {
+  const path = `${store.path}/${LOCK_FILE}`;
+  let fd: number;
+  try {
+    fd = openSync(path, "a", 0o644);
+  } catch (error) {
+    throw failure(`store ${store.path}`, error);
+  }
+  if (flock(fd, "shared", LOCK_TIMEOUT_MS) !== "busy") return fd;
+  closeSync(fd);
+  throw new SystemError("BUSY", `store ${store.path}: another process is cleaning it up`);
+}

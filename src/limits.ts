@@ -44,6 +44,8 @@ export const limits = {
   depth: 2048,
   /** Bytes of a symlink target. */
   symlinkBytes: 4095,
+  /** Bytes of one line of a dump file. */
+  dumpLineBytes: 16 * MIB,
   /** Bytes of an xattr name. */
   xattrNameBytes: 255,
   /** Bytes of an xattr value, and of all xattrs of one inode. */

@@ -1,0 +1,154 @@
+/**
+ * One line of a dump file, split into its fields without copying them.
+ *
+ * Spec: composefs image format, section 11, rules 2, 3 and 7.
+ *
+ * @module
+ */
+import type { ByteString } from "../bytes/bytestring.ts";
+import { FormatError } from "../errors.ts";
+import { EscapeFinder, plainDecimal, plainOctal, strtoull, unescape } from "./dump-fields.ts";
+
+// Fields in their order; what follows the last one are the xattrs.
+export const PATH = 0;
+export const SIZE = 1;
+export const MODE = 2;
+export const NLINK = 3;
+export const UID = 4;
+export const GID = 5;
+export const RDEV = 6;
+export const MTIME = 7;
+export const PAYLOAD = 8;
+export const CONTENT = 9;
+export const DIGEST = 10;
+const NAMES = "PATH SIZE MODE NLINK UID GID RDEV MTIME PAYLOAD CONTENT DIGEST".split(" ");
+
+const AT = 0x40;
+const DASH = 0x2d;
+const U32 = 0xffffffffn;
+
+/** A movable view of one line. */
+export class DumpLine {
+  #text = "";
+  #escapes = new EscapeFinder("");
+  #start = 0;
+  #end = 0;
+  /** Where each field ends. */
+  readonly #ends = new Int32Array(NAMES.length);
+
+  /** The text in which the next lines lie. */
+  load(text: string): void {
+    this.#text = text;
+    this.#escapes = new EscapeFinder(text);
+  }
+
+  /** Moves to the line in a range of the text; lines must come in ascending order. */
+  move(start: number, end: number): void {
+    this.#start = start;
+    this.#end = end;
+    // Missing fields are empty and lie at the line's end.
+    let at = start;
+    for (let field = 0; field < NAMES.length; field++) {
+      const space = at > end ? -1 : this.#text.indexOf(" ", at);
+      const stop = space === -1 || space > end ? end : space;
+      this.#ends[field] = stop;
+      at = stop + 1;
+    }
+  }
+
+  get text(): string {
+    return this.#text;
+  }
+
+  /** Where the xattrs start; not below {@link end} when there are none. */
+  get xattrs(): number {
+    return this.#ends[DIGEST]! + 1;
+  }
+
+  get end(): number {
+    return this.#end;
+  }
+
+  /** Whether MODE says that the line is a hard link. */
+  get linked(): boolean {
+    return this.#text.charCodeAt(this.#startOf(MODE)) === AT;
+  }
+
+  /** A field without its escapes. Such fields must be asked for in ascending order. */
+  string(field: number): ByteString {
+    const start = this.#startOf(field);
+    const end = this.#ends[field]!;
+    const raw = this.#text.slice(start, end);
+    return this.#escapes.within(start, end) ? unescape(raw) : (raw as ByteString);
+  }
+
+  /** As {@link string}; undefined for "-". */
+  optional(field: number): ByteString | undefined {
+    const start = this.#startOf(field);
+    const dash = this.#ends[field]! - start === 1 && this.#text.charCodeAt(start) === DASH;
+    return dash ? undefined : this.string(field);
+  }
+
+  /** MODE without the mark of hard links. */
+  mode(): number {
+    const start = this.#startOf(MODE) + (this.linked ? 1 : 0);
+    const end = this.#ends[MODE]!;
+    const plain = plainOctal(this.#text, start, end);
+    if (plain >= 0) return plain >>> 0;
+    const value = strtoull(this.#text.slice(start, end), 8);
+    if (value === undefined) throw this.#notNumber(MODE);
+    return Number(value & U32);
+  }
+
+  /** An unsigned 64-bit field; a `bigint` only when it may not fit a number. */
+  u64(field: number): number | bigint {
+    return this.#number(field, this.#startOf(field), this.#ends[field]!);
+  }
+
+  /** A field cut to 32 bits; with `lenient`, 0 instead of an error when it is no number. */
+  u32(field: number, lenient = false): number {
+    const start = this.#startOf(field);
+    const end = this.#ends[field]!;
+    const plain = plainDecimal(this.#text, start, end);
+    if (plain >= 0) return plain >>> 0;
+    const value = strtoull(this.#text.slice(start, end), 10);
+    if (value !== undefined) return Number(value & U32);
+    if (lenient) return 0;
+    throw this.#notNumber(field);
+  }
+
+  /** MTIME: two integers around a dot, no fraction. */
+  time(): { readonly seconds: bigint; readonly nanoseconds: number } {
+    const start = this.#startOf(MTIME);
+    const end = this.#ends[MTIME]!;
+    const dot = this.#text.indexOf(".", start);
+    if (dot === -1 || dot >= end) throw this.#notNumber(MTIME);
+    const seconds = this.#number(MTIME, start, dot);
+    const nanoseconds = this.#number(MTIME, dot + 1, end);
+    return {
+      seconds: BigInt.asIntN(64, BigInt(seconds)),
+      nanoseconds: typeof nanoseconds === "number" ? nanoseconds >>> 0 : Number(nanoseconds & U32),
+    };
+  }
+
+  #startOf(field: number): number {
+    if (field === 0) return this.#start;
+    return Math.min(this.#ends[field - 1]! + 1, this.#ends[field]!);
+  }
+
+  #number(field: number, start: number, end: number): number | bigint {
+    const plain = plainDecimal(this.#text, start, end);
+    if (plain >= 0) return plain;
+    const value = strtoull(this.#text.slice(start, end), 10);
+    if (value === undefined) throw this.#notNumber(field);
+    return value;
+  }
+
+  #notNumber(field: number): FormatError {
+    const got = this.#text.slice(this.#startOf(field), this.#ends[field]).slice(0, 40);
+    return new FormatError(
+      "MALFORMED",
+      `${NAMES[field]}: expected ${field === MTIME ? "SECONDS.NANOSECONDS" : "a number"}, got ${JSON.stringify(got)}`,
+    );
+  }
+}

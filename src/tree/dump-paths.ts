@@ -1,0 +1,129 @@
+/**
+ * Where the entries of a dump file go: directories by path, and hard links that may point forward.
+ *
+ * Spec: composefs image format, section 11, rules 4 and 6.
+ *
+ * @module
+ */
+import { type ByteString, printable } from "../bytes/bytestring.ts";
+import { FormatError } from "../errors.ts";
+import { type Directory, type Entry, HardLink, type Inode, isDirectory } from "./inode.ts";
+
+const NAME_MAX = 255;
+
+/** A link whose target is looked up when the whole file is read. */
+interface PendingLink {
+  readonly target: ByteString;
+  readonly directory: Directory;
+  readonly name: ByteString;
+}
+
+/** The tree as far as it is read. */
+export class DumpTree {
+  readonly #root: Directory;
+  /** Every directory by its path: a slash before each name, "" for the root. */
+  readonly #directories: Map<string, Directory>;
+  readonly #pending = new Map<HardLink, PendingLink>();
+
+  constructor(root: Directory) {
+    this.#root = root;
+    this.#directories = new Map([["", root]]);
+  }
+
+  /**
+   * Adds `inode` at `path`.
+   *
+   * @throws {@link FormatError} `MALFORMED` for a path that cannot be, a missing parent or a name
+   *   that exists
+   */
+  add(path: ByteString, inode: Inode): void {
+    const key = canonical(path);
+    const { directory, name } = this.#place(key);
+    directory.entries.set(name, inode);
+    if (isDirectory(inode)) this.#directories.set(key, inode);
+  }
+
+  /** Adds a hard link at `path`; `target` is a path that may come later. */
+  addLink(path: ByteString, target: ByteString): void {
+    const { directory, name } = this.#place(canonical(path));
+    const link = new HardLink(this.#root); // stands in until `finish`
+    directory.entries.set(name, link);
+    this.#pending.set(link, { target, directory, name });
+  }
+
+  /**
+   * Resolves all hard links.
+   *
+   * @throws {@link FormatError} `MALFORMED` for a missing target or a circle of links
+   */
+  finish(): Directory {
+    const resolved = new Map<HardLink, HardLink>();
+    for (const [link, { target }] of this.#pending) {
+      const chain = new Set<HardLink>();
+      let entry: Entry = link;
+      while (entry instanceof HardLink && !resolved.has(entry)) {
+        if (chain.has(entry)) throw linkError(target, "a circle of hard links");
+        chain.add(entry);
+        entry = this.#find(this.#pending.get(entry)!.target);
+      }
+      const end = entry instanceof HardLink ? resolved.get(entry)! : new HardLink(entry);
+      for (const passed of chain) resolved.set(passed, end);
+    }
+    for (const [link, { directory, name }] of this.#pending) {
+      directory.entries.set(name, resolved.get(link)!);
+    }
+    return this.#root;
+  }
+
+  #place(key: string): { directory: Directory; name: ByteString } {
+    const slash = key.lastIndexOf("/");
+    const directory = this.#directories.get(slash === 0 ? "" : key.slice(0, slash));
+    if (directory === undefined) {
+      throw pathError(key, "its parent directory is missing or not a directory");
+    }
+    const name = key.slice(slash + 1) as ByteString;
+    if (name.length > NAME_MAX) throw pathError(key, `a name is longer than ${NAME_MAX} bytes`);
+    if (name === "." || name === "..") throw pathError(key, "a name is . or ..");
+    if (directory.entries.has(name)) throw pathError(key, "it exists already");
+    return { directory, name };
+  }
+
+  #find(target: ByteString): Entry {
+    const key = collapsed(target);
+    if (key === "") return this.#root;
+    const slash = key.lastIndexOf("/");
+    const entry = this.#directories
+      .get(key.slice(0, slash))
+      ?.entries.get(key.slice(slash + 1) as ByteString);
+    if (entry === undefined) throw linkError(target, "it does not exist");
+    return entry;
+  }
+}
+
+/** `/a/b` for `/a/b`, `a/b` and `//a//b`; a trailing slash is an error. */
+function canonical(path: ByteString): string {
+  const end = path.charCodeAt(path.length - 1) === 0x2f;
+  if (end) throw pathError(path, "it ends with a slash");
+  return path.charCodeAt(0) === 0x2f && !path.includes("//") ? path : collapsed(path);
+}
+
+function collapsed(path: ByteString): string {
+  let out = "";
+  for (const name of path.split("/")) if (name !== "") out += `/${name}`;
+  return out;
+}
+
+function pathError(path: string, reason: string): FormatError {
+  return new FormatError("MALFORMED", `path ${quoted(path)}: ${reason}`);
+}
+
+function linkError(target: ByteString, reason: string): FormatError {
+  return new FormatError("MALFORMED", `hard link target ${quoted(target)}: ${reason}`);
+}
+
+const SHOWN = 200;
+
+function quoted(path: string): string {
+  const text = printable(path.slice(0, SHOWN) as ByteString);
+  return path.length > SHOWN ? `"${text}..."` : `"${text}"`;
+}

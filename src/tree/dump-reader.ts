@@ -1,0 +1,236 @@
+/**
+ * Reader of composefs dump files, as `mkcomposefs --from-file` takes them, quirks included.
+ *
+ * Spec: composefs image format, section 11, "Dump file format".
+ *
+ * @module
+ */
+import { type ByteString, toByteString, toBytes } from "../bytes/bytestring.ts";
+import { FormatError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { type VerityAlgorithm, parseVerityDigest, verityAlgorithms } from "../verity/digest.ts";
+import { cutAtNul } from "./dump-fields.ts";
+import {
+  CONTENT,
+  DIGEST,
+  DumpLine,
+  GID,
+  NLINK,
+  PATH,
+  PAYLOAD,
+  RDEV,
+  SIZE,
+  UID,
+} from "./dump-line.ts";
+import { DumpTree } from "./dump-paths.ts";
+import { XattrReader } from "./dump-xattrs.ts";
+import {
+  type Directory,
+  Inode,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  S_IFSOCK,
+  isDirectory,
+} from "./inode.ts";
+
+/** How a dump file is read. */
+export interface DumpOptions {
+  /** As with CFS_PARSE_STRICT: last newline, zero RDEV and exact symlink fields are required. */
+  readonly strict?: boolean;
+  /** Which digests the DIGEST column holds; sha256 by default, as in mkcomposefs. */
+  readonly algorithm?: VerityAlgorithm;
+}
+
+/** The content limit of the format, far above the 64 bytes that builders put inline. */
+const CONTENT_MAX = 5000;
+const PAYLOAD_MAX = 4095;
+/** mkcomposefs checks the last newline per buffer, and misses it in a file of exactly this size. */
+const STRICT_EXCEPTION = 65536;
+const TYPES = new Set([S_IFREG, S_IFDIR, S_IFLNK, S_IFBLK, S_IFCHR, S_IFSOCK, S_IFIFO]);
+
+/**
+ * The tree that a dump file describes. Chunks may end anywhere.
+ *
+ * @throws {@link FormatError} `MALFORMED` or `LIMIT`, with the number of the line
+ */
+export function parseDump(
+  source: Uint8Array | Iterable<Uint8Array>,
+  options: DumpOptions = {},
+): Directory {
+  const reader = new DumpReader(options);
+  for (const chunk of source instanceof Uint8Array ? [source] : source) reader.write(chunk);
+  return reader.end();
+}
+
+/** Bytes that become one string; names and values are slices of it. */
+const SLICE = 1 << 20;
+
+/** Push reader: `write` chunks, then `end`. */
+export class DumpReader {
+  readonly #strict: boolean;
+  readonly #digits: RegExp;
+  readonly #xattrs = new XattrReader();
+  readonly #line = new DumpLine();
+  #tree: DumpTree | undefined;
+  #lines = 0;
+  #bytes = 0;
+  /** The start of a line whose end is still to come. */
+  #rest = "";
+
+  constructor({ strict = false, algorithm = "sha256" }: DumpOptions = {}) {
+    this.#strict = strict;
+    this.#digits = new RegExp(`^[0-9a-fA-F]{${verityAlgorithms[algorithm].digestSize * 2}}`);
+  }
+
+  /** @throws {@link FormatError} `MALFORMED` or `LIMIT` */
+  write(chunk: Uint8Array): void {
+    this.#bytes += chunk.length;
+    for (let at = 0; at < chunk.length; at += SLICE) {
+      const text = this.#rest + toByteString(chunk, at, Math.min(at + SLICE, chunk.length));
+      const end = text.lastIndexOf("\n") + 1;
+      this.#readLines(text, end);
+      this.#rest = text.slice(end);
+      if (this.#rest.length > limits.dumpLineBytes) {
+        throw new FormatError("LIMIT", `dump line ${this.#lines + 1}: it is too long`);
+      }
+    }
+  }
+
+  /** The tree. @throws {@link FormatError} `MALFORMED` or `LIMIT` */
+  end(): Directory {
+    if (this.#rest !== "") {
+      if (this.#strict && this.#bytes !== STRICT_EXCEPTION) {
+        throw malformed(`dump line ${this.#lines + 1}: the last newline is missing`);
+      }
+      this.#readLines(`${this.#rest}\n`, this.#rest.length + 1);
+      this.#rest = "";
+    }
+    if (this.#tree === undefined) throw malformed("dump file: it has no lines");
+    return this.#tree.finish();
+  }
+
+  /** Reads all lines of `text` up to `stop`, which is just behind a newline. */
+  #readLines(text: string, stop: number): void {
+    this.#line.load(text);
+    const hasNul = text.includes("\0");
+    for (let start = 0; start < stop;) {
+      const end = text.indexOf("\n", start);
+      this.#lines += 1;
+      try {
+        if (hasNul && text.slice(start, end).includes("\0")) throw malformed("a NUL byte");
+        this.#line.move(start, end);
+        this.#readLine();
+      } catch (error) {
+        if (!(error instanceof FormatError)) throw error;
+        const message = `dump line ${this.#lines}: ${error.message}`;
+        throw new FormatError(error.code, message, { cause: error.cause });
+      }
+      start = end + 1;
+    }
+  }
+
+  #readLine(): void {
+    const line = this.#line;
+    const path = cutAtNul(line.string(PATH));
+    if (path === "") throw malformed("the path is empty");
+    const { linked } = line;
+    const mode = line.mode();
+    const type = mode & S_IFMT;
+    if (!TYPES.has(type)) throw malformed(`unknown file type in mode ${mode.toString(8)}`);
+    if ((path === "/") !== (this.#tree === undefined)) {
+      throw malformed("the root must come first, and once");
+    }
+    if (linked) {
+      if (type === S_IFDIR) throw malformed("a hard link with a directory's mode");
+      const target = line.optional(PAYLOAD);
+      if (target === undefined) throw malformed("a hard link without target");
+      if (this.#tree === undefined) throw malformed("the root is not a directory");
+      this.#tree.addLink(path, cutAtNul(target));
+      return;
+    }
+    const inode = this.#inode(mode);
+    if (this.#tree !== undefined) this.#tree.add(path, inode);
+    else if (isDirectory(inode)) this.#tree = new DumpTree(inode);
+    else throw malformed("the root is not a directory");
+    if (this.#lines > limits.inodes) throw new FormatError("LIMIT", "too many entries");
+  }
+
+  #inode(mode: number): Inode {
+    const line = this.#line;
+    const inode = new Inode(mode);
+    const type = mode & S_IFMT;
+    const size = line.u64(SIZE);
+    inode.nlink = line.u32(NLINK);
+    inode.uid = line.u32(UID);
+    // mkcomposefs overlooks a bad GID or RDEV unless UID is 0.
+    inode.gid = line.u32(GID, inode.uid !== 0);
+    const rdev = line.u32(RDEV, inode.uid !== 0);
+    if (type === S_IFCHR || type === S_IFBLK) inode.rdev = rdev;
+    else if (this.#strict && rdev !== 0) throw malformed("RDEV of a file that is no device");
+    const { seconds, nanoseconds } = line.time();
+    inode.mtimeSeconds = seconds;
+    inode.mtimeNanoseconds = nanoseconds;
+    this.#data(inode, type, BigInt(size));
+    if (line.xattrs < line.end) {
+      this.#xattrs.readInto(inode.xattrs, line.text, line.xattrs, line.end);
+    }
+    return inode;
+  }
+
+  /** SIZE, PAYLOAD, CONTENT and DIGEST, by type. */
+  #data(inode: Inode, type: number, size: bigint): void {
+    const line = this.#line;
+    const payloadField = line.optional(PAYLOAD);
+    const payload = payloadField === undefined ? undefined : cutAtNul(payloadField);
+    const content = line.optional(CONTENT);
+    if (content !== undefined && BigInt(content.length) !== size) {
+      throw malformed(`content of ${content.length} bytes, size ${size}`);
+    }
+    if (type === S_IFLNK) {
+      inode.target = this.#target(payload);
+      inode.size = BigInt(inode.target.length);
+      if (this.#strict && (content !== undefined || size !== inode.size)) {
+        throw malformed("a symlink with content or another size than its target's");
+      }
+      return;
+    }
+    if (content !== undefined && content.length > CONTENT_MAX) {
+      throw new FormatError("LIMIT", `content of ${content.length} bytes, at most ${CONTENT_MAX}`);
+    }
+    if (payload !== undefined && payload.length > PAYLOAD_MAX) {
+      throw new FormatError("LIMIT", `payload of ${payload.length} bytes, at most ${PAYLOAD_MAX}`);
+    }
+    const digest = line.optional(DIGEST); // also checks its escapes
+    if (type === S_IFDIR) return;
+    inode.size = size;
+    if (type !== S_IFREG || size === 0n) return;
+    if (content !== undefined) {
+      inode.content = toBytes(content);
+      return;
+    }
+    if (payload !== undefined && payload !== "") inode.payload = payload;
+    if (digest !== undefined) {
+      // Digits behind the digest are ignored, as mkcomposefs does.
+      const hex = this.#digits.exec(cutAtNul(digest))?.[0];
+      if (hex === undefined) throw malformed("digest: too short or not hex");
+      inode.digest = parseVerityDigest(hex.toLowerCase());
+    }
+  }
+
+  #target(payload: ByteString | undefined): ByteString {
+    if (payload === undefined || payload === "") throw malformed("a symlink without target");
+    if (payload.length > limits.symlinkBytes) {
+      throw new FormatError("LIMIT", `symlink target of ${payload.length} bytes`);
+    }
+    return payload;
+  }
+}
+
+function malformed(message: string): FormatError {
+  return new FormatError("MALFORMED", message);
+}

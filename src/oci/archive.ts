@@ -127,7 +127,10 @@ function add(
   archiveSize: number,
   label: string,
 ): void {
-  const name = entry.path.split("/").filter((part) => part !== "" && part !== ".").join("/") as ByteString;
+  const name = entry.path
+    .split("/")
+    .filter((part) => part !== "" && part !== ".")
+    .join("/") as ByteString;
   if (members.size >= limits.archiveMembers) {
     throw new FormatError("LIMIT", `${label}: over ${limits.archiveMembers} members`);
   }

@@ -5,7 +5,7 @@
  * @module
  */
 import { closeSync, fstatSync, openSync } from "node:fs";
-import { FormatError, IntegrityError, NotFoundError, UsageError } from "../errors.ts";
+import { FormatError, NotFoundError, UsageError } from "../errors.ts";
 import { errnoOf, failure } from "../store/failure.ts";
 import { readFully } from "../store/files.ts";
 import { algorithmOf, digestOf, verifyDigest, verifySize } from "./digest.ts";

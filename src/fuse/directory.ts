@@ -1,0 +1,144 @@
+/**
+ * Directories of an image, read for speed: finding a name by binary search, and stepping through
+ * entries from any position, straight from the image's bytes (composefs image format, section 8).
+ *
+ * @module
+ */
+import { BLOCK_SIZE, Dirent, FT_CHRDEV } from "../erofs/format.ts";
+import { Attributes, type InodeTable } from "./attributes.ts";
+
+const { nid: NID, nameOffset: NAME_OFFSET, fileType: FILE_TYPE } = Dirent.offsets;
+/** More entries than a block can hold, so that block and index fit into one position. */
+const POSITIONS_PER_BLOCK = 512;
+
+/**
+ * A position in a directory that moves over its entries. One object serves many directories, one
+ * after the other.
+ */
+export class DirectoryCursor {
+  /** Of the entry that {@link next} stopped at: its inode, `FT_*` type, and name in the image. */
+  nid = 0;
+  fileType = 0;
+  nameAt = 0;
+  nameLength = 0;
+  /** The position behind that entry: the same for all times, never 0. */
+  position = 0;
+
+  readonly #table: InodeTable;
+  readonly #view: DataView;
+  readonly #directory = new Attributes();
+  readonly #entry = new Attributes();
+  #blocks = 0;
+  #block = 0;
+  #index = 0;
+  #start = 0;
+  #length = 0;
+  #count = 0;
+
+  constructor(table: InodeTable) {
+    this.#table = table;
+    const { bytes } = table;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** Starts at `position` of the directory `nid`: 0, or one that {@link position} had. */
+  seek(nid: number, position = 0): this {
+    this.#open(nid);
+    this.#enter(Math.floor(position / POSITIONS_PER_BLOCK));
+    this.#index = position % POSITIONS_PER_BLOCK;
+    return this;
+  }
+
+  /** Moves to the next entry that users see; false at the end. */
+  next(): boolean {
+    for (;;) {
+      while (this.#index >= this.#count) {
+        if (this.#block + 1 >= this.#blocks) return false;
+        this.#enter(this.#block + 1);
+      }
+      this.#take(this.#index);
+      this.#index += 1;
+      this.position = this.#block * POSITIONS_PER_BLOCK + this.#index;
+      if (!this.#isWhiteout()) return true;
+    }
+  }
+
+  /** The inode that `name[start, end)` leads to in the directory `nid`; 0 when there is none. */
+  find(nid: number, name: Uint8Array, start: number, end: number): number {
+    this.#open(nid);
+    if (this.#blocks === 0) return 0;
+    // The last block whose first name is not behind the wanted one.
+    let low = 0;
+    let high = this.#blocks - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      this.#enter(middle);
+      this.#take(0);
+      if (this.#compare(name, start, end) > 0) high = middle - 1;
+      else low = middle;
+    }
+    this.#enter(low);
+    low = 0;
+    high = this.#count - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      this.#take(middle);
+      const order = this.#compare(name, start, end);
+      if (order === 0) return this.#isWhiteout() ? 0 : this.nid;
+      if (order > 0) high = middle - 1;
+      else low = middle + 1;
+    }
+    return 0;
+  }
+
+  #open(nid: number): void {
+    this.#table.read(nid, this.#directory);
+    this.#blocks = Math.ceil(this.#directory.size / BLOCK_SIZE);
+    this.#block = -1;
+    this.#count = 0;
+    this.#index = 0;
+  }
+
+  #enter(block: number): void {
+    this.#block = block;
+    this.#index = 0;
+    this.#count = 0;
+    if (block >= this.#blocks) return;
+    this.#start = this.#table.blockAt(this.#directory, block);
+    this.#length = Math.min(BLOCK_SIZE, this.#directory.size - block * BLOCK_SIZE);
+    this.#count = this.#view.getUint16(this.#start + NAME_OFFSET, true) / Dirent.size;
+  }
+
+  #take(index: number): void {
+    const at = this.#start + index * Dirent.size;
+    const from = this.#view.getUint16(at + NAME_OFFSET, true);
+    let to: number;
+    if (index + 1 < this.#count) {
+      to = this.#view.getUint16(at + Dirent.size + NAME_OFFSET, true);
+    } else {
+      to = from; // the last name ends at the first zero or with the block
+      const { bytes } = this.#table;
+      while (to < this.#length && bytes[this.#start + to] !== 0) to += 1;
+    }
+    this.nid = this.#view.getUint32(at + NID, true);
+    this.fileType = this.#view.getUint8(at + FILE_TYPE);
+    this.nameAt = this.#start + from;
+    this.nameLength = to - from;
+  }
+
+  /** Orders the entry at hand against a name, as unsigned bytes. */
+  #compare(name: Uint8Array, start: number, end: number): number {
+    const { bytes } = this.#table;
+    const length = Math.min(this.nameLength, end - start);
+    for (let i = 0; i < length; i++) {
+      const difference = bytes[this.nameAt + i]! - name[start + i]!;
+      if (difference !== 0) return difference;
+    }
+    return this.nameLength - (end - start);
+  }
+
+  /** Character devices 0:0 are overlayfs's whiteouts: nobody sees them. */
+  #isWhiteout(): boolean {
+    return this.fileType === FT_CHRDEV && this.#table.read(this.nid, this.#entry).rdev === 0;
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * A verified image as a read-only file system: what overlayfs shows of it, with content that is
+ * checked block by block. Node numbers are the image's own, so nothing has to be remembered between
+ * requests.
+ *
+ * @module
+ */
+import { closeSync } from "node:fs";
+import { type ByteString, toBytes } from "../bytes/bytestring.ts";
+import { IntegrityError } from "../errors.ts";
+import { BLOCK_SIZE } from "../erofs/format.ts";
+import type { FileContent, Image } from "../erofs/image.ts";
+import { limits } from "../limits.ts";
+import { S_IFDIR, S_IFMT, S_IFREG } from "../tree/inode.ts";
+import { Attributes, InodeTable } from "./attributes.ts";
+import { DirectoryCursor } from "./directory.ts";
+import type { ObjectReader } from "./objects.ts";
+import { SmallCache } from "./small-cache.ts";
+
+/** What statfs tells; sizes in blocks of 4096 bytes. */
+export interface FileSystemSize {
+  readonly blocks: number;
+  readonly files: number;
+}
+
+/** No descriptor: the content is in the image, or is opened anew for each read. */
+export const NO_DESCRIPTOR = -1;
+
+const CACHED_FILES = 1024;
+const noXattrs: ReadonlyMap<ByteString, ByteString> = new Map();
+
+/** One image, one thread's view of it. */
+export class ImageFileSystem {
+  readonly image: Image;
+  readonly rootNid: number;
+  readonly inodes: InodeTable;
+  readonly #objects: ObjectReader;
+  readonly #cursor: DirectoryCursor;
+  readonly #attributes = new Attributes();
+  readonly #contents = new SmallCache<number, FileContent>(CACHED_FILES);
+  readonly #xattrs = new SmallCache<number, ReadonlyMap<ByteString, ByteString>>(CACHED_FILES);
+  #size: FileSystemSize | undefined;
+  #scratch: Buffer | undefined;
+
+  constructor(image: Image, objects: ObjectReader) {
+    this.image = image;
+    this.rootNid = image.rootNid;
+    this.inodes = new InodeTable(image.bytes);
+    this.#objects = objects;
+    this.#cursor = new DirectoryCursor(this.inodes);
+  }
+
+  /** The inode's fields, in a record that the next call fills again. */
+  attributes(nid: number): Attributes {
+    return this.inodes.read(nid, this.#attributes);
+  }
+
+  /** The inode that `name[start, end)` leads to in a directory; 0 when there is none. */
+  lookup(directory: number, name: Uint8Array, start: number, end: number): number {
+    return this.#cursor.find(directory, name, start, end);
+  }
+
+  /** The entries of a directory from `position` on; the next call moves the same cursor. */
+  entries(directory: number, position: number): DirectoryCursor {
+    return this.#cursor.seek(directory, position);
+  }
+
+  isDirectory(nid: number): boolean {
+    return (this.attributes(nid).mode & S_IFMT) === S_IFDIR;
+  }
+
+  /**
+   * Opens a regular file's content: a descriptor to be passed to {@link read} and {@link close}, or
+   * {@link NO_DESCRIPTOR}.
+   *
+   * @throws {@link IntegrityError} when the content is not to be had as signed
+   */
+  open(nid: number): number {
+    const content = this.#content(nid);
+    if (content.kind === "inline") return NO_DESCRIPTOR;
+    if (content.kind === "unverifiable") throw unverifiable(nid, content.reason);
+    return this.#objects.open({ nid, digest: content.digest, size: content.size });
+  }
+
+  close(fd: number): void {
+    if (fd !== NO_DESCRIPTOR) closeSync(fd);
+  }
+
+  /**
+   * Reads up to `length` bytes of a file into `out` at `at` and returns how many there were. `out`
+   * must have room for `length` bytes.
+   *
+   * @throws {@link IntegrityError} when the content is not to be had as signed
+   */
+  read(
+    nid: number,
+    fd: number,
+    offset: number,
+    length: number,
+    out: Uint8Array,
+    at: number,
+  ): number {
+    const content = this.#content(nid);
+    if (content.kind === "unverifiable") throw unverifiable(nid, content.reason);
+    if (content.kind === "inline") {
+      const bytes = content.bytes.subarray(offset, offset + length);
+      out.set(bytes, at);
+      return bytes.length;
+    }
+    const { digest, size } = content;
+    const end = Math.min(offset + length, size);
+    if (end <= offset) return 0;
+    const file = { nid, digest, size };
+    const first = offset - (offset % BLOCK_SIZE);
+    const last = Math.min(Math.ceil(end / BLOCK_SIZE) * BLOCK_SIZE, size);
+    if (first === offset && last === end) {
+      this.#objects.read(file, fd, offset, out, at, end - offset);
+    } else {
+      // Only direct I/O asks for parts of blocks; whole blocks are what can be checked.
+      if (this.#scratch === undefined || this.#scratch.length < last - first) {
+        this.#scratch = Buffer.allocUnsafeSlow(last - first);
+      }
+      this.#objects.read(file, fd, first, this.#scratch, 0, last - first);
+      out.set(this.#scratch.subarray(offset - first, end - first), at);
+    }
+    return end - offset;
+  }
+
+  /** The target of a symlink. */
+  target(nid: number): Uint8Array {
+    return toBytes(this.image.target(this.image.inode(nid)));
+  }
+
+  /** The extended attributes that users see. */
+  xattrs(nid: number): ReadonlyMap<ByteString, ByteString> {
+    if (this.attributes(nid).xattrIcount === 0) return noXattrs;
+    return this.#xattrs.get(nid, () => this.image.xattrs(this.image.inode(nid)));
+  }
+
+  /** How much there is, counted once: the image itself, and all files with their content. */
+  size(): FileSystemSize {
+    return (this.#size ??= this.#measure());
+  }
+
+  #content(nid: number): FileContent {
+    return this.#contents.get(nid, () => this.image.content(this.image.inode(nid)));
+  }
+
+  #measure(): FileSystemSize {
+    const seen = new Set<number>([this.rootNid]);
+    const queue = [this.rootNid];
+    const cursor = new DirectoryCursor(this.inodes);
+    const inode = new Attributes();
+    let blocks = Math.ceil(this.image.bytes.length / BLOCK_SIZE);
+    for (let nid = queue.pop(); nid !== undefined; nid = queue.pop()) {
+      for (cursor.seek(nid); cursor.next();) {
+        if (seen.has(cursor.nid)) continue;
+        seen.add(cursor.nid);
+        if (seen.size > limits.inodes) break;
+        this.inodes.read(cursor.nid, inode);
+        const type = inode.mode & S_IFMT;
+        if (type === S_IFDIR) queue.push(cursor.nid);
+        else if (type === S_IFREG) blocks += Math.ceil(inode.size / BLOCK_SIZE);
+      }
+    }
+    return { blocks, files: seen.size };
+  }
+}
+
+/** `d_type` of an EROFS file type. */
+export function directoryType(fileType: number): number {
+  return directoryTypes[fileType] ?? 0;
+}
+
+// FT_REG_FILE, FT_DIR, FT_CHRDEV … to DT_REG, DT_DIR, DT_CHR …
+const directoryTypes = [0, 8, 4, 2, 6, 1, 12, 10];
+
+function unverifiable(nid: number, reason: string): IntegrityError {
+  return new IntegrityError("DIGEST_MISMATCH", `inode ${nid}: ${reason}`);
+}

@@ -1,0 +1,96 @@
+/**
+ * FUSE_INIT: what kernel and server agree on before the first request.
+ *
+ * @module
+ */
+import { SystemError } from "../errors.ts";
+import { BODY, MAX_READ, PAYLOAD } from "./call.ts";
+import { EPROTO } from "./errno.ts";
+import {
+  FUSE_MAJOR,
+  FUSE_MINOR,
+  FUSE_MINOR_LEAST,
+  InHeader,
+  InitFlag,
+  InitIn,
+  InitOut,
+  Opcode,
+  OutHeader,
+} from "./wire.ts";
+
+/** What the answer to INIT depends on. */
+export interface InitOptions {
+  /** The kernel enforces POSIX ACLs: needed when the image has any, a cost when not. */
+  readonly acls: boolean;
+  /** Bytes that the kernel reads ahead; more was slower. */
+  readonly maxReadahead?: number;
+}
+
+/** Bytes read ahead: the kernel's own default, and the fastest. */
+const MAX_READAHEAD = 128 * 1024;
+/** No write request ever comes, but the kernel wants room for one page. */
+const MAX_WRITE = 4096;
+const MAX_BACKGROUND = 16;
+
+const wanted =
+  InitFlag.ASYNC_READ |
+  InitFlag.EXPORT_SUPPORT |
+  InitFlag.DO_READDIRPLUS |
+  InitFlag.READDIRPLUS_AUTO |
+  InitFlag.PARALLEL_DIROPS |
+  InitFlag.MAX_PAGES |
+  InitFlag.CACHE_SYMLINKS |
+  InitFlag.NO_OPENDIR_SUPPORT;
+
+/** The answer to the first request of a connection, and whether the connection goes on. */
+export interface InitReply {
+  readonly reply: Uint8Array;
+  /** The kernel has a newer major version and asks again with ours. */
+  readonly again: boolean;
+}
+
+/**
+ * Answers the request in `request`.
+ *
+ * @throws {@link SystemError} `NO_FUSE` when the kernel speaks a version that is too old; the
+ *   caller ends the connection
+ */
+export function answerInit(request: Uint8Array, options: InitOptions): InitReply {
+  const header = InHeader.decode(request);
+  if (header.opcode !== Opcode.INIT) {
+    throw new SystemError("NO_FUSE", `first FUSE request: expected INIT, got ${header.opcode}`);
+  }
+  const offer = InitIn.decode(request, BODY);
+  if (offer.major < FUSE_MAJOR || (offer.major === FUSE_MAJOR && offer.minor < FUSE_MINOR_LEAST)) {
+    throw new SystemError(
+      "NO_FUSE",
+      `kernel FUSE interface: expected ${FUSE_MAJOR}.${FUSE_MINOR_LEAST} or later, got ${offer.major}.${offer.minor}`,
+      { hint: "Linux 5.4 or later is needed" },
+    );
+  }
+  const flags = wanted | (options.acls ? InitFlag.POSIX_ACL : 0);
+  const reply = new Uint8Array(PAYLOAD + InitOut.size);
+  OutHeader.encodeInto(reply, 0, { len: reply.length, error: 0, unique: header.unique });
+  InitOut.encodeInto(reply, PAYLOAD, {
+    major: FUSE_MAJOR,
+    minor: FUSE_MINOR,
+    maxReadahead: Math.min(offer.maxReadahead, options.maxReadahead ?? MAX_READAHEAD),
+    flags: offer.flags & flags,
+    maxBackground: MAX_BACKGROUND,
+    congestionThreshold: (MAX_BACKGROUND * 3) / 4,
+    maxWrite: MAX_WRITE,
+    timeGran: 1, // nanosecond
+    maxPages: MAX_READ / 4096,
+    mapAlignment: 0,
+    flags2: 0,
+    maxStackDepth: 0,
+    unused: new Uint8Array(24),
+  });
+  return { reply, again: offer.major > FUSE_MAJOR };
+}
+
+/** The refusal that ends a connection which cannot be served. */
+export function refuseInit(request: Uint8Array): Uint8Array {
+  const { unique } = InHeader.decode(request);
+  return OutHeader.encode({ len: OutHeader.size, error: -EPROTO, unique });
+}

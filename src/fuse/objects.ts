@@ -1,0 +1,228 @@
+/**
+ * Content of objects with assurance `block`: no byte leaves this module that was not compared with
+ * the signed digest after it had been copied into this process (fs-verity kernel documentation,
+ * "Merkle tree").
+ *
+ * An object of one block is checked as a whole at every read. Of a larger one the leaf hashes are
+ * needed first: from the threads' shared memory, from the store's cache (checked against the
+ * digest), or by hashing the object once.
+ *
+ * @module
+ */
+import { closeSync, readSync } from "node:fs";
+import { IntegrityError } from "../errors.ts";
+import {
+  VERITY_BLOCK_SIZE,
+  VerityHasher,
+  type VerityDigest,
+  algorithmOf,
+  digestOfLeaves,
+  leavesSize,
+  verifyBlocks,
+  verityDigestOf,
+} from "../verity/index.ts";
+import type { SharedLeaves } from "./shared-leaves.ts";
+
+/** A place that may have objects; nothing that comes from it is trusted. */
+export interface ObjectPlace {
+  /** For messages: where it is. */
+  readonly path: string;
+  /** Opens a regular file, not through a symlink and without blocking; throws when it cannot. */
+  openFile(digest: VerityDigest): { readonly fd: number; readonly size: number };
+  /** Leaf hashes that somebody kept, unchecked. */
+  readLeaves(digest: VerityDigest): Uint8Array | undefined;
+  /** Keeps leaf hashes for the next mount; false where that is not possible. */
+  writeLeaves(digest: VerityDigest, leaves: Uint8Array): boolean;
+}
+
+/** A file of the image whose content is an object. */
+export interface ObjectFile {
+  /** The file's number in the image. */
+  readonly nid: number;
+  readonly digest: VerityDigest;
+  /** Bytes, as the image says. */
+  readonly size: number;
+}
+
+const HASH_BYTES = 1024 * 1024;
+/** Leaves of smaller objects are quicker hashed again than fetched from a file. */
+const KEEP_LEAVES_ABOVE = 1024 * 1024;
+/** Leaves that this thread keeps to itself when the shared memory is full, in bytes. */
+const OWN_LEAVES_BYTES = 64 * 1024 * 1024;
+
+/** Opens and reads objects from places in order, checking everything. */
+export class ObjectReader {
+  readonly #places: readonly ObjectPlace[];
+  readonly #shared: SharedLeaves;
+  readonly #own = new Map<number, Uint8Array>();
+  #ownBytes = 0;
+  #scratch: Buffer | undefined;
+
+  constructor(places: readonly ObjectPlace[], shared: SharedLeaves) {
+    this.#places = places;
+    this.#shared = shared;
+  }
+
+  /**
+   * Opens the object: it is there, regular, as long as the image says, and its leaf hashes are
+   * known. Returns a descriptor for {@link read}, the caller's to close.
+   *
+   * @throws {@link IntegrityError} with what is wrong at each place
+   */
+  open(file: ObjectFile): number {
+    const problems: string[] = [];
+    for (const place of this.#places) {
+      const fd = this.#openAt(place, file, problems);
+      if (fd !== undefined) return fd;
+    }
+    throw failed(file, problems);
+  }
+
+  /**
+   * Reads and checks `length` bytes from `position`, a multiple of 4096, on into `out` at `at`;
+   * the range ends within the file, at a multiple of 4096 or with the file. `fd` comes from
+   * {@link open}; -1 opens the object for this read. When the descriptor turns out to be of a bad
+   * object, every place is asked once more: the object may have been repaired.
+   *
+   * @throws {@link IntegrityError} when the right bytes are nowhere to be had; what `out` holds then
+   *   must not be used
+   */
+  read(
+    file: ObjectFile,
+    fd: number,
+    position: number,
+    out: Uint8Array,
+    at: number,
+    length: number,
+  ): void {
+    const problems: string[] = [];
+    if (fd >= 0 && this.#readFrom("the open file", file, fd, position, out, at, length, problems)) {
+      return;
+    }
+    for (const place of this.#places) {
+      const again = this.#openAt(place, file, problems);
+      if (again === undefined) continue;
+      try {
+        if (this.#readFrom(place.path, file, again, position, out, at, length, problems)) return;
+      } finally {
+        closeSync(again);
+      }
+    }
+    throw failed(file, problems);
+  }
+
+  #openAt(place: ObjectPlace, file: ObjectFile, problems: string[]): number | undefined {
+    let fd: number | undefined;
+    try {
+      const opened = place.openFile(file.digest);
+      fd = opened.fd;
+      if (opened.size !== file.size) {
+        throw new IntegrityError(
+          "SIZE_MISMATCH",
+          `expected ${file.size} bytes, got ${opened.size}`,
+        );
+      }
+      if (file.size > VERITY_BLOCK_SIZE) this.#leavesOf(file, fd, place);
+      return fd;
+    } catch (error) {
+      if (fd !== undefined) closeSync(fd);
+      problems.push(`${place.path}: ${(error as Error).message}`);
+      return undefined;
+    }
+  }
+
+  #readFrom(
+    where: string,
+    file: ObjectFile,
+    fd: number,
+    position: number,
+    out: Uint8Array,
+    at: number,
+    length: number,
+    problems: string[],
+  ): boolean {
+    try {
+      for (let done = 0; done < length;) {
+        const got = readSync(fd, out, at + done, length - done, position + done);
+        if (got === 0) {
+          throw new IntegrityError("SIZE_MISMATCH", `the file ends at ${position + done}`);
+        }
+        done += got;
+      }
+      this.#check(file, fd, position, out.subarray(at, at + length));
+      return true;
+    } catch (error) {
+      problems.push(`${where}: ${(error as Error).message}`);
+      return false;
+    }
+  }
+
+  /** @throws {@link IntegrityError} when `data`, which was read from `position` on, is not as signed */
+  #check(file: ObjectFile, fd: number, position: number, data: Uint8Array): void {
+    const algorithm = algorithmOf(file.digest);
+    if (file.size <= VERITY_BLOCK_SIZE) {
+      const got = verityDigestOf(data, algorithm);
+      if (got !== file.digest) throw new IntegrityError("DIGEST_MISMATCH", `content has ${got}`);
+      return;
+    }
+    const leaves = this.#leavesOf(file, fd);
+    const bad = verifyBlocks(data, position / VERITY_BLOCK_SIZE, leaves, algorithm);
+    if (bad >= 0) throw new IntegrityError("DIGEST_MISMATCH", `block ${bad} is not as signed`);
+  }
+
+  /** The leaf hashes of a file, verified. */
+  #leavesOf(file: ObjectFile, fd: number, place?: ObjectPlace): Uint8Array {
+    const held = this.#shared.get(file.nid) ?? this.#own.get(file.nid);
+    if (held !== undefined) return held;
+    const kept = this.#keptLeaves(file);
+    const leaves = kept ?? this.#hash(file, fd);
+    if (!this.#shared.add(file.nid, leaves)) this.#keepOwn(file.nid, leaves);
+    if (kept === undefined && file.size > KEEP_LEAVES_ABOVE) {
+      for (const taker of place === undefined ? this.#places : [place, ...this.#places]) {
+        if (taker.writeLeaves(file.digest, leaves)) break;
+      }
+    }
+    return leaves;
+  }
+
+  #keptLeaves(file: ObjectFile): Uint8Array | undefined {
+    if (file.size <= KEEP_LEAVES_ABOVE) return undefined;
+    const algorithm = algorithmOf(file.digest);
+    for (const place of this.#places) {
+      const leaves = place.readLeaves(file.digest);
+      if (leaves?.length !== leavesSize(file.size, algorithm)) continue;
+      if (digestOfLeaves(leaves, file.size, algorithm) === file.digest) return leaves;
+    }
+    return undefined;
+  }
+
+  /** Reads all of an object once. */
+  #hash(file: ObjectFile, fd: number): Uint8Array {
+    const scratch = (this.#scratch ??= Buffer.allocUnsafeSlow(HASH_BYTES));
+    const hasher = new VerityHasher(algorithmOf(file.digest), { keepLeaves: true });
+    for (let position = 0; position < file.size;) {
+      const got = readSync(fd, scratch, 0, HASH_BYTES, position);
+      if (got === 0) throw new IntegrityError("SIZE_MISMATCH", `the file ends at ${position}`);
+      hasher.update(scratch.subarray(0, Math.min(got, file.size - position)));
+      position += got;
+    }
+    const got = hasher.digest();
+    if (got !== file.digest) throw new IntegrityError("DIGEST_MISMATCH", `content has ${got}`);
+    return hasher.leaves();
+  }
+
+  #keepOwn(nid: number, leaves: Uint8Array): void {
+    this.#own.set(nid, leaves);
+    this.#ownBytes += leaves.length;
+    for (const [oldest, bytes] of this.#own) {
+      if (this.#ownBytes <= OWN_LEAVES_BYTES || oldest === nid) break;
+      this.#own.delete(oldest);
+      this.#ownBytes -= bytes.length;
+    }
+  }
+}
+
+function failed(file: ObjectFile, problems: readonly string[]): IntegrityError {
+  const reasons = [...new Set(problems)].join("; ");
+  return new IntegrityError("DIGEST_MISMATCH", `object ${file.digest}: ${reasons}`);
+}

@@ -1,0 +1,267 @@
+/**
+ * The FUSE operations that a read-only image answers: one row each, with name, request, reply and
+ * handler. The kernel asks nothing that needs state: nodes are numbered by the image, directories are
+ * read by position, and an open file's handle is its descriptor.
+ *
+ * @module
+ */
+import { type ByteString, toByteString } from "../bytes/bytestring.ts";
+import type { Struct } from "../bytes/struct.ts";
+import { BLOCK_SIZE } from "../erofs/format.ts";
+import { limits } from "../limits.ts";
+import { packAttributes } from "./attributes.ts";
+import { BODY, type Call, MAX_READ, PAYLOAD } from "./call.ts";
+import { EISDIR, ENODATA, ENOSYS, ERANGE, EROFS } from "./errno.ts";
+import { type ImageFileSystem, directoryType } from "./filesystem.ts";
+import type { Handles } from "./handles.ts";
+import {
+  ATTR_OUT_SIZE,
+  AttrOut,
+  DIRENT_ALIGN,
+  Dirent,
+  ENTRY_SIZE,
+  EntryOut,
+  FUSE_ROOT_ID,
+  GetxattrIn,
+  GetxattrOut,
+  OpenFlag,
+  OpenOut,
+  Opcode,
+  ReadIn,
+  ReleaseIn,
+  StatfsOut,
+} from "./wire.ts";
+
+/** What handlers work on. */
+export interface Server {
+  readonly fs: ImageFileSystem;
+  readonly handles: Handles;
+}
+
+/** What a handler returns instead of a payload length, for requests that get no reply. */
+export const NO_REPLY = Number.NEGATIVE_INFINITY;
+
+/** Bytes of the payload that it has written behind the reply's header, or a negated errno. */
+type Handler = (server: Server, call: Call) => number;
+
+/** One row of the table. */
+export interface Operation {
+  readonly name: string;
+  /** Bytes that the request's body has at least. */
+  readonly requestBytes: number;
+  readonly handle: Handler;
+}
+
+type Body = Struct<unknown> | "name" | "none";
+
+function operation(name: string, request: Body, handle: Handler): Operation {
+  const requestBytes = typeof request === "string" ? (request === "name" ? 2 : 0) : request.size;
+  return { name, requestBytes, handle };
+}
+
+/** Seconds that the kernel may remember names and attributes: an image never changes. */
+const FOREVER = 10n * 365n * 86_400n;
+const entryTemplate = EntryOut.encode({
+  nodeid: 0n,
+  generation: 0n,
+  entryValid: FOREVER,
+  attrValid: FOREVER,
+  entryValidNsec: 0,
+  attrValidNsec: 0,
+});
+const attrTemplate = AttrOut.encode({ attrValid: FOREVER, attrValidNsec: 0, dummy: 0 });
+
+/** The image's number of the node that the request is about: the kernel calls the root 1. */
+function nidOf({ fs }: Server, call: Call): number {
+  const { nodeid } = call;
+  return nodeid === FUSE_ROOT_ID ? fs.rootNid : nodeid;
+}
+
+function nodeidOf({ fs }: Server, nid: number): number {
+  return nid === fs.rootNid ? FUSE_ROOT_ID : nid;
+}
+
+function writeEntry(server: Server, call: Call, at: number, nid: number): void {
+  call.reply.set(entryTemplate, at);
+  call.out.setUint32(at, nodeidOf(server, nid), true);
+  packAttributes(call.out, at + EntryOut.size, server.fs.attributes(nid));
+}
+
+function lookup(server: Server, call: Call): number {
+  const nid = server.fs.lookup(nidOf(server, call), call.request, BODY, call.nameEnd(0));
+  if (nid === 0) {
+    call.reply.set(entryTemplate, PAYLOAD); // node 0: the kernel remembers that there is none
+    call.reply.fill(0, PAYLOAD + EntryOut.size, PAYLOAD + ENTRY_SIZE);
+  } else {
+    writeEntry(server, call, PAYLOAD, nid);
+  }
+  return ENTRY_SIZE;
+}
+
+function getattr(server: Server, call: Call): number {
+  call.reply.set(attrTemplate, PAYLOAD);
+  packAttributes(call.out, PAYLOAD + AttrOut.size, server.fs.attributes(nidOf(server, call)));
+  return ATTR_OUT_SIZE;
+}
+
+function readlink(server: Server, call: Call): number {
+  const target = server.fs.target(nidOf(server, call));
+  call.reply.set(target, PAYLOAD);
+  return target.length;
+}
+
+function open(server: Server, call: Call): number {
+  const nid = nidOf(server, call);
+  if (server.fs.isDirectory(nid)) return -EISDIR;
+  const fh = server.handles.hold(server.fs.open(nid));
+  OpenOut.encodeInto(call.reply, PAYLOAD, {
+    fh: BigInt(fh),
+    openFlags: OpenFlag.KEEP_CACHE | OpenFlag.NOFLUSH,
+    backingId: 0,
+  });
+  return OpenOut.size;
+}
+
+function release(server: Server, call: Call): number {
+  server.handles.release(call.u64(ReleaseIn.offsets.fh));
+  return 0;
+}
+
+function read(server: Server, call: Call): number {
+  const { fh, offset, size } = ReadIn.offsets;
+  const length = Math.min(call.u32(size), MAX_READ);
+  const fd = server.handles.descriptor(call.u64(fh));
+  const nid = nidOf(server, call);
+  return server.fs.read(nid, fd, call.u64(offset), length, call.reply, PAYLOAD);
+}
+
+function readdir(server: Server, call: Call, withAttributes: boolean): number {
+  const entries = server.fs.entries(nidOf(server, call), call.u64(ReadIn.offsets.offset));
+  const end = PAYLOAD + Math.min(call.u32(ReadIn.offsets.size), MAX_READ);
+  const { bytes } = server.fs.inodes;
+  const head = withAttributes ? ENTRY_SIZE : 0;
+  const { reply, out } = call;
+  let at = PAYLOAD;
+  while (entries.next()) {
+    const { nid, nameAt, nameLength } = entries;
+    const used = head + Dirent.size + nameLength;
+    const next = at + Math.ceil(used / DIRENT_ALIGN) * DIRENT_ALIGN;
+    if (next > end) break;
+    if (withAttributes) {
+      writeEntry(server, call, at, nid);
+      // Node 0: no attributes, and no count of lookups, which the kernel would not forget.
+      if (isDot(bytes, nameAt, nameLength)) out.setUint32(at, 0, true);
+    }
+    const dirent = at + head;
+    out.setUint32(dirent, nid, true);
+    out.setUint32(dirent + 4, 0, true);
+    out.setUint32(dirent + Dirent.offsets.off, entries.position, true);
+    out.setUint32(dirent + Dirent.offsets.off + 4, 0, true);
+    out.setUint32(dirent + Dirent.offsets.namelen, nameLength, true);
+    out.setUint32(dirent + Dirent.offsets.type, directoryType(entries.fileType), true);
+    reply.fill(0, next - DIRENT_ALIGN, next);
+    reply.set(bytes.subarray(nameAt, nameAt + nameLength), dirent + Dirent.size);
+    at = next;
+  }
+  return at - PAYLOAD;
+}
+
+const DOT = 0x2e;
+
+function isDot(bytes: Uint8Array, at: number, length: number): boolean {
+  if (length > 2 || bytes[at] !== DOT) return false;
+  return length === 1 || bytes[at + 1] === DOT;
+}
+
+function statfs({ fs }: Server, call: Call): number {
+  const { blocks, files } = fs.size();
+  StatfsOut.encodeInto(call.reply, PAYLOAD, {
+    blocks: BigInt(blocks),
+    bfree: 0n, // nothing can be added
+    bavail: 0n,
+    files: BigInt(files),
+    ffree: 0n,
+    bsize: BLOCK_SIZE,
+    namelen: limits.nameBytes,
+    frsize: BLOCK_SIZE,
+    padding: 0,
+    spare: new Uint8Array(24),
+  });
+  return StatfsOut.size;
+}
+
+function getxattr(server: Server, call: Call): number {
+  const end = call.nameEnd(GetxattrIn.size);
+  const nid = nidOf(server, call);
+  if (server.fs.attributes(nid).xattrIcount === 0) return -ENODATA;
+  const name = toByteString(call.request, BODY + GetxattrIn.size, end);
+  const value = server.fs.xattrs(nid).get(name);
+  return value === undefined ? -ENODATA : replyXattr(call, value);
+}
+
+function listxattr(server: Server, call: Call): number {
+  let list = "";
+  for (const name of server.fs.xattrs(nidOf(server, call)).keys()) {
+    // As every kernel file system has it: who may not read trusted attributes does not see them.
+    if (call.uid === 0 || !name.startsWith("trusted.")) list += `${name}\0`;
+  }
+  return replyXattr(call, list as ByteString);
+}
+
+/** The value, or only its size when the caller asks for 0 bytes. */
+function replyXattr(call: Call, value: ByteString): number {
+  const room = call.u32(GetxattrIn.offsets.size);
+  if (room === 0) {
+    GetxattrOut.encodeInto(call.reply, PAYLOAD, { size: value.length, padding: 0 });
+    return GetxattrOut.size;
+  }
+  if (value.length > room || value.length > MAX_READ) return -ERANGE;
+  return call.reply.write(value, PAYLOAD, "latin1");
+}
+
+const readOnly: Handler = () => -EROFS;
+const done: Handler = () => 0;
+const unanswered: Handler = () => NO_REPLY;
+/** The kernel does not ask again, and does what is right without. */
+const unsupported: Handler = () => -ENOSYS;
+
+/** Every operation by its opcode; the kernel takes ENOSYS for all others. */
+export const operations: ReadonlyMap<number, Operation> = new Map([
+  [Opcode.LOOKUP, operation("LOOKUP", "name", lookup)],
+  [Opcode.FORGET, operation("FORGET", "none", unanswered)],
+  [Opcode.BATCH_FORGET, operation("BATCH_FORGET", "none", unanswered)],
+  [Opcode.GETATTR, operation("GETATTR", "none", getattr)],
+  [Opcode.READLINK, operation("READLINK", "none", readlink)],
+  [Opcode.OPEN, operation("OPEN", "none", open)],
+  [Opcode.READ, operation("READ", ReadIn, read)],
+  [Opcode.RELEASE, operation("RELEASE", ReleaseIn, release)],
+  [Opcode.STATFS, operation("STATFS", "none", statfs)],
+  [Opcode.GETXATTR, operation("GETXATTR", GetxattrIn, getxattr)],
+  [Opcode.LISTXATTR, operation("LISTXATTR", GetxattrIn, listxattr)],
+  // No OPENDIR: the kernel then opens and caches directories by itself.
+  [Opcode.OPENDIR, operation("OPENDIR", "none", unsupported)],
+  [Opcode.RELEASEDIR, operation("RELEASEDIR", "none", done)],
+  [Opcode.READDIR, operation("READDIR", ReadIn, (server, call) => readdir(server, call, false))],
+  [
+    Opcode.READDIRPLUS,
+    operation("READDIRPLUS", ReadIn, (server, call) => readdir(server, call, true)),
+  ],
+  // Handlers do not wait, so there is nothing to interrupt.
+  [Opcode.INTERRUPT, operation("INTERRUPT", "none", unsupported)],
+  [Opcode.DESTROY, operation("DESTROY", "none", done)],
+  [Opcode.SETATTR, operation("SETATTR", "none", readOnly)],
+  [Opcode.SYMLINK, operation("SYMLINK", "none", readOnly)],
+  [Opcode.MKNOD, operation("MKNOD", "none", readOnly)],
+  [Opcode.MKDIR, operation("MKDIR", "none", readOnly)],
+  [Opcode.UNLINK, operation("UNLINK", "none", readOnly)],
+  [Opcode.RMDIR, operation("RMDIR", "none", readOnly)],
+  [Opcode.RENAME, operation("RENAME", "none", readOnly)],
+  [Opcode.RENAME2, operation("RENAME2", "none", readOnly)],
+  [Opcode.LINK, operation("LINK", "none", readOnly)],
+  [Opcode.WRITE, operation("WRITE", "none", readOnly)],
+  [Opcode.SETXATTR, operation("SETXATTR", "none", readOnly)],
+  [Opcode.REMOVEXATTR, operation("REMOVEXATTR", "none", readOnly)],
+  [Opcode.CREATE, operation("CREATE", "none", readOnly)],
+  [Opcode.FALLOCATE, operation("FALLOCATE", "none", readOnly)],
+  [Opcode.TMPFILE, operation("TMPFILE", "none", readOnly)],
+]);

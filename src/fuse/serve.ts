@@ -1,0 +1,51 @@
+/**
+ * The request loop of one thread: it blocks in read(2) on /dev/fuse, which is four times faster than
+ * waiting for it through the event loop.
+ *
+ * @module
+ */
+import { readSync, writeSync } from "node:fs";
+import { REQUEST_BYTES } from "./call.ts";
+import { EIO } from "./errno.ts";
+import type { Session } from "./session.ts";
+
+/** Serves requests from the descriptor `fd` until the file system is unmounted. */
+export function serve(fd: number, session: Session): void {
+  const { request } = session.call;
+  for (;;) {
+    let length: number;
+    try {
+      length = readSync(fd, request, 0, REQUEST_BYTES, null);
+    } catch (error) {
+      const code = codeOf(error);
+      if (code === "ENODEV") return; // unmounted, or the connection was aborted
+      // ENOENT: the request was withdrawn before it was read
+      if (code === "ENOENT" || code === "EINTR" || code === "EAGAIN") continue;
+      throw error;
+    }
+    if (length === 0) return;
+    const answer = session.answer(length);
+    if (answer > 0 && !write(fd, session, answer)) return;
+  }
+}
+
+function write(fd: number, { call }: Session, length: number): boolean {
+  try {
+    writeSync(fd, call.reply, 0, length, null);
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === "ENODEV") return false;
+    if (code === "ENOENT") return true; // nobody waits for it any more
+    // The kernel did not like the answer; the caller must get one.
+    try {
+      writeSync(fd, call.reply, 0, call.finish(-EIO, 0), null);
+    } catch {
+      // it had been taken after all
+    }
+  }
+  return true;
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code;
+}

@@ -1,0 +1,38 @@
+/**
+ * A server thread of the raw transport: it gets the connection, the image and the shared memory, and
+ * serves until the file system is unmounted.
+ *
+ * @module
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import { Image } from "../erofs/image.ts";
+import { Store } from "../store/store.ts";
+import { ImageFileSystem } from "./filesystem.ts";
+import { Handles } from "./handles.ts";
+import { ObjectReader } from "./objects.ts";
+import { serve } from "./serve.ts";
+import { Session } from "./session.ts";
+import { SharedLeaves, type SharedLeavesMemory } from "./shared-leaves.ts";
+import { storePlace } from "./store-place.ts";
+
+/** What a server thread is given. */
+export interface WorkerInput {
+  /** Open /dev/fuse, after INIT. */
+  readonly fd: number;
+  /** The verified image. */
+  readonly image: SharedArrayBuffer;
+  /** Store directories in order. */
+  readonly stores: readonly string[];
+  readonly leaves: SharedLeavesMemory;
+  readonly handles: SharedArrayBuffer;
+  /** Descriptors of open files that the mount may hold. */
+  readonly mostHandles: number;
+}
+
+const input = workerData as WorkerInput;
+const places = input.stores.map((path) => storePlace(Store.open(path)));
+const reader = new ObjectReader(places, new SharedLeaves(input.leaves));
+const fs = new ImageFileSystem(Image.open(new Uint8Array(input.image)), reader);
+const handles = new Handles(input.mostHandles, input.handles);
+const session = new Session({ fs, handles }, (problem) => parentPort?.postMessage(problem));
+serve(input.fd, session);

@@ -70,22 +70,6 @@ export function parsePublicKey(text: string, what = "public key"): PublicKey {
   );
 }
 
-/**
- * The name of the file in which a store keeps the bundle by one key: an id holds `/` and `+`, so
- * the fingerprint goes as hex.
- *
- * @throws {@link TrustError} `BAD_KEY` when `keyId` is no id of a key
- */
-export function bundleFileName(keyId: string): string {
-  const digest = keyId.startsWith(ID_PREFIX)
-    ? decodeBase64(`${keyId.slice(ID_PREFIX.length)}=`)
-    : undefined;
-  if (digest?.length !== 32) {
-    throw new TrustError("BAD_KEY", `key id: expected SHA256:…, got ${JSON.stringify(keyId)}`);
-  }
-  return `${Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("")}.json`;
-}
-
 function parseSpki(der: Uint8Array, what: string): Uint8Array {
   const expected = SPKI_PREFIX.length + KEY_SIZE;
   if (der.length !== expected || !SPKI_PREFIX.every((byte, i) => byte === der[i])) {

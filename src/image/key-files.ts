@@ -1,0 +1,124 @@
+/**
+ * Key files on this machine: private keys that nobody else may read, and the public keys that are
+ * trusted.
+ *
+ * @module
+ */
+import { createPrivateKey } from "node:crypto";
+import { closeSync, fstatSync, openSync, readSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { NotFoundError, TrustError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { Keyring } from "../trust/keyring.ts";
+import { type PrivateKey, isEncrypted, parsePrivateKey } from "../trust/private-key.ts";
+import { type PublicKey, parsePublicKey } from "../trust/public-key.ts";
+
+/** Files of a folder of keys end so; others in it are left alone. */
+const PUBLIC_KEY_FILE = /^[^.].*\.(?:pem|pub)$/;
+const OTHERS = 0o077;
+
+/**
+ * Reads a private key, from standard input when `path` is `-`. `passphrase` is asked for only when
+ * the key is encrypted.
+ *
+ * @throws {@link TrustError} `BAD_KEY`, also for a file that group or others may read
+ * @throws {@link NotFoundError} `NO_FILE`
+ */
+export function readPrivateKey(path: string, passphrase?: () => string): PrivateKey {
+  const what = path === "-" ? "private key on standard input" : `private key ${path}`;
+  const text = readKeyFile(path, what, true);
+  if (passphrase === undefined || !isEncrypted(text)) return parsePrivateKey(text, what);
+  return parsePrivateKey(decrypt(text, passphrase(), what), what);
+}
+
+/**
+ * Reads one public key.
+ *
+ * @throws {@link TrustError} `BAD_KEY`; {@link NotFoundError} `NO_FILE`
+ */
+export function readPublicKey(path: string): PublicKey {
+  const what = `public key ${path}`;
+  return parsePublicKey(readKeyFile(path, what, false), what);
+}
+
+/**
+ * The keyring that single files and folders of `*.pem` and `*.pub` files make together.
+ *
+ * @throws {@link TrustError} `NO_KEY` when that is no key at all, `BAD_KEY` when a file is no sound
+ *   key or a key is there twice; {@link NotFoundError} `NO_FILE`
+ */
+export function readKeyring(files: readonly string[], folders: readonly string[]): Keyring {
+  const paths = [...files, ...folders.flatMap(keyFilesIn)];
+  if (paths.length === 0) {
+    const where = folders.length > 0 ? ` in ${folders.join(", ")}` : "";
+    throw new TrustError("NO_KEY", `keyring: no public key to trust${where}`, {
+      hint: "name one with --key FILE, or a folder of *.pem and *.pub files with --keys DIR",
+    });
+  }
+  return new Keyring(paths.map(readPublicKey));
+}
+
+function keyFilesIn(folder: string): string[] {
+  try {
+    const names = readdirSync(folder).filter((name) => PUBLIC_KEY_FILE.test(name));
+    return names.sort().map((name) => join(folder, name));
+  } catch (cause) {
+    throw fileError(cause, `folder of keys ${folder}`);
+  }
+}
+
+function readKeyFile(path: string, what: string, secret: boolean): string {
+  try {
+    const fd = path === "-" ? 0 : openSync(path, "r");
+    try {
+      if (secret && path !== "-") refuseReadableByOthers(fd, path, what);
+      return new TextDecoder().decode(readUpTo(fd, limits.keyBytes, what));
+    } finally {
+      if (fd !== 0) closeSync(fd);
+    }
+  } catch (cause) {
+    throw fileError(cause, what);
+  }
+}
+
+/** As OpenSSH does: a private key that others can read is not private. */
+function refuseReadableByOthers(fd: number, path: string, what: string): void {
+  const stat = fstatSync(fd);
+  if (!stat.isFile() || (stat.mode & OTHERS) === 0) return;
+  const mode = (stat.mode & 0o7777).toString(8).padStart(4, "0");
+  throw new TrustError("BAD_KEY", `${what}: mode ${mode} lets others read it`, {
+    hint: `chmod 600 ${path}`,
+  });
+}
+
+function readUpTo(fd: number, max: number, what: string): Uint8Array {
+  const bytes = new Uint8Array(max + 1);
+  let at = 0;
+  while (at < bytes.length) {
+    const got = readSync(fd, bytes, at, bytes.length - at, null);
+    if (got === 0) return bytes.subarray(0, at);
+    at += got;
+  }
+  throw new TrustError("BAD_KEY", `${what}: expected at most ${max} bytes`);
+}
+
+/** OpenSSL opens the box; the key inside goes through our own parser like any other. */
+function decrypt(text: string, passphrase: string, what: string): string {
+  try {
+    const key = createPrivateKey({ key: text.slice(text.indexOf("-----BEGIN")), passphrase });
+    return key.export({ format: "pem", type: "pkcs8" }).toString();
+  } catch (cause) {
+    const message = `${what}: cannot be decrypted: wrong passphrase, or a method OpenSSL refuses`;
+    throw new TrustError("BAD_KEY", message, { cause });
+  }
+}
+
+function fileError(cause: unknown, what: string): unknown {
+  if ((cause as NodeJS.ErrnoException).code !== "ENOENT") return cause;
+  return new NotFoundError("NO_FILE", `${what}: no such file`, { cause });
+}
+
+/** Whether `path` is a folder, for arguments that take either. */
+export function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}

@@ -1,0 +1,104 @@
+/**
+ * When a statement is made, until when it holds, and which version it is, from what the signer
+ * asked for.
+ *
+ * - created: `--created`, else `SOURCE_DATE_EPOCH`, else now;
+ * - expires: `--expires` as a date or as a time from creation (`365d`), else a year from creation;
+ * - version: `--version`, else the seconds of creation, so that what is signed later has the higher
+ *   version. Whoever fixes the time of creation (a reproducible build) and signs different images
+ *   under one name gives versions too; whoever gives versions once gives them always.
+ *
+ * @module
+ */
+import { UsageError } from "../errors.ts";
+import { formatTime, parseTime } from "../trust/time.ts";
+
+/** What the signer asked for, as text. */
+export interface ValidityRequest {
+  readonly created?: string | undefined;
+  readonly expires?: string | undefined;
+  readonly version?: string | undefined;
+  /** The environment's `SOURCE_DATE_EPOCH`. */
+  readonly sourceDateEpoch?: string | undefined;
+}
+
+/** The answer, as a statement holds it. */
+export interface Validity {
+  readonly created: Date;
+  readonly expires: Date;
+  readonly version: number;
+}
+
+const UNIT_SECONDS: ReadonlyMap<string, number> = new Map([
+  ["m", 60],
+  ["h", 3600],
+  ["d", 24 * 3600],
+  ["w", 7 * 24 * 3600],
+  ["y", 365 * 24 * 3600],
+]);
+const DEFAULT_EXPIRES = "365d";
+
+/**
+ * Settles the three, to the second.
+ *
+ * @throws {@link UsageError} for text that is none of the forms, or a time of expiry that is reached
+ *   already though nobody has asked for that very time
+ */
+export function settleValidity(request: ValidityRequest, now: Date): Validity {
+  const created = creation(request, now);
+  const expires = expiry(request.expires ?? DEFAULT_EXPIRES, created);
+  if (expires <= now && (request.expires === undefined || isDuration(request.expires))) {
+    throw new UsageError("USAGE", `expires: ${formatTime(expires)} is past already`, {
+      hint: "it counts from the time of creation: name a later date with --expires",
+    });
+  }
+  const version =
+    request.version === undefined
+      ? created.getTime() / 1000
+      : wholeNumber(request.version, "version");
+  return { created, expires, version };
+}
+
+function creation(request: ValidityRequest, now: Date): Date {
+  if (request.created !== undefined) return pointInTime(request.created, "created");
+  if (request.sourceDateEpoch !== undefined && request.sourceDateEpoch !== "") {
+    return fromSeconds(wholeNumber(request.sourceDateEpoch, "SOURCE_DATE_EPOCH"));
+  }
+  return fromSeconds(Math.floor(now.getTime() / 1000));
+}
+
+function expiry(text: string, created: Date): Date {
+  const duration = DURATION.exec(text);
+  if (duration === null) return pointInTime(text, "expires");
+  const seconds = Number(duration[1]) * UNIT_SECONDS.get(duration[2]!)!;
+  return fromSeconds(created.getTime() / 1000 + seconds);
+}
+
+const DURATION = /^([0-9]{1,9})([mhdwy])$/;
+
+function isDuration(text: string): boolean {
+  return DURATION.test(text);
+}
+
+function pointInTime(text: string, what: string): Date {
+  const time = parseTime(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text);
+  if (time !== undefined) return time;
+  const forms =
+    what === "expires"
+      ? "365d, 2027-09-01 or 2027-09-01T00:00:00Z"
+      : "2026-09-01 or 2026-09-01T00:00:00Z";
+  throw new UsageError("USAGE", `${what}: expected ${forms}, got ${JSON.stringify(text)}`);
+}
+
+function wholeNumber(text: string, what: string): number {
+  const value = Number(text);
+  if (/^(?:0|[1-9][0-9]{0,15})$/.test(text) && Number.isSafeInteger(value)) return value;
+  throw new UsageError("USAGE", `${what}: expected a whole number, got ${JSON.stringify(text)}`);
+}
+
+function fromSeconds(seconds: number): Date {
+  const time = new Date(seconds * 1000);
+  // Four digits of year are all that a statement can say.
+  if (time.getTime() < Date.UTC(10_000, 0)) return time;
+  throw new UsageError("USAGE", `time: ${seconds} seconds is after the year 9999`);
+}

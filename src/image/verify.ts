@@ -1,0 +1,136 @@
+/**
+ * Verifying a bootstrap: a bundle's steps (see `trust/verify.ts`), then the bootstrap's own bytes.
+ * This module alone makes a {@link VerifiedImage}, and mounting and fetching take nothing else.
+ *
+ * @module
+ */
+import { Image } from "../erofs/image.ts";
+import { TrustError } from "../errors.ts";
+import type { Keyring } from "../trust/keyring.ts";
+import type { Statement } from "../trust/statement.ts";
+import { type Expectation, type VerifiedStatement, verifyBundle } from "../trust/verify.ts";
+import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
+import { sha256Of, verityDigestOf } from "./identity.ts";
+
+/** What to verify, against which keys. */
+export interface VerificationRequest extends Expectation {
+  /** The bootstrap, as it will be used: these bytes must not change afterwards. */
+  readonly bytes: Uint8Array;
+  /** Bundle or envelope files; one good one suffices. */
+  readonly bundles: readonly Uint8Array[];
+  readonly keyring: Keyring;
+}
+
+let make: (image: Image, verified: VerifiedStatement) => VerifiedImage;
+
+/** A bootstrap that a trusted key has signed, and that obeys every rule of the format. */
+export class VerifiedImage {
+  /** The image, ready to be read. */
+  readonly image: Image;
+  // Private, so that no object of the same shape passes for one of these.
+  readonly #verified: VerifiedStatement;
+
+  private constructor(image: Image, verified: VerifiedStatement) {
+    this.image = image;
+    this.#verified = verified;
+  }
+
+  static {
+    make = (image, verified) => new VerifiedImage(image, verified);
+  }
+
+  /** What the signer said. */
+  get statement(): Statement {
+    return this.#verified.statement;
+  }
+
+  /** The trusted keys that said it, each once; at least one. */
+  get keyIds(): readonly [string, ...string[]] {
+    return this.#verified.keyIds;
+  }
+
+  /** The first of them. */
+  get keyId(): string {
+    return this.keyIds[0];
+  }
+
+  /** Key hints of signatures beside the good ones, by strangers or broken. */
+  get unverified(): readonly string[] {
+    return this.#verified.unverified;
+  }
+
+  /** The bootstrap's bytes. */
+  get bytes(): Uint8Array {
+    return this.image.bytes;
+  }
+
+  /** The bootstrap's verity digest: its id in a store. */
+  get digest(): VerityDigest {
+    return this.statement.verityDigest;
+  }
+}
+
+/**
+ * Verifies a bootstrap. With several bundles the first good one counts.
+ *
+ * @throws {@link TrustError} `NO_BUNDLE` without bundles; the code of the step that failed with one;
+ *   with several, that code if all failed alike and otherwise `NO_GOOD_BUNDLE`, the message giving
+ *   each one's reason
+ * @throws {@link FormatError} when the bootstrap is the signed one and breaks a rule of its format
+ */
+export function verifyImageFile(request: VerificationRequest): VerifiedImage {
+  const { bytes, bundles, keyring } = request;
+  if (bundles.length === 0) {
+    throw new TrustError("NO_BUNDLE", "image: no bundle, so nobody vouches for it", {
+      hint: "sign it with sealfs sign, or name the bundle with --bundle",
+    });
+  }
+  const refusals: TrustError[] = [];
+  for (const [i, bundle] of bundles.entries()) {
+    try {
+      // Steps 1 to 8: the statement.
+      const what = bundles.length > 1 ? `bundle ${i + 1}` : "bundle";
+      const verified = verifyBundle(bundle, keyring, request, what);
+      // Step 10: it is about these bytes.
+      verifyIdentity(bytes, verified.statement);
+      // Step 11: they obey every rule; what is signed and broken is no other bundle's to mend.
+      return make(Image.open(bytes), verified);
+    } catch (error) {
+      if (!(error instanceof TrustError)) throw error;
+      refusals.push(error);
+    }
+  }
+  throw allRefused(refusals);
+}
+
+/** Step 10, in its order: size, SHA-256, fs-verity. All have to be right. */
+function verifyIdentity(bytes: Uint8Array, statement: Statement): void {
+  const { size, sha256, verityDigest } = statement;
+  requireEqual("size", String(size), String(bytes.length));
+  requireEqual("sha256", sha256, sha256Of(bytes));
+  const digest = verityDigestOf(bytes, algorithmOf(verityDigest));
+  requireEqual("fs-verity digest", verityDigest, digest);
+}
+
+function requireEqual(what: string, signed: string, got: string): void {
+  if (signed === got) return;
+  throw new TrustError("WRONG_IMAGE", `image: ${what}: signed was ${signed}, got ${got}`, {
+    hint: "the bundle is about another image, or the image was changed after it was signed",
+  });
+}
+
+function allRefused(refusals: readonly TrustError[]): TrustError {
+  const [first] = refusals;
+  if (first !== undefined && refusals.length === 1) return first;
+  const code = refusals.every((error) => error.code === first?.code) ? first!.code : undefined;
+  const reasons = refusals.map((error, i) =>
+    error.message.startsWith(`bundle ${i + 1}:`)
+      ? error.message
+      : `bundle ${i + 1}: ${error.message}`,
+  );
+  return new TrustError(
+    code ?? "NO_GOOD_BUNDLE",
+    `image: none of ${refusals.length} bundles is good: ${reasons.join("; ")}`,
+    { cause: new AggregateError(refusals) },
+  );
+}

@@ -14,7 +14,10 @@ export type ByteString = string & { readonly [byteString]: true };
 /** The bytes of `bytes` (or of a range of it) as a byte string. */
 export function toByteString(bytes: Uint8Array, start = 0, end = bytes.length): ByteString {
   if (hasBuffer) {
-    const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    // Many strings are read from one array: made a Buffer once, it costs nothing here.
+    const view = Buffer.isBuffer(bytes)
+      ? bytes
+      : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     return view.toString("latin1", start, end) as ByteString;
   }
   let text = "";

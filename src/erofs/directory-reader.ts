@@ -58,7 +58,9 @@ export class DirectoryReader {
     while (first <= last) {
       const middle = (first + last) >> 1;
       const order = block.compare(middle, name);
-      if (order === 0) return block.entry(middle);
+      if (order === 0) {
+        return { name, nid: block.nid(middle), fileType: block.fileType(middle) };
+      }
       if (order < 0) first = middle + 1;
       else last = middle - 1;
     }
@@ -71,7 +73,12 @@ export class DirectoryReader {
     for (let i = 0; i < this.#blocks; i++) {
       const block = this.#block(i);
       for (let at = Math.max(0, from - index); at < block.count; at++) {
-        yield { ...block.entry(at), index: index + at };
+        yield {
+          name: block.name(at),
+          nid: block.nid(at),
+          fileType: block.fileType(at),
+          index: index + at,
+        };
       }
       index += block.count;
     }
@@ -100,13 +107,13 @@ export class DirectoryBlock {
   readonly count: number;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  readonly #nid: number;
+  readonly #directory: number;
 
   /** @throws {@link FormatError} `MALFORMED` when the first entry does not tell a count that fits */
-  constructor(bytes: Uint8Array, view: DataView, nid: number, start: number, length: number) {
+  constructor(bytes: Uint8Array, view: DataView, directory: number, start: number, length: number) {
     this.#bytes = bytes;
     this.#view = view;
-    this.#nid = nid;
+    this.#directory = directory;
     this.start = start;
     this.length = length;
     // Names follow the entries, so the first name's offset tells how many entries there are.
@@ -114,7 +121,7 @@ export class DirectoryBlock {
     if (namesAt < Dirent.size || namesAt % Dirent.size !== 0 || namesAt > length) {
       throw new FormatError(
         "MALFORMED",
-        `directory ${nid}: block at ${start}: ${namesAt} is no place for the first name`,
+        `directory ${directory}: block at ${start}: ${namesAt} is no place for the first name`,
       );
     }
     this.count = namesAt / Dirent.size;
@@ -137,7 +144,7 @@ export class DirectoryBlock {
     if (start >= end || end > blockEnd) {
       throw new FormatError(
         "MALFORMED",
-        `directory ${this.#nid}: entry ${index} of the block at ${this.start}: no name`,
+        `directory ${this.#directory}: entry ${index} of the block at ${this.start}: no name`,
       );
     }
     return { start, end };
@@ -154,16 +161,19 @@ export class DirectoryBlock {
     return end - start - name.length;
   }
 
-  entry(index: number): ImageDirent {
+  name(index: number): ByteString {
     const { start, end } = this.nameRange(index);
+    return toByteString(this.#bytes, start, end);
+  }
+
+  /** A nid past 2^53 loses bits here; it is far outside any image all the same. */
+  nid(index: number): number {
     const at = this.start + index * Dirent.size;
-    // A nid past 2^53 loses bits here; it is far outside any image all the same.
-    const nid = this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * 0x100000000;
-    return {
-      name: toByteString(this.#bytes, start, end),
-      nid,
-      fileType: this.#view.getUint8(at + FILE_TYPE),
-    };
+    return this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * 0x100000000;
+  }
+
+  fileType(index: number): number {
+    return this.#view.getUint8(this.start + index * Dirent.size + FILE_TYPE);
   }
 }
 

@@ -43,7 +43,11 @@ export class Image {
   readonly #view: DataView;
 
   private constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
+    // The same memory; strings are read from a Buffer without a wrapper for each.
+    this.bytes =
+      typeof Buffer === "undefined"
+        ? bytes
+        : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.header = readHeader(bytes);
     this.superblock = readSuperblock(bytes);
     this.rootNid = this.superblock.rootNid;

@@ -86,11 +86,28 @@ export function readInode(view: DataView, nid: number, built: BuildTime): ImageI
   const mode = view.getUint16(offset + compact.mode, true);
   const u = view.getUint32(offset + compact.u, true);
   const type = mode & S_IFMT;
-  const common = {
+  // One literal for both forms: all inodes then have one shape, which keeps their users fast.
+  return {
     nid,
     ino: view.getUint32(offset + compact.ino, true),
     mode,
+    nlink: isExtended
+      ? view.getUint32(offset + extended.nlink, true)
+      : view.getUint16(offset + compact.nlink, true),
+    uid: isExtended
+      ? view.getUint32(offset + extended.uid, true)
+      : view.getUint16(offset + compact.uid, true),
+    gid: isExtended
+      ? view.getUint32(offset + extended.gid, true)
+      : view.getUint16(offset + compact.gid, true),
     rdev: type === S_IFCHR || type === S_IFBLK ? u : 0,
+    size: isExtended
+      ? view.getBigUint64(offset + extended.size, true)
+      : BigInt(view.getUint32(offset + compact.size, true)),
+    mtimeSeconds: isExtended ? view.getBigInt64(offset + extended.mtime, true) : built.buildTime,
+    mtimeNanoseconds: isExtended
+      ? view.getUint32(offset + extended.mtimeNsec, true)
+      : built.buildTimeNsec,
     layout: format >> 1,
     format,
     xattrIcount,
@@ -98,25 +115,5 @@ export function readInode(view: DataView, nid: number, built: BuildTime): ImageI
     offset,
     xattrOffset,
     tailOffset,
-  };
-  if (!isExtended) {
-    return {
-      ...common,
-      nlink: view.getUint16(offset + compact.nlink, true),
-      uid: view.getUint16(offset + compact.uid, true),
-      gid: view.getUint16(offset + compact.gid, true),
-      size: BigInt(view.getUint32(offset + compact.size, true)),
-      mtimeSeconds: built.buildTime,
-      mtimeNanoseconds: built.buildTimeNsec,
-    };
-  }
-  return {
-    ...common,
-    nlink: view.getUint32(offset + extended.nlink, true),
-    uid: view.getUint32(offset + extended.uid, true),
-    gid: view.getUint32(offset + extended.gid, true),
-    size: view.getBigUint64(offset + extended.size, true),
-    mtimeSeconds: view.getBigInt64(offset + extended.mtime, true),
-    mtimeNanoseconds: view.getUint32(offset + extended.mtimeNsec, true),
   };
 }

@@ -49,9 +49,7 @@ export function metacopyDigest(value: ByteString): VerityDigest | undefined {
   // Byte 1 of the header is the length of the whole value.
   if (value.length !== value.charCodeAt(1)) return undefined;
   if (!metacopyHeaders.includes(value.slice(0, 4))) return undefined;
-  let hex = "";
-  for (let i = 4; i < value.length; i++) hex += byteHex[value.charCodeAt(i)];
-  return hex as VerityDigest;
+  return hexOf(value.slice(4)) as VerityDigest;
 }
 
 /** The only redirect that may stand beside `digest`. */
@@ -59,4 +57,7 @@ export function redirectOf(digest: VerityDigest): ByteString {
   return ascii(`/${objectPath(digest)}`);
 }
 
-const byteHex = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+function hexOf(text: string): string {
+  if (typeof Buffer !== "undefined") return Buffer.from(text, "latin1").toString("hex");
+  return Array.from(text, (unit) => unit.charCodeAt(0).toString(16).padStart(2, "0")).join("");
+}

@@ -1,135 +1,140 @@
 /**
- * From an image back to the tree that it was made of: stubs left out, whiteouts devices again,
- * escaped attributes unescaped, references split into path and digest (spec: composefs image format,
- * sections 4 and 11). Writing the tree gives the image again.
+ * An image as the tree that it was made of, or as a dump file of it: the 256 stubs of the root left
+ * out, the rest as {@link restoreInode} says.
  *
  * @module
  */
-import { type ByteString, ascii } from "../bytes/bytestring.ts";
+import type { ByteString } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import {
-  type Directory,
-  HardLink,
-  Inode,
-  S_IFCHR,
-  S_IFLNK,
-  S_IFMT,
-  S_IFREG,
-} from "../tree/inode.ts";
-import { LAYOUT_CHUNK_BASED } from "./format.ts";
+import { type DumpSource, formatDumpOf } from "../tree/dump-writer.ts";
+import { type Directory, HardLink, Inode, S_IFDIR, S_IFMT } from "../tree/inode.ts";
+import { FT_CHRDEV } from "./format.ts";
 import type { Image, ImageInode, ListedDirent } from "./image.ts";
-import { readData } from "./data-reader.ts";
-import { METACOPY, REDIRECT, isPrivate, metacopyDigest, unescapeKey } from "./overlay-xattrs.ts";
+import { restoreInode } from "./restore.ts";
 import { isWhiteout } from "./view.ts";
 
-/** The mark of a whiteout that was escaped on writing. */
-const ESCAPED_WHITEOUT = ascii("trusted.overlay.overlay.whiteout");
-/** Marks that the writer adds for whiteouts and their directories; they carry nothing of their own. */
-const writerMarks: ReadonlySet<ByteString> = new Set(
-  ["trusted.overlay.overlay.whiteouts", "user.overlay.whiteouts", "user.overlay.whiteout"].map(
-    ascii,
-  ),
-);
-
 /**
- * The whole tree of an image, names in bytewise order, xattrs in stored order, directory sizes as
- * stored. The first name met in a walk that goes into directories at once stands for an inode,
+ * The whole tree of an image, names in bytewise order, xattrs in stored order. Writing it gives the
+ * image again. The first name met in a walk that goes into directories at once stands for an inode,
  * later ones are {@link HardLink}s, also those of directories.
  *
- * @throws {@link FormatError} for an image that cannot be read, `LIMIT` above `limits.inodes` entries
+ * @throws {@link FormatError} for an image that cannot be read; `LIMIT` above `limits.inodes` names
  */
 export function readTree(image: Image): Directory {
-  return new TreeReader(image).read();
+  const seen = new Map<number, Inode>();
+  const counter = new NameCounter();
+  const stored = image.root;
+  const root = directoryAt(image, stored);
+  seen.set(stored.nid, root);
+  // Explicit stack: images nest deeper than calls may.
+  const stack = [{ into: root, from: realEntries(image, stored) }];
+  for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+    const { done, value: dirent } = top.from.next();
+    if (done) {
+      stack.pop();
+      continue;
+    }
+    counter.add(1);
+    const known = seen.get(dirent.nid);
+    if (known !== undefined) {
+      top.into.entries.set(dirent.name, new HardLink(known));
+      continue;
+    }
+    const child = image.inode(dirent.nid);
+    const inode = inodeAt(image, child);
+    seen.set(dirent.nid, inode);
+    top.into.entries.set(dirent.name, inode);
+    if (inode.entries !== undefined) {
+      stack.push({ into: inode as Directory, from: realEntries(image, child) });
+    }
+  }
+  return root;
 }
 
-class TreeReader {
+/**
+ * The image as a dump file, byte for byte as `composefs-info dump` prints it, without making a
+ * tree first.
+ *
+ * @throws {@link FormatError} as {@link readTree}
+ */
+export function dumpImage(image: Image): Generator<Uint8Array, void, undefined> {
+  directoryAt(image, image.root);
+  return formatDumpOf(new ImageDumpSource(image));
+}
+
+/** Feeds the dump writer straight from the image; inodes are known by their nid. */
+class ImageDumpSource implements DumpSource<number> {
+  readonly root: number;
   readonly #image: Image;
-  readonly #seen = new Map<number, Inode>();
-  #entries = 0;
 
   constructor(image: Image) {
     this.#image = image;
+    this.root = image.rootNid;
   }
 
-  read(): Directory {
-    const stored = this.#image.root;
-    const root = this.#inode(stored);
-    if (root.entries === undefined) {
-      throw new FormatError("MALFORMED", `nid ${stored.nid}: expected the root to be a directory`);
-    }
-    this.#seen.set(stored.nid, root);
-    // Explicit stack: images nest deeper than calls may.
-    const stack: { into: Directory; from: Iterator<ListedDirent> }[] = [
-      { into: root as Directory, from: this.#image.entries(stored) },
-    ];
-    for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-      const { done, value: dirent } = top.from.next();
-      if (done) {
-        stack.pop();
-        continue;
-      }
-      if (dirent.name === "." || dirent.name === "..") continue;
-      const child = this.#child(top.into, dirent);
-      if (child !== undefined) {
-        stack.push({ into: child.directory, from: this.#image.entries(child.stored) });
-      }
-    }
-    return root as Directory;
+  node(nid: number) {
+    return restoreInode(this.#image, this.#image.inode(nid));
   }
 
-  /** Adds one name; returns the directory to walk next when it is one. */
-  #child(
-    into: Directory,
-    { name, nid }: ListedDirent,
-  ): { directory: Directory; stored: ImageInode } | undefined {
-    if (++this.#entries > limits.inodes) {
+  *entries(nid: number): Generator<[ByteString, number], void, undefined> {
+    for (const entry of realEntries(this.#image, this.#image.inode(nid))) {
+      yield [entry.name, entry.nid];
+    }
+  }
+
+  linked(): Set<number> {
+    const seen = new Set([this.root]);
+    const linked = new Set<number>();
+    const directories = [this.root];
+    const counter = new NameCounter();
+    for (const directory of directories) {
+      for (const { nid } of realEntries(this.#image, this.#image.inode(directory))) {
+        counter.add(1);
+        if (seen.has(nid)) linked.add(nid);
+        else {
+          seen.add(nid);
+          if ((this.#image.inode(nid).mode & S_IFMT) === S_IFDIR) directories.push(nid);
+        }
+      }
+    }
+    return linked;
+  }
+}
+
+/** Crafted directories may share their blocks, so the number of names is not bound by the size. */
+class NameCounter {
+  #count = 0;
+
+  add(names: number): void {
+    this.#count += names;
+    if (this.#count > limits.inodes) {
       throw new FormatError("LIMIT", `image: expected at most ${limits.inodes} names`);
     }
-    const known = this.#seen.get(nid);
-    if (known !== undefined) {
-      into.entries.set(name, new HardLink(known));
-      return undefined;
-    }
-    const stored = this.#image.inode(nid);
-    if (isWhiteout(stored)) return undefined; // a stub; whiteouts of the tree are escaped
-    const inode = this.#inode(stored);
-    this.#seen.set(nid, inode);
-    into.entries.set(name, inode);
-    return inode.entries === undefined ? undefined : { directory: inode as Directory, stored };
   }
+}
 
-  #inode(stored: ImageInode): Inode {
-    const inode = new Inode(stored.mode);
-    inode.nlink = stored.nlink;
-    inode.uid = stored.uid;
-    inode.gid = stored.gid;
-    inode.rdev = stored.rdev;
-    inode.size = stored.size;
-    inode.mtimeSeconds = stored.mtimeSeconds;
-    inode.mtimeNanoseconds = stored.mtimeNanoseconds;
-    const type = stored.mode & S_IFMT;
-    const xattrs = this.#image.storedXattrs(stored);
-    const isEscapedWhiteout = type === S_IFREG && xattrs.delete(ESCAPED_WHITEOUT);
-    for (const [key, value] of xattrs) {
-      if (!isPrivate(key) && !writerMarks.has(key)) inode.xattrs.set(unescapeKey(key), value);
-    }
-    if (isEscapedWhiteout) {
-      inode.mode = S_IFCHR | (stored.mode & ~S_IFMT);
-      inode.size = 0n;
-    } else if (type === S_IFLNK) inode.target = this.#image.target(stored);
-    else if (type === S_IFREG) this.#setContent(inode, stored, xattrs);
-    return inode;
+/** The entries that the tree had: neither "." and ".." nor stubs. */
+function* realEntries(
+  image: Image,
+  directory: ImageInode,
+): Generator<ListedDirent, void, undefined> {
+  for (const entry of image.entries(directory)) {
+    if (entry.name === "." || entry.name === "..") continue;
+    // Whiteouts of the tree are escaped: a device 0:0 is always a stub.
+    if (entry.fileType === FT_CHRDEV && isWhiteout(image.inode(entry.nid))) continue;
+    yield entry;
   }
+}
 
-  #setContent(inode: Inode, stored: ImageInode, xattrs: Map<ByteString, ByteString>): void {
-    if (stored.layout !== LAYOUT_CHUNK_BASED) {
-      if (stored.size > 0n) inode.content = readData(this.#image.bytes, stored);
-      return;
-    }
-    const redirect = xattrs.get(REDIRECT);
-    if (redirect !== undefined) inode.payload = redirect.slice(1) as ByteString;
-    const digest = metacopyDigest(xattrs.get(METACOPY) ?? ascii(""));
-    if (digest !== undefined) inode.digest = digest;
+function inodeAt(image: Image, stored: ImageInode): Inode {
+  const { xattrs, ...fields } = restoreInode(image, stored);
+  return Object.assign(new Inode(stored.mode), fields, { xattrs: new Map(xattrs) });
+}
+
+function directoryAt(image: Image, stored: ImageInode): Directory {
+  if ((stored.mode & S_IFMT) !== S_IFDIR) {
+    throw new FormatError("MALFORMED", `nid ${stored.nid}: expected the root to be a directory`);
   }
+  return inodeAt(image, stored) as Directory;
 }

@@ -4,83 +4,109 @@
  *
  * @module
  */
-import { type ByteString, toByteString } from "../bytes/bytestring.ts";
-import { HardLink, type Inode, S_IFLNK, S_IFMT, isDirectory } from "./inode.ts";
-import type { Directory, Entry } from "./inode.ts";
+import { type ByteString, compareBytes, toByteString } from "../bytes/bytestring.ts";
+import type { VerityDigest } from "../verity/digest.ts";
+import {
+  type Directory,
+  HardLink,
+  type Inode,
+  S_IFDIR,
+  S_IFLNK,
+  S_IFMT,
+  inodeOf,
+  isDirectory,
+} from "./inode.ts";
 
-/** Characters gathered before they are handed out as one chunk. */
-const CHUNK_LENGTH = 1 << 16;
+/** What a line says of an inode; {@link Inode} is one. */
+export interface DumpNode {
+  readonly mode: number;
+  readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly rdev: number;
+  readonly size: bigint;
+  readonly mtimeSeconds: bigint;
+  readonly mtimeNanoseconds: number;
+  readonly xattrs: Iterable<readonly [ByteString, ByteString]>;
+  readonly target: ByteString | undefined;
+  readonly content: Uint8Array | undefined;
+  readonly payload: ByteString | undefined;
+  readonly digest: VerityDigest | undefined;
+}
+
+/** Something that a dump can be made of; `Key` is what tells its inodes apart. */
+export interface DumpSource<Key> {
+  readonly root: Key;
+  node(key: Key): DumpNode;
+  /** The entries of a directory in bytewise order of their names. */
+  entries(key: Key): Iterator<readonly [ByteString, Key]>;
+  /** The inodes that have several names. */
+  linked(): ReadonlySet<Key>;
+}
 
 /**
  * Yields the dump file of `root` in chunks: directories before what is in them, names in bytewise
  * order. Of several names of an inode the first in that order stands for it, the others refer to it.
  */
-export function* formatDump(root: Directory): Generator<Uint8Array, void, undefined> {
-  const writer = new DumpWriter(root);
-  let text = "";
-  for (const line of writer.lines()) {
-    text += line;
-    if (text.length < CHUNK_LENGTH) continue;
-    yield asciiBytes(text);
-    text = "";
+export function formatDump(root: Directory): Generator<Uint8Array, void, undefined> {
+  return formatDumpOf({
+    root: root as Inode,
+    node: (inode) => inode,
+    entries: (inode) => sortedEntries(inode),
+    linked: () => linkTargets(root),
+  });
+}
+
+/** Characters gathered before they are handed out as one chunk. */
+const CHUNK_LENGTH = 1 << 16;
+
+/** The same of any source; nothing is held but the path to where the walk is. */
+export function* formatDumpOf<Key>(
+  source: DumpSource<Key>,
+): Generator<Uint8Array, void, undefined> {
+  const linked = source.linked();
+  /** The escaped paths that stand for inodes with several names. */
+  const firstPaths = new Map<Key, string>();
+  if (linked.has(source.root)) firstPaths.set(source.root, "");
+  let text = formatLine("/", source.node(source.root), undefined);
+  // Explicit stack: images nest deeper than calls may.
+  const stack = [{ path: "", entries: source.entries(source.root) }];
+  for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+    const { done, value: entry } = top.entries.next();
+    if (done) {
+      stack.pop();
+      continue;
+    }
+    const [name, key] = entry;
+    const path = `${top.path}/${escapeField(name)}`;
+    const node = source.node(key);
+    const firstPath = firstPaths.get(key);
+    text += formatLine(path, node, firstPath);
+    if (firstPath === undefined) {
+      if (linked.has(key)) firstPaths.set(key, path);
+      if ((node.mode & S_IFMT) === S_IFDIR) stack.push({ path, entries: source.entries(key) });
+    }
+    if (text.length >= CHUNK_LENGTH) {
+      yield asciiBytes(text);
+      text = "";
+    }
   }
   yield asciiBytes(text);
 }
 
-class DumpWriter {
-  readonly #root: Directory;
-  /** Inodes with several names, and the escaped path of the first name met. */
-  readonly #linked: Map<Inode, string | undefined>;
-
-  constructor(root: Directory) {
-    this.#root = root;
-    this.#linked = new Map();
-    for (const target of linkTargets(root)) this.#linked.set(target, undefined);
-  }
-
-  *lines(): Generator<string, void, undefined> {
-    yield this.#line("/", "", this.#root);
-    // Explicit stack: images nest deeper than calls may.
-    const stack = [{ path: "", names: sortedEntries(this.#root), next: 0 }];
-    for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-      const entry = top.names[top.next++];
-      if (entry === undefined) {
-        stack.pop();
-        continue;
-      }
-      const path = `${top.path}/${escapeField(entry[0])}`;
-      const inode = entry[1] instanceof HardLink ? entry[1].target : entry[1];
-      const isFirst = this.#linked.get(inode) === undefined;
-      yield this.#line(path, path, inode);
-      if (isFirst && isDirectory(inode)) {
-        stack.push({ path, names: sortedEntries(inode), next: 0 });
-      }
-    }
-  }
-
-  /** One line; `linkPath` is how later names of the inode will refer to it. */
-  #line(path: string, linkPath: string, inode: Inode): string {
-    let mode = inode.mode.toString(8);
-    let payload = optionalField(inode.target ?? inode.payload);
-    if (this.#linked.has(inode)) {
-      const first = this.#linked.get(inode);
-      if (first === undefined) this.#linked.set(inode, linkPath);
-      else {
-        mode = `@${mode}`;
-        payload = first;
-      }
-    }
-    const type = inode.mode & S_IFMT;
-    const size = type === S_IFLNK ? (inode.target?.length ?? 0) : inode.size;
-    const content = inode.content === undefined ? "-" : escapeBytes(inode.content);
-    let line =
-      `${path} ${size} ${mode} ${inode.nlink} ${inode.uid} ${inode.gid} ${inode.rdev} ` +
-      `${inode.mtimeSeconds}.${inode.mtimeNanoseconds} ${payload} ${content} ${inode.digest ?? "-"}`;
-    for (const [key, value] of inode.xattrs) {
-      line += ` ${escapeXattr(key)}=${escapeXattr(value)}`;
-    }
-    return `${line}\n`;
-  }
+/** One line; with `firstPath` a further name of the inode that stands there. */
+function formatLine(path: string, node: DumpNode, firstPath: string | undefined): string {
+  const mode = node.mode.toString(8);
+  const isLink = (node.mode & S_IFMT) === S_IFLNK;
+  const size = isLink ? (node.target?.length ?? 0) : node.size;
+  const payload = firstPath ?? optionalField(node.target ?? node.payload);
+  const content = node.content === undefined ? "-" : optionalField(toByteString(node.content));
+  let line =
+    `${path} ${size} ${firstPath === undefined ? mode : `@${mode}`} ${node.nlink} ` +
+    `${node.uid} ${node.gid} ${node.rdev} ${node.mtimeSeconds}.${node.mtimeNanoseconds} ` +
+    `${payload} ${content} ${node.digest ?? "-"}`;
+  for (const [key, value] of node.xattrs) line += ` ${escapeXattr(key)}=${escapeXattr(value)}`;
+  return `${line}\n`;
 }
 
 /** Every inode that some hard link leads to. */
@@ -90,21 +116,17 @@ function linkTargets(root: Directory): Set<Inode> {
   for (const directory of queue) {
     for (const entry of directory.entries.values()) {
       if (entry instanceof HardLink) targets.add(entry.target);
-      else if (entry.entries !== undefined) queue.push(entry as Directory);
+      else if (isDirectory(entry)) queue.push(entry);
     }
   }
   return targets;
 }
 
-/** The entries in bytewise order of their names. */
-function sortedEntries(directory: Directory): [ByteString, Entry][] {
-  const entries = [...directory.entries];
-  let previous = "";
-  for (const [name] of entries) {
-    if (name < previous) return entries.sort(([a], [b]) => (a < b ? -1 : 1));
-    previous = name;
-  }
-  return entries;
+function* sortedEntries(directory: Inode): Generator<[ByteString, Inode], void, undefined> {
+  const entries = [...(directory.entries ?? [])];
+  const isSorted = entries.every(([name], i) => i === 0 || entries[i - 1]![0] < name);
+  if (!isSorted) entries.sort(([a], [b]) => compareBytes(a, b));
+  for (const [name, entry] of entries) yield [name, inodeOf(entry)];
 }
 
 const needsEscape = /[^!-~]|\\/;
@@ -136,10 +158,6 @@ function escapeXattr(text: ByteString): string {
 function optionalField(text: string | undefined): string {
   if (text === undefined) return "-";
   return text === "-" ? "\\x2d" : escapeField(text);
-}
-
-function escapeBytes(bytes: Uint8Array): string {
-  return optionalField(toByteString(bytes));
 }
 
 const encoder = new TextEncoder();

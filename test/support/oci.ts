@@ -4,11 +4,11 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { type Headers, pack } from "tar-stream";
+import { type Header, pack } from "tar-stream";
 import { onTestFinished } from "vitest";
 
 export interface BlobDescriptor {
@@ -44,7 +44,9 @@ export function digestOf(bytes: Uint8Array, algorithm = "sha256"): string {
 
 /** A tar of ASCII-named entries: name to content, or to a tar-stream header with one. */
 export async function tar(
-  entries: readonly (Headers & { readonly content?: Uint8Array | string })[],
+  entries: readonly (Partial<Header> & { readonly name: string } & {
+    readonly content?: Uint8Array | string;
+  })[],
 ): Promise<Buffer> {
   const stream = pack();
   for (const { content, ...header } of entries) {
@@ -144,13 +146,4 @@ export class TestLayout {
 /** `descriptor` under the name that skopeo and umoci find it by. */
 export function named(descriptor: BlobDescriptor, name: string): BlobDescriptor {
   return { ...descriptor, annotations: { "org.opencontainers.image.ref.name": name } };
-}
-
-/** Names left in a folder, to see that nothing is. */
-export function namesIn(folder: string): string[] {
-  return readdirSync(folder).sort();
-}
-
-export function readText(path: string): string {
-  return readFileSync(path, "utf8");
 }

@@ -1,0 +1,137 @@
+/**
+ * What overlayfs needs in the image: escaped attributes, redirects to objects, whiteouts that a
+ * mount shows as such.
+ *
+ * Spec: composefs image format, section 4, "Rewriting before layout".
+ *
+ * @module
+ */
+import { type ByteString, ascii, toByteString } from "../bytes/bytestring.ts";
+import { FormatError } from "../errors.ts";
+import { S_IFMT, S_IFREG } from "../tree/inode.ts";
+import type { VerityDigest } from "../verity/digest.ts";
+import { METACOPY_SHA256, METACOPY_SHA512 } from "./format.ts";
+import type { Node } from "./writer-nodes.ts";
+import type { Xattr, XattrSet, XattrTable } from "./writer-xattrs.ts";
+
+const PRIVATE = "trusted.overlay.";
+const METACOPY = ascii("trusted.overlay.metacopy");
+const REDIRECT = ascii("trusted.overlay.redirect");
+const OPAQUE = ascii("trusted.overlay.opaque");
+const Y = ascii("y");
+const EMPTY = ascii("");
+
+type Pair = readonly [key: ByteString, value: ByteString];
+const WHITEOUT: readonly Pair[] = [
+  [ascii("trusted.overlay.overlay.whiteout"), EMPTY],
+  [ascii("user.overlay.whiteout"), EMPTY],
+];
+const WITH_WHITEOUTS: readonly Pair[] = [
+  [ascii("trusted.overlay.overlay.whiteouts"), EMPTY],
+  [ascii("user.overlay.whiteouts"), EMPTY],
+];
+const WITH_WHITEOUTS_1: readonly Pair[] = [
+  ...WITH_WHITEOUTS,
+  [ascii("trusted.overlay.overlay.opaque"), ascii("x")],
+  [ascii("user.overlay.opaque"), ascii("x")],
+];
+
+/** A regular file whose data is an object outside the image. */
+export function isExternal(node: Node): boolean {
+  return (
+    (node.mode & S_IFMT) === S_IFREG &&
+    node.size > 0 &&
+    (node.inode.content === undefined || node.inode.content.length === 0)
+  );
+}
+
+/**
+ * The xattrs of `node` as the image stores them, counted in `table`; undefined when there are none.
+ *
+ * @throws {@link FormatError} `LIMIT` when attributes do not fit
+ */
+export function imageXattrs(node: Node, version: 0 | 1, table: XattrTable): XattrSet | undefined {
+  const { xattrs } = node.inode;
+  const pairs: Xattr[] = [];
+  if (node.whiteout || node.hasWhiteout) {
+    const marks = node.whiteout ? WHITEOUT : version === 0 ? WITH_WHITEOUTS : WITH_WHITEOUTS_1;
+    for (const [key, value] of marked(xattrs, marks)) pairs.push(table.use(key, value));
+  } else if (xattrs.size > 0) {
+    for (const [key, value] of xattrs) pairs.push(table.use(escapeKey(key), value));
+  }
+  if (isExternal(node)) {
+    const { digest, payload } = node.inode;
+    pairs.push(table.use(METACOPY, digest === undefined ? EMPTY : metacopyOf(digest)));
+    if (payload !== undefined && payload !== "") {
+      pairs.push(table.use(REDIRECT, `/${payload}` as ByteString));
+    }
+  }
+  if (node.parent === undefined) pairs.push(table.use(OPAQUE, Y));
+  if (pairs.length === 0) return undefined;
+  sortByKey(pairs);
+  return { pairs, size: 0 };
+}
+
+/** Attributes that overlayfs would act on get one more level, so that a mount shows them. */
+function escapeKey(key: ByteString): ByteString {
+  return key.startsWith(PRIVATE)
+    ? (`${PRIVATE}overlay.${key.slice(PRIVATE.length)}` as ByteString)
+    : key;
+}
+
+function metacopyOf(digest: VerityDigest): ByteString {
+  const header = digest.length === 64 ? METACOPY_SHA256 : METACOPY_SHA512;
+  const value = new Uint8Array(header.length + digest.length / 2);
+  value.set(header);
+  for (let i = 0; i < digest.length; i += 2) {
+    value[header.length + i / 2] =
+      hexDigit(digest.charCodeAt(i)) * 16 + hexDigit(digest.charCodeAt(i + 1));
+  }
+  return toByteString(value);
+}
+
+const hexDigit = (code: number) => (code < 0x3a ? code - 0x30 : code - 0x57);
+
+/** Most sets have one to three pairs. */
+function sortByKey(pairs: Xattr[]): void {
+  for (let i = 1; i < pairs.length; i++) {
+    const pair = pairs[i]!;
+    let at = i;
+    while (at > 0 && pairs[at - 1]!.key.key > pair.key.key) {
+      pairs[at] = pairs[at - 1]!;
+      at -= 1;
+    }
+    pairs[at] = pair;
+  }
+}
+
+/** Limit and costs of the accounting that mkcomposefs does when it sets attributes. */
+const ACCOUNT_MAX = 32767;
+const HEADER_COST = 12;
+const cost = (key: ByteString, value: ByteString) => 7 + key.length + value.length;
+
+/**
+ * The escaped attributes with `marks` set. mkcomposefs sets them on a copy whose account starts at 0
+ * although it has attributes: replacing a long value makes the account negative, and fails.
+ */
+function marked(
+  xattrs: ReadonlyMap<ByteString, ByteString>,
+  marks: readonly Pair[],
+): Map<ByteString, ByteString> {
+  const out = new Map<ByteString, ByteString>();
+  for (const [key, value] of xattrs) out.set(escapeKey(key), value);
+  let account = 0;
+  for (const [key, value] of marks) {
+    const old = out.get(key);
+    if (old !== undefined) {
+      out.delete(key);
+      account = out.size === 0 ? 0 : account - cost(key, old);
+    }
+    account += cost(key, value) + (out.size === 0 ? HEADER_COST : 0);
+    if (account < 0 || account > ACCOUNT_MAX) {
+      throw new FormatError("LIMIT", `xattr ${key}: its replacement cannot be accounted for`);
+    }
+    out.set(key, value);
+  }
+  return out;
+}

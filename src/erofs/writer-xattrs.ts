@@ -1,0 +1,187 @@
+/**
+ * The xattrs of an image: each (key, value) pair once, the shared table, and the bytes of each
+ * inode's xattr body.
+ *
+ * Spec: composefs image format, section 6, "xattr encoding".
+ *
+ * @module
+ */
+import { type ByteString, writeBytes } from "../bytes/bytestring.ts";
+import { xxh32 } from "../bytes/xxh32.ts";
+import { FormatError } from "../errors.ts";
+import {
+  BLOCK_SIZE,
+  XATTR_FILTER_SEED,
+  XATTR_PREFIXES,
+  XattrEntry,
+  XattrIbodyHeader,
+} from "./format.ts";
+
+const KEY_NAME_MAX = 255;
+const VALUE_MAX = 65535;
+const ICOUNT_MAX = 65535;
+/** Shared ids of one inode; its further shared pairs stand inline as well. */
+const SHARED_IDS_MAX = 128;
+
+/** A key: its prefix index, the rest of the name, and its bit in the name filter. */
+interface Key {
+  readonly key: ByteString;
+  readonly index: number;
+  readonly name: ByteString;
+  readonly filterBit: number;
+  readonly values: Map<ByteString, Xattr>;
+}
+
+/** A pair, however many inodes have it. */
+export class Xattr {
+  readonly key: Key;
+  readonly value: ByteString;
+  /** Bytes of its entry, padding included. */
+  readonly size: number;
+  uses = 0;
+  /** Offset in the shared table; -1 when it is not there. */
+  offset = -1;
+
+  constructor(key: Key, value: ByteString) {
+    this.key = key;
+    this.value = value;
+    this.size = roundUp4(XattrEntry.size + key.name.length + value.length);
+  }
+}
+
+/** The pairs of one inode in ascending order of their keys. */
+export interface XattrSet {
+  readonly pairs: Xattr[];
+  /** Bytes of the xattr body; known once the table is sealed. */
+  size: number;
+}
+
+const roundUp4 = (value: number) => (value + 3) & ~3;
+
+/** All pairs of an image. Add the sets of all inodes, then `seal`. */
+export class XattrTable {
+  readonly #keys = new Map<ByteString, Key>();
+  readonly #shared: Xattr[] = [];
+  /** Bytes of the shared table. */
+  sharedSize = 0;
+
+  /**
+   * The pair of `key` and `value`, counted as used once more.
+   *
+   * @throws {@link FormatError} `LIMIT` when the format has no room for it
+   */
+  use(key: ByteString, value: ByteString): Xattr {
+    const known = this.#keys.get(key) ?? this.#addKey(key);
+    let xattr = known.values.get(value);
+    if (xattr === undefined) {
+      if (value.length > VALUE_MAX) {
+        throw new FormatError("LIMIT", `xattr ${key}: value of ${value.length} bytes`);
+      }
+      xattr = new Xattr(known, value);
+      known.values.set(value, xattr);
+    }
+    xattr.uses += 1;
+    if (xattr.uses === 2) this.#shared.push(xattr);
+    return xattr;
+  }
+
+  /** Whether some inode has this very key. */
+  hasKey(key: ByteString): boolean {
+    return this.#keys.has(key);
+  }
+
+  #addKey(key: ByteString): Key {
+    const [prefix, index] = XATTR_PREFIXES.find(([text]) => key.startsWith(text))!;
+    const name = key.slice(prefix.length) as ByteString;
+    if (name.length > KEY_NAME_MAX) {
+      throw new FormatError("LIMIT", `xattr key of ${key.length} bytes`);
+    }
+    const filterBit = xxh32(name, XATTR_FILTER_SEED + index) & 31;
+    const known: Key = { key, index, name, filterBit, values: new Map() };
+    this.#keys.set(key, known);
+    return known;
+  }
+
+  /** Gives every pair that was used twice its place in the shared table. */
+  seal(): void {
+    this.#shared.sort(bySharedOrder);
+    for (const xattr of this.#shared) {
+      xattr.offset = this.sharedSize;
+      this.sharedSize += xattr.size;
+    }
+  }
+
+  /**
+   * Computes the size of a set's body.
+   *
+   * @throws {@link FormatError} `LIMIT` when it does not fit `xattr_icount`
+   */
+  measure(set: XattrSet): void {
+    let ids = 0;
+    let size: number = XattrIbodyHeader.size;
+    for (const xattr of set.pairs) {
+      if (xattr.offset >= 0 && ids < SHARED_IDS_MAX) {
+        ids += 1;
+        size += 4;
+      } else size += xattr.size;
+    }
+    if (icountOf(size) > ICOUNT_MAX) {
+      throw new FormatError("LIMIT", `xattrs of one inode: ${size} bytes`);
+    }
+    set.size = size;
+  }
+
+  /** Writes the body of a set at `at`; `tableAt` is where the shared table starts in the file. */
+  writeSet(set: XattrSet, out: Uint8Array, view: DataView, at: number, tableAt: number): void {
+    const { offsets } = XattrIbodyHeader;
+    const idBase = tableAt % BLOCK_SIZE;
+    let filter = 0xffffffff;
+    let ids = 0;
+    let next = at + XattrIbodyHeader.size;
+    for (const xattr of set.pairs) {
+      filter &= ~(1 << xattr.key.filterBit);
+      if (xattr.offset >= 0 && ids < SHARED_IDS_MAX) {
+        view.setUint32(next, (idBase + xattr.offset) / 4, true);
+        next += 4;
+        ids += 1;
+      }
+    }
+    let skip = ids;
+    for (const xattr of set.pairs) {
+      if (xattr.offset >= 0 && skip > 0) skip -= 1;
+      else next = writeEntry(xattr, out, view, next);
+    }
+    view.setUint32(at + offsets.nameFilter, filter, true);
+    view.setUint8(at + offsets.sharedCount, ids);
+  }
+
+  /** Writes the shared table at `at`. */
+  writeShared(out: Uint8Array, view: DataView, at: number): void {
+    let next = at;
+    for (const xattr of this.#shared) next = writeEntry(xattr, out, view, next);
+  }
+}
+
+/** `i_xattr_icount` of a body of `size` bytes. */
+export function icountOf(size: number): number {
+  return (size - XattrIbodyHeader.size) / 4 + 1;
+}
+
+/** Keys descending, then longer values first, then values descending. */
+function bySharedOrder(a: Xattr, b: Xattr): number {
+  if (a.key !== b.key) return a.key.key < b.key.key ? 1 : -1;
+  if (a.value.length !== b.value.length) return b.value.length - a.value.length;
+  return a.value < b.value ? 1 : -1;
+}
+
+/** Writes one entry and returns where the next one starts. */
+function writeEntry(xattr: Xattr, out: Uint8Array, view: DataView, at: number): number {
+  const { offsets, size } = XattrEntry;
+  const { name, index } = xattr.key;
+  view.setUint8(at + offsets.nameLen, name.length);
+  view.setUint8(at + offsets.nameIndex, index);
+  view.setUint16(at + offsets.valueSize, xattr.value.length, true);
+  writeBytes(name, out, at + size);
+  writeBytes(xattr.value, out, at + size + name.length);
+  return at + xattr.size;
+}

@@ -1,0 +1,63 @@
+/**
+ * Layers into one tree, under a profile: a named set of rules whose result for a given image never
+ * changes once released.
+ *
+ * @module
+ */
+import { UsageError } from "../errors.ts";
+import type { Directory } from "./inode.ts";
+import type { Layer } from "./merge-entry.ts";
+import { ComposefsMerge, type XattrMode } from "./profile-composefs.ts";
+import { OciMerge } from "./profile-oci.ts";
+
+export type { Layer, LayerEntry } from "./merge-entry.ts";
+export type { XattrMode } from "./profile-composefs.ts";
+
+/** The profiles by name; the first is the default. */
+export const profileNames = ["oci-v1", "composefs-oci-v1"] as const;
+
+export type ProfileName = (typeof profileNames)[number];
+
+export interface MergeOptions {
+  /** `oci-v1`: refuses a path that comes twice in one layer. */
+  readonly strict?: boolean;
+  /** `composefs-oci-v1`: which xattrs stay. */
+  readonly xattrs?: XattrMode;
+  /** Takes what is odd but accepted. */
+  readonly warn?: (message: string) => void;
+}
+
+/**
+ * Merges layers, lowest first, and gives a tree for the image writer. Each layer's entries are gone
+ * through once. Takes time in proportion to the entries and the bytes of their paths.
+ *
+ * @throws {@link FormatError} when the profile refuses an entry, naming layer, entry and rule
+ * @throws {@link UsageError} `USAGE` when an option does not belong to the profile
+ */
+export function mergeLayers(
+  layers: Iterable<Layer>,
+  profile: ProfileName,
+  options: MergeOptions = {},
+): Directory {
+  const merge = newMerge(profile, options);
+  for (const layer of layers) merge.add(layer);
+  return merge.finish();
+}
+
+/** @throws {@link UsageError} `USAGE` when `text` is no profile's name */
+export function parseProfileName(text: string): ProfileName {
+  const name = profileNames.find((known) => known === text);
+  if (name === undefined) {
+    const known = profileNames.join(", ");
+    throw new UsageError("USAGE", `profile: expected one of ${known}, got ${JSON.stringify(text)}`);
+  }
+  return name;
+}
+
+function newMerge(profile: ProfileName, options: MergeOptions): OciMerge | ComposefsMerge {
+  if (profile === "composefs-oci-v1") return new ComposefsMerge(options.xattrs);
+  if (options.xattrs !== undefined) {
+    throw new UsageError("USAGE", `xattrs: expected none with the profile ${profile}, got a mode`);
+  }
+  return new OciMerge(options);
+}

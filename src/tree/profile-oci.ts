@@ -1,0 +1,238 @@
+/**
+ * The profile `oci-v1`: any image that the OCI image specification defines, as its specification
+ * means it. Whiteouts of a layer act on the layers below it only, wherever in the layer they stand.
+ * Where real unpackers disagree, the layer is refused. The result for a given image never changes:
+ * a changed rule is a new profile.
+ * Spec: OCI image specification, layer.md, "Representing Changes".
+ *
+ * @module
+ */
+import { type ByteString, ascii } from "../bytes/bytestring.ts";
+import { limits } from "../limits.ts";
+import { type Directory, Inode, isDirectory, newDirectory } from "./inode.ts";
+import { type Layer, MergeEntry, newRoot, quote } from "./merge-entry.ts";
+import { separateHardLinks } from "./merge-links.ts";
+
+const NAME = "oci-v1";
+const WHITEOUT = ".wh.";
+const OPAQUE = ".wh..wh..opq";
+/** What AUFS kept in its branches; the opaque marker has such a name too. */
+const AUFS = ".wh..wh.";
+
+export interface OciOptions {
+  /** Refuses a path that comes twice in one layer. */
+  readonly strict?: boolean;
+  readonly warn?: (message: string) => void;
+}
+
+/** An entry with its path taken apart. */
+interface Located {
+  readonly item: MergeEntry;
+  readonly names: readonly ByteString[];
+}
+
+/** Merges layers, lowest first. */
+export class OciMerge {
+  readonly #root: Directory = newRoot();
+  readonly #strict: boolean;
+  readonly #warn: (message: string) => void;
+  #names = 0; // made so far, in all layers
+
+  constructor(options: OciOptions = {}) {
+    this.#strict = options.strict ?? false;
+    this.#warn = options.warn ?? (() => {});
+  }
+
+  /** @throws {@link FormatError} naming the entry and the rule it breaks */
+  add(layer: Layer): void {
+    const whiteouts: Located[] = [];
+    const entries: Located[] = [];
+    let leftovers = 0;
+    for (const source of layer.entries) {
+      const item = new MergeEntry(source, layer.label, NAME);
+      const names = item.split(item.entry.path, "path");
+      const kind = whiteoutKind(item, names);
+      if (kind === "leftover") leftovers++;
+      else (kind === "whiteout" ? whiteouts : entries).push({ item, names });
+    }
+    if (leftovers > 0) this.#warn(`${layer.label}: skipped ${leftovers} leftovers of AUFS`);
+
+    const paths = lazy(() => new Set(entries.map(({ names }) => names.join("/"))));
+    for (const whiteout of whiteouts) this.#hide(whiteout, paths);
+    const own = new Map<string, MergeEntry>();
+    let repeated: MergeEntry | undefined;
+    let repeats = 0;
+    for (const located of entries) {
+      const path = located.names.join("/");
+      const earlier = own.get(path);
+      if (earlier !== undefined) {
+        if (this.#strict) {
+          const at = earlier.entry.headerOffset;
+          const message = `expected each path once in a layer, got it at ${at} too`;
+          throw located.item.refuse("AMBIGUOUS", "repeated paths, strict", message);
+        }
+        repeated ??= located.item;
+        repeats++;
+      }
+      own.set(path, located.item);
+      this.#add(located, entries);
+    }
+    if (repeated !== undefined) {
+      this.#warn(`${repeated.place()}: a path that the layer has already (${repeats} such in all)`);
+    }
+  }
+
+  /** The merged tree. Nothing can be added afterwards. */
+  finish(): Directory {
+    separateHardLinks(this.#root);
+    return this.#root;
+  }
+
+  /** Removes what a whiteout hides. The tree holds lower layers only, as yet. */
+  #hide({ item, names }: Located, paths: () => ReadonlySet<string>): void {
+    let directory = this.#root;
+    for (const [depth, name] of names.slice(0, -1).entries()) {
+      const child = directory.entries.get(name) as Inode | undefined;
+      if (child === undefined) return;
+      if (!isDirectory(child)) {
+        const path = names.slice(0, depth + 1);
+        // A link that the layer itself replaces is not what the whiteout speaks of.
+        if (child.target === undefined || paths().has(path.join("/"))) return;
+        const message = `expected a directory at ${quotePath(path)}, got a symlink to ${quote(child.target)}`;
+        throw item.refuse("AMBIGUOUS", "whiteouts below symlinks", message);
+      }
+      directory = child;
+    }
+    const name = names.at(-1)!;
+    if (name === OPAQUE) directory.entries.clear();
+    else directory.entries.delete(ascii(name.slice(WHITEOUT.length)));
+  }
+
+  #add({ item, names }: Located, entries: readonly Located[]): void {
+    const { entry } = item;
+    const name = names.at(-1);
+    if (name === undefined) {
+      if (entry.type !== "directory") {
+        throw item.refuse(
+          "MALFORMED",
+          "paths",
+          `expected a directory as root, got a ${entry.type}`,
+        );
+      }
+      item.describe(this.#root);
+      return;
+    }
+    if (entry.type !== "directory" && namesDirectory(entry.path)) {
+      const message = `expected no "/" at the end for a ${entry.type}, got one`;
+      throw item.refuse("AMBIGUOUS", "paths", message);
+    }
+    const target = entry.type === "hardlink" ? this.#linked(item, names, entries) : undefined;
+    const parent = this.#parent(item, names);
+    const old = parent.entries.get(name);
+    if (entry.type === "directory" && old !== undefined && isDirectory(old)) {
+      item.describe(old);
+      return;
+    }
+    this.#count(item);
+    parent.entries.set(name, target ?? item.inode());
+  }
+
+  /** The directory for the entry; made, as far as it is missing. */
+  #parent(item: MergeEntry, names: readonly ByteString[]): Directory {
+    let directory = this.#root;
+    for (let depth = 0; depth < names.length - 1; depth++) {
+      const name = names[depth]!;
+      let child = directory.entries.get(name) as Inode | undefined;
+      if (child === undefined) {
+        this.#count(item);
+        child = newDirectory(0o755);
+        directory.entries.set(name, child);
+      }
+      if (!isDirectory(child)) {
+        const path = quotePath(names.slice(0, depth + 1));
+        if (child.target === undefined) {
+          const message = `expected a directory at ${path}, got another kind of file`;
+          throw item.refuse("MALFORMED", "parents", message);
+        }
+        // Tools disagree: umoci follows it inside the root, podman replaces it.
+        const message = `expected a directory at ${path}, got a symlink to ${quote(child.target)}`;
+        throw item.refuse("AMBIGUOUS", "parents", message);
+      }
+      directory = child;
+    }
+    return directory;
+  }
+
+  /** What a hard link leads to, in the tree merged so far. */
+  #linked(item: MergeEntry, names: readonly ByteString[], entries: readonly Located[]): Inode {
+    const rule = "hard links";
+    const path = item.split(item.entry.linkPath, "link target");
+    const shown = quote(item.entry.linkPath);
+    if (samePath(path, names)) {
+      throw item.refuse("MALFORMED", rule, "expected another file as target, got the link itself");
+    }
+    let found: Inode | undefined = this.#root;
+    for (const name of path) {
+      found = isDirectory(found) ? (found.entries.get(name) as Inode | undefined) : undefined;
+      if (found === undefined) {
+        const isLater = entries.some((other) => samePath(other.names, path));
+        const message = `target ${shown}: expected an earlier entry, got ${isLater ? "a later one" : "none"}`;
+        throw item.refuse("MALFORMED", rule, message);
+      }
+    }
+    if (isDirectory(found) || namesDirectory(item.entry.linkPath)) {
+      throw item.refuse("MALFORMED", rule, `target ${shown}: expected a file, got a directory`);
+    }
+    return found;
+  }
+
+  #count(item: MergeEntry): void {
+    if (++this.#names > limits.inodes) {
+      throw item.refuse("LIMIT", "size", `expected at most ${limits.inodes} entries, got more`);
+    }
+  }
+}
+
+/** Whether an entry is a file of the layer, a whiteout, or something that AUFS left. */
+function whiteoutKind(
+  item: MergeEntry,
+  names: readonly ByteString[],
+): "entry" | "whiteout" | "leftover" {
+  // Most entries have no such name at all.
+  if (!item.entry.path.includes(WHITEOUT)) return "entry";
+  const rule = "whiteouts";
+  for (const [index, name] of names.entries()) {
+    if (!name.startsWith(WHITEOUT)) continue;
+    if (name.startsWith(AUFS) && name !== OPAQUE) return "leftover";
+    if (index < names.length - 1 || item.entry.type === "directory") {
+      throw item.refuse("MALFORMED", rule, `${quote(name)}: expected a file, got a directory`);
+    }
+    if (name === ".wh." || name === ".wh.." || name === ".wh...") {
+      throw item.refuse(
+        "MALFORMED",
+        rule,
+        `${quote(name)}: expected the name of a file after ".wh."`,
+      );
+    }
+    return "whiteout";
+  }
+  return "entry";
+}
+
+/** Whether a path can only lead to a directory, by how it ends. */
+function namesDirectory(path: ByteString): boolean {
+  return path.endsWith("/") || path.endsWith("/.");
+}
+
+function samePath(a: readonly ByteString[], b: readonly ByteString[]): boolean {
+  return a.length === b.length && a.every((name, index) => name === b[index]);
+}
+
+function quotePath(names: readonly ByteString[]): string {
+  return quote(ascii(names.join("/")));
+}
+
+function lazy<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}

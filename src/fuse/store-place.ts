@@ -1,10 +1,15 @@
 /**
- * A store as a place of objects.
+ * Stores as places of objects.
  *
  * @module
  */
-import type { Store } from "../store/store.ts";
+import { Store } from "../store/store.ts";
 import type { ObjectPlace } from "./objects.ts";
+
+/** Opens the stores in these directories. */
+export function openPlaces(directories: readonly string[]): ObjectPlace[] {
+  return directories.map((directory) => storePlace(Store.open(directory)));
+}
 
 /** What {@link ./objects.ts} needs of a store. */
 export function storePlace(store: Store): ObjectPlace {

@@ -6,14 +6,13 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { Image } from "../erofs/image.ts";
-import { Store } from "../store/store.ts";
 import { ImageFileSystem } from "./filesystem.ts";
 import { Handles } from "./handles.ts";
 import { ObjectReader } from "./objects.ts";
 import { serve } from "./serve.ts";
 import { Session } from "./session.ts";
 import { SharedLeaves, type SharedLeavesMemory } from "./shared-leaves.ts";
-import { storePlace } from "./store-place.ts";
+import { openPlaces } from "./store-place.ts";
 
 /** What a server thread is given. */
 export interface WorkerInput {
@@ -30,8 +29,7 @@ export interface WorkerInput {
 }
 
 const input = workerData as WorkerInput;
-const places = input.stores.map((path) => storePlace(Store.open(path)));
-const reader = new ObjectReader(places, new SharedLeaves(input.leaves));
+const reader = new ObjectReader(openPlaces(input.stores), new SharedLeaves(input.leaves));
 const fs = new ImageFileSystem(Image.open(new Uint8Array(input.image)), reader);
 const handles = new Handles(input.mostHandles, input.handles);
 const session = new Session({ fs, handles }, (problem) => parentPort?.postMessage(problem));

@@ -1,0 +1,186 @@
+/**
+ * The transport through libfuse 2, by the package fuse-native: for ordinary users, whom fusermount3
+ * lets mount, and for systems where /dev/fuse cannot be opened directly.
+ *
+ * Its limits are those of fuse-native 2.2.6: times in whole milliseconds and none before 1970, names
+ * and symlink targets that are UTF-8 (others show up mangled and cannot be opened), inode numbers of
+ * 32 bits, no POSIX ACLs, and one thread for everything.
+ *
+ * @module
+ */
+import { createRequire } from "node:module";
+import { type ByteString, fromText, toBytes } from "../bytes/bytestring.ts";
+import { SystemError } from "../errors.ts";
+import { BLOCK_SIZE } from "../erofs/format.ts";
+import { Image } from "../erofs/image.ts";
+import { limits } from "../limits.ts";
+import { S_IFDIR, S_IFMT } from "../tree/inode.ts";
+import type { Attributes } from "./attributes.ts";
+import { EIO, EISDIR, ENODATA, ENOENT } from "./errno.ts";
+import { ImageFileSystem } from "./filesystem.ts";
+import type { FuseNative, FuseOperations, FuseStat } from "./fuse-native.ts";
+import { Handles } from "./handles.ts";
+import { ObjectReader } from "./objects.ts";
+import { SharedLeaves } from "./shared-leaves.ts";
+import { openPlaces } from "./store-place.ts";
+import type { ServeInput, Served } from "./transport.ts";
+
+const LEAVES_BYTES = 64 * 1024 * 1024;
+const MOST_HANDLES = 512;
+const FOREVER_SECONDS = 365 * 86_400;
+
+/**
+ * Mounts the image and starts to serve it.
+ *
+ * @throws {@link SystemError} `NO_LIBFUSE` when the package or the library is missing; `NO_FUSE` when
+ *   libfuse cannot mount
+ */
+export async function serveLibfuse(input: ServeInput): Promise<Served> {
+  const Fuse = loadFuseNative();
+  // libfuse takes options after a comma of this one; fuse-native has none for them.
+  const fsname = `${input.source.replace(/[^\w.:@/-]/g, "_")},ro,use_ino,nosuid,nodev`;
+  const fuse = new Fuse(input.target, operationsOf(input), {
+    fsname,
+    subtype: "sealfs",
+    allowOther: input.allowOther,
+    defaultPermissions: true,
+    kernelCache: true,
+    entryTimeout: FOREVER_SECONDS,
+    attrTimeout: FOREVER_SECONDS,
+    timeout: false,
+  });
+  await new Promise<void>((resolve, reject) => {
+    fuse.mount((error) => (error ? reject(mountFailed(error)) : resolve()));
+  });
+  return { transport: "libfuse", ended: input.unmounted() };
+}
+
+function mountFailed(cause: Error): SystemError {
+  return new SystemError("NO_FUSE", `libfuse: ${cause.message}`, {
+    cause,
+    hint: "/dev/fuse must be readable and writable for this user, and fusermount3 (Debian package fuse3) installed",
+  });
+}
+
+function loadFuseNative(): FuseNative {
+  try {
+    return createRequire(import.meta.url)("fuse-native") as FuseNative;
+  } catch (cause) {
+    throw new SystemError("NO_LIBFUSE", `fuse-native: ${(cause as Error).message.split("\n")[0]}`, {
+      cause,
+      hint: "install the Debian packages libfuse2 and fuse3, and the npm package fuse-native",
+    });
+  }
+}
+
+function operationsOf(input: ServeInput): FuseOperations {
+  const leaves = SharedLeaves.create(4096, LEAVES_BYTES);
+  const image = Image.open(new Uint8Array(input.image));
+  const fs = new ImageFileSystem(image, new ObjectReader(openPlaces(input.stores), leaves));
+  const handles = new Handles(MOST_HANDLES);
+
+  const find = (path: string): number => {
+    let nid = fs.rootNid;
+    for (const name of path.split("/")) {
+      if (name === "") continue;
+      if (!fs.isDirectory(nid)) return 0;
+      const bytes = Buffer.from(name);
+      nid = fs.lookup(nid, bytes, 0, bytes.length);
+      if (nid === 0) return 0;
+    }
+    return nid;
+  };
+  /** Calls `work` with the node of `path`; whatever happens, there is an answer. */
+  const on = (
+    operation: string,
+    path: string,
+    answer: (error: number) => void,
+    work: (nid: number) => void,
+  ) => {
+    let nid = 0;
+    try {
+      nid = find(path);
+      if (nid === 0) answer(-ENOENT);
+      else work(nid);
+    } catch (error) {
+      input.onProblem({ operation, nodeid: nid, message: (error as Error).message });
+      answer(-EIO);
+    }
+  };
+
+  return {
+    getattr: (path, answer) =>
+      on("GETATTR", path, answer, (nid) => answer(0, statOf(fs.attributes(nid)))),
+    readdir: (path, answer) =>
+      on("READDIR", path, answer, (nid) => {
+        const names: string[] = [];
+        const nids: number[] = [];
+        for (const cursor = fs.entries(nid, 0); cursor.next();) {
+          const { nameAt, nameLength } = cursor;
+          const name = Buffer.from(image.bytes.subarray(nameAt, nameAt + nameLength)).toString();
+          names.push(name);
+          nids.push(cursor.nid);
+        }
+        answer(0, names, nids.map((child) => statOf(fs.attributes(child)))); // prettier-ignore
+      }),
+    readlink: (path, answer) =>
+      on("READLINK", path, answer, (nid) => answer(0, Buffer.from(fs.target(nid)).toString())),
+    open: (path, _flags, answer) =>
+      on("OPEN", path, answer, (nid) => {
+        if ((fs.attributes(nid).mode & S_IFMT) === S_IFDIR) answer(-EISDIR);
+        else answer(0, handles.hold(fs.open(nid)));
+      }),
+    read: (path, handle, out, length, offset, answer) =>
+      on("READ", path, answer, (nid) => {
+        answer(fs.read(nid, handles.descriptor(handle), offset, length, out, 0));
+      }),
+    release: (_path, handle, answer) => {
+      handles.release(handle);
+      answer(0);
+    },
+    statfs: (_path, answer) => {
+      const { blocks, files } = fs.size();
+      answer(0, {
+        bsize: BLOCK_SIZE,
+        frsize: BLOCK_SIZE,
+        blocks,
+        files,
+        namemax: limits.nameBytes,
+      });
+    },
+    getxattr: (path, name, _position, answer) =>
+      on("GETXATTR", path, answer, (nid) => {
+        const value = fs.xattrs(nid).get(fromText(name));
+        if (value === undefined) answer(-ENODATA);
+        else answer(0, Buffer.from(toBytes(value)));
+      }),
+    listxattr: (path, answer) =>
+      on("LISTXATTR", path, answer, (nid) => {
+        const names = [...fs.xattrs(nid).keys()];
+        answer(
+          0,
+          names.map((name) => Buffer.from(toBytes(name satisfies ByteString)).toString()),
+        );
+      }),
+  };
+}
+
+function statOf(inode: Attributes): FuseStat {
+  const seconds = (inode.mtimeHigh | 0) * 0x1_0000_0000 + inode.mtimeLow;
+  // fuse-native counts unsigned milliseconds.
+  const time = Math.max(0, seconds * 1000 + Math.floor(inode.mtimeNanoseconds / 1_000_000));
+  return {
+    mode: inode.mode,
+    nlink: inode.nlink,
+    uid: inode.uid,
+    gid: inode.gid,
+    rdev: inode.rdev,
+    size: inode.size,
+    ino: inode.nid,
+    blksize: BLOCK_SIZE,
+    blocks: Math.ceil(inode.size / 512),
+    atime: time,
+    mtime: time,
+    ctime: time,
+  };
+}

@@ -1,0 +1,36 @@
+/**
+ * What every FUSE transport is given, and gives back.
+ *
+ * @module
+ */
+import type { Problem } from "./session.ts";
+
+/** The ways to speak FUSE: /dev/fuse ourselves, or through libfuse by the package fuse-native. */
+export type TransportName = "dev" | "libfuse";
+
+/** A mount to be served. */
+export interface ServeInput {
+  /** The verified image; nobody else writes to this memory. */
+  readonly image: SharedArrayBuffer;
+  /** Store directories in order, absolute. */
+  readonly stores: readonly string[];
+  /** An existing directory, absolute. */
+  readonly target: string;
+  /** What the list of mounts shows as the device. */
+  readonly source: string;
+  /** Other users may look in; modes and ACLs decide what they see. */
+  readonly allowOther: boolean;
+  /** Threads of the raw transport. */
+  readonly threads?: number;
+  /** Resolves when nothing of this mount is at `target` any more. */
+  readonly unmounted: () => Promise<void>;
+  /** Hears of every request that failed. */
+  readonly onProblem: (problem: Problem) => void;
+}
+
+/** A mount that is live. */
+export interface Served {
+  readonly transport: TransportName;
+  /** Resolves when the file system has been unmounted or its connection ended. */
+  readonly ended: Promise<void>;
+}

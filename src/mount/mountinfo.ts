@@ -1,0 +1,56 @@
+/**
+ * The list of mounts (Linux `proc_pid_mountinfo(5)`).
+ *
+ * @module
+ */
+import { readFileSync } from "node:fs";
+
+/** One mount. */
+export interface MountInfo {
+  /** `major:minor` of the file system. */
+  readonly device: string;
+  readonly target: string;
+  readonly type: string;
+  readonly source: string;
+}
+
+/** Reads the list's text: mounts in the order in which they were made. */
+export function parseMountinfo(text: string): MountInfo[] {
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => {
+      const [head = "", tail = ""] = line.split(" - ");
+      const fields = head.split(" ");
+      const [type = "", source = ""] = tail.split(" ");
+      return {
+        device: fields[2] ?? "",
+        target: unescape(fields[4] ?? ""),
+        type,
+        source: unescape(source),
+      };
+    });
+}
+
+/** The mounts that this process sees. */
+export function readMounts(): MountInfo[] {
+  // Bytes as they are: a mount point elsewhere need not have a name in UTF-8.
+  return parseMountinfo(readFileSync("/proc/self/mountinfo", "utf8"));
+}
+
+/** What is mounted on `target`, the topmost mount first seen. */
+export function mountAt(target: string): MountInfo | undefined {
+  return readMounts().findLast((mount) => mount.target === target);
+}
+
+/** Octal escapes stand for space, tab, newline and backslash. */
+function unescape(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_, octal: string) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
+}
+
+/** File systems that sealfs mounts. */
+export function isSealfs(mount: MountInfo): boolean {
+  return mount.type === "fuse.sealfs";
+}

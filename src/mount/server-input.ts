@@ -1,0 +1,44 @@
+/**
+ * What passes between the command that mounts and the server process.
+ *
+ * @module
+ */
+import type { TransportName } from "../fuse/transport.ts";
+import type { VerityDigest } from "../verity/digest.ts";
+
+/** Descriptors that the server process inherits. */
+export const IMAGE_FD = 3;
+export const STATUS_FD = 4;
+/** The other end is held by the command in the foreground: its end ends the mount. */
+export const LIFE_FD = 5;
+
+/** The server's single argument, as JSON. */
+export interface ServerInput {
+  /** What the image in {@link IMAGE_FD} must have. */
+  readonly digest: VerityDigest;
+  readonly stores: readonly string[];
+  readonly target: string;
+  readonly source: string;
+  readonly transport: TransportName | "auto";
+  readonly allowOther: boolean;
+  readonly threads?: number;
+  /** The log file; undefined: standard error in the foreground, a file of its own otherwise. */
+  readonly log?: string;
+  readonly foreground: boolean;
+}
+
+/** What the server says once, on {@link STATUS_FD}. */
+export type ServerStatus =
+  | {
+      readonly ok: true;
+      readonly transport: TransportName;
+      readonly device: string;
+      readonly log: string | undefined;
+    }
+  | {
+      readonly ok: false;
+      readonly name: string;
+      readonly code: string;
+      readonly message: string;
+      readonly hint?: string;
+    };

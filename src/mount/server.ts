@@ -1,0 +1,155 @@
+/**
+ * The server process of one mount. It gets the image's bytes through a descriptor, checks them
+ * against the digest that the signature was checked for, mounts, says so, and serves until the mount
+ * ends, a signal comes, or (in the foreground) the command that started it is gone.
+ *
+ * @module
+ */
+import {
+  appendFileSync,
+  closeSync,
+  createReadStream,
+  fstatSync,
+  readSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { IntegrityError, SealfsError } from "../errors.ts";
+import { Image } from "../erofs/image.ts";
+import type { ServeInput, Served } from "../fuse/transport.ts";
+import { algorithmOf, verityDigestOf } from "../verity/index.ts";
+import { setTimeout } from "node:timers/promises";
+import { type Guard, endConnection, startGuard } from "./end.ts";
+import { mountAt } from "./mountinfo.ts";
+import { ProblemLog } from "./problem-log.ts";
+import {
+  IMAGE_FD,
+  LIFE_FD,
+  STATUS_FD,
+  type ServerInput,
+  type ServerStatus,
+} from "./server-input.ts";
+import { removeState, statePath, writeState } from "./state.ts";
+import { startTransport } from "./transports.ts";
+
+/** A connection that does not end in this time is ended by the end of the process. */
+const LAST_RESORT_MS = 1500;
+
+async function main(input: ServerInput): Promise<void> {
+  let write: (line: string) => void = () => undefined;
+  let device = "";
+  let served: Served;
+  let problems: ProblemLog;
+  let guard: Guard;
+  try {
+    const image = readImage(input);
+    problems = new ProblemLog(Image.open(new Uint8Array(image)), (line) => write(line));
+    const onProblem: ServeInput["onProblem"] = (problem) => problems.add(problem);
+    const unmounted = () => goneFrom(input.target);
+    served = await startTransport(input.transport, { ...input, image, onProblem, unmounted });
+    device = deviceOf(input.target);
+    const log = input.log ?? (input.foreground ? undefined : statePath(device, "log"));
+    write = logTo(log);
+    watch(input, () => stop(input.target, device));
+    writeState(device, { pid: process.pid, target: input.target });
+    guard = startGuard(input.target, device);
+    say({ ok: true, transport: served.transport, device, log });
+  } catch (error) {
+    if (device !== "") endConnection(input.target, device);
+    const { name, code, message, hint } = error as SealfsError;
+    say({ ok: false, name, code, message, ...(hint === undefined ? {} : { hint }) });
+    process.exitCode = 1;
+    return;
+  }
+  try {
+    await served.ended;
+  } catch (error) {
+    write(`the server ends: ${(error as Error).message}`);
+    process.exitCode = 1;
+    stop(input.target, device);
+  } finally {
+    problems.flush();
+    removeState(device);
+    guard.dismiss();
+    for (const signal of signals) process.removeAllListeners(signal);
+  }
+  // fuse-native keeps a process alive for ever.
+  if (served.transport === "libfuse") process.exit();
+}
+
+/** The image, in memory that the server's threads share and nobody else can write to. */
+function readImage(input: ServerInput): SharedArrayBuffer {
+  const shared = new SharedArrayBuffer(fstatSync(IMAGE_FD).size);
+  const bytes = new Uint8Array(shared);
+  for (let at = 0; at < bytes.length;) {
+    const got = readSync(IMAGE_FD, bytes, at, bytes.length - at, at);
+    if (got === 0) throw new IntegrityError("SIZE_MISMATCH", `image: ends at ${at}`);
+    at += got;
+  }
+  closeSync(IMAGE_FD);
+  const digest = verityDigestOf(bytes, algorithmOf(input.digest));
+  if (digest === input.digest) return shared;
+  throw new IntegrityError("DIGEST_MISMATCH", `image: expected ${input.digest}, got ${digest}`);
+}
+
+/** The device number of the mount: what the kernel shows in the list of mounts. */
+function deviceOf(target: string): string {
+  const { dev } = statSync(target);
+  const minor = (dev & 0xff) | ((dev >>> 12) & 0xfff00);
+  return `${(dev >>> 8) & 0xfff}:${minor}`;
+}
+
+const POLL_MS = 100;
+
+/** Resolves when the file system that is mounted on `target` now is not there any more. */
+async function goneFrom(target: string): Promise<void> {
+  const device = mountAt(target)?.device;
+  while (mountAt(target)?.device === device) await setTimeout(POLL_MS);
+}
+
+const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+
+/** Ends the mount on a signal, and in the foreground when the command at the pipe's end is gone. */
+function watch({ foreground }: ServerInput, end: () => void): void {
+  for (const signal of signals) process.on(signal, end);
+  if (!foreground) return;
+  const life = createReadStream("", { fd: LIFE_FD });
+  life
+    .on("close", end)
+    .on("error", () => undefined)
+    .resume();
+}
+
+function stop(target: string, device: string): void {
+  const ending = endConnection(target, device);
+  // A thread that blocks on a connection which does not end cannot be stopped otherwise; the guard
+  // cleans up.
+  const last = globalThis.setTimeout(
+    () => process.kill(process.pid, "SIGKILL"),
+    ending ? LAST_RESORT_MS : 0,
+  );
+  last.unref();
+}
+
+function logTo(file: string | undefined): (line: string) => void {
+  return (line) => {
+    const text = `${new Date().toISOString()} sealfs: ${line}\n`;
+    try {
+      if (file === undefined) writeSync(2, text);
+      else appendFileSync(file, text, { mode: 0o600 });
+    } catch {
+      // a full disk or a closed terminal must not end the mount
+    }
+  };
+}
+
+function say(status: ServerStatus): void {
+  try {
+    writeSync(STATUS_FD, JSON.stringify(status));
+    closeSync(STATUS_FD);
+  } catch {
+    // the command has gone; the mount is there all the same
+  }
+}
+
+await main(JSON.parse(process.argv[2] ?? "{}") as ServerInput);

@@ -1,0 +1,48 @@
+/**
+ * Where an image may be mounted: on an existing, empty directory that is not a symlink.
+ *
+ * @module
+ */
+import { lstatSync, readdirSync, realpathSync } from "node:fs";
+import { resolve } from "node:path";
+import { NotFoundError, SystemError, UsageError } from "../errors.ts";
+
+/**
+ * The directory's absolute path without symlinks.
+ *
+ * @throws {@link NotFoundError} `NO_FILE`; {@link UsageError} when it is no directory, a symlink, or
+ *   not empty and that was not allowed; {@link SystemError} `BUSY` when a dead mount is there
+ */
+export function checkTarget(directory: string, options: { nonempty?: boolean } = {}): string {
+  const path = resolve(directory);
+  const what = `mount point ${path}`;
+  try {
+    const stat = lstatSync(path);
+    if (stat.isSymbolicLink()) {
+      throw new UsageError("USAGE", `${what}: expected a directory, got a symbolic link`, {
+        hint: "name the directory that it points to",
+      });
+    }
+    if (!stat.isDirectory()) throw new UsageError("USAGE", `${what}: expected a directory`);
+    if (options.nonempty !== true && readdirSync(path).length > 0) {
+      throw new UsageError("USAGE", `${what}: expected an empty directory`, {
+        hint: "--nonempty mounts over what is there",
+      });
+    }
+    return realpathSync(path);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") {
+      throw new NotFoundError("NO_FILE", `${what}: not there`, {
+        hint: `make it with: mkdir ${path}`,
+      });
+    }
+    if (code === "ENOTCONN") {
+      throw new SystemError("BUSY", `${what}: a mount whose server has died is there`, {
+        hint: `remove it with: sealfs umount ${path}`,
+      });
+    }
+    if (code === "EACCES") throw new SystemError("PERMISSION", `${what}: ${message}`);
+    throw error;
+  }
+}

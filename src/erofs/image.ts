@@ -23,7 +23,7 @@ import {
   readHeader,
   readSuperblock,
 } from "./superblock-reader.ts";
-import { readXattrs } from "./xattr-reader.ts";
+import { type StoredXattr, readXattrs } from "./xattr-reader.ts";
 
 export type { ImageDirent, ListedDirent } from "./directory-reader.ts";
 export type { ImageInode } from "./inode-reader.ts";
@@ -89,13 +89,15 @@ export class Image {
     return this.#directory(directory).entries(from);
   }
 
-  /** The attributes as stored: inline ones first, then shared ones. The first of a key counts. */
+  /** The attributes as stored, with their places: inline ones first, then shared ones. */
+  xattrEntries(inode: ImageInode): StoredXattr[] {
+    return readXattrs(this.bytes, this.#view, this.superblock.xattrBlkaddr, inode);
+  }
+
+  /** The attributes as stored, in stored order. Of a key that repeats, the first counts. */
   storedXattrs(inode: ImageInode): Map<ByteString, ByteString> {
     const out = new Map<ByteString, ByteString>();
-    const { xattrBlkaddr } = this.superblock;
-    for (const { key, value } of readXattrs(this.bytes, this.#view, xattrBlkaddr, inode)) {
-      if (!out.has(key)) out.set(key, value);
-    }
+    for (const { key, value } of this.xattrEntries(inode)) if (!out.has(key)) out.set(key, value);
     return out;
   }
 

@@ -26,13 +26,14 @@ const prefixes = new Map(XATTR_PREFIXES.map(([prefix, index]) => [index, prefix]
  * @throws {@link FormatError} `MALFORMED` or `OUT_OF_RANGE` when an entry leaves its area, or
  *   `UNSUPPORTED` for an unknown prefix
  */
-export function* readXattrs(
+export function readXattrs(
   bytes: Uint8Array,
   view: DataView,
   xattrBlkaddr: number,
   inode: ImageInode,
-): Generator<StoredXattr, void, undefined> {
-  if (inode.xattrIcount === 0) return;
+): StoredXattr[] {
+  if (inode.xattrIcount === 0) return [];
+  const found: StoredXattr[] = [];
   const sharedCount = view.getUint8(inode.xattrOffset + XattrIbodyHeader.offsets.sharedCount);
   const idsAt = inode.xattrOffset + XattrIbodyHeader.size;
   const inlineAt = idsAt + sharedCount * 4;
@@ -44,13 +45,14 @@ export function* readXattrs(
   }
   for (let at = inlineAt; at < inode.tailOffset;) {
     const entry = readXattrEntry(bytes, view, at, inode.tailOffset, false);
-    yield entry;
+    found.push(entry);
     at = entry.end;
   }
   for (let at = idsAt; at < inlineAt; at += 4) {
     const offset = sharedXattrOffset(xattrBlkaddr, view.getUint32(at, true));
-    yield readXattrEntry(bytes, view, offset, bytes.length, true);
+    found.push(readXattrEntry(bytes, view, offset, bytes.length, true));
   }
+  return found;
 }
 
 /** Offset in the image of the shared entry `id`. */

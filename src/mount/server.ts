@@ -11,14 +11,13 @@ import {
   createReadStream,
   fstatSync,
   readSync,
-  statSync,
   writeSync,
 } from "node:fs";
-import { IntegrityError, SealfsError } from "../errors.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { IntegrityError, SealfsError, SystemError } from "../errors.ts";
 import { Image } from "../erofs/image.ts";
 import type { ServeInput, Served } from "../fuse/transport.ts";
 import { algorithmOf, verityDigestOf } from "../verity/index.ts";
-import { setTimeout } from "node:timers/promises";
 import { type Guard, endConnection, startGuard } from "./end.ts";
 import { mountAt } from "./mountinfo.ts";
 import { ProblemLog } from "./problem-log.ts";
@@ -92,11 +91,11 @@ function readImage(input: ServerInput): SharedArrayBuffer {
   throw new IntegrityError("DIGEST_MISMATCH", `image: expected ${input.digest}, got ${digest}`);
 }
 
-/** The device number of the mount: what the kernel shows in the list of mounts. */
+/** The device number of the mount; from the list, because stat would ask this very process. */
 function deviceOf(target: string): string {
-  const { dev } = statSync(target);
-  const minor = (dev & 0xff) | ((dev >>> 12) & 0xfff00);
-  return `${(dev >>> 8) & 0xfff}:${minor}`;
+  const mount = mountAt(target);
+  if (mount !== undefined) return mount.device;
+  throw new SystemError("IO", `mount at ${target}: not in the list of mounts`);
 }
 
 const POLL_MS = 100;
@@ -104,7 +103,7 @@ const POLL_MS = 100;
 /** Resolves when the file system that is mounted on `target` now is not there any more. */
 async function goneFrom(target: string): Promise<void> {
   const device = mountAt(target)?.device;
-  while (mountAt(target)?.device === device) await setTimeout(POLL_MS);
+  while (mountAt(target)?.device === device) await sleep(POLL_MS);
 }
 
 const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
@@ -124,10 +123,7 @@ function stop(target: string, device: string): void {
   const ending = endConnection(target, device);
   // A thread that blocks on a connection which does not end cannot be stopped otherwise; the guard
   // cleans up.
-  const last = globalThis.setTimeout(
-    () => process.kill(process.pid, "SIGKILL"),
-    ending ? LAST_RESORT_MS : 0,
-  );
+  const last = setTimeout(() => process.kill(process.pid, "SIGKILL"), ending ? LAST_RESORT_MS : 0);
   last.unref();
 }
 

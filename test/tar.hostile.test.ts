@@ -239,7 +239,6 @@ describe("headers", () => {
   // Case 69
   test.each([
     ["mode", "  644 \0"],
-    ["mode", "0000644"],
     ["mode", "00006448"],
     ["mode", "0000648\0"],
     ["mode", "644\0junk"],
@@ -247,18 +246,14 @@ describe("headers", () => {
     ["mode", "        "],
     ["mode", "0x1a4\0"],
     ["uid", "000000a\0"],
-    ["uid", "12345678"],
+    ["uid", "1234567\xb9"],
     ["gid", " 000001\0"],
-    ["size", "777777777777"],
     ["size", "0000000000 1"],
     ["mtime", "-0000000001\0"],
     ["mtime", "1e9"],
     ["checksum", " 12345\0 "],
-    ["checksum", "01234567"],
   ])("the %s %j is refused", (name, value) => {
-    // A field of seven digits gets its terminator from the zeros of the block.
-    const field = value === "0000644" ? "00006440" : value;
-    refused(archive(header({ [name]: field })), "MALFORMED", `${name}: expected octal digits`);
+    refused(archive(header({ [name]: value })), "MALFORMED", `${name}: expected octal digits`);
   });
 
   test.each(["0000644\0", "0000644 ", "644\0", "644 \0", "644  \0\0\0", "644\0 \0 ", "", "\0\0"])(
@@ -268,6 +263,11 @@ describe("headers", () => {
       expect(entry!.mode).toBe(mode.startsWith("\0") || mode === "" ? 0 : 0o644);
     },
   );
+
+  test("digits may fill the field, which all tools read the same", () => {
+    const [entry] = readTar(archive(header({ uid: "77777767", size: "000000000000" })));
+    expect(entry!.uid).toBe(0o77777767);
+  });
 
   // Case 70
   test("a wrong checksum is refused", () => {

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { FormatError } from "../src/errors.ts";
 import { limits } from "../src/limits.ts";
@@ -197,7 +197,7 @@ test("a checksum of signed bytes is as good as one of unsigned bytes", () => {
 test("errors name the entry, its place, the expected and the found", () => {
   const bytes = archive(header({ name: "a" }), header({ name: "b\n", mode: "rw-r--r-" }));
   expect(() => readTar(bytes)).toThrow(
-    'tar entry "b\\x0a" at 512: mode: expected octal digits ended by a space or NUL, got "rw-r--r-"',
+    'tar entry "b\\x0a" at 512: mode: expected octal digits, then spaces or NULs, got "rw-r--r-"',
   );
 });
 

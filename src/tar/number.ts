@@ -1,7 +1,7 @@
 /**
  * Numbers in tar headers: the octal form of POSIX.1-1988 ustar, and GNU's base-256 for what octal
- * cannot hold. One strict grammar: zero-filled octal digits, then at least one space or NUL to the
- * end of the field; a field of NULs only is 0.
+ * cannot hold. One strict grammar: octal digits, then spaces or NULs to the end of the field; a field
+ * of NULs only is 0. The digits may fill the field, as busybox tar writes user ids that need more.
  *
  * @module
  */
@@ -62,15 +62,15 @@ export function parseOctal(bytes: Uint8Array, at: number, width: number, name: s
     if (byte < ZERO || byte > SEVEN) break;
     value = value * 8 + byte - ZERO;
   }
-  // No digit: the field must be NULs only. Digits: one terminator at least.
+  // No digit: the field must be NULs only.
   const empty = i === at;
-  let good = i < end;
+  let good = true;
   for (; i < end; i++) good &&= bytes[i] === 0 || (bytes[i] === SPACE && !empty);
   if (!good) {
     const found = printable(toByteString(bytes, at, end));
     throw new FormatError(
       "MALFORMED",
-      `${name}: expected octal digits ended by a space or NUL, got "${found}"`,
+      `${name}: expected octal digits, then spaces or NULs, got "${found}"`,
     );
   }
   return value;

@@ -109,6 +109,24 @@ describe("publishing", () => {
     expect(store.readBundles(id)).toMatchObject([{ keyId: "SHA256:a/b+c" }]);
   });
 
+  test("keeps a signer's bundles about one image under two names apart", () => {
+    const keyId = "SHA256:a/b+c";
+    const sign = (name: string, text: string) =>
+      transact((t) =>
+        t.publish({ image: id, bundles: [{ keyId, name, bytes: Buffer.from(text) }] }),
+      );
+    transact((t) => {
+      t.put(id, image);
+      t.publish({ image: id, bundles: [{ keyId, name: "app:1.0", bytes: Buffer.from("old") }] });
+    });
+    sign("app:latest", "latest");
+    sign("app:1.0", "new");
+    const bundles = store.readBundles(id);
+    expect(bundles.map((bundle) => bundle.keyId)).toEqual([keyId, keyId]);
+    const texts = bundles.map(({ bytes }) => new TextDecoder().decode(bytes));
+    expect(texts.sort()).toEqual(["latest", "new"]);
+  });
+
   test("leaves nothing in tmp", () => {
     transact((t) => {
       t.put(digest, content);

@@ -14,8 +14,9 @@ import {
   formatStatement,
 } from "../trust/statement.ts";
 import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/digest.ts";
-import { sha256Of, verityDigestOf } from "./identity.ts";
+import { verityDigestOf } from "../verity/hasher.ts";
 import { objectsOf } from "./object-list.ts";
+import { sha256Of } from "./sha256.ts";
 import type { Validity } from "./validity.ts";
 
 /** Facts about a bootstrap that its bytes tell. */

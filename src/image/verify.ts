@@ -10,7 +10,8 @@ import type { Keyring } from "../trust/keyring.ts";
 import type { Statement } from "../trust/statement.ts";
 import { type Expectation, type VerifiedStatement, verifyBundle } from "../trust/verify.ts";
 import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
-import { sha256Of, verityDigestOf } from "./identity.ts";
+import { verityDigestOf } from "../verity/hasher.ts";
+import { sha256Of } from "./sha256.ts";
 
 /** What to verify, against which keys. */
 export interface VerificationRequest extends Expectation {

@@ -1,9 +1,11 @@
 /**
- * Signed statements about images, one file per signer: `bundles/<id>/<key id>.json`. Their bytes
- * are as untrusted as everything in a store.
+ * Signed statements about images, one file per signer and name, because one image may go under
+ * several names: `bundles/<id>/<key id>~<start of the name's SHA-256>.json`. The part from `~` on is
+ * absent when the writer gave no name. Their bytes are as untrusted as everything in a store.
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { limits } from "../limits.ts";
 import type { VerityDigest } from "../verity/digest.ts";
@@ -19,9 +21,17 @@ export interface StoredBundle {
   readonly bytes: Uint8Array;
 }
 
+const NAME_HASH_DIGITS = 16;
+const FILE = new RegExp(`^(.*?)(?:~[0-9a-f]{${NAME_HASH_DIGITS}})?\\.json$`);
+
 /** A bundle's path below the store; key ids are encoded as image names are. */
-export function bundlePath(id: VerityDigest, keyId: string): string {
-  return `bundles/${id}/${encodeName(keyId)}.json`;
+export function bundlePath(id: VerityDigest, keyId: string, name?: string): string {
+  const mark = name === undefined ? "" : `~${sha256(name).slice(0, NAME_HASH_DIGITS)}`;
+  return `bundles/${id}/${encodeName(keyId)}${mark}.json`;
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }
 
 /**
@@ -41,8 +51,7 @@ export function readBundles(root: string, id: VerityDigest): StoredBundle[] {
   }
   const bundles: StoredBundle[] = [];
   for (const name of names.sort()) {
-    if (!name.endsWith(".json")) continue;
-    const keyId = decodeName(name.slice(0, -".json".length));
+    const keyId = decodeName(FILE.exec(name)?.[1] ?? "");
     if (keyId === undefined) continue;
     const path = `${directory}/${name}`;
     bundles.push({ keyId, path, bytes: readRegular(path, limits.envelopeBytes, path) });

@@ -6,7 +6,7 @@
  * objects/ab/cdef…             content, mode 0444, name = verity digest
  * verity/ab/cdef…              leaf hashes of large objects, an untrusted cache
  * images/<id>                  -> ../objects/ab/cdef…; images/refs/<name> -> ../<id>
- * bundles/<id>/<key id>.json   signed statements
+ * bundles/<id>/<key id>~….json  signed statements, one per signer and name
  * seek/<id>                    seek indexes
  * leases/ tmp/ quarantine/ lock
  * ```

@@ -55,6 +55,8 @@ export interface Publication {
 export interface NewBundle {
   readonly keyId: string;
   readonly bytes: Uint8Array;
+  /** The name that it is about; a bundle by the same key for the same name is replaced. */
+  readonly name?: string;
 }
 
 /** A staged file or link and its place below the store. */
@@ -151,10 +153,10 @@ export class Transaction {
 
   #stageBundles({ image, bundles = [] }: Publication): Move[] {
     if (image === undefined) return [];
-    return bundles.map(({ keyId, bytes }, index) => {
+    return bundles.map(({ keyId, bytes, name }, index) => {
       const from = `${this.#staging.path}/bundle-${index}`;
       writeFileSync(from, bytes, { flag: "wx", mode: 0o444 });
-      return { from, to: bundlePath(image, keyId) };
+      return { from, to: bundlePath(image, keyId, name) };
     });
   }
 

@@ -72,5 +72,14 @@ export class UsageError extends SealfsError<"USAGE"> {}
 
 /** This machine cannot do it: a missing library, a missing right, a failed system call. */
 export class SystemError extends SealfsError<
-  "NO_KOFFI" | "NO_FUSE" | "NO_LIBFUSE" | "PERMISSION" | "READ_ONLY" | "NO_SPACE" | "BUSY" | "IO"
+  | "NO_KOFFI"
+  | "NO_FUSE"
+  | "NO_LIBFUSE"
+  | "NO_VERITY"
+  | "NO_MODE"
+  | "PERMISSION"
+  | "READ_ONLY"
+  | "NO_SPACE"
+  | "BUSY"
+  | "IO"
 > {}

@@ -32,5 +32,6 @@ const input = workerData as WorkerInput;
 const reader = new ObjectReader(openPlaces(input.stores), new SharedLeaves(input.leaves));
 const fs = new ImageFileSystem(Image.open(new Uint8Array(input.image)), reader);
 const handles = new Handles(input.mostHandles, input.handles);
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port has no origin
 const session = new Session({ fs, handles }, (problem) => parentPort?.postMessage(problem));
 serve(input.fd, session);

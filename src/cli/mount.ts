@@ -1,0 +1,83 @@
+/**
+ * `sealfs mount`: verify an image, then serve it.
+ *
+ * @module
+ */
+import { type Command, Option } from "commander";
+import { UsageError } from "../errors.ts";
+import { holdMount } from "../mount/foreground.ts";
+import { mountImage } from "../mount/mount.ts";
+import { openSignedImage } from "../mount/signed-image.ts";
+import type { Io } from "./io.ts";
+
+interface Options {
+  readonly store: string[];
+  readonly key?: string[];
+  readonly keys?: string[];
+  readonly bundle?: string[];
+  readonly name?: string;
+  readonly transport: "auto" | "dev" | "libfuse";
+  readonly foreground?: true;
+  readonly allowOther?: boolean;
+  readonly nonempty?: true;
+  readonly log?: string;
+  readonly threads?: number;
+}
+
+const gather = (value: string, all: string[] = []) => [...all, value];
+
+/** Adds arguments, options and action. */
+export function declare(command: Command, io: Io): void {
+  command
+    .argument("<image>", "name in the store, id, or file (a path with / or . in front)")
+    .argument("<directory>", "existing, empty directory")
+    .requiredOption("--store <dir>", "store with the objects; repeat for more, in order", gather)
+    .option("--key <file>", "public key that is trusted; may be repeated", gather)
+    .option("--keys <dir>", "folder of trusted public keys; may be repeated", gather)
+    .option("--bundle <file>", "signed statement, instead of those in the store", gather)
+    .option("--name <name>", "name that must have been signed (needed for a file)")
+    .addOption(
+      new Option("--transport <how>", "how to reach the kernel")
+        .choices(["auto", "dev", "libfuse"])
+        .default("auto"),
+    )
+    .option("-f, --foreground", "stay, and end the mount when this process or its parent ends")
+    .option("--allow-other", "other users may look in (the default as root)")
+    .option("--no-allow-other", "only this user may look in")
+    .option("--nonempty", "mount over a directory that is not empty")
+    .option("--log <file>", "append what readers were refused, and why, to this file")
+    .option("--threads <n>", "threads of the dev transport", threads)
+    .addHelpText(
+      "after",
+      "\nEvery 4 KiB you read matches the digest in the signed image, or you get EIO, even if the\n" +
+        "store changes while mounted. Transport libfuse: times in ms, no names outside UTF-8, no ACLs.",
+    )
+    .action(async (image: string, directory: string, options: Options) => {
+      const { bundle, name, key = [], keys = [], store } = options;
+      const verified = openSignedImage({
+        image,
+        stores: store,
+        keys: key,
+        keyFolders: keys,
+        ...(bundle === undefined ? {} : { bundles: bundle }),
+        ...(name === undefined ? {} : { name }),
+      });
+      const mount = await mountImage(verified, directory, {
+        ...options,
+        stores: store,
+        foreground: options.foreground === true,
+      });
+      io.log(`mounted ${verified.statement.name} on ${mount.target} (${mount.transport}, block)`);
+      if (options.foreground === true) {
+        if (!(await holdMount(mount))) process.exitCode = 1;
+      } else if (mount.log !== undefined) {
+        io.log(`log: ${mount.log}`);
+      }
+    });
+}
+
+function threads(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1 && count <= 64) return count;
+  throw new UsageError("USAGE", `--threads: expected 1 to 64, got ${text}`);
+}

@@ -1,0 +1,27 @@
+/**
+ * A mount in the foreground: it lives as long as this process, and this process as long as its
+ * parent.
+ *
+ * @module
+ */
+import type { Mount } from "./mount.ts";
+
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** How often to look whether the parent is still there: Node hears nothing of its death. */
+const PARENT_MS = 250;
+
+/** Waits for the end of `mount`; ends it on a signal and on the parent's death. */
+export async function holdMount(mount: Mount): Promise<boolean> {
+  const end = () => mount.end();
+  for (const signal of signals) process.on(signal, end);
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid !== parent) end();
+  }, PARENT_MS);
+  try {
+    return await mount.ended;
+  } finally {
+    clearInterval(watch);
+    for (const signal of signals) process.removeListener(signal, end);
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * Mounting a verified image.
+ *
+ * @module
+ */
+import { resolve } from "node:path";
+import { Store } from "../store/store.ts";
+import type { VerifiedImage } from "../image/verify.ts";
+import type { TransportName } from "../fuse/transport.ts";
+import { endConnection } from "./end.ts";
+import { type Launched, launch } from "./launch.ts";
+import { checkTarget } from "./target.ts";
+
+/** How to mount. */
+export interface MountOptions {
+  /** Store directories in order; the first takes what is worth keeping. */
+  readonly stores: readonly string[];
+  /** Which transport; `auto` takes the raw one where that is possible. */
+  readonly transport?: TransportName | "auto";
+  /** The mount ends with this process. */
+  readonly foreground?: boolean;
+  /** Other users may look in, as modes and ACLs let them. As root that is the default. */
+  readonly allowOther?: boolean;
+  /** Mount over a directory that is not empty. */
+  readonly nonempty?: boolean;
+  /** File for the log; otherwise standard error in the foreground, one named in the result else. */
+  readonly log?: string;
+  /** Threads of the raw transport; by default as many as processors, from 2 to 4. */
+  readonly threads?: number;
+}
+
+/** A live mount. */
+export interface Mount {
+  /** The mount point, absolute. */
+  readonly target: string;
+  readonly transport: TransportName;
+  /** The server process. */
+  readonly pid: number;
+  /** The log file, where there is one. */
+  readonly log: string | undefined;
+  /** In the foreground: resolves when the mount has ended, with whether it ended well. */
+  readonly ended: Promise<boolean>;
+  /** Ends the mount, also when it is in use. */
+  end(): void;
+}
+
+/**
+ * Mounts `verified` on an existing directory: read-only, without set-user-id programs and devices,
+ * every block compared with the signed image before a reader gets it. In the background the mount
+ * goes on when this process ends.
+ *
+ * @throws {@link UsageError} or {@link NotFoundError} for the directory; {@link NotFoundError}
+ *   `NO_STORE`; {@link SystemError} when this machine cannot do it; nothing is mounted then
+ */
+export async function mountImage(
+  verified: VerifiedImage,
+  directory: string,
+  options: MountOptions,
+): Promise<Mount> {
+  const stores = options.stores.map((store) => Store.open(store).path);
+  const target = checkTarget(directory, options);
+  const foreground = options.foreground === true;
+  const { threads, log } = options;
+  const launched = await launch(verified.bytes, {
+    digest: verified.digest,
+    stores,
+    target,
+    source: `sealfs:${verified.statement.name}`,
+    transport: options.transport ?? "auto",
+    allowOther: options.allowOther ?? process.geteuid?.() === 0,
+    foreground,
+    ...(threads === undefined ? {} : { threads }),
+    ...(log === undefined ? {} : { log: resolve(log) }),
+  });
+  return asMount(target, foreground, launched);
+}
+
+function asMount(target: string, foreground: boolean, { child, status }: Launched): Mount {
+  const ended = new Promise<boolean>((done) => {
+    if (!foreground) return;
+    child.once("exit", (code) => {
+      // Killed: its guard cleans up, but whoever waits here should find it done.
+      if (code === null) endConnection(target, status.device);
+      done(code === 0);
+    });
+  });
+  return {
+    target,
+    transport: status.transport,
+    pid: child.pid ?? 0,
+    log: status.log,
+    ended,
+    end: () => void process.kill(child.pid ?? 0, "SIGTERM"),
+  };
+}

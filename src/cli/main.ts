@@ -103,6 +103,7 @@ async function declareProgram(argv: string[], io: Io): Promise<Command> {
   const program = new Command("sealfs")
     .description("signed, verified file system images, compatible with composefs")
     .version(version(), "-V, --version", "print the version")
+    .enablePositionalOptions() // a command may have a --version of its own
     .showHelpAfterError("(sealfs --help lists the commands)");
   const wanted = argv[0] === "help" ? argv[1] : argv[0];
   for (const [name, row] of commands) {

@@ -8,7 +8,12 @@ import { Image } from "../erofs/image.ts";
 import { TrustError } from "../errors.ts";
 import type { Keyring } from "../trust/keyring.ts";
 import type { Statement } from "../trust/statement.ts";
-import { type Expectation, type VerifiedStatement, verifyBundle } from "../trust/verify.ts";
+import {
+  ANY_NAME,
+  type Expectation,
+  type VerifiedStatement,
+  verifyBundle,
+} from "../trust/verify.ts";
 import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import { sha256Of } from "./sha256.ts";
@@ -22,22 +27,26 @@ export interface VerificationRequest extends Expectation {
   readonly keyring: Keyring;
 }
 
-let make: (image: Image, verified: VerifiedStatement) => VerifiedImage;
+type Make = (image: Image, verified: VerifiedStatement, nameChecked: boolean) => VerifiedImage;
+let make: Make;
 
 /** A bootstrap that a trusted key has signed, and that obeys every rule of the format. */
 export class VerifiedImage {
   /** The image, ready to be read. */
   readonly image: Image;
+  /** Whether a name was asked for; otherwise a person has to look at the statement's. */
+  readonly nameChecked: boolean;
   // Private, so that no object of the same shape passes for one of these.
   readonly #verified: VerifiedStatement;
 
-  private constructor(image: Image, verified: VerifiedStatement) {
+  private constructor(image: Image, verified: VerifiedStatement, nameChecked: boolean) {
     this.image = image;
+    this.nameChecked = nameChecked;
     this.#verified = verified;
   }
 
   static {
-    make = (image, verified) => new VerifiedImage(image, verified);
+    make = (...parts) => new VerifiedImage(...parts);
   }
 
   /** What the signer said. */
@@ -95,7 +104,7 @@ export function verifyImageFile(request: VerificationRequest): VerifiedImage {
       // Step 10: it is about these bytes.
       verifyIdentity(bytes, verified.statement);
       // Step 11: they obey every rule; what is signed and broken is no other bundle's to mend.
-      return make(Image.open(bytes), verified);
+      return make(Image.open(bytes), verified, request.name !== ANY_NAME);
     } catch (error) {
       if (!(error instanceof TrustError)) throw error;
       refusals.push(error);

@@ -1,0 +1,42 @@
+/**
+ * Making key pairs.
+ *
+ * @module
+ */
+import { randomBytes } from "node:crypto";
+import { existsSync, rmSync } from "node:fs";
+import { UsageError } from "../errors.ts";
+import { PrivateKey } from "../trust/private-key.ts";
+import { createFile } from "./new-file.ts";
+
+/** A key pair on the disk. */
+export interface WrittenKeyPair {
+  readonly keyId: string;
+  /** Mode 0600. */
+  readonly privatePath: string;
+  readonly publicPath: string;
+}
+
+const SEED_BYTES = 32;
+
+/**
+ * Writes `PREFIX.key` and `PREFIX.pub`, a new Ed25519 key pair.
+ *
+ * @throws {@link UsageError} when one of them exists; neither is touched then
+ */
+export function writeKeyPair(prefix: string): WrittenKeyPair {
+  const privatePath = `${prefix}.key`;
+  const publicPath = `${prefix}.pub`;
+  if (existsSync(publicPath)) {
+    throw new UsageError("USAGE", `${publicPath}: exists already, and is not overwritten`);
+  }
+  const key = new PrivateKey(randomBytes(SEED_BYTES));
+  createFile(privatePath, Buffer.from(key.toPem()), 0o600);
+  try {
+    createFile(publicPath, Buffer.from(key.publicKey.toPem()), 0o644);
+  } catch (error) {
+    rmSync(privatePath, { force: true }); // half a pair is of no use
+    throw error;
+  }
+  return { keyId: key.publicKey.id, privatePath, publicPath };
+}

@@ -1,0 +1,134 @@
+/**
+ * Finding a bootstrap and the bundles about it: by name or id in stores, or as a file with its
+ * bundle beside it. Nothing of that is trusted yet.
+ *
+ * @module
+ */
+import { closeSync, existsSync, fstatSync, openSync, readFileSync } from "node:fs";
+import { FormatError, IntegrityError, NotFoundError, UsageError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import type { Stores } from "../store/stores.ts";
+import type { Keyring } from "../trust/keyring.ts";
+import { ANY_NAME } from "../trust/verify.ts";
+import type { VerityDigest } from "../verity/digest.ts";
+import { verityDigestOf } from "../verity/hasher.ts";
+import { type VerifiedImage, verifyImageFile } from "./verify.ts";
+
+/** A bootstrap and what is said about it. */
+export interface LocatedImage {
+  readonly bytes: Uint8Array;
+  /** Bundle and envelope files. */
+  readonly bundles: readonly Uint8Array[];
+  /** The name under which a store has it; undefined for a file, and for an id. */
+  readonly name: string | undefined;
+  /** The store's id for it, which the bytes need not match; undefined for a file. */
+  readonly id: VerityDigest | undefined;
+}
+
+/** Where to look. */
+export interface Places {
+  readonly stores?: Stores | undefined;
+  /** Bundle files to use in place of those found. */
+  readonly bundles?: readonly string[] | undefined;
+}
+
+/** What to ask of a bootstrap that was found. */
+export interface Demands {
+  readonly keyring: Keyring;
+  /** The name that has to be signed; the one asked for in the store by default. */
+  readonly name?: string | undefined;
+  readonly now: Date;
+}
+
+/** The bundle of a bootstrap that is a file of its own. */
+export function bundleBeside(image: string): string {
+  return `${image}.bundle.json`;
+}
+
+/**
+ * Finds a bootstrap: in the stores, else as a file.
+ *
+ * @throws {@link NotFoundError} `NO_REF` or `NO_FILE`
+ */
+export function locateImage(target: string, places: Places): LocatedImage {
+  const { stores } = places;
+  const named = places.bundles?.map((path) => readBundleFile(path));
+  const id = stores && resolve(stores, target);
+  if (stores !== undefined && id !== undefined) {
+    const bundles = named ?? bundlesAbout(stores, id);
+    const name = target === id ? undefined : target;
+    return { bytes: stores.readImage(id), bundles, name, id };
+  }
+  const bytes = readUserFile(target, limits.imageBytes, `image ${target}`);
+  const beside = bundleBeside(target);
+  const found = () => [
+    ...(existsSync(beside) ? [readBundleFile(beside)] : []),
+    ...(stores ? bundlesAbout(stores, verityDigestOf(bytes, stores.first.algorithm)) : []),
+  ];
+  return { bytes, bundles: named ?? found(), name: undefined, id: undefined };
+}
+
+/**
+ * Finds a bootstrap and verifies it. A name that leads to it in a store has to be the signed one;
+ * of a file, or an image given by its id, only `demands.name` can say the name.
+ *
+ * @throws as {@link locateImage} and {@link verifyImageFile}
+ */
+export function openVerified(target: string, places: Places, demands: Demands): VerifiedImage {
+  const { bytes, bundles, name } = locateImage(target, places);
+  const { keyring, now } = demands;
+  const wanted = demands.name ?? name ?? ANY_NAME;
+  return verifyImageFile({ bytes, bundles, keyring, name: wanted, now });
+}
+
+/**
+ * The bytes of a located bootstrap for somebody who vouches for them: a store's are checked against
+ * its id first.
+ *
+ * @throws {@link IntegrityError} `DIGEST_MISMATCH`
+ */
+export function requireIdentity({ bytes, id }: LocatedImage, actual: VerityDigest): Uint8Array {
+  if (id === undefined || id === actual) return bytes;
+  throw new IntegrityError("DIGEST_MISMATCH", `image ${id}: its bytes have the digest ${actual}`, {
+    hint: "the store is damaged: build the image again",
+  });
+}
+
+/** Undefined for what is a file and no name of the stores, or cannot be a name. */
+function resolve(stores: Stores, target: string): VerityDigest | undefined {
+  try {
+    return stores.resolve(target);
+  } catch (error) {
+    const notThere = error instanceof NotFoundError || error instanceof UsageError;
+    if (notThere && existsSync(target)) return undefined;
+    throw error;
+  }
+}
+
+/** So many at most: whoever fills a store must not keep its readers busy. */
+function bundlesAbout(stores: Stores, id: VerityDigest): Uint8Array[] {
+  const bundles = stores.readBundles(id).map(({ bytes }) => bytes);
+  return bundles.slice(0, limits.bundles);
+}
+
+function readBundleFile(path: string): Uint8Array {
+  return readUserFile(path, limits.envelopeBytes, `bundle ${path}`);
+}
+
+/** A file that the user has named: symlinks and pipes are the user's business. */
+function readUserFile(path: string, max: number, what: string): Uint8Array {
+  let fd: number;
+  try {
+    fd = openSync(path, "r");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
+    throw new NotFoundError("NO_FILE", `${what}: no such file`, { cause });
+  }
+  try {
+    const { size } = fstatSync(fd);
+    if (size > max) throw new FormatError("LIMIT", `${what}: at most ${max} bytes, got ${size}`);
+    return readFileSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

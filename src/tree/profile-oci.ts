@@ -25,6 +25,15 @@ export interface OciOptions {
   readonly warn?: (message: string) => void;
 }
 
+/** The entries of one layer, sorted out. */
+interface Parts {
+  readonly whiteouts: readonly Located[];
+  /** Everything else, in the order of the archive. */
+  readonly entries: readonly Located[];
+  /** The paths of the entries. */
+  readonly paths: () => ReadonlySet<string>;
+}
+
 /** An entry with its path taken apart. */
 interface Located {
   readonly item: MergeEntry;
@@ -58,7 +67,8 @@ export class OciMerge {
     if (leftovers > 0) this.#warn(`${layer.label}: skipped ${leftovers} leftovers of AUFS`);
 
     const paths = lazy(() => new Set(entries.map(({ names }) => names.join("/"))));
-    for (const whiteout of whiteouts) this.#hide(whiteout, paths);
+    const parts = { whiteouts, entries, paths };
+    for (const whiteout of whiteouts) this.#hide(whiteout, parts);
     const own = new Map<string, MergeEntry>();
     let repeated: MergeEntry | undefined;
     let repeats = 0;
@@ -75,7 +85,7 @@ export class OciMerge {
         repeats++;
       }
       own.set(path, located.item);
-      this.#add(located, entries);
+      this.#add(located, parts);
     }
     if (repeated !== undefined) {
       this.#warn(`${repeated.place()}: a path that the layer has already (${repeats} such in all)`);
@@ -89,7 +99,7 @@ export class OciMerge {
   }
 
   /** Removes what a whiteout hides. The tree holds lower layers only, as yet. */
-  #hide({ item, names }: Located, paths: () => ReadonlySet<string>): void {
+  #hide({ item, names }: Located, { paths }: Parts): void {
     let directory = this.#root;
     for (const [depth, name] of names.slice(0, -1).entries()) {
       const child = directory.entries.get(name) as Inode | undefined;
@@ -108,7 +118,7 @@ export class OciMerge {
     else directory.entries.delete(ascii(name.slice(WHITEOUT.length)));
   }
 
-  #add({ item, names }: Located, entries: readonly Located[]): void {
+  #add({ item, names }: Located, parts: Parts): void {
     const { entry } = item;
     const name = names.at(-1);
     if (name === undefined) {
@@ -126,7 +136,7 @@ export class OciMerge {
       const message = `expected no "/" at the end for a ${entry.type}, got one`;
       throw item.refuse("AMBIGUOUS", "paths", message);
     }
-    const target = entry.type === "hardlink" ? this.#linked(item, names, entries) : undefined;
+    const target = entry.type === "hardlink" ? this.#linked(item, names, parts) : undefined;
     const parent = this.#parent(item, names);
     const old = parent.entries.get(name);
     if (entry.type === "directory" && old !== undefined && isDirectory(old)) {
@@ -164,7 +174,7 @@ export class OciMerge {
   }
 
   /** What a hard link leads to, in the tree merged so far. */
-  #linked(item: MergeEntry, names: readonly ByteString[], entries: readonly Located[]): Inode {
+  #linked(item: MergeEntry, names: readonly ByteString[], parts: Parts): Inode {
     const rule = "hard links";
     const path = item.split(item.entry.linkPath, "link target");
     const shown = quote(item.entry.linkPath);
@@ -175,8 +185,7 @@ export class OciMerge {
     for (const name of path) {
       found = isDirectory(found) ? (found.entries.get(name) as Inode | undefined) : undefined;
       if (found === undefined) {
-        const isLater = entries.some((other) => samePath(other.names, path));
-        const message = `target ${shown}: expected an earlier entry, got ${isLater ? "a later one" : "none"}`;
+        const message = `target ${shown}: expected an earlier entry, got ${whyMissing(path, parts)}`;
         throw item.refuse("MALFORMED", rule, message);
       }
     }
@@ -222,6 +231,18 @@ function whiteoutKind(
 /** Whether a path can only lead to a directory, by how it ends. */
 function namesDirectory(path: ByteString): boolean {
   return path.endsWith("/") || path.endsWith("/.");
+}
+
+function whyMissing(path: readonly ByteString[], { whiteouts, paths }: Parts): string {
+  if (paths().has(path.join("/"))) return "a later one";
+  // The whiteout comes first, wherever it stands: tools disagree about a link before it.
+  const isHidden = whiteouts.some(({ names }) => {
+    const depth = names.length - 1;
+    const last = names[depth]!;
+    const hides = last === OPAQUE || last === WHITEOUT + path[depth];
+    return hides && depth < path.length && samePath(names.slice(0, depth), path.slice(0, depth));
+  });
+  return isHidden ? "one that a whiteout of the same layer hides" : "none";
 }
 
 function samePath(a: readonly ByteString[], b: readonly ByteString[]): boolean {

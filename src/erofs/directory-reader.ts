@@ -48,11 +48,11 @@ export class DirectoryReader {
     let high = this.#blocks - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (this.#block(middle).compare(0, name) <= 0) low = middle;
+      if (this.block(middle).compare(0, name) <= 0) low = middle;
       else high = middle - 1;
     }
     if (high < 0) return undefined;
-    const block = this.#block(low);
+    const block = this.block(low);
     let first = 0;
     let last = block.count - 1;
     while (first <= last) {
@@ -71,7 +71,7 @@ export class DirectoryReader {
   *entries(from = 0): Generator<ListedDirent, void, undefined> {
     let index = 0;
     for (let i = 0; i < this.#blocks; i++) {
-      const block = this.#block(i);
+      const block = this.block(i);
       for (let at = Math.max(0, from - index); at < block.count; at++) {
         yield {
           name: block.name(at),
@@ -84,18 +84,26 @@ export class DirectoryReader {
     }
   }
 
-  #block(index: number): DirectoryBlock {
-    const { blocksOffset, blocksLength, tailOffset, tailLength } = this.#extent;
+  /** How many blocks there are; the tail counts as one. */
+  get blockCount(): number {
+    return this.#blocks;
+  }
+
+  /** Offset of a block in the image. */
+  blockOffset(index: number): number {
+    const { blocksOffset, blocksLength, tailOffset } = this.#extent;
     const inBlocks = index * BLOCK_SIZE;
-    return inBlocks < blocksLength
-      ? new DirectoryBlock(
-          this.#bytes,
-          this.#view,
-          this.#nid,
-          blocksOffset + inBlocks,
-          Math.min(BLOCK_SIZE, blocksLength - inBlocks),
-        )
-      : new DirectoryBlock(this.#bytes, this.#view, this.#nid, tailOffset, tailLength);
+    return inBlocks < blocksLength ? blocksOffset + inBlocks : tailOffset;
+  }
+
+  /** @throws {@link FormatError} `MALFORMED` when the block does not begin with entries */
+  block(index: number): DirectoryBlock {
+    const { blocksLength, tailLength } = this.#extent;
+    const inBlocks = index * BLOCK_SIZE;
+    const isTail = inBlocks >= blocksLength;
+    const length = isTail ? tailLength : Math.min(BLOCK_SIZE, blocksLength - inBlocks);
+    const start = this.blockOffset(index);
+    return new DirectoryBlock(this.#bytes, this.#view, this.#nid, start, length, isTail);
   }
 }
 
@@ -103,6 +111,8 @@ export class DirectoryReader {
 export class DirectoryBlock {
   readonly start: number;
   readonly length: number;
+  /** True for the part that stands after the inode. */
+  readonly isTail: boolean;
   /** Entries in this block, at least 1. */
   readonly count: number;
   readonly #bytes: Uint8Array;
@@ -110,7 +120,15 @@ export class DirectoryBlock {
   readonly #directory: number;
 
   /** @throws {@link FormatError} `MALFORMED` when the first entry does not tell a count that fits */
-  constructor(bytes: Uint8Array, view: DataView, directory: number, start: number, length: number) {
+  constructor(
+    bytes: Uint8Array,
+    view: DataView,
+    directory: number,
+    start: number,
+    length: number,
+    isTail: boolean,
+  ) {
+    this.isTail = isTail;
     this.#bytes = bytes;
     this.#view = view;
     this.#directory = directory;

@@ -1,0 +1,165 @@
+/**
+ * The rules of the two headers (spec: composefs image format, section 1).
+ *
+ * @module
+ */
+import { crc32c } from "../bytes/crc32c.ts";
+import { limits } from "../limits.ts";
+import {
+  BLOCK_BITS,
+  BLOCK_SIZE,
+  COMPOSEFS_EROFS_FLAVOUR,
+  COMPOSEFS_HAS_ACL,
+  COMPOSEFS_MAGIC,
+  ComposefsHeader,
+  EROFS_MAGIC,
+  FEATURE_COMPAT_MTIME,
+  FEATURE_COMPAT_XATTR_FILTER,
+  SUPERBLOCK_OFFSET,
+  Superblock,
+} from "./format.ts";
+import { rule, under } from "./image-rules.ts";
+
+/** `feature_compat` bit 0: the checksum is there. mkcomposefs never sets it. */
+const FEATURE_COMPAT_SB_CHKSUM = 1;
+const NANOSECONDS = 1_000_000_000;
+
+/** Applies the rules that need nothing but the headers and the file's size. */
+export function checkHeaders(bytes: Uint8Array): void {
+  const size = bytes.length;
+  rule(
+    "file.size",
+    size <= limits.imageBytes,
+    0,
+    () => `expected at most ${limits.imageBytes} bytes, got ${size}`,
+    "LIMIT",
+  );
+  checkComposefsHeader(bytes);
+  checkSuperblock(bytes);
+}
+
+function checkComposefsHeader(bytes: Uint8Array): void {
+  const header = under("header.magic", 0, () => ComposefsHeader.decode(bytes));
+  const at = ComposefsHeader.offsets;
+  rule(
+    "header.magic",
+    header.magic === COMPOSEFS_MAGIC,
+    at.magic,
+    () => `expected 0x${hex(COMPOSEFS_MAGIC)}, got 0x${hex(header.magic)}`,
+    "BAD_MAGIC",
+  );
+  rule(
+    "header.version",
+    header.version === COMPOSEFS_EROFS_FLAVOUR,
+    at.version,
+    () => `expected version 1, got ${header.version}`,
+    "UNSUPPORTED",
+  );
+  rule(
+    "header.version",
+    header.composefsVersion <= 1,
+    at.composefsVersion,
+    () => `expected format version 0 or 1, got ${header.composefsVersion}`,
+    "UNSUPPORTED",
+  );
+  rule(
+    "header.flags",
+    (header.flags & ~COMPOSEFS_HAS_ACL) === 0,
+    at.flags,
+    () => `unknown flags 0x${hex(header.flags)}`,
+    "UNSUPPORTED",
+  );
+  // Anything before the superblock that is cut off is a matter of the superblock's rules.
+  const gap = bytes.subarray(at.unused, SUPERBLOCK_OFFSET);
+  const odd = gap.findIndex((byte) => byte !== 0);
+  rule("header.reserved", odd < 0, at.unused + odd, () => `expected 0, got ${gap[odd]}`);
+}
+
+function checkSuperblock(bytes: Uint8Array): void {
+  const superblock = under("superblock.magic", SUPERBLOCK_OFFSET, () =>
+    Superblock.decode(bytes, SUPERBLOCK_OFFSET),
+  );
+  const { offsets } = Superblock;
+  const at = (field: keyof typeof offsets) => SUPERBLOCK_OFFSET + offsets[field];
+  rule(
+    "superblock.magic",
+    superblock.magic === EROFS_MAGIC,
+    at("magic"),
+    () => `expected 0x${hex(EROFS_MAGIC)}, got 0x${hex(superblock.magic)}`,
+    "BAD_MAGIC",
+  );
+  rule(
+    "superblock.block-size",
+    superblock.blkszbits === BLOCK_BITS,
+    at("blkszbits"),
+    () => `expected 2^${BLOCK_BITS} bytes, got 2^${superblock.blkszbits}`,
+    "UNSUPPORTED",
+  );
+  rule(
+    "superblock.features",
+    superblock.featureIncompat === 0,
+    at("featureIncompat"),
+    () => `unsupported feature_incompat 0x${hex(superblock.featureIncompat)}`,
+    "UNSUPPORTED",
+  );
+  const needed = FEATURE_COMPAT_MTIME | FEATURE_COMPAT_XATTR_FILTER;
+  rule(
+    "superblock.features",
+    (superblock.featureCompat & needed) === needed,
+    at("featureCompat"),
+    () =>
+      `feature_compat: expected the bits 0x${hex(needed)} in 0x${hex(superblock.featureCompat)}`,
+  );
+  const expected =
+    (superblock.featureCompat & FEATURE_COMPAT_SB_CHKSUM) === 0 ? 0 : checksumOf(bytes);
+  rule(
+    "superblock.checksum",
+    superblock.checksum === expected,
+    at("checksum"),
+    () => `expected 0x${hex(expected)}, got 0x${hex(superblock.checksum)}`,
+    "BAD_CHECKSUM",
+  );
+  for (const field of ["sbExtslots", "metaBlkaddr"] as const) {
+    rule(
+      "superblock.reserved",
+      superblock[field] === 0,
+      at(field),
+      () => `${field}: expected 0, got ${superblock[field]}`,
+      "UNSUPPORTED",
+    );
+  }
+  for (const field of ["uuid", "volumeName", "rest"] as const) {
+    const odd = superblock[field].findIndex((byte) => byte !== 0);
+    rule("superblock.reserved", odd < 0, at(field) + odd, () => `${field}: expected zeros`);
+  }
+  rule(
+    "superblock.build-time",
+    superblock.buildTimeNsec < NANOSECONDS,
+    at("buildTimeNsec"),
+    () => `expected nanoseconds below 10^9, got ${superblock.buildTimeNsec}`,
+  );
+  const size = superblock.blocks * BLOCK_SIZE;
+  rule(
+    "file.size",
+    size === bytes.length,
+    at("blocks"),
+    () => `expected ${size} bytes, got ${bytes.length}`,
+    bytes.length < size ? "TRUNCATED" : "OUT_OF_RANGE",
+  );
+  rule(
+    "superblock.inodes",
+    superblock.inos <= BigInt(limits.inodes),
+    at("inos"),
+    () => `expected at most ${limits.inodes} inodes, got ${superblock.inos}`,
+    "LIMIT",
+  );
+}
+
+/** CRC-32C of the first block from the superblock on, its own field taken as zero. */
+function checksumOf(bytes: Uint8Array): number {
+  const covered = bytes.slice(SUPERBLOCK_OFFSET, BLOCK_SIZE);
+  covered.fill(0, Superblock.offsets.checksum, Superblock.offsets.checksum + 4);
+  return crc32c(covered);
+}
+
+const hex = (value: number) => value.toString(16);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Image } from "../erofs/image.ts";
+import { verifyImage } from "../erofs/check.ts";
 import { formatBundle } from "../trust/bundle.ts";
 import { preAuthEncoding } from "../trust/dsse.ts";
 import type { PrivateKey } from "../trust/private-key.ts";
@@ -49,7 +49,7 @@ export interface SignedImage {
  * @throws {@link FormatError} naming the rule that the bytes break
  */
 export function imageFacts(bytes: Uint8Array, algorithm?: VerityAlgorithm): ImageFacts {
-  const objects = objectsOf(Image.open(bytes));
+  const objects = objectsOf(verifyImage(bytes));
   const [first] = objects.keys();
   return {
     sha256: sha256Of(bytes),

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { Image } from "../erofs/image.ts";
+import { verifyImage } from "../erofs/check.ts";
+import type { Image } from "../erofs/image.ts";
 import { TrustError } from "../errors.ts";
 import type { Keyring } from "../trust/keyring.ts";
 import type { Statement } from "../trust/statement.ts";
@@ -104,7 +105,7 @@ export function verifyImageFile(request: VerificationRequest): VerifiedImage {
       // Step 10: it is about these bytes.
       verifyIdentity(bytes, verified.statement);
       // Step 11: they obey every rule; what is signed and broken is no other bundle's to mend.
-      return make(Image.open(bytes), verified, request.name !== ANY_NAME);
+      return make(verifyImage(bytes), verified, request.name !== ANY_NAME);
     } catch (error) {
       if (!(error instanceof TrustError)) throw error;
       refusals.push(error);

@@ -109,8 +109,8 @@ test("a listing resumes anywhere, with answers of any size", () => {
   expect(new Set(all.map(({ position }) => position)).size).toBe(all.length);
   for (const size of [300, 4096, 5000, 65536]) {
     expect(client.list(directory, size)).toEqual(all);
-    const plus = client.list(directory, size, true).map(({ entry: _, ...rest }) => rest);
-    expect(plus).toEqual(all.map(({ entry: _, ...rest }) => rest));
+    const plus = client.list(directory, size, true);
+    expect(plus.map((listed) => ({ ...listed, entry: undefined }))).toEqual(all);
   }
   for (const index of [0, 1, 255, 256, 257, 2500, all.length - 2]) {
     const rest = client.readdir(directory, all[index]!.position, 128 * 1024);

@@ -1,0 +1,163 @@
+/**
+ * The store of `mkcomposefs --digest-store`: content files named by their digest, nothing else. New
+ * objects are staged, synced once, and renamed into place; an object that is there already is read
+ * and, when it is wrong, replaced.
+ *
+ * @module
+ */
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { IntegrityError } from "../errors.ts";
+import { errnoOf, failure } from "../store/failure.ts";
+import { type OpenFile, openRegular } from "../store/files.ts";
+import { FileSystemSync } from "../sys/syncfs.ts";
+import { type VerityDigest, algorithmOf, objectPath } from "../verity/digest.ts";
+import { VerityHasher } from "../verity/hasher.ts";
+
+const CHUNK = 1 << 20;
+const MODE = 0o644;
+
+/** A digest store that is being written to. `publish` or nothing: `close` throws the rest away. */
+export class DigestStore {
+  readonly #root: string;
+  readonly #sync: FileSystemSync;
+  readonly #staging: string;
+  /** Staged objects by their digest. */
+  readonly #staged = new Map<VerityDigest, string>();
+  /** Objects that were there, and are right. */
+  readonly #present = new Set<VerityDigest>();
+  readonly #fanOuts = new Set<string>();
+  readonly #buffer = Buffer.allocUnsafeSlow(CHUNK);
+
+  /** @throws {@link SystemError} when the directory cannot be made or written to */
+  constructor(root: string) {
+    this.#root = root;
+    try {
+      mkdirSync(root, { recursive: true });
+      this.#staging = mkdtempSync(join(root, ".tmp"));
+      this.#sync = new FileSystemSync(root);
+    } catch (error) {
+      throw failure(`digest store ${root}`, error);
+    }
+  }
+
+  /** Whether the store has the object, or will have it. One that is wrong does not count. */
+  has(digest: VerityDigest, size: number): boolean {
+    if (this.#staged.has(digest) || this.#present.has(digest)) return true;
+    if (!this.#isRight(join(this.#root, objectPath(digest)), digest, size)) return false;
+    this.#present.add(digest);
+    return true;
+  }
+
+  /** Stages an object whose content is at hand. */
+  put(digest: VerityDigest, content: Uint8Array): void {
+    const path = this.#stage(digest);
+    try {
+      const fd = openSync(path, "wx", MODE);
+      try {
+        for (let at = 0; at < content.length;) at += writeSync(fd, content, at);
+      } finally {
+        closeSync(fd);
+      }
+      chmodSync(path, MODE);
+    } catch (error) {
+      throw failure(path, error);
+    }
+  }
+
+  /**
+   * Stages a copy of a file, which shares its blocks where the file system can do that.
+   *
+   * @throws {@link IntegrityError} `DIGEST_MISMATCH` when the copy does not have this digest
+   */
+  copy(digest: VerityDigest, source: Uint8Array, size: number): void {
+    const path = this.#stage(digest);
+    try {
+      const from = Buffer.from(source.buffer, source.byteOffset, source.byteLength);
+      copyFileSync(from, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+      chmodSync(path, MODE);
+    } catch (error) {
+      throw failure(path, error);
+    }
+    if (!this.#isRight(path, digest, size)) {
+      throw new IntegrityError("DIGEST_MISMATCH", `object ${digest}: the file changed meanwhile`);
+    }
+  }
+
+  /**
+   * Puts all staged objects in their places; when it returns they are on the disk.
+   *
+   * @throws {@link SystemError} when the system could not write; objects may be missing then, none is
+   *   wrong
+   */
+  publish(): void {
+    if (this.#staged.size === 0) return;
+    try {
+      this.#sync.sync();
+      for (const [digest, path] of this.#staged) {
+        const place = join(this.#root, objectPath(digest));
+        this.#makeFanOut(digest.slice(0, 2));
+        renameSync(path, place);
+      }
+      this.#sync.sync();
+    } catch (error) {
+      throw failure(`digest store ${this.#root}`, error);
+    }
+    this.#staged.clear();
+  }
+
+  /** Removes what was not published. */
+  close(): void {
+    this.#sync.close();
+    rmSync(this.#staging, { recursive: true, force: true });
+  }
+
+  #stage(digest: VerityDigest): string {
+    const path = join(this.#staging, String(this.#staged.size));
+    this.#staged.set(digest, path);
+    return path;
+  }
+
+  #makeFanOut(name: string): void {
+    if (this.#fanOuts.has(name)) return;
+    mkdirSync(join(this.#root, name), { recursive: true });
+    this.#fanOuts.add(name);
+  }
+
+  /** Whether a regular file with this content is at `path`. */
+  #isRight(path: string, digest: VerityDigest, size: number): boolean {
+    let file: OpenFile;
+    try {
+      file = openRegular(path, `object ${digest}`);
+    } catch {
+      return false; // not there, or no file: to be replaced
+    }
+    try {
+      if (file.size !== size) return false;
+      const hasher = new VerityHasher(algorithmOf(digest));
+      for (;;) {
+        const got = readSync(file.fd, this.#buffer, 0, CHUNK, null);
+        if (got === 0) break;
+        hasher.update(this.#buffer.subarray(0, got));
+      }
+      return hasher.digest() === digest;
+    } catch (error) {
+      if (errnoOf(error) === "EIO") return false; // a damaged disk block
+      throw failure(path, error);
+    } finally {
+      closeSync(file.fd);
+    }
+  }
+}

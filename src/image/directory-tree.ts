@@ -1,0 +1,66 @@
+/**
+ * A directory's tree with content: small files inside the tree, the rest as objects of a digest
+ * store.
+ *
+ * @module
+ */
+import { ascii, fromText, toBytes } from "../bytes/bytestring.ts";
+import { type ScanOptions, type ScannedFile, scanDirectory } from "../fs/scan.ts";
+import { limits } from "../limits.ts";
+import type { Directory } from "../tree/inode.ts";
+import { objectPath } from "../verity/digest.ts";
+import { VerityHasher } from "../verity/hasher.ts";
+import { DigestStore } from "./digest-store.ts";
+
+/** Scans `path`, hashes its files and stores them. */
+export function treeOfDirectory(
+  path: string,
+  options: Omit<ScanOptions, "hardLinks"> & { readonly digestStore?: string },
+): Directory {
+  const store =
+    options.digestStore === undefined ? undefined : new DigestStore(options.digestStore);
+  const buffer = new Uint8Array(HELD_BYTES);
+  try {
+    const tree = scanDirectory(fromText(path), { ...options, hardLinks: false }, (file) => {
+      if (file.inode.size <= limits.inlineBytes) readInline(file);
+      else readObject(file, store, buffer);
+    });
+    store?.publish();
+    return tree;
+  } finally {
+    store?.close();
+  }
+}
+
+function readInline({ inode, read }: ScannedFile): void {
+  const content = new Uint8Array(Number(inode.size));
+  let at = 0;
+  read((chunk) => {
+    content.set(chunk, at);
+    at += chunk.length;
+  });
+  inode.content = content;
+}
+
+/** Files up to this size are kept in memory between hashing and storing. */
+const HELD_BYTES = 1 << 20;
+
+function readObject(
+  { inode, path, read }: ScannedFile,
+  store: DigestStore | undefined,
+  buffer: Uint8Array,
+): void {
+  const size = Number(inode.size);
+  const held = store !== undefined && size <= buffer.length;
+  const hasher = new VerityHasher("sha256");
+  read((chunk) => {
+    if (held) buffer.set(chunk, hasher.bytes);
+    hasher.update(chunk);
+  });
+  const digest = hasher.digest();
+  inode.digest = digest;
+  inode.payload = ascii(objectPath(digest));
+  if (store === undefined || store.has(digest, size)) return;
+  if (held) store.put(digest, buffer.subarray(0, size));
+  else store.copy(digest, toBytes(path), size);
+}

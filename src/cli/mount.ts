@@ -5,15 +5,17 @@
  */
 import { type Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
+import { readKeyring } from "../image/key-files.ts";
 import { holdMount } from "../mount/foreground.ts";
 import { mountImage } from "../mount/mount.ts";
-import { openSignedImage } from "../mount/signed-image.ts";
+import { openNamed } from "../mount/named.ts";
+import { Stores } from "../store/stores.ts";
 import type { Io } from "./io.ts";
 
 interface Options {
   readonly store: string[];
-  readonly key?: string[];
-  readonly keys?: string[];
+  readonly key: string[];
+  readonly keys: string[];
   readonly bundle?: string[];
   readonly name?: string;
   readonly transport: "auto" | "dev" | "libfuse";
@@ -29,12 +31,12 @@ const gather = (value: string, all: string[] = []) => [...all, value];
 /** Adds arguments, options and action. */
 export function declare(command: Command, io: Io): void {
   command
-    .argument("<image>", "name in the store, id, or file (a path with / or . in front)")
+    .argument("<image>", "name or id in a store, or a file")
     .argument("<directory>", "existing, empty directory")
     .requiredOption("--store <dir>", "store with the objects; repeat for more, in order", gather)
-    .option("--key <file>", "public key that is trusted; may be repeated", gather)
-    .option("--keys <dir>", "folder of trusted public keys; may be repeated", gather)
-    .option("--bundle <file>", "signed statement, instead of those in the store", gather)
+    .option("--key <file>", "public key that is trusted; may be repeated", gather, [])
+    .option("--keys <dir>", "folder of trusted public keys; may be repeated", gather, [])
+    .option("--bundle <file>", "bundle (default: those in the store, IMAGE.bundle.json)", gather)
     .option("--name <name>", "name that must have been signed (needed for a file)")
     .addOption(
       new Option("--transport <how>", "how to reach the kernel")
@@ -53,15 +55,10 @@ export function declare(command: Command, io: Io): void {
         "store changes while mounted. Transport libfuse: times in ms, no names outside UTF-8, no ACLs.",
     )
     .action(async (image: string, directory: string, options: Options) => {
-      const { bundle, name, key = [], keys = [], store } = options;
-      const verified = openSignedImage({
-        image,
-        stores: store,
-        keys: key,
-        keyFolders: keys,
-        ...(bundle === undefined ? {} : { bundles: bundle }),
-        ...(name === undefined ? {} : { name }),
-      });
+      const { bundle: bundles, name, store } = options;
+      const keyring = readKeyring(options.key, options.keys);
+      const places = { stores: Stores.open(store), bundles };
+      const verified = openNamed(image, places, { keyring, name, now: new Date() });
       const mount = await mountImage(verified, directory, {
         ...options,
         stores: store,

@@ -1,0 +1,23 @@
+/**
+ * What a mount asks for beyond a good signature: that the person said which image was meant.
+ *
+ * @module
+ */
+import { UsageError } from "../errors.ts";
+import { type Demands, type Places, openVerified } from "../image/locate.ts";
+import type { VerifiedImage } from "../image/verify.ts";
+
+/**
+ * Finds and verifies the image to be mounted: by its name in a store, by its id, or as a file whose
+ * name is in `demands`. Without one of these, whoever can swap files could have any image mounted
+ * that the key has ever signed.
+ *
+ * @throws {@link UsageError} for a file without a name; otherwise as {@link openVerified}
+ */
+export function openNamed(target: string, places: Places, demands: Demands): VerifiedImage {
+  const verified = openVerified(target, places, demands);
+  if (verified.nameChecked || target === verified.digest) return verified;
+  throw new UsageError("USAGE", `image ${target}: a file does not say which name to expect`, {
+    hint: `it is signed as ${verified.statement.name}: if that is what you want, say --name ${verified.statement.name}`,
+  });
+}

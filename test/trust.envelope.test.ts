@@ -1,9 +1,11 @@
 /** Bundles and envelopes: verifier's steps 1 to 5, hostile file by hostile file. */
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { limits } from "../src/limits.ts";
 import { formatBundle, formatEnvelope, parseBundle } from "../src/trust/bundle.ts";
 import { preAuthEncoding } from "../src/trust/dsse.ts";
 import { Keyring } from "../src/trust/keyring.ts";
+import { parsePublicKey } from "../src/trust/public-key.ts";
 import { ANY_NAME, verifyBundle } from "../src/trust/verify.ts";
 import {
   alice,
@@ -268,6 +270,17 @@ test("hints of other tools are accepted: cosign names the key by the hash of its
     delete bundle.dsseEnvelope.signatures[0].keyid;
   });
   expect(verdict(file)).toBe("accepted");
+});
+
+test("a bundle that cosign signed is refused: Ed25519ph, whatever key it names", () => {
+  const file = new URL("vectors/trust/cosign-ed25519ph.json", import.meta.url);
+  const vector = JSON.parse(readFileSync(file, "utf8")) as { key: string; bundle: string };
+  const key = parsePublicKey(vector.key);
+  const envelope = parseBundle(utf8(vector.bundle));
+  expect(envelope.signatures).toHaveLength(1);
+  expect(refusal(() => verify(utf8(vector.bundle), new Keyring([key])))).toBe("UNTRUSTED_KEY");
+  const named = { ...envelope, signatures: [{ ...envelope.signatures[0]!, keyId: key.id }] };
+  expect(refusal(() => verify(formatBundle(named), new Keyring([key])))).toBe("BAD_SIGNATURE");
 });
 
 test("every flipped bit of a bundle is refused", () => {

@@ -6,16 +6,7 @@
  */
 import { type ByteString, printable, toByteString } from "../bytes/bytestring.ts";
 import { limits } from "../limits.ts";
-import {
-  S_IFBLK,
-  S_IFCHR,
-  S_IFDIR,
-  S_IFIFO,
-  S_IFLNK,
-  S_IFMT,
-  S_IFREG,
-  S_IFSOCK,
-} from "../tree/inode.ts";
+import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../tree/inode.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { type Extent, extentOf } from "./data-reader.ts";
 import {
@@ -38,7 +29,6 @@ import type { StoredXattr } from "./xattr-reader.ts";
 
 const NANOSECONDS = 1_000_000_000;
 const CHUNKS_MAX = 1024;
-const knownTypes = new Set([S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK]);
 
 /** Checks inodes, claims their space, and remembers the size of every object. */
 export class ContentRules {
@@ -59,9 +49,6 @@ export class ContentRules {
     const isExtended = (format & FORMAT_EXTENDED) !== 0;
     const at = isExtended ? InodeExtended.offsets : InodeCompact.offsets;
     const type = inode.mode & S_IFMT;
-    rule("inode.type", knownTypes.has(type), offset + at.mode, () => {
-      return `nid ${inode.nid}: unknown type in mode ${inode.mode.toString(8)}`;
-    });
     const isExternal = inode.layout === LAYOUT_CHUNK_BASED && type === S_IFREG;
     const isInline =
       inode.layout === LAYOUT_FLAT_INLINE &&
@@ -100,15 +87,19 @@ export class ContentRules {
       const ruleName = entry === metacopy ? "overlay.metacopy" : "overlay.redirect";
       throw new ImageRuleError(ruleName, entry.offset, `nid ${inode.nid} is no external file`);
     }
+    const holdsData = type === S_IFREG || type === S_IFDIR || type === S_IFLNK;
+    rule(
+      "inode.size",
+      holdsData || inode.size === 0n,
+      inode.offset + InodeCompact.offsets.size,
+      () => {
+        return `nid ${inode.nid}: a device, fifo or socket of ${inode.size} bytes`;
+      },
+    );
     const extent = under("layout.range", inode.offset, () => extentOf(this.#bytes.length, inode));
     const end = this.#claimFlat(inode, extent);
     if (type === S_IFLNK) this.#checkTarget(inode, extent);
-    else if (type === S_IFDIR) this.#checkDirectorySize(inode);
-    else if (type !== S_IFREG) {
-      rule("inode.size", inode.size === 0n, inode.offset + InodeCompact.offsets.size, () => {
-        return `nid ${inode.nid}: a device, fifo or socket of ${inode.size} bytes`;
-      });
-    }
+    if (type === S_IFDIR) this.#checkDirectorySize(inode);
     return end;
   }
 

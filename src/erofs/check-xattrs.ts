@@ -10,6 +10,7 @@ import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import {
   BLOCK_SIZE,
+  INODES_OFFSET,
   SUPERBLOCK_OFFSET,
   Superblock,
   XATTR_FILTER_SEED,
@@ -128,7 +129,9 @@ export class XattrRules {
       );
       let entry = this.#shared.get(offset);
       if (entry === undefined) {
-        entry = under("xattr.shared", at, () => this.#readEntry(offset, view.byteLength));
+        const isInside = offset >= INODES_OFFSET && offset < view.byteLength;
+        rule("xattr.shared", isInside, at, () => `an entry at byte ${offset}`);
+        entry = this.#readEntry(offset, view.byteLength);
         this.#shared.set(offset, entry);
       }
       found.push(entry);

@@ -55,6 +55,7 @@ export function verifyImage(bytes: Uint8Array): Image {
 /** Names in the root that hide the directories of the object store; a real file may have one. */
 const stubName = /^[0-9a-f]{2}$/;
 const STUBS = 256;
+const knownTypes = new Set(modeTypeOf.values());
 
 /** A directory whose entries are still to be checked. */
 interface Pending {
@@ -95,6 +96,7 @@ class ImageChecker {
   }
 
   check(): void {
+    this.#space.claim(0, INODES_OFFSET);
     this.#checkRoot();
     for (let i = 0; i < this.#queue.length; i++) this.#checkEntries(i);
     this.#checkLinks();
@@ -149,6 +151,9 @@ class ImageChecker {
     const { nid, name, offset, fileType } = entry;
     const inode = under("inode.range", offset, () => this.#image.inode(nid));
     const type = inode.mode & S_IFMT;
+    rule("inode.type", knownTypes.has(type), inode.offset + InodeCompact.offsets.mode, () => {
+      return `${printable(name)}: unknown type in mode ${inode.mode.toString(8)}`;
+    });
     rule("directory.type", modeTypeOf.get(fileType) === type, offset, () => {
       return `${printable(name)}: type ${fileType}, but mode ${inode.mode.toString(8)}`;
     });

@@ -1,14 +1,14 @@
 /**
  * Records of a pax extended header: `LENGTH KEY=VALUE\n`, where the length counts the whole record.
- * Spec: POSIX.1-2017 pax, "pax Extended Header"; star(5) for `SCHILY.xattr.*`; GNU tar manual,
- * "Storing Sparse Files" for `GNU.sparse.*`.
+ * Spec: POSIX.1-2017 pax, "pax Extended Header"; star(5) for `SCHILY.xattr.*`.
  *
  * @module
  */
 import { type ByteString, ascii, printable, toByteString } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { checkSeconds } from "./number.ts";
+import { type PaxSparse, addSparseRecord } from "./pax-sparse.ts";
+import { type PaxTime, parseDecimal, parseName, parseTime } from "./pax-values.ts";
 
 /** What the records of one extended header say; undefined where they say nothing. */
 export interface PaxRecords {
@@ -23,24 +23,6 @@ export interface PaxRecords {
   /** Bytes of all names and values in `xattrs`. */
   xattrBytes: number;
   sparse: PaxSparse | undefined;
-}
-
-export interface PaxTime {
-  /** Rounded down. */
-  readonly seconds: bigint;
-  readonly nanoseconds: number;
-}
-
-/** `GNU.sparse.*`, before it is known which version of the format they make. */
-export interface PaxSparse {
-  name: ByteString | undefined;
-  /** `major.minor`; undefined in versions 0.0 and 0.1, which do not state theirs. */
-  major: number | undefined;
-  minor: number | undefined;
-  realSize: number | undefined;
-  segmentCount: number | undefined;
-  /** Versions 0.0 and 0.1: offset and length of each stored segment, alternately. */
-  map: number[] | undefined;
 }
 
 const XATTR = "SCHILY.xattr.";
@@ -159,58 +141,9 @@ function applyRecord(records: PaxRecords, key: ByteString, value: ByteString): v
       throw new FormatError("UNSUPPORTED", `pax record "${key}": star's sparse files are not read`);
     default:
       if (key.startsWith(XATTR)) addXattr(records, ascii(key.slice(XATTR.length)), value);
-      else if (key.startsWith(SPARSE)) addSparse(records, key, value);
+      else if (key.startsWith(SPARSE)) records.sparse = addSparseRecord(records.sparse, key, value);
     // Anything else (times of access, user names, comments) changes nothing here.
   }
-}
-
-// An empty value would delete the record (POSIX), be ignored (Go) or be the name (Python).
-function parseName(key: string, value: ByteString): ByteString {
-  if (value === "" || value.includes("\0")) {
-    throw new FormatError(
-      "MALFORMED",
-      `pax record "${key}": expected a name without NUL, got "${printable(value)}"`,
-    );
-  }
-  return value;
-}
-
-function parseDecimal(key: string, value: string, max: number): number {
-  if (!/^(?:0|[1-9][0-9]{0,19})$/.test(value)) {
-    throw new FormatError(
-      "MALFORMED",
-      `pax record "${key}": expected a decimal number, got "${printable(ascii(value))}"`,
-    );
-  }
-  if (Number(value) > max) {
-    throw new FormatError(
-      "OUT_OF_RANGE",
-      `pax record "${key}": expected 0 to ${max}, got ${value}`,
-    );
-  }
-  return Number(value);
-}
-
-/** Decimal seconds; digits beyond nanoseconds are cut off. */
-function parseTime(key: string, value: ByteString): PaxTime {
-  const match = /^(-?)([0-9]{1,20})(?:\.([0-9]*))?$/.exec(value);
-  if (match === null) {
-    throw new FormatError(
-      "MALFORMED",
-      `pax record "${key}": expected decimal seconds, got "${printable(value)}"`,
-    );
-  }
-  const [, minus, whole, fraction = ""] = match;
-  let seconds = BigInt(whole!);
-  let nanoseconds = Number(fraction.slice(0, 9).padEnd(9, "0"));
-  if (minus === "-") {
-    seconds = -seconds;
-    if (nanoseconds > 0) {
-      seconds -= 1n;
-      nanoseconds = 1_000_000_000 - nanoseconds;
-    }
-  }
-  return { seconds: checkSeconds(seconds, `pax record "${key}"`), nanoseconds };
 }
 
 function addXattr(records: PaxRecords, name: ByteString, value: ByteString): void {
@@ -235,80 +168,6 @@ function addXattr(records: PaxRecords, name: ByteString, value: ByteString): voi
     throw new FormatError(
       "LIMIT",
       `${shown}: expected at most ${limits.xattrInodeBytes} bytes of xattrs, got more`,
-    );
-  }
-}
-
-function addSparse(records: PaxRecords, key: ByteString, value: ByteString): void {
-  records.sparse ??= {
-    name: undefined,
-    major: undefined,
-    minor: undefined,
-    realSize: undefined,
-    segmentCount: undefined,
-    map: undefined,
-  };
-  const sparse = records.sparse;
-  switch (key) {
-    case "GNU.sparse.name":
-      sparse.name = parseName(key, value);
-      return;
-    case "GNU.sparse.major":
-      sparse.major = parseDecimal(key, value, 99);
-      return;
-    case "GNU.sparse.minor":
-      sparse.minor = parseDecimal(key, value, 99);
-      return;
-    case "GNU.sparse.size": // versions 0.0 and 0.1
-    case "GNU.sparse.realsize": // version 1.0
-      if (sparse.realSize !== undefined) {
-        throw new FormatError("AMBIGUOUS", `pax record "${key}": expected one size, got two`);
-      }
-      sparse.realSize = parseDecimal(key, value, Number.MAX_SAFE_INTEGER);
-      return;
-    case "GNU.sparse.numblocks":
-      sparse.segmentCount = parseDecimal(key, value, Number.MAX_SAFE_INTEGER);
-      if (sparse.segmentCount > limits.sparseSegments) {
-        throw new FormatError(
-          "LIMIT",
-          `pax record "${key}": expected at most ${limits.sparseSegments}, got ${value}`,
-        );
-      }
-      return;
-    case "GNU.sparse.map":
-      if (sparse.map !== undefined) {
-        throw new FormatError("AMBIGUOUS", `pax record "${key}": expected one map, got two`);
-      }
-      if (value.length > 0) {
-        // The number of segments is checked against the limit before the numbers are made.
-        const numbers = value.split(",", 2 * limits.sparseSegments + 1);
-        sparse.map = numbers.map((text) => parseDecimal(key, text, Number.MAX_SAFE_INTEGER));
-      } else sparse.map = [];
-      checkMapLength(key, sparse.map);
-      return;
-    case "GNU.sparse.offset":
-    case "GNU.sparse.numbytes": {
-      const map = (sparse.map ??= []);
-      if ((map.length % 2 === 0) !== (key === "GNU.sparse.offset")) {
-        throw new FormatError(
-          "MALFORMED",
-          `pax record "${key}": expected offset and length in turn`,
-        );
-      }
-      map.push(parseDecimal(key, value, Number.MAX_SAFE_INTEGER));
-      checkMapLength(key, map);
-      return;
-    }
-    default:
-      throw new FormatError("UNSUPPORTED", `pax record "${printable(key)}": unknown sparse record`);
-  }
-}
-
-function checkMapLength(key: string, map: readonly number[]): void {
-  if (map.length > 2 * limits.sparseSegments) {
-    throw new FormatError(
-      "LIMIT",
-      `pax record "${key}": expected at most ${limits.sparseSegments} segments, got more`,
     );
   }
 }

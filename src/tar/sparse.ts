@@ -9,7 +9,7 @@ import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { ContentSink } from "./entry.ts";
 import { BLOCK_SIZE } from "./header.ts";
-import type { PaxSparse } from "./pax.ts";
+import type { PaxSparse } from "./pax-sparse.ts";
 
 /** Offset and length of each stored segment, alternately, ascending. */
 export type SparseMap = readonly number[];

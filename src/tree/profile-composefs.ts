@@ -13,10 +13,9 @@ import { limits } from "../limits.ts";
 import { type Directory, Inode, S_IFCHR, isDirectory, typeOf } from "./inode.ts";
 import { type Layer, MergeEntry, newRoot, quote } from "./merge-entry.ts";
 import { separateHardLinks } from "./merge-links.ts";
+import { OPAQUE, WHITEOUT } from "./merge-whiteout.ts";
 
 const NAME = "composefs-oci-v1";
-const WHITEOUT = ".wh.";
-const OPAQUE = ".wh..wh..opq";
 
 /** Which xattrs stay: file capabilities only, or `user.*` too (composefs-rs `keep-user-xattrs`). */
 export type XattrMode = "composefs" | "composefs-user";

@@ -12,12 +12,9 @@ import { limits } from "../limits.ts";
 import { type Directory, Inode, isDirectory, newDirectory } from "./inode.ts";
 import { type Layer, MergeEntry, newRoot, quote } from "./merge-entry.ts";
 import { separateHardLinks } from "./merge-links.ts";
+import { OPAQUE, WHITEOUT, whiteoutKind } from "./merge-whiteout.ts";
 
 const NAME = "oci-v1";
-const WHITEOUT = ".wh.";
-const OPAQUE = ".wh..wh..opq";
-/** What AUFS kept in its branches; the opaque marker has such a name too. */
-const AUFS = ".wh..wh.";
 
 export interface OciOptions {
   /** Refuses a path that comes twice in one layer. */
@@ -200,32 +197,6 @@ export class OciMerge {
       throw item.refuse("LIMIT", "size", `expected at most ${limits.inodes} entries, got more`);
     }
   }
-}
-
-/** Whether an entry is a file of the layer, a whiteout, or something that AUFS left. */
-function whiteoutKind(
-  item: MergeEntry,
-  names: readonly ByteString[],
-): "entry" | "whiteout" | "leftover" {
-  // Most entries have no such name at all.
-  if (!item.entry.path.includes(WHITEOUT)) return "entry";
-  const rule = "whiteouts";
-  for (const [index, name] of names.entries()) {
-    if (!name.startsWith(WHITEOUT)) continue;
-    if (name.startsWith(AUFS) && name !== OPAQUE) return "leftover";
-    if (index < names.length - 1 || item.entry.type === "directory") {
-      throw item.refuse("MALFORMED", rule, `${quote(name)}: expected a file, got a directory`);
-    }
-    if (name === ".wh." || name === ".wh.." || name === ".wh...") {
-      throw item.refuse(
-        "MALFORMED",
-        rule,
-        `${quote(name)}: expected the name of a file after ".wh."`,
-      );
-    }
-    return "whiteout";
-  }
-  return "entry";
 }
 
 /** Whether a path can only lead to a directory, by how it ends. */

@@ -1,0 +1,45 @@
+/**
+ * Names by which a layer hides what lies below it. Spec: OCI image specification, layer.md,
+ * "Whiteouts".
+ *
+ * @module
+ */
+import type { ByteString } from "../bytes/bytestring.ts";
+import { type MergeEntry, quote } from "./merge-entry.ts";
+
+/** A file of this prefix hides its sibling of the name after it. */
+export const WHITEOUT = ".wh.";
+/** A file of this name hides all its siblings. */
+export const OPAQUE = ".wh..wh..opq";
+/** What AUFS kept in its branches; the opaque marker has such a name too. */
+const AUFS = ".wh..wh.";
+
+/**
+ * Whether an entry is a file of the layer, a whiteout, or something that AUFS left.
+ *
+ * @throws {@link FormatError} for a whiteout of no name, or one that is a directory
+ */
+export function whiteoutKind(
+  item: MergeEntry,
+  names: readonly ByteString[],
+): "entry" | "whiteout" | "leftover" {
+  // Most entries have no such name at all.
+  if (!item.entry.path.includes(WHITEOUT)) return "entry";
+  const rule = "whiteouts";
+  for (const [index, name] of names.entries()) {
+    if (!name.startsWith(WHITEOUT)) continue;
+    if (name.startsWith(AUFS) && name !== OPAQUE) return "leftover";
+    if (index < names.length - 1 || item.entry.type === "directory") {
+      throw item.refuse("MALFORMED", rule, `${quote(name)}: expected a file, got a directory`);
+    }
+    if (name === ".wh." || name === ".wh.." || name === ".wh...") {
+      throw item.refuse(
+        "MALFORMED",
+        rule,
+        `${quote(name)}: expected the name of a file after ".wh."`,
+      );
+    }
+    return "whiteout";
+  }
+  return "entry";
+}

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { main } from "../src/cli/main.ts";
@@ -173,6 +173,16 @@ describe("an image in a store", () => {
       expect((await verify(id, "--store", store, "--name", name)).status).toBe(0);
     }
     expect((await verify(id, "--store", store, "--name", "app")).status).toBe(5);
+  });
+
+  test("is verified though a hundred strangers' bundles lie beside the good one", async () => {
+    await sign("registry.example/app:1.0", "--store", store);
+    const { path } = Store.open(store).readBundles(id)[0]!;
+    for (let i = 0; i < 100; i++) writeFileSync(join(dirname(path), `0${i}.json`), "{}");
+    expect((await verify("registry.example/app:1.0", "--store", store)).status).toBe(0);
+    const refused = await run("verify", id, "--store", store, "--key", at("mallory.pub"));
+    expect(refused.status).toBe(5);
+    expect(refused.err).toContain("none of 64 bundles is good");
   });
 
   test("that the store names otherwise than it was signed is refused", async () => {

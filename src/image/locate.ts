@@ -7,6 +7,7 @@
 import { closeSync, existsSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { FormatError, IntegrityError, NotFoundError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import type { StoredBundle } from "../store/bundles.ts";
 import type { Stores } from "../store/stores.ts";
 import type { Keyring } from "../trust/keyring.ts";
 import { ANY_NAME } from "../trust/verify.ts";
@@ -46,16 +47,17 @@ export function bundleBeside(image: string): string {
 }
 
 /**
- * Finds a bootstrap: in the stores, else as a file.
+ * Finds a bootstrap: in the stores, else as a file. Bundles that claim to be by a key of `keyring`
+ * come first.
  *
  * @throws {@link NotFoundError} `NO_REF` or `NO_FILE`
  */
-export function locateImage(target: string, places: Places): LocatedImage {
+export function locateImage(target: string, places: Places, keyring?: Keyring): LocatedImage {
   const { stores } = places;
   const named = places.bundles?.map((path) => readBundleFile(path));
   const id = stores && resolve(stores, target);
   if (stores !== undefined && id !== undefined) {
-    const bundles = named ?? bundlesAbout(stores, id);
+    const bundles = named ?? bundlesAbout(stores, id, keyring);
     const name = target === id ? undefined : target;
     return { bytes: stores.readImage(id), bundles, name, id };
   }
@@ -63,7 +65,7 @@ export function locateImage(target: string, places: Places): LocatedImage {
   const beside = bundleBeside(target);
   const found = () => [
     ...(existsSync(beside) ? [readBundleFile(beside)] : []),
-    ...(stores ? bundlesAbout(stores, verityDigestOf(bytes, stores.first.algorithm)) : []),
+    ...(stores ? bundlesAbout(stores, verityDigestOf(bytes, stores.first.algorithm), keyring) : []),
   ];
   return { bytes, bundles: named ?? found(), name: undefined, id: undefined };
 }
@@ -75,8 +77,8 @@ export function locateImage(target: string, places: Places): LocatedImage {
  * @throws as {@link locateImage} and {@link verifyImageFile}
  */
 export function openVerified(target: string, places: Places, demands: Demands): VerifiedImage {
-  const { bytes, bundles, name } = locateImage(target, places);
   const { keyring, now } = demands;
+  const { bytes, bundles, name } = locateImage(target, places, keyring);
   const wanted = demands.name ?? name ?? ANY_NAME;
   return verifyImageFile({ bytes, bundles, keyring, name: wanted, now });
 }
@@ -105,10 +107,14 @@ function resolve(stores: Stores, target: string): VerityDigest | undefined {
   }
 }
 
-/** So many at most: whoever fills a store must not keep its readers busy. */
-function bundlesAbout(stores: Stores, id: VerityDigest): Uint8Array[] {
-  const bundles = stores.readBundles(id).map(({ bytes }) => bytes);
-  return bundles.slice(0, limits.bundles);
+/**
+ * So many at most, those that name a trusted key first: whoever fills a store with bundles must
+ * neither keep its readers busy nor crowd the good one out.
+ */
+function bundlesAbout(stores: Stores, id: VerityDigest, keyring?: Keyring): Uint8Array[] {
+  const rank = (bundle: StoredBundle) => (keyring?.get(bundle.keyId) === undefined ? 1 : 0);
+  const bundles = stores.readBundles(id).sort((a, b) => rank(a) - rank(b));
+  return bundles.slice(0, limits.bundles).map(({ bytes }) => bytes);
 }
 
 function readBundleFile(path: string): Uint8Array {

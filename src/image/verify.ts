@@ -130,15 +130,18 @@ function requireEqual(what: string, signed: string, got: string): void {
   });
 }
 
+/** Reasons that a message gives; all of them are in its cause. */
+const SHOWN_REASONS = 8;
+
 function allRefused(refusals: readonly TrustError[]): TrustError {
   const [first] = refusals;
   if (first !== undefined && refusals.length === 1) return first;
   const code = refusals.every((error) => error.code === first?.code) ? first!.code : undefined;
-  const reasons = refusals.map((error, i) =>
-    error.message.startsWith(`bundle ${i + 1}:`)
-      ? error.message
-      : `bundle ${i + 1}: ${error.message}`,
-  );
+  const reasons = refusals.slice(0, SHOWN_REASONS).map(({ message }, i) => {
+    const label = `bundle ${i + 1}:`;
+    return message.startsWith(label) ? message : `${label} ${message}`;
+  });
+  if (refusals.length > SHOWN_REASONS) reasons.push(`and ${refusals.length - SHOWN_REASONS} more`);
   return new TrustError(
     code ?? "NO_GOOD_BUNDLE",
     `image: none of ${refusals.length} bundles is good: ${reasons.join("; ")}`,

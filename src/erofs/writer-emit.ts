@@ -29,7 +29,6 @@ import {
 } from "./format.ts";
 import type { Layout } from "./writer-layout.ts";
 import type { Listing, Node } from "./writer-nodes.ts";
-import { isExternal } from "./writer-overlay.ts";
 import { type XattrTable, icountOf } from "./writer-xattrs.ts";
 
 const LAYOUT_SHIFT = 1;
@@ -55,10 +54,8 @@ export function emit(
   for (const node of nodes) {
     emitInode(node, view);
     let at = node.start + (node.extended ? InodeExtended.size : InodeCompact.size);
-    if (node.xattrs !== undefined) {
-      table.writeSet(node.xattrs, out, view, at, layout.inodesEnd);
-      at += node.xattrs.size;
-    }
+    if (node.xattrSize > 0) table.writeBody(node, out, view, at, layout.inodesEnd);
+    at += node.xattrSize;
     emitData(node, out, view, at);
   }
   table.writeShared(out, view, layout.inodesEnd);
@@ -67,8 +64,8 @@ export function emit(
 function emitInode(node: Node, view: DataView): void {
   const { inode, start } = node;
   const type = node.mode & S_IFMT;
-  const external = isExternal(node);
-  const icount = node.xattrs === undefined ? 0 : icountOf(node.xattrs.size);
+  const external = node.external;
+  const icount = icountOf(node.xattrSize);
   const dataLayout = external
     ? LAYOUT_CHUNK_BASED
     : node.tail > 0
@@ -120,7 +117,7 @@ function emitData(node: Node, out: Uint8Array, view: DataView, tailAt: number): 
   const blocksAt = node.firstBlock * BLOCK_SIZE;
   if (node.listing !== undefined) {
     emitDirectory(node.listing, blocks, blocksAt, tailAt, out, view);
-  } else if (isExternal(node)) {
+  } else if (node.external) {
     // Null addresses. Beside a chunk array that fits no block, mkcomposefs fills a whole one.
     out.fill(0xff, blocksAt, blocksAt + blocks * BLOCK_SIZE);
     out.fill(0xff, tailAt, tailAt + tail);

@@ -20,7 +20,7 @@ import {
   SLOT_SIZE,
 } from "./format.ts";
 import type { Node, Order } from "./writer-nodes.ts";
-import { isExternal } from "./writer-overlay.ts";
+import { bodySize } from "./writer-xattrs.ts";
 
 const HALF_BLOCK = BLOCK_SIZE / 2;
 const CONTENT_MAX = 5000;
@@ -58,6 +58,7 @@ export function layOut({ nodes, minSeconds, minNanoseconds }: Order, sharedSize:
       inode.gid > 0xffff ||
       node.size > 0xffffffff ||
       inode.mtimeSeconds !== minSeconds;
+    node.xattrSize = bodySize(node);
     position = place(node, position);
     blocks += node.blocks;
   }
@@ -87,7 +88,7 @@ function shape(node: Node): void {
       throw new FormatError("LIMIT", `symlink target of ${node.size} bytes`);
     }
     node.tail = node.size;
-  } else if (isExternal(node)) {
+  } else if (node.external) {
     node.tail = CHUNK_ADDRESS_SIZE * shapeChunks(node);
   } else if (type === S_IFREG && node.size > 0) {
     if (node.size > CONTENT_MAX) {
@@ -145,7 +146,7 @@ function bitLength(value: number): number {
 
 /** Finds the place of an inode behind `position` and returns where it ends. */
 function place(node: Node, position: number): number {
-  const head = (node.extended ? InodeExtended.size : InodeCompact.size) + (node.xattrs?.size ?? 0);
+  const head = (node.extended ? InodeExtended.size : InodeCompact.size) + node.xattrSize;
   let start = roundUp(position, SLOT_SIZE);
   if ((node.mode & S_IFMT) === S_IFLNK) {
     const total = head + node.tail;

@@ -46,10 +46,15 @@ export class Node {
   /** Directories: whether a whiteout is among the children. */
   hasWhiteout = false;
   listing: Listing | undefined = undefined;
+  /** A regular file whose data is an object outside the image. */
+  readonly external: boolean;
+  /** Whether the attributes of the object are this node's alone, and not among `xattrs`. */
+  ownsObject = false;
   xattrs: XattrSet | undefined = undefined;
 
   // The layout, writer-layout.ts.
   extended = false;
+  xattrSize = 0;
   /** Data blocks, bytes of the tail behind the inode, and where the inode and the blocks start. */
   blocks = 0;
   tail = 0;
@@ -70,6 +75,7 @@ export class Node {
     else if (this.whiteout) this.size = 0;
     else if (type === S_IFREG && inode.content?.length) this.size = inode.content.length;
     else this.size = Number(inode.size);
+    this.external = type === S_IFREG && this.size > 0 && !inode.content?.length;
   }
 }
 

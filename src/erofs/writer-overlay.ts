@@ -8,15 +8,13 @@
  */
 import { type ByteString, ascii, toByteString } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
-import { S_IFMT, S_IFREG } from "../tree/inode.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { METACOPY_SHA256, METACOPY_SHA512 } from "./format.ts";
 import type { Node } from "./writer-nodes.ts";
+import { METACOPY, REDIRECT, writeDigest } from "./writer-objects.ts";
 import type { Xattr, XattrSet, XattrTable } from "./writer-xattrs.ts";
 
 const PRIVATE = "trusted.overlay.";
-const METACOPY = ascii("trusted.overlay.metacopy");
-const REDIRECT = ascii("trusted.overlay.redirect");
 const OPAQUE = ascii("trusted.overlay.opaque");
 const Y = ascii("y");
 const EMPTY = ascii("");
@@ -36,17 +34,9 @@ const WITH_WHITEOUTS_1: readonly Pair[] = [
   [ascii("user.overlay.opaque"), ascii("x")],
 ];
 
-/** A regular file whose data is an object outside the image. */
-export function isExternal(node: Node): boolean {
-  return (
-    (node.mode & S_IFMT) === S_IFREG &&
-    node.size > 0 &&
-    (node.inode.content === undefined || node.inode.content.length === 0)
-  );
-}
-
 /**
- * The xattrs of `node` as the image stores them, counted in `table`; undefined when there are none.
+ * The xattrs of `node` as the image stores them, counted in `table`; undefined when there are none
+ * but those of an object of its own.
  *
  * @throws {@link FormatError} `LIMIT` when attributes do not fit
  */
@@ -59,7 +49,7 @@ export function imageXattrs(node: Node, version: 0 | 1, table: XattrTable): Xatt
   } else if (xattrs.size > 0) {
     for (const [key, value] of xattrs) pairs.push(table.use(escapeKey(key), value));
   }
-  if (isExternal(node)) {
+  if (node.external && !node.ownsObject) {
     const { digest, payload } = node.inode;
     pairs.push(table.use(METACOPY, digest === undefined ? EMPTY : metacopyOf(digest)));
     if (payload !== undefined && payload !== "") {
@@ -67,9 +57,7 @@ export function imageXattrs(node: Node, version: 0 | 1, table: XattrTable): Xatt
     }
   }
   if (node.parent === undefined) pairs.push(table.use(OPAQUE, Y));
-  if (pairs.length === 0) return undefined;
-  sortByKey(pairs);
-  return { pairs, size: 0 };
+  return pairs.length === 0 ? undefined : table.setOf(pairs);
 }
 
 /** Attributes that overlayfs would act on get one more level, so that a mount shows them. */
@@ -83,26 +71,8 @@ function metacopyOf(digest: VerityDigest): ByteString {
   const header = digest.length === 64 ? METACOPY_SHA256 : METACOPY_SHA512;
   const value = new Uint8Array(header.length + digest.length / 2);
   value.set(header);
-  for (let i = 0; i < digest.length; i += 2) {
-    value[header.length + i / 2] =
-      hexDigit(digest.charCodeAt(i)) * 16 + hexDigit(digest.charCodeAt(i + 1));
-  }
+  writeDigest(digest, value, header.length);
   return toByteString(value);
-}
-
-const hexDigit = (code: number) => (code < 0x3a ? code - 0x30 : code - 0x57);
-
-/** Most sets have one to three pairs. */
-function sortByKey(pairs: Xattr[]): void {
-  for (let i = 1; i < pairs.length; i++) {
-    const pair = pairs[i]!;
-    let at = i;
-    while (at > 0 && pairs[at - 1]!.key.key > pair.key.key) {
-      pairs[at] = pairs[at - 1]!;
-      at -= 1;
-    }
-    pairs[at] = pair;
-  }
 }
 
 /** Limit and costs of the accounting that mkcomposefs does when it sets attributes. */

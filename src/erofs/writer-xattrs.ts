@@ -16,6 +16,13 @@ import {
   XattrEntry,
   XattrIbodyHeader,
 } from "./format.ts";
+import type { Node } from "./writer-nodes.ts";
+import {
+  METACOPY,
+  OBJECT_FILTER,
+  objectEntriesSize,
+  writeObjectEntries,
+} from "./writer-objects.ts";
 
 const KEY_NAME_MAX = 255;
 const VALUE_MAX = 65535;
@@ -41,6 +48,8 @@ export class Xattr {
   uses = 0;
   /** Offset in the shared table; -1 when it is not there. */
   offset = -1;
+  /** The set of this pair alone, which most files with a security label have. */
+  alone: XattrSet | undefined = undefined;
 
   constructor(key: Key, value: ByteString) {
     this.key = key;
@@ -52,7 +61,7 @@ export class Xattr {
 /** The pairs of one inode in ascending order of their keys. */
 export interface XattrSet {
   readonly pairs: Xattr[];
-  /** Bytes of the xattr body; known once the table is sealed. */
+  /** Bytes in the xattr body behind its header, once the table is sealed. */
   size: number;
 }
 
@@ -62,6 +71,7 @@ const roundUp4 = (value: number) => (value + 3) & ~3;
 export class XattrTable {
   readonly #keys = new Map<ByteString, Key>();
   readonly #shared: Xattr[] = [];
+  readonly #sets: XattrSet[] = [];
   /** Bytes of the shared table. */
   sharedSize = 0;
 
@@ -85,6 +95,22 @@ export class XattrTable {
     return xattr;
   }
 
+  /** The set of these pairs, in any order, no key twice. */
+  setOf(pairs: Xattr[]): XattrSet {
+    if (pairs.length !== 1) {
+      sortByKey(pairs);
+      return this.#newSet(pairs);
+    }
+    const [xattr] = pairs as [Xattr];
+    return (xattr.alone ??= this.#newSet(pairs));
+  }
+
+  #newSet(pairs: Xattr[]): XattrSet {
+    const set: XattrSet = { pairs, size: 0 };
+    this.#sets.push(set);
+    return set;
+  }
+
   /** Whether some inode has this very key. */
   hasKey(key: ByteString): boolean {
     return this.#keys.has(key);
@@ -102,43 +128,25 @@ export class XattrTable {
     return known;
   }
 
-  /** Gives every pair that was used twice its place in the shared table. */
+  /** Gives every pair that was used twice its place in the shared table, and every set its size. */
   seal(): void {
     this.#shared.sort(bySharedOrder);
     for (const xattr of this.#shared) {
       xattr.offset = this.sharedSize;
       this.sharedSize += xattr.size;
     }
+    for (const set of this.#sets) set.size = sizeOf(set.pairs);
   }
 
-  /**
-   * Computes the size of a set's body.
-   *
-   * @throws {@link FormatError} `LIMIT` when it does not fit `xattr_icount`
-   */
-  measure(set: XattrSet): void {
-    let ids = 0;
-    let size: number = XattrIbodyHeader.size;
-    for (const xattr of set.pairs) {
-      if (xattr.offset >= 0 && ids < SHARED_IDS_MAX) {
-        ids += 1;
-        size += 4;
-      } else size += xattr.size;
-    }
-    if (icountOf(size) > ICOUNT_MAX) {
-      throw new FormatError("LIMIT", `xattrs of one inode: ${size} bytes`);
-    }
-    set.size = size;
-  }
-
-  /** Writes the body of a set at `at`; `tableAt` is where the shared table starts in the file. */
-  writeSet(set: XattrSet, out: Uint8Array, view: DataView, at: number, tableAt: number): void {
+  /** Writes the xattr body of a node at `at`; `tableAt` is where the shared table starts. */
+  writeBody(node: Node, out: Uint8Array, view: DataView, at: number, tableAt: number): void {
     const { offsets } = XattrIbodyHeader;
+    const pairs = node.xattrs?.pairs ?? [];
     const idBase = tableAt % BLOCK_SIZE;
-    let filter = 0xffffffff;
+    let filter = node.ownsObject ? ~OBJECT_FILTER : -1;
     let ids = 0;
     let next = at + XattrIbodyHeader.size;
-    for (const xattr of set.pairs) {
+    for (const xattr of pairs) {
       filter &= ~(1 << xattr.key.filterBit);
       if (xattr.offset >= 0 && ids < SHARED_IDS_MAX) {
         view.setUint32(next, (idBase + xattr.offset) / 4, true);
@@ -147,11 +155,18 @@ export class XattrTable {
       }
     }
     let skip = ids;
-    for (const xattr of set.pairs) {
+    let owns = node.ownsObject;
+    for (const xattr of pairs) {
+      if (owns && xattr.key.key > METACOPY) {
+        writeObjectEntries(node.inode, out, next);
+        next += objectEntriesSize(node.inode);
+        owns = false;
+      }
       if (xattr.offset >= 0 && skip > 0) skip -= 1;
       else next = writeEntry(xattr, out, view, next);
     }
-    view.setUint32(at + offsets.nameFilter, filter, true);
+    if (owns) writeObjectEntries(node.inode, out, next);
+    view.setUint32(at + offsets.nameFilter, filter >>> 0, true);
     view.setUint8(at + offsets.sharedCount, ids);
   }
 
@@ -162,9 +177,52 @@ export class XattrTable {
   }
 }
 
+/** Bytes of the shared ids and the inline entries of these pairs. */
+function sizeOf(pairs: readonly Xattr[]): number {
+  let ids = 0;
+  let size = 0;
+  for (const xattr of pairs) {
+    if (xattr.offset >= 0 && ids < SHARED_IDS_MAX) {
+      ids += 1;
+      size += 4;
+    } else size += xattr.size;
+  }
+  return size;
+}
+
+/** Most sets have one to three pairs. */
+function sortByKey(pairs: Xattr[]): void {
+  for (let i = 1; i < pairs.length; i++) {
+    const pair = pairs[i]!;
+    let at = i;
+    while (at > 0 && pairs[at - 1]!.key.key > pair.key.key) {
+      pairs[at] = pairs[at - 1]!;
+      at -= 1;
+    }
+    pairs[at] = pair;
+  }
+}
+
+/**
+ * Bytes of a node's xattr body; 0 without attributes.
+ *
+ * @throws {@link FormatError} `LIMIT` when it does not fit `xattr_icount`
+ */
+export function bodySize(node: Node): number {
+  if (node.xattrs === undefined && !node.ownsObject) return 0;
+  const size =
+    XattrIbodyHeader.size +
+    (node.xattrs?.size ?? 0) +
+    (node.ownsObject ? objectEntriesSize(node.inode) : 0);
+  if (icountOf(size) > ICOUNT_MAX) {
+    throw new FormatError("LIMIT", `xattrs of one inode: ${size} bytes`);
+  }
+  return size;
+}
+
 /** `i_xattr_icount` of a body of `size` bytes. */
 export function icountOf(size: number): number {
-  return (size - XattrIbodyHeader.size) / 4 + 1;
+  return size === 0 ? 0 : (size - XattrIbodyHeader.size) / 4 + 1;
 }
 
 /** Keys descending, then longer values first, then values descending. */

@@ -25,6 +25,7 @@ import {
 import { emit } from "./writer-emit.ts";
 import { type Layout, layOut } from "./writer-layout.ts";
 import { type Order, orderNodes } from "./writer-nodes.ts";
+import { markOwnObjects } from "./writer-objects.ts";
 import { imageXattrs } from "./writer-overlay.ts";
 import { XattrTable } from "./writer-xattrs.ts";
 
@@ -50,10 +51,10 @@ const NO_BYTES = new Uint8Array(0);
 export function writeImage(root: Directory, options: WriteOptions = {}): Uint8Array {
   const order = orderNodes(root);
   const version = chooseVersion(options, order.hasWhiteouts);
+  markOwnObjects(order.nodes);
   const table = new XattrTable();
   for (const node of order.nodes) node.xattrs = imageXattrs(node, version, table);
   table.seal();
-  for (const { xattrs } of order.nodes) if (xattrs !== undefined) table.measure(xattrs);
   const layout = layOut(order, table.sharedSize);
 
   const out = new Uint8Array(layout.blocks * BLOCK_SIZE);

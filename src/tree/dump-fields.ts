@@ -55,6 +55,15 @@ function hexDigit(code: number): number {
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
 }
 
+/** Whether `text` has nothing but digits and a to f. */
+export function isLowerHex(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x30 || code > 0x66 || (code > 0x39 && code < 0x61)) return false;
+  }
+  return true;
+}
+
 /** As C does with a string: what stands before the first NUL. */
 export function cutAtNul(text: ByteString): ByteString {
   const nul = text.indexOf("\0");

@@ -35,6 +35,9 @@ export class DumpLine {
   #end = 0;
   /** Where each field ends. */
   readonly #ends = new Int32Array(NAMES.length);
+  // Many files have the same time: their seconds are one value in memory.
+  #seconds: number | bigint = 0;
+  #bigSeconds = 0n;
 
   /** The text in which the next lines lie. */
   load(text: string): void {
@@ -100,7 +103,7 @@ export class DumpLine {
     return Number(value & U32);
   }
 
-  /** An unsigned 64-bit field; a `bigint` only when it may not fit a number. */
+  /** An unsigned 64-bit field; a `bigint` only when it does not fit a number. */
   u64(field: number): number | bigint {
     return this.#number(field, this.#startOf(field), this.#ends[field]!);
   }
@@ -125,8 +128,12 @@ export class DumpLine {
     if (dot === -1 || dot >= end) throw this.#notNumber(MTIME);
     const seconds = this.#number(MTIME, start, dot);
     const nanoseconds = this.#number(MTIME, dot + 1, end);
+    if (seconds !== this.#seconds) {
+      this.#seconds = seconds;
+      this.#bigSeconds = BigInt.asIntN(64, BigInt(seconds));
+    }
     return {
-      seconds: BigInt.asIntN(64, BigInt(seconds)),
+      seconds: this.#bigSeconds,
       nanoseconds: typeof nanoseconds === "number" ? nanoseconds >>> 0 : Number(nanoseconds & U32),
     };
   }
@@ -141,7 +148,7 @@ export class DumpLine {
     if (plain >= 0) return plain;
     const value = strtoull(this.#text.slice(start, end), 10);
     if (value === undefined) throw this.#notNumber(field);
-    return value;
+    return value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
   }
 
   #notNumber(field: number): FormatError {

@@ -38,17 +38,14 @@ export class DumpTree {
    */
   add(path: ByteString, inode: Inode): void {
     const key = canonical(path);
-    const { directory, name } = this.#place(key);
-    directory.entries.set(name, inode);
+    this.#place(key, inode);
     if (isDirectory(inode)) this.#directories.set(key, inode);
   }
 
   /** Adds a hard link at `path`; `target` is a path that may come later. */
   addLink(path: ByteString, target: ByteString): void {
-    const { directory, name } = this.#place(canonical(path));
     const link = new HardLink(this.#root); // stands in until `finish`
-    directory.entries.set(name, link);
-    this.#pending.set(link, { target, directory, name });
+    this.#pending.set(link, { target, ...this.#place(canonical(path), link) });
   }
 
   /**
@@ -75,7 +72,7 @@ export class DumpTree {
     return this.#root;
   }
 
-  #place(key: string): { directory: Directory; name: ByteString } {
+  #place(key: string, entry: Entry): { directory: Directory; name: ByteString } {
     const slash = key.lastIndexOf("/");
     const directory = this.#directories.get(slash === 0 ? "" : key.slice(0, slash));
     if (directory === undefined) {
@@ -84,7 +81,11 @@ export class DumpTree {
     const name = key.slice(slash + 1) as ByteString;
     if (name.length > NAME_MAX) throw pathError(key, `a name is longer than ${NAME_MAX} bytes`);
     if (name === "." || name === "..") throw pathError(key, "a name is . or ..");
-    if (directory.entries.has(name)) throw pathError(key, "it exists already");
+    const { entries } = directory;
+    const count = entries.size;
+    entries.set(name, entry);
+    // Cheaper than asking first; the tree is lost with the error.
+    if (entries.size === count) throw pathError(key, "it exists already");
     return { directory, name };
   }
 

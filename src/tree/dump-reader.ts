@@ -8,8 +8,13 @@
 import { type ByteString, toByteString, toBytes } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { type VerityAlgorithm, parseVerityDigest, verityAlgorithms } from "../verity/digest.ts";
-import { cutAtNul } from "./dump-fields.ts";
+import {
+  type VerityAlgorithm,
+  type VerityDigest,
+  parseVerityDigest,
+  verityAlgorithms,
+} from "../verity/digest.ts";
+import { cutAtNul, isLowerHex } from "./dump-fields.ts";
 import {
   CONTENT,
   DIGEST,
@@ -73,7 +78,8 @@ const SLICE = 1 << 20;
 /** Push reader: `write` chunks, then `end`. */
 export class DumpReader {
   readonly #strict: boolean;
-  readonly #digits: RegExp;
+  /** Hex digits of a digest. */
+  readonly #digits: number;
   readonly #xattrs = new XattrReader();
   readonly #line = new DumpLine();
   #tree: DumpTree | undefined;
@@ -84,7 +90,7 @@ export class DumpReader {
 
   constructor({ strict = false, algorithm = "sha256" }: DumpOptions = {}) {
     this.#strict = strict;
-    this.#digits = new RegExp(`^[0-9a-fA-F]{${verityAlgorithms[algorithm].digestSize * 2}}`);
+    this.#digits = verityAlgorithms[algorithm].digestSize * 2;
   }
 
   /** @throws {@link FormatError} `MALFORMED` or `LIMIT` */
@@ -175,7 +181,7 @@ export class DumpReader {
     const { seconds, nanoseconds } = line.time();
     inode.mtimeSeconds = seconds;
     inode.mtimeNanoseconds = nanoseconds;
-    this.#data(inode, type, BigInt(size));
+    this.#data(inode, type, size);
     if (line.xattrs < line.end) {
       this.#xattrs.readInto(inode.xattrs, line.text, line.xattrs, line.end);
     }
@@ -183,18 +189,19 @@ export class DumpReader {
   }
 
   /** SIZE, PAYLOAD, CONTENT and DIGEST, by type. */
-  #data(inode: Inode, type: number, size: bigint): void {
+  #data(inode: Inode, type: number, size: number | bigint): void {
     const line = this.#line;
     const payloadField = line.optional(PAYLOAD);
     const payload = payloadField === undefined ? undefined : cutAtNul(payloadField);
     const content = line.optional(CONTENT);
-    if (content !== undefined && BigInt(content.length) !== size) {
+    const digest = line.optional(DIGEST); // also checks its escapes
+    if (content !== undefined && content.length !== size) {
       throw malformed(`content of ${content.length} bytes, size ${size}`);
     }
     if (type === S_IFLNK) {
       inode.target = this.#target(payload);
       inode.size = BigInt(inode.target.length);
-      if (this.#strict && (content !== undefined || size !== inode.size)) {
+      if (this.#strict && (content !== undefined || size !== inode.target.length)) {
         throw malformed("a symlink with content or another size than its target's");
       }
       return;
@@ -205,21 +212,22 @@ export class DumpReader {
     if (payload !== undefined && payload.length > PAYLOAD_MAX) {
       throw new FormatError("LIMIT", `payload of ${payload.length} bytes, at most ${PAYLOAD_MAX}`);
     }
-    const digest = line.optional(DIGEST); // also checks its escapes
     if (type === S_IFDIR) return;
-    inode.size = size;
-    if (type !== S_IFREG || size === 0n) return;
+    inode.size = BigInt(size);
+    if (type !== S_IFREG || size === 0) return;
     if (content !== undefined) {
       inode.content = toBytes(content);
       return;
     }
     if (payload !== undefined && payload !== "") inode.payload = payload;
-    if (digest !== undefined) {
-      // Digits behind the digest are ignored, as mkcomposefs does.
-      const hex = this.#digits.exec(cutAtNul(digest))?.[0];
-      if (hex === undefined) throw malformed("digest: too short or not hex");
-      inode.digest = parseVerityDigest(hex.toLowerCase());
-    }
+    if (digest !== undefined) inode.digest = this.#parseDigest(cutAtNul(digest));
+  }
+
+  /** Digits behind the digest are ignored, as mkcomposefs does. */
+  #parseDigest(text: ByteString): VerityDigest {
+    const hex = text.length === this.#digits ? text : text.slice(0, this.#digits);
+    if (hex.length < this.#digits) throw malformed("digest: too short");
+    return isLowerHex(hex) ? (hex as VerityDigest) : parseVerityDigest(hex.toLowerCase());
   }
 
   #target(payload: ByteString | undefined): ByteString {

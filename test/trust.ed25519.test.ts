@@ -2,7 +2,7 @@
 import { createHash, generateKeyPairSync, sign as nodeSign } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Point, verify } from "@noble/ed25519";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { keyDefect } from "../src/trust/ed25519.ts";
 import { PrivateKey } from "../src/trust/private-key.ts";
 import { PublicKey } from "../src/trust/public-key.ts";
@@ -179,6 +179,23 @@ test("refuses an Ed25519ph signature of the same message", () => {
   };
   expect(alice.publicKey.verifies(message, sign())).toBe(true);
   expect(alice.publicKey.verifies(message, sign(dom2))).toBe(false);
+});
+
+test("decides without node:crypto as well, as in a browser", () => {
+  const message = utf8("message");
+  const signature = alice.sign(message);
+  vi.stubGlobal("process", undefined);
+  try {
+    expect(alice.publicKey.verifies(message, signature)).toBe(true);
+    expect(alice.publicKey.verifies(utf8("another"), signature)).toBe(false);
+    expect(alice.publicKey.verifies(message, signature.subarray(1))).toBe(false);
+    const accepted = readVectors("speccheck.json").filter((v: Record<string, string>) =>
+      accepts(hex(v["key"]!), hex(v["message"]!), hex(v["signature"]!)),
+    );
+    expect(accepted).toEqual([]);
+  } finally {
+    vi.unstubAllGlobals();
+  }
 });
 
 test("accepts what OpenSSL signs, and no changed bit of it", () => {

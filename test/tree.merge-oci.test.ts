@@ -2,6 +2,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FormatError, UsageError } from "../src/errors.ts";
+import { limits } from "../src/limits.ts";
 import { compareTrees } from "../src/tree/compare.ts";
 import { type MergeOptions, mergeLayers, parseProfileName } from "../src/tree/merge.ts";
 import {
@@ -593,6 +594,16 @@ describe("the call", () => {
       yield layerOf(2, [file("x", "new")]);
     }
     expect(listing(mergeLayers(layers(), "oci-v1"))).toEqual(["x = new"]);
+  });
+
+  test.skipIf(slow === 1)("as many entries as the limit are merged, not one more (SLOW=1)", () => {
+    const [entry] = layerOf(1, [file("x", "")]).entries;
+    const layer = (length: number) => ({ label: "layer", entries: Array(length).fill(entry) });
+    const half = layer(limits.inodes / 2);
+    expect(listing(mergeLayers([half, half], "oci-v1"))).toHaveLength(1);
+    expect(() => mergeLayers([half, half, layer(1)], "oci-v1")).toThrow(
+      expect.objectContaining({ code: "LIMIT" }),
+    );
   });
 
   test("content that the builder forgot is a programming error", () => {

@@ -23,8 +23,6 @@ export function whiteoutKind(
   item: MergeEntry,
   names: readonly ByteString[],
 ): "entry" | "whiteout" | "leftover" {
-  // Most entries have no such name at all.
-  if (!item.entry.path.includes(WHITEOUT)) return "entry";
   const rule = "whiteouts";
   for (const [index, name] of names.entries()) {
     if (!name.startsWith(WHITEOUT)) continue;

@@ -11,8 +11,9 @@ import { type ByteString, ascii } from "../bytes/bytestring.ts";
 import { limits } from "../limits.ts";
 import { type Directory, Inode, isDirectory, newDirectory } from "./inode.ts";
 import { type Layer, MergeEntry, newRoot, quote } from "./merge-entry.ts";
+import { type LayerParts, type LocatedEntry, joinPath, sortLayer } from "./merge-layer.ts";
 import { separateHardLinks } from "./merge-links.ts";
-import { OPAQUE, WHITEOUT, whiteoutKind } from "./merge-whiteout.ts";
+import { OPAQUE, WHITEOUT } from "./merge-whiteout.ts";
 
 const NAME = "oci-v1";
 
@@ -20,21 +21,6 @@ export interface OciOptions {
   /** Refuses a path that comes twice in one layer. */
   readonly strict?: boolean;
   readonly warn?: (message: string) => void;
-}
-
-/** The entries of one layer, sorted out. */
-interface Parts {
-  readonly whiteouts: readonly Located[];
-  /** Everything else, in the order of the archive. */
-  readonly entries: readonly Located[];
-  /** The paths of the entries. */
-  readonly paths: () => ReadonlySet<string>;
-}
-
-/** An entry with its path taken apart. */
-interface Located {
-  readonly item: MergeEntry;
-  readonly names: readonly ByteString[];
 }
 
 /** Merges layers, lowest first. */
@@ -51,38 +37,28 @@ export class OciMerge {
 
   /** @throws {@link FormatError} naming the entry and the rule it breaks */
   add(layer: Layer): void {
-    const whiteouts: Located[] = [];
-    const entries: Located[] = [];
-    let leftovers = 0;
-    for (const source of layer.entries) {
-      const item = new MergeEntry(source, layer.label, NAME);
-      const names = item.split(item.entry.path, "path");
-      const kind = whiteoutKind(item, names);
-      if (kind === "leftover") leftovers++;
-      else (kind === "whiteout" ? whiteouts : entries).push({ item, names });
-    }
+    const parts = sortLayer(layer, NAME);
+    const { whiteouts, leftovers } = parts;
     if (leftovers > 0) this.#warn(`${layer.label}: skipped ${leftovers} leftovers of AUFS`);
-
-    const paths = lazy(() => new Set(entries.map(({ names }) => names.join("/"))));
-    const parts = { whiteouts, entries, paths };
     for (const whiteout of whiteouts) this.#hide(whiteout, parts);
-    const own = new Map<string, MergeEntry>();
+    const seen = new Map<string, number>(); // paths, and where their last entry stands
     let repeated: MergeEntry | undefined;
     let repeats = 0;
-    for (const located of entries) {
-      const path = located.names.join("/");
-      const earlier = own.get(path);
+    for (const source of parts.entries) {
+      const item = new MergeEntry(source, layer.label, NAME);
+      const names = item.split(item.entry.path, "path");
+      const path = joinPath(names, item.entry.path);
+      const earlier = seen.get(path);
       if (earlier !== undefined) {
         if (this.#strict) {
-          const at = earlier.entry.headerOffset;
-          const message = `expected each path once in a layer, got it at ${at} too`;
-          throw located.item.refuse("AMBIGUOUS", "repeated paths, strict", message);
+          const message = `expected each path once in a layer, got it at ${earlier} too`;
+          throw item.refuse("AMBIGUOUS", "repeated paths, strict", message);
         }
-        repeated ??= located.item;
+        repeated ??= item;
         repeats++;
       }
-      own.set(path, located.item);
-      this.#add(located, parts);
+      seen.set(path, item.entry.headerOffset);
+      this.#add({ item, names }, parts);
     }
     if (repeated !== undefined) {
       this.#warn(`${repeated.place()}: a path that the layer has already (${repeats} such in all)`);
@@ -96,7 +72,7 @@ export class OciMerge {
   }
 
   /** Removes what a whiteout hides. The tree holds lower layers only, as yet. */
-  #hide({ item, names }: Located, { paths }: Parts): void {
+  #hide({ item, names }: LocatedEntry, { paths }: LayerParts): void {
     let directory = this.#root;
     for (const [depth, name] of names.slice(0, -1).entries()) {
       const child = directory.entries.get(name) as Inode | undefined;
@@ -115,7 +91,7 @@ export class OciMerge {
     else directory.entries.delete(ascii(name.slice(WHITEOUT.length)));
   }
 
-  #add({ item, names }: Located, parts: Parts): void {
+  #add({ item, names }: LocatedEntry, parts: LayerParts): void {
     const { entry } = item;
     const name = names.at(-1);
     if (name === undefined) {
@@ -171,7 +147,7 @@ export class OciMerge {
   }
 
   /** What a hard link leads to, in the tree merged so far. */
-  #linked(item: MergeEntry, names: readonly ByteString[], parts: Parts): Inode {
+  #linked(item: MergeEntry, names: readonly ByteString[], parts: LayerParts): Inode {
     const rule = "hard links";
     const path = item.split(item.entry.linkPath, "link target");
     const shown = quote(item.entry.linkPath);
@@ -204,7 +180,7 @@ function namesDirectory(path: ByteString): boolean {
   return path.endsWith("/") || path.endsWith("/.");
 }
 
-function whyMissing(path: readonly ByteString[], { whiteouts, paths }: Parts): string {
+function whyMissing(path: readonly ByteString[], { whiteouts, paths }: LayerParts): string {
   if (paths().has(path.join("/"))) return "a later one";
   // The whiteout comes first, wherever it stands: tools disagree about a link before it.
   const isHidden = whiteouts.some(({ names }) => {
@@ -222,9 +198,4 @@ function samePath(a: readonly ByteString[], b: readonly ByteString[]): boolean {
 
 function quotePath(names: readonly ByteString[]): string {
   return quote(ascii(names.join("/")));
-}
-
-function lazy<T>(make: () => T): () => T {
-  let made: { value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
 }

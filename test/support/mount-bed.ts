@@ -1,0 +1,187 @@
+/**
+ * A store with signed images, and mounts of them by the real command.
+ *
+ * @module
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { accessSync, constants, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { toByteString } from "../../src/bytes/bytestring.ts";
+import { writeImage } from "../../src/erofs/writer.ts";
+import { signImage } from "../../src/image/sign.ts";
+import { Store } from "../../src/store/store.ts";
+import { Transaction } from "../../src/store/transaction.ts";
+import { type Directory, Inode, S_IFREG, newDirectory } from "../../src/tree/inode.ts";
+import { PrivateKey } from "../../src/trust/private-key.ts";
+import { objectPath, verityDigestOf } from "../../src/verity/index.ts";
+import { writeFileSync } from "node:fs";
+import { ascii } from "../../src/bytes/bytestring.ts";
+
+/** Why nothing can be mounted here; undefined when it can. */
+export function noMount(): string | undefined {
+  if (process.geteuid?.() !== 0) return "not root";
+  try {
+    accessSync("/dev/fuse", constants.R_OK | constants.W_OK);
+    return undefined;
+  } catch {
+    return "/dev/fuse cannot be opened";
+  }
+}
+
+/** Why libfuse cannot be used here. */
+export function noLibfuse(): string | undefined {
+  const load = spawnSync(process.execPath, ["-e", 'require("fuse-native")'], {
+    cwd: fileURLToPath(new URL("../..", import.meta.url)),
+  });
+  return load.status === 0 ? noMount() : "libfuse.so.2 or fuse-native is missing";
+}
+
+const bin = fileURLToPath(new URL("../../bin/sealfs.js", import.meta.url));
+
+export class MountBed {
+  readonly path = mkdtempSync(join(tmpdir(), "sealfs-mount-"));
+  readonly store = Store.create(join(this.path, "store"));
+  readonly key = new PrivateKey(new Uint8Array(32).fill(7));
+  readonly keyFile = join(this.path, "key.pub");
+  #mounts = new Set<string>();
+  #count = 0;
+
+  constructor() {
+    writeFileSync(this.keyFile, this.key.publicKey.toPem());
+  }
+
+  /** Signs an image under a name and puts both into the store. */
+  add(name: string, image: Uint8Array, key = this.key): string {
+    const now = Date.now();
+    const { bundle, keyId, statement } = signImage(image, {
+      name,
+      key,
+      version: 1,
+      created: new Date(Math.floor(now / 1000 - 60) * 1000),
+      expires: new Date(Math.floor(now / 1000 + 86_400) * 1000),
+    });
+    const transaction = Transaction.begin(this.store, { durability: "none" });
+    try {
+      transaction.put(statement.verityDigest, image);
+      const bundles = [{ keyId, bytes: bundle, name }];
+      transaction.publish({ image: statement.verityDigest, name, bundles });
+    } finally {
+      transaction.close();
+    }
+    return statement.verityDigest;
+  }
+
+  /** The same for a tree; its objects are in the store already. */
+  addTree(name: string, root: Directory): string {
+    return this.add(name, writeImage(root));
+  }
+
+  /** A file whose content is an object of this store. */
+  file(content: Uint8Array, mode = 0o644): Inode {
+    const digest = verityDigestOf(content, "sha256");
+    const inode = new Inode(S_IFREG | mode);
+    inode.size = BigInt(content.length);
+    if (content.length <= 64) {
+      inode.content = content;
+      return inode;
+    }
+    inode.digest = digest;
+    inode.payload = ascii(objectPath(digest));
+    writeFileSync(this.store.objects.path(digest), content);
+    return inode;
+  }
+
+  /** Where a file's object lies. */
+  objectOf(inode: Inode): string {
+    return this.store.objects.path(inode.digest!);
+  }
+
+  /** A new, empty directory. */
+  directory(): string {
+    const path = join(this.path, `mnt${(this.#count += 1)}`);
+    mkdirSync(path);
+    return path;
+  }
+
+  args(name: string, directory: string, more: readonly string[] = []): string[] {
+    const store = ["--store", this.store.path, "--key", this.keyFile];
+    return [bin, "mount", name, directory, ...store, "--log", this.log, ...more];
+  }
+
+  get log(): string {
+    return join(this.path, "log");
+  }
+
+  readLog(): string[] {
+    try {
+      return readFileSync(this.log, "utf8").split("\n").filter(Boolean);
+    } catch {
+      return [];
+    }
+  }
+
+  clearLog(): void {
+    rmSync(this.log, { force: true });
+  }
+
+  /** Mounts in the background; the test fails when that fails. */
+  mount(name: string, more: readonly string[] = [], directory = this.directory()): string {
+    this.#mounts.add(directory);
+    run(process.execPath, this.args(name, directory, more));
+    return directory;
+  }
+
+  /** Mounts in the foreground. */
+  async hold(name: string, directory = this.directory()) {
+    this.#mounts.add(directory);
+    const child = spawn(process.execPath, this.args(name, directory, ["-f"]), {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    await new Promise<void>((resolve, reject) => {
+      let text = "";
+      child.stderr.on("data", (chunk: Buffer) => {
+        text += chunk.toString();
+        if (text.includes("mounted ")) resolve();
+      });
+      child.once("exit", () => reject(new Error(`mount -f ended: ${text}`)));
+    });
+    return { child, directory };
+  }
+
+  unmount(directory: string): void {
+    run(process.execPath, [bin, "umount", directory]);
+    this.#mounts.delete(directory);
+  }
+
+  /** Ends all mounts and removes everything. */
+  close(): void {
+    for (const directory of this.#mounts) {
+      if (isMounted(directory)) spawnSync("umount", ["-f", "-l", directory]);
+    }
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+export function isMounted(directory: string): boolean {
+  return readFileSync("/proc/self/mountinfo", "utf8").includes(` ${directory} `);
+}
+
+/** Runs a command; the test fails with what it said when it does not succeed. */
+export function run(command: string, args: readonly string[], input = ""): string {
+  const result = spawnSync(command, args, { input, timeout: 60_000, maxBuffer: 1 << 28 });
+  if (result.status === 0) return toByteString(result.stdout);
+  throw new Error(`${command} ${args.join(" ")}: ${result.status} ${result.stderr.toString()}`);
+}
+
+/** Waits until `condition` holds. */
+export async function until(condition: () => boolean, timeoutMs = 10_000): Promise<boolean> {
+  for (const end = Date.now() + timeoutMs; Date.now() < end;) {
+    if (condition()) return true;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return condition();
+}
+
+export { newDirectory };

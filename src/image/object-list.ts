@@ -5,34 +5,29 @@
  */
 import { FormatError } from "../errors.ts";
 import type { Image } from "../erofs/image.ts";
-import { S_IFDIR, S_IFMT, S_IFREG } from "../tree/inode.ts";
+import { ImageView } from "../erofs/view.ts";
+import { walkFiles } from "../erofs/walk.ts";
+import { S_IFMT, S_IFREG } from "../tree/inode.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 
 /**
- * Every distinct object with its size in bytes, in the order of a walk from the root. The image has
- * passed `verifyImage`, so the walk ends.
+ * Every distinct object with its size in bytes, sorted by digest. The image need not have been
+ * checked.
  *
  * @throws {@link FormatError} `AMBIGUOUS` for one digest with two sizes; `MALFORMED` for a file whose
- *   content cannot be verified
+ *   content cannot be verified; others for an image that cannot be read
  */
 export function objectsOf(image: Image): Map<VerityDigest, number> {
   const objects = new Map<VerityDigest, number>();
-  const directories = [image.rootNid];
-  for (let nid = directories.pop(); nid !== undefined; nid = directories.pop()) {
-    for (const entry of image.entries(image.inode(nid))) {
-      if (entry.name === "." || entry.name === "..") continue;
-      const inode = image.inode(entry.nid);
-      const type = inode.mode & S_IFMT;
-      if (type === S_IFDIR) directories.push(entry.nid);
-      if (type !== S_IFREG) continue;
-      const content = image.content(inode);
-      if (content.kind === "object") add(objects, content.digest, content.size);
-      if (content.kind === "unverifiable") {
-        throw new FormatError("MALFORMED", `nid ${entry.nid}: ${content.reason}`);
-      }
+  for (const { inode } of walkFiles(new ImageView(image))) {
+    if ((inode.mode & S_IFMT) !== S_IFREG) continue;
+    const content = image.content(inode);
+    if (content.kind === "object") add(objects, content.digest, content.size);
+    if (content.kind === "unverifiable") {
+      throw new FormatError("MALFORMED", `nid ${inode.nid}: ${content.reason}`);
     }
   }
-  return objects;
+  return new Map([...objects].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function add(objects: Map<VerityDigest, number>, digest: VerityDigest, size: number): void {

@@ -1,0 +1,51 @@
+/**
+ * `sealfs inspect`: prints what an image holds.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { UsageError } from "../errors.ts";
+import { inspectImage } from "../image/inspect.ts";
+import { summaryLines } from "../image/inspect-text.ts";
+import { missingObjects } from "../image/missing-objects.ts";
+import { objectsOf } from "../image/object-list.ts";
+import { openImage } from "../image/open-image.ts";
+import { Stores } from "../store/stores.ts";
+import { objectPath } from "../verity/digest.ts";
+import type { Io } from "./io.ts";
+import { addImageArgument } from "./image-argument.ts";
+import { LineWriter } from "./line-writer.ts";
+
+interface Options {
+  objects?: true;
+  missing?: true;
+  json?: true;
+  store?: string[];
+}
+
+export function declare(command: Command, io: Io): void {
+  addImageArgument(command)
+    .option("--objects", "only list the objects, as paths below objects/")
+    .option("--missing", "only list the objects that no --store has")
+    .option("--json", "print one JSON document")
+    .action(async (target: string, options: Options) => {
+      const { store, json } = options;
+      if (options.missing && store === undefined) {
+        throw new UsageError("USAGE", "--missing: in which store? name it with --store");
+      }
+      const image = await openImage(target, store);
+      if (!options.objects && !options.missing) {
+        const summary = inspectImage(image);
+        if (json) io.print(JSON.stringify(summary));
+        else for (const line of summaryLines(summary)) io.print(line);
+        return;
+      }
+      const objects =
+        options.missing && store !== undefined
+          ? missingObjects(image, Stores.open(store))
+          : objectsOf(image);
+      const lines = new LineWriter(io);
+      if (json) lines.writeArray(objects, ([digest, size]) => ({ digest, size }));
+      else lines.writeAll(objects.keys(), objectPath);
+    });
+}

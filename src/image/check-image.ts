@@ -1,0 +1,68 @@
+/**
+ * The whole check of an image: the rules of the format, and with stores every object.
+ *
+ * @module
+ */
+import { type ImageProblem, ImageRuleError, verifyImage } from "../erofs/check.ts";
+import type { Image } from "../erofs/image.ts";
+import { type FormatError, IntegrityError } from "../errors.ts";
+import type { ObjectProblem } from "./check-objects.ts";
+import { readImageBytes } from "./open-image.ts";
+
+/** What a check found, for programs. */
+export interface CheckReport {
+  readonly ok: boolean;
+  /** The first rule that the image breaks. */
+  readonly image?: ImageProblem;
+  /** Wrong and missing objects; absent when no store was asked. */
+  readonly objects?: readonly ObjectProblem[];
+}
+
+/** What a check found, for all uses. */
+export interface CheckResult {
+  readonly report: CheckReport;
+  /** For people. */
+  readonly lines: readonly string[];
+  /** What to fail with. */
+  readonly error?: FormatError | IntegrityError;
+}
+
+/**
+ * Checks an image. What it finds is returned, not thrown.
+ *
+ * @throws as {@link readImageBytes}, when there is nothing to check
+ */
+export async function checkImageFile(
+  target: string,
+  stores: readonly string[] | undefined,
+  onProgress?: (done: number, total: number) => void,
+): Promise<CheckResult> {
+  const bytes = await readImageBytes(target, stores);
+  let image: Image;
+  try {
+    image = verifyImage(bytes);
+  } catch (error) {
+    if (!(error instanceof ImageRuleError)) throw error;
+    const { rule, offset, message } = error;
+    return { report: { ok: false, image: { rule, offset, message } }, lines: [], error };
+  }
+  const passed = `${target}: obeys every rule of the format`;
+  if (stores === undefined || stores.length === 0) return { report: { ok: true }, lines: [passed] };
+
+  const [{ checkObjects }, { Stores }] = await Promise.all([
+    import("./check-objects.ts"),
+    import("../store/stores.ts"),
+  ]);
+  const objects = [...checkObjects(image, Stores.open(stores), onProgress)];
+  const lines = [passed, ...objects.map(({ problem, path }) => `${problem} ${path}`)];
+  if (objects.length === 0) {
+    return { report: { ok: true, objects }, lines: [...lines, "every object is there and right"] };
+  }
+  const wrong = objects.filter(({ problem }) => problem === "wrong").length;
+  const error = new IntegrityError(
+    "DIGEST_MISMATCH",
+    `${target}: ${wrong} objects are wrong, ${objects.length - wrong} are missing`,
+    { hint: "build the image again into the store to mend it" },
+  );
+  return { report: { ok: false, objects }, lines, error };
+}

@@ -1,0 +1,141 @@
+/**
+ * What an image holds, as lines and as records.
+ *
+ * @module
+ */
+import { type ByteString, printable } from "../bytes/bytestring.ts";
+import type { FileContent, Image, ImageInode } from "../erofs/image.ts";
+import { ImageView } from "../erofs/view.ts";
+import { type WalkedFile, childrenOf, findFile, isDirectory, walkFiles } from "../erofs/walk.ts";
+import {
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  S_IFSOCK,
+} from "../tree/inode.ts";
+
+/** A listed file. Texts are printable: UTF-8, `\xhh` for bytes that are none. */
+export interface FileRecord {
+  readonly path: string;
+  readonly type: string;
+  /** Permissions in octal, such as `0755`. */
+  readonly mode: string;
+  readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Bytes; a decimal text where a double cannot hold them. */
+  readonly size: number | string;
+  /** Seconds since 1970 with nine decimals, as text: exact also before 1970 and far from it. */
+  readonly mtime: string;
+  readonly device?: { readonly major: number; readonly minor: number };
+  readonly target?: string;
+  readonly content?: FileContent["kind"];
+  /** The object's verity digest. */
+  readonly digest?: string;
+  readonly xattrs?: Readonly<Record<string, string>>;
+}
+
+/** The files that a listing of `path` shows: of a directory what is in it, with `recursive` all. */
+export function* listFiles(
+  image: Image,
+  path: ByteString,
+  recursive = false,
+): Generator<WalkedFile, void, undefined> {
+  const view = new ImageView(image);
+  const start = findFile(view, path);
+  if (!isDirectory(start.inode)) yield start;
+  else if (recursive) yield* walkFiles(view, start);
+  else yield* childrenOf(view, start);
+}
+
+const types = new Map([
+  [S_IFREG, { name: "file", letter: "-" }],
+  [S_IFDIR, { name: "directory", letter: "d" }],
+  [S_IFLNK, { name: "symlink", letter: "l" }],
+  [S_IFCHR, { name: "character", letter: "c" }],
+  [S_IFBLK, { name: "block", letter: "b" }],
+  [S_IFIFO, { name: "fifo", letter: "p" }],
+  [S_IFSOCK, { name: "socket", letter: "s" }],
+]);
+
+const typeOf = ({ mode }: ImageInode) =>
+  types.get(mode & S_IFMT) ?? { name: "unknown", letter: "?" };
+
+/** The record of one file. */
+export function recordOf(image: Image, { path, inode }: WalkedFile): FileRecord {
+  const xattrs = image.xattrs(inode);
+  const { name } = typeOf(inode);
+  const content = name === "file" ? image.content(inode) : undefined;
+  return {
+    path: path === "" ? "/" : printable(path),
+    type: name,
+    mode: (inode.mode & 0o7777).toString(8).padStart(4, "0"),
+    nlink: inode.nlink,
+    uid: inode.uid,
+    gid: inode.gid,
+    size: inode.size <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(inode.size) : String(inode.size),
+    mtime: formatSeconds(inode),
+    ...(name === "character" || name === "block" ? { device: deviceOf(inode) } : {}),
+    ...(name === "symlink" ? { target: printable(image.target(inode)) } : {}),
+    ...(content === undefined ? {} : { content: content.kind }),
+    ...(content?.kind === "object" ? { digest: content.digest } : {}),
+    ...(xattrs.size === 0
+      ? {}
+      : { xattrs: Object.fromEntries([...xattrs].map(([k, v]) => [printable(k), printable(v)])) }),
+  };
+}
+
+/** One line as `ls -l` prints it, with the whole path. */
+export function longLine(image: Image, { path, inode }: WalkedFile): string {
+  const { letter, name } = typeOf(inode);
+  const size =
+    name === "character" || name === "block"
+      ? `${deviceOf(inode).major},${deviceOf(inode).minor}`
+      : String(inode.size);
+  const owner = `${inode.uid} ${inode.gid}`;
+  const arrow = name === "symlink" ? ` -> ${printable(image.target(inode))}` : "";
+  const links = String(inode.nlink).padStart(3);
+  return (
+    `${letter}${permissions(inode.mode)} ${links} ${owner.padEnd(9)} ${size.padStart(12)} ` +
+    `${formatTime(inode)} ${path === "" ? "/" : printable(path)}${arrow}`
+  );
+}
+
+/** The nine letters of the permissions, set-id and sticky bits among them. */
+function permissions(mode: number): string {
+  const letters = Array.from("rwxrwxrwx", (letter, i) => ((mode >> (8 - i)) & 1 ? letter : "-"));
+  const special = [
+    [0o4000, 2, "s"],
+    [0o2000, 5, "s"],
+    [0o1000, 8, "t"],
+  ] as const;
+  for (const [bit, at, letter] of special) {
+    if (mode & bit) letters[at] = letters[at] === "x" ? letter : letter.toUpperCase();
+  }
+  return letters.join("");
+}
+
+/** Linux `new_decode_dev`. */
+function deviceOf({ rdev }: ImageInode): { major: number; minor: number } {
+  return { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) };
+}
+
+/** The time to the second in UTC; seconds where a calendar does not reach. */
+function formatTime(inode: ImageInode): string {
+  const date = new Date(Number(inode.mtimeSeconds) * 1000);
+  if (Number.isNaN(date.getTime()) || date.getUTCFullYear() < 0 || date.getUTCFullYear() > 9999) {
+    return String(inode.mtimeSeconds).padStart(20);
+  }
+  return date.toISOString().replace(".000Z", "Z");
+}
+
+/** `-1` second and 250 000 000 ns is `-0.750000000`: a number that a parser of decimals understands. */
+function formatSeconds({ mtimeSeconds, mtimeNanoseconds }: ImageInode): string {
+  const total = mtimeSeconds * 1_000_000_000n + BigInt(mtimeNanoseconds);
+  const digits = (total < 0n ? -total : total).toString().padStart(10, "0");
+  return `${total < 0n ? "-" : ""}${digits.slice(0, -9)}.${digits.slice(-9)}`;
+}

@@ -1,0 +1,64 @@
+/**
+ * Opening an image to look into it. Nobody vouches for it then: what is read is what the file says.
+ *
+ * @module
+ */
+import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
+import { Image } from "../erofs/image.ts";
+import { FormatError, NotFoundError } from "../errors.ts";
+import { limits } from "../limits.ts";
+
+/**
+ * Opens the image at a path, or with `stores` the one that a store has under a name or id, else the
+ * file. A store's image is checked against its id.
+ *
+ * @throws {@link NotFoundError} `NO_FILE` or `NO_REF`; {@link FormatError} when it is no image;
+ *   {@link IntegrityError} when a store's image is not what its id says
+ */
+export async function openImage(target: string, stores?: readonly string[]): Promise<Image> {
+  return Image.open(await readImageBytes(target, stores));
+}
+
+/** The bytes of the same, not looked at. */
+export async function readImageBytes(
+  target: string,
+  stores?: readonly string[],
+): Promise<Uint8Array> {
+  if (stores === undefined || stores.length === 0) return readImageFile(target);
+  // Loaded when needed: a file is to be read without waiting for the modules of a store.
+  const [{ locateImage, requireIdentity }, { Stores }, { algorithmOf, verityDigestOf }] =
+    await Promise.all([
+      import("./locate.ts"),
+      import("../store/stores.ts"),
+      import("../verity/index.ts"),
+    ]);
+  const located = locateImage(target, { stores: Stores.open(stores), bundles: [] });
+  const { bytes, id } = located;
+  if (id === undefined) return bytes;
+  return requireIdentity(located, verityDigestOf(bytes, algorithmOf(id)));
+}
+
+function readImageFile(path: string): Uint8Array {
+  let fd: number;
+  try {
+    fd = openSync(path, "r");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
+    throw new NotFoundError("NO_FILE", `image ${path}: no such file`, {
+      cause,
+      hint: "an image in a store is found with --store",
+    });
+  }
+  try {
+    const { size } = fstatSync(fd);
+    if (size > limits.imageBytes) {
+      throw new FormatError(
+        "LIMIT",
+        `image ${path}: expected at most ${limits.imageBytes} bytes, got ${size}`,
+      );
+    }
+    return readFileSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -88,7 +88,7 @@ describe("a tree made in memory", () => {
     const odd = file();
     odd.content = Uint8Array.of(0x2d);
     odd.size = 1n;
-    odd.xattrs.set(ascii("user.a=b c"), ascii("=\n\\"));
+    odd.xattrs = new Map([[ascii("user.a=b c"), ascii("=\n\\")]]);
     root.entries.set(ascii("\t\x7f"), odd);
     expect(dumpOf(root).split("\n")[1]).toBe(
       "/\\t\\x7f 1 100644 1 0 0 0 0.0 - \\x2d - user.a\\x3db\\x20c=\\x3d\\n\\\\",

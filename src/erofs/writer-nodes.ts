@@ -13,6 +13,7 @@ import {
   type Directory,
   HardLink,
   Inode,
+  NO_XATTRS,
   S_IFCHR,
   S_IFDIR,
   S_IFLNK,
@@ -180,6 +181,7 @@ const SELINUX = ascii("security.selinux");
  */
 function makeStubs(root: Directory): Map<ByteString, Inode> {
   const label = root.xattrs.get(SELINUX);
+  const xattrs = label === undefined ? NO_XATTRS : new Map([[SELINUX, label]]);
   const stubs = new Map<ByteString, Inode>();
   for (let number = 0; number < 256; number++) {
     const name = ascii(number.toString(16).padStart(2, "0"));
@@ -189,7 +191,7 @@ function makeStubs(root: Directory): Map<ByteString, Inode> {
     stub.gid = root.gid;
     stub.mtimeSeconds = root.mtimeSeconds;
     stub.mtimeNanoseconds = root.mtimeNanoseconds;
-    if (label !== undefined) stub.xattrs.set(SELINUX, label);
+    stub.xattrs = xattrs;
     stubs.set(name, stub);
   }
   return stubs;

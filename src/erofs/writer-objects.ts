@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { ascii, toBytes, writeBytes } from "../bytes/bytestring.ts";
+import { type ByteString, ascii, toBytes, writeBytes } from "../bytes/bytestring.ts";
 import { xxh32 } from "../bytes/xxh32.ts";
 import type { Inode } from "../tree/inode.ts";
 import type { VerityDigest } from "../verity/digest.ts";
@@ -34,7 +34,7 @@ const roundUp4 = (value: number) => (value + 3) & ~3;
  * be equal although the digests differ.
  */
 export function markOwnObjects(nodes: readonly Node[]): void {
-  const first = new Map<VerityDigest, Node>();
+  const seen = new DigestSet(nodes.length);
   for (const node of nodes) {
     if (!node.external) continue;
     const { digest, payload } = node.inode;
@@ -42,23 +42,45 @@ export function markOwnObjects(nodes: readonly Node[]): void {
       for (const other of nodes) other.ownsObject = false;
       return;
     }
-    const other = first.get(digest);
-    if (other === undefined) {
-      first.set(digest, node);
-      node.ownsObject = !hasPrivate(node.inode);
-    } else other.ownsObject = false;
+    const other = seen.add(digest, node);
+    if (other === undefined) node.ownsObject = !hasPrivate(node.inode);
+    else other.ownsObject = false;
+  }
+}
+
+/** The first node of each digest. Digests are random: their first digits serve as their hash. */
+class DigestSet {
+  readonly #slots: (Node | undefined)[];
+  readonly #mask: number;
+
+  constructor(capacity: number) {
+    const size = 2 ** Math.ceil(Math.log2(capacity + 1) + 1);
+    this.#slots = Array.from({ length: size });
+    this.#mask = size - 1;
+  }
+
+  /** Adds a node unless one with the same digest is there, which is returned then. */
+  add(digest: VerityDigest, node: Node): Node | undefined {
+    let slot = 0;
+    for (let i = 0; i < 7; i++) slot = slot * 16 + hexValue(digest.charCodeAt(i));
+    for (slot &= this.#mask; ; slot = (slot + 1) & this.#mask) {
+      const other = this.#slots[slot];
+      if (other === undefined) break;
+      if (other.inode.digest === digest) return other;
+    }
+    this.#slots[slot] = node;
+    return undefined;
   }
 }
 
 /** Whether `payload` is the digest with a slash behind two digits. */
 function leadsTo(payload: string, digest: VerityDigest): boolean {
-  if (payload.length !== digest.length + 1 || payload.charCodeAt(2) !== 0x2f) return false;
-  if (payload.charCodeAt(0) !== digest.charCodeAt(0)) return false;
-  if (payload.charCodeAt(1) !== digest.charCodeAt(1)) return false;
-  for (let i = 2; i < digest.length; i++) {
-    if (payload.charCodeAt(i + 1) !== digest.charCodeAt(i)) return false;
-  }
-  return true;
+  return (
+    payload.length === digest.length + 1 &&
+    payload.charCodeAt(2) === 0x2f &&
+    payload.startsWith(digest.slice(0, 2)) &&
+    payload.slice(3) === digest.slice(2)
+  );
 }
 
 /** Attributes of overlayfs would have to stand between the two. */
@@ -101,9 +123,18 @@ export function writeObjectEntries(inode: Inode, out: Uint8Array, at: number): v
   const digest = inode.digest!;
   const { metacopy, metacopySize, redirect } = templateOf(digest);
   out.set(metacopy, at);
-  writeDigest(digest, out, at + metacopy.length);
   out.set(redirect, at + metacopySize);
-  writeBytes(inode.payload!, out, at + metacopySize + redirect.length);
+  // The path is the digest with a slash behind two digits; from there its bytes are decoded.
+  const path = at + metacopySize + redirect.length;
+  writeBytes(digest as string as ByteString, out, path + 1);
+  out[path] = out[path + 1]!;
+  out[path + 1] = out[path + 2]!;
+  out[path + 2] = 0x2f;
+  let to = at + metacopy.length;
+  out[to++] = (hexValue(out[path]!) << 4) | hexValue(out[path + 1]!);
+  for (let i = path + 3; i < path + 1 + digest.length; i += 2) {
+    out[to++] = (hexValue(out[i]!) << 4) | hexValue(out[i + 1]!);
+  }
 }
 
 /** Writes the bytes of a digest at `at`. */

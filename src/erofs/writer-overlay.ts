@@ -42,11 +42,16 @@ const WITH_WHITEOUTS_1: readonly Pair[] = [
  */
 export function imageXattrs(node: Node, version: 0 | 1, table: XattrTable): XattrSet | undefined {
   const { xattrs } = node.inode;
+  const plain = !node.whiteout && !node.hasWhiteout && node.parent !== undefined;
+  if (plain && (!node.external || node.ownsObject)) {
+    // Most files: nothing but what the tree has, in a map that they may share.
+    return xattrs.size === 0 ? undefined : table.setOfMap(xattrs, escapeKey);
+  }
   const pairs: Xattr[] = [];
   if (node.whiteout || node.hasWhiteout) {
     const marks = node.whiteout ? WHITEOUT : version === 0 ? WITH_WHITEOUTS : WITH_WHITEOUTS_1;
     for (const [key, value] of marked(xattrs, marks)) pairs.push(table.use(key, value));
-  } else if (xattrs.size > 0) {
+  } else {
     for (const [key, value] of xattrs) pairs.push(table.use(escapeKey(key), value));
   }
   if (node.external && !node.ownsObject) {

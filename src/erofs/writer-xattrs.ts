@@ -9,6 +9,7 @@
 import { type ByteString, writeBytes } from "../bytes/bytestring.ts";
 import { xxh32 } from "../bytes/xxh32.ts";
 import { FormatError } from "../errors.ts";
+import type { Xattrs } from "../tree/inode.ts";
 import {
   BLOCK_SIZE,
   XATTR_FILTER_SEED,
@@ -48,8 +49,6 @@ export class Xattr {
   uses = 0;
   /** Offset in the shared table; -1 when it is not there. */
   offset = -1;
-  /** The set of this pair alone, which most files with a security label have. */
-  alone: XattrSet | undefined = undefined;
 
   constructor(key: Key, value: ByteString) {
     this.key = key;
@@ -58,9 +57,11 @@ export class Xattr {
   }
 }
 
-/** The pairs of one inode in ascending order of their keys. */
+/** The pairs of an inode, or of several, in ascending order of their keys. */
 export interface XattrSet {
   readonly pairs: Xattr[];
+  /** Inodes that have it. */
+  uses: number;
   /** Bytes in the xattr body behind its header, once the table is sealed. */
   size: number;
 }
@@ -72,6 +73,7 @@ export class XattrTable {
   readonly #keys = new Map<ByteString, Key>();
   readonly #shared: Xattr[] = [];
   readonly #sets: XattrSet[] = [];
+  readonly #setOfMap = new Map<Xattrs, XattrSet>();
   /** Bytes of the shared table. */
   sharedSize = 0;
 
@@ -90,24 +92,34 @@ export class XattrTable {
       xattr = new Xattr(known, value);
       known.values.set(value, xattr);
     }
-    xattr.uses += 1;
-    if (xattr.uses === 2) this.#shared.push(xattr);
+    this.#count(xattr, 1);
     return xattr;
+  }
+
+  #count(xattr: Xattr, uses: number): void {
+    if (xattr.uses < 2 && xattr.uses + uses >= 2) this.#shared.push(xattr);
+    xattr.uses += uses;
   }
 
   /** The set of these pairs, in any order, no key twice. */
   setOf(pairs: Xattr[]): XattrSet {
-    if (pairs.length !== 1) {
-      sortByKey(pairs);
-      return this.#newSet(pairs);
-    }
-    const [xattr] = pairs as [Xattr];
-    return (xattr.alone ??= this.#newSet(pairs));
+    sortByKey(pairs);
+    const set: XattrSet = { pairs, size: 0, uses: 1 };
+    this.#sets.push(set);
+    return set;
   }
 
-  #newSet(pairs: Xattr[]): XattrSet {
-    const set: XattrSet = { pairs, size: 0 };
-    this.#sets.push(set);
+  /** The set of all pairs of a map, with `rename` applied to their keys. */
+  setOfMap(xattrs: Xattrs, rename: (key: ByteString) => ByteString): XattrSet {
+    const known = this.#setOfMap.get(xattrs);
+    if (known !== undefined) {
+      known.uses += 1;
+      return known;
+    }
+    const pairs: Xattr[] = [];
+    for (const [key, value] of xattrs) pairs.push(this.use(rename(key), value));
+    const set = this.setOf(pairs);
+    this.#setOfMap.set(xattrs, set);
     return set;
   }
 
@@ -130,6 +142,10 @@ export class XattrTable {
 
   /** Gives every pair that was used twice its place in the shared table, and every set its size. */
   seal(): void {
+    // A set's pairs were counted once, for the first inode that has it.
+    for (const { pairs, uses } of this.#sets) {
+      if (uses > 1) for (const xattr of pairs) this.#count(xattr, uses - 1);
+    }
     this.#shared.sort(bySharedOrder);
     for (const xattr of this.#shared) {
       xattr.offset = this.sharedSize;

@@ -162,9 +162,10 @@ class Scan {
   #readXattrs(inode: Inode, path: ByteString): void {
     const { xattrs = "all" } = this.#options;
     if (xattrs === "none") return;
-    for (const [key, value] of readXattrs(path)) {
-      if (xattrs === "all" || key.startsWith(USER)) inode.xattrs.set(key, value);
-    }
+    const all = readXattrs(path);
+    if (all.size === 0) return;
+    inode.xattrs =
+      xattrs === "all" ? all : new Map([...all].filter(([key]) => key.startsWith(USER)));
   }
 
   #read(path: ByteString, seen: BigIntStats, write: (chunk: Uint8Array) => void): void {

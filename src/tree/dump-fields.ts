@@ -55,9 +55,9 @@ function hexDigit(code: number): number {
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
 }
 
-/** Whether `text` has nothing but digits and a to f. */
-export function isLowerHex(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
+/** Whether a range has nothing but digits and a to f. */
+export function isLowerHex(text: string, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) {
     const code = text.charCodeAt(i);
     if (code < 0x30 || code > 0x66 || (code > 0x39 && code < 0x61)) return false;
   }

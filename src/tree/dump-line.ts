@@ -7,7 +7,15 @@
  */
 import type { ByteString } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
-import { EscapeFinder, plainDecimal, plainOctal, strtoull, unescape } from "./dump-fields.ts";
+import {
+  EscapeFinder,
+  cutAtNul,
+  isLowerHex,
+  plainDecimal,
+  plainOctal,
+  strtoull,
+  unescape,
+} from "./dump-fields.ts";
 
 // Fields in their order; what follows the last one are the xattrs.
 export const PATH = 0;
@@ -59,17 +67,9 @@ export class DumpLine {
     }
   }
 
-  get text(): string {
-    return this.#text;
-  }
-
-  /** Where the xattrs start; not below {@link end} when there are none. */
-  get xattrs(): number {
-    return this.#ends[DIGEST]! + 1;
-  }
-
-  get end(): number {
-    return this.#end;
+  /** What follows the last field; "" when nothing does. */
+  xattrs(): string {
+    return this.#text.slice(Math.min(this.#ends[DIGEST]! + 1, this.#end), this.#end);
   }
 
   /** Whether MODE says that the line is a hard link. */
@@ -90,6 +90,22 @@ export class DumpLine {
     const start = this.#startOf(field);
     const dash = this.#ends[field]! - start === 1 && this.#text.charCodeAt(start) === DASH;
     return dash ? undefined : this.string(field);
+  }
+
+  /**
+   * The first `digits` digits of DIGEST in lower case; undefined for "-", "" when the field holds
+   * anything else. Digits behind them are ignored, as mkcomposefs does.
+   */
+  digest(digits: number): string | undefined {
+    const start = this.#startOf(DIGEST);
+    // Nearly always; the text is faster to look at than a slice of it.
+    if (this.#ends[DIGEST]! - start === digits && isLowerHex(this.#text, start, start + digits)) {
+      return this.#text.slice(start, start + digits);
+    }
+    const field = this.optional(DIGEST);
+    if (field === undefined) return undefined;
+    const hex = cutAtNul(field).slice(0, digits).toLowerCase();
+    return hex.length === digits && isLowerHex(hex, 0, digits) ? hex : "";
   }
 
   /** MODE without the mark of hard links. */

@@ -90,7 +90,7 @@ export class DumpTree {
   }
 
   #find(target: ByteString): Entry {
-    const key = collapsed(target);
+    const key = isCanonical(target) ? target : collapsed(target);
     if (key === "") return this.#root;
     const slash = key.lastIndexOf("/");
     const entry = this.#directories
@@ -103,9 +103,13 @@ export class DumpTree {
 
 /** `/a/b` for `/a/b`, `a/b` and `//a//b`; a trailing slash is an error. */
 function canonical(path: ByteString): string {
-  const end = path.charCodeAt(path.length - 1) === 0x2f;
-  if (end) throw pathError(path, "it ends with a slash");
-  return path.charCodeAt(0) === 0x2f && !path.includes("//") ? path : collapsed(path);
+  if (isCanonical(path)) return path;
+  if (path.endsWith("/")) throw pathError(path, "it ends with a slash");
+  return collapsed(path);
+}
+
+function isCanonical(path: ByteString): boolean {
+  return path.startsWith("/") && !path.endsWith("/") && !path.includes("//");
 }
 
 function collapsed(path: ByteString): string {

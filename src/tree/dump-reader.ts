@@ -11,22 +11,10 @@ import { limits } from "../limits.ts";
 import {
   type VerityAlgorithm,
   type VerityDigest,
-  parseVerityDigest,
   verityAlgorithms,
 } from "../verity/digest.ts";
-import { cutAtNul, isLowerHex } from "./dump-fields.ts";
-import {
-  CONTENT,
-  DIGEST,
-  DumpLine,
-  GID,
-  NLINK,
-  PATH,
-  PAYLOAD,
-  RDEV,
-  SIZE,
-  UID,
-} from "./dump-line.ts";
+import { cutAtNul } from "./dump-fields.ts";
+import { CONTENT, DumpLine, GID, NLINK, PATH, PAYLOAD, RDEV, SIZE, UID } from "./dump-line.ts";
 import { DumpTree } from "./dump-paths.ts";
 import { XattrReader } from "./dump-xattrs.ts";
 import {
@@ -182,9 +170,8 @@ export class DumpReader {
     inode.mtimeSeconds = seconds;
     inode.mtimeNanoseconds = nanoseconds;
     this.#data(inode, type, size);
-    if (line.xattrs < line.end) {
-      this.#xattrs.readInto(inode.xattrs, line.text, line.xattrs, line.end);
-    }
+    const xattrs = line.xattrs();
+    if (xattrs !== "") inode.xattrs = this.#xattrs.read(xattrs);
     return inode;
   }
 
@@ -194,7 +181,7 @@ export class DumpReader {
     const payloadField = line.optional(PAYLOAD);
     const payload = payloadField === undefined ? undefined : cutAtNul(payloadField);
     const content = line.optional(CONTENT);
-    const digest = line.optional(DIGEST); // also checks its escapes
+    const digest = line.digest(this.#digits); // of every type: its escapes must be right
     if (content !== undefined && content.length !== size) {
       throw malformed(`content of ${content.length} bytes, size ${size}`);
     }
@@ -220,14 +207,8 @@ export class DumpReader {
       return;
     }
     if (payload !== undefined && payload !== "") inode.payload = payload;
-    if (digest !== undefined) inode.digest = this.#parseDigest(cutAtNul(digest));
-  }
-
-  /** Digits behind the digest are ignored, as mkcomposefs does. */
-  #parseDigest(text: ByteString): VerityDigest {
-    const hex = text.length === this.#digits ? text : text.slice(0, this.#digits);
-    if (hex.length < this.#digits) throw malformed("digest: too short");
-    return isLowerHex(hex) ? (hex as VerityDigest) : parseVerityDigest(hex.toLowerCase());
+    if (digest === "") throw malformed(`digest: expected ${this.#digits} hex digits`);
+    if (digest !== undefined) inode.digest = digest as VerityDigest;
   }
 
   #target(payload: ByteString | undefined): ByteString {

@@ -8,6 +8,7 @@
 import type { ByteString } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
 import { cutAtNul, unescape } from "./dump-fields.ts";
+import type { Xattrs } from "./inode.ts";
 
 const TEXT_MAX = 65535;
 const KEY_MAX = 255;
@@ -17,62 +18,58 @@ const TOTAL_MAX = 32767;
 const HEADER_COST = 12;
 const ENTRY_COST = 7;
 
-interface Pair {
-  readonly key: ByteString;
-  readonly value: ByteString;
-}
-
-/** Pairs that many files share, such as SELinux labels, are decoded once. */
-const CACHED_PAIRS = 4096;
+/** Texts that many files share, such as an SELinux label, are read once. */
+const CACHED_TEXTS = 4096;
 const CACHED_LENGTH = 256;
 
 /** Reads the xattr part of lines. */
 export class XattrReader {
-  readonly #pairs = new Map<string, Pair>();
+  readonly #cache = new Map<string, Xattrs>();
 
   /**
-   * Adds the xattrs in a range of `text` to `xattrs`; a key that comes again replaces its value.
+   * The xattrs that `text` lists; a key that comes again replaces its value.
    *
    * @throws {@link FormatError} `MALFORMED` or `LIMIT`
    */
-  readInto(xattrs: Map<ByteString, ByteString>, text: string, start: number, end: number): void {
-    if (end - start > TEXT_MAX) {
-      throw new FormatError("LIMIT", `xattrs: expected at most ${TEXT_MAX} bytes of text`);
+  read(text: string): Xattrs {
+    const cached = this.#cache.get(text);
+    if (cached !== undefined) return cached;
+    const xattrs = parseXattrs(text);
+    if (text.length <= CACHED_LENGTH) {
+      if (this.#cache.size >= CACHED_TEXTS) this.#cache.clear();
+      this.#cache.set(text, xattrs);
     }
-    let cost = 0;
-    for (let at = start; at < end;) {
-      const space = text.indexOf(" ", at);
-      const stop = space === -1 || space > end ? end : space;
-      const { key, value } = this.#pair(text.slice(at, stop));
-      at = stop + 1;
-      const old = xattrs.get(key);
-      if (old !== undefined) {
-        xattrs.delete(key);
-        cost = xattrs.size === 0 ? 0 : cost - ENTRY_COST - key.length - old.length;
-      }
-      if (xattrs.size === 0) cost += HEADER_COST;
-      cost += ENTRY_COST + key.length + value.length;
-      if (cost > TOTAL_MAX) {
-        throw new FormatError("LIMIT", `xattrs: accounted size over ${TOTAL_MAX} bytes`);
-      }
-      xattrs.set(key, value);
-    }
-  }
-
-  #pair(raw: string): Pair {
-    let pair = this.#pairs.get(raw);
-    if (pair === undefined) {
-      pair = parsePair(raw);
-      if (raw.length <= CACHED_LENGTH) {
-        if (this.#pairs.size >= CACHED_PAIRS) this.#pairs.clear();
-        this.#pairs.set(raw, pair);
-      }
-    }
-    return pair;
+    return xattrs;
   }
 }
 
-function parsePair(raw: string): Pair {
+function parseXattrs(text: string): Xattrs {
+  if (text.length > TEXT_MAX) {
+    throw new FormatError("LIMIT", `xattrs: expected at most ${TEXT_MAX} bytes of text`);
+  }
+  const xattrs = new Map<ByteString, ByteString>();
+  let cost = 0;
+  for (let at = 0; at < text.length;) {
+    const space = text.indexOf(" ", at);
+    const stop = space === -1 ? text.length : space;
+    const { key, value } = parsePair(text.slice(at, stop));
+    at = stop + 1;
+    const old = xattrs.get(key);
+    if (old !== undefined) {
+      xattrs.delete(key);
+      cost = xattrs.size === 0 ? 0 : cost - ENTRY_COST - key.length - old.length;
+    }
+    if (xattrs.size === 0) cost += HEADER_COST;
+    cost += ENTRY_COST + key.length + value.length;
+    if (cost > TOTAL_MAX) {
+      throw new FormatError("LIMIT", `xattrs: accounted size over ${TOTAL_MAX} bytes`);
+    }
+    xattrs.set(key, value);
+  }
+  return xattrs;
+}
+
+function parsePair(raw: string): { key: ByteString; value: ByteString } {
   const equals = raw.indexOf("=");
   if (equals === -1) throw new FormatError("MALFORMED", "xattr: missing =");
   const key = cutAtNul(unescape(raw.slice(0, equals)));

@@ -18,6 +18,12 @@ export const S_IFDIR = 0o040000;
 export const S_IFCHR = 0o020000;
 export const S_IFIFO = 0o010000;
 
+/** The extended attributes of an inode, in insertion order. */
+export type Xattrs = ReadonlyMap<ByteString, ByteString>;
+
+/** No extended attributes. */
+export const NO_XATTRS: Xattrs = new Map();
+
 /**
  * One inode. `mode` holds type and permissions; fields that do not belong to the type are
  * undefined or zero. Sizes and seconds are 64 bit on disk, hence `bigint`.
@@ -34,8 +40,8 @@ export class Inode {
   size = 0n;
   mtimeSeconds = 0n;
   mtimeNanoseconds = 0;
-  /** Full key to value, in insertion order. */
-  xattrs: Map<ByteString, ByteString> = new Map();
+  /** Full key to value. Replaced as a whole, never changed: many inodes may share one map. */
+  xattrs: Xattrs = NO_XATTRS;
   /** Directories: name to entry, in insertion order. */
   entries: Map<ByteString, Entry> | undefined = undefined;
   /** Symlinks: the target. */

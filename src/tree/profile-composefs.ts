@@ -144,12 +144,13 @@ export class ComposefsMerge {
       run.mtimeNanoseconds = usr.mtimeNanoseconds;
     }
     eachInode(root, (inode) => {
-      for (const key of inode.xattrs.keys()) {
-        const kept =
-          key === "security.capability" ||
-          (this.#xattrs === "composefs-user" && key.startsWith("user."));
-        if (!kept) inode.xattrs.delete(key);
-      }
+      inode.xattrs = new Map(
+        [...inode.xattrs].filter(
+          ([key]) =>
+            key === "security.capability" ||
+            (this.#xattrs === "composefs-user" && key.startsWith("user.")),
+        ),
+      );
     });
   }
 }

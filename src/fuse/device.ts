@@ -9,21 +9,23 @@ import { Worker } from "node:worker_threads";
 import { SystemError } from "../errors.ts";
 import { COMPOSEFS_HAS_ACL } from "../erofs/format.ts";
 import { Image } from "../erofs/image.ts";
-import { mountFuse } from "../sys/mount.ts";
+import { mountFuse, unmountTarget } from "../sys/mount.ts";
 import { workerUrl } from "../sys/worker.ts";
 import { MAX_READ, REQUEST_BYTES } from "./call.ts";
 import { Handles } from "./handles.ts";
 import { answerInit, refuseInit } from "./init.ts";
-import type { Problem } from "./session.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
 import type { Served, ServeInput } from "./transport.ts";
-import type { WorkerInput } from "./worker.ts";
+import type { WorkerInput, WorkerMessage } from "./worker.ts";
 
 const DEVICE = "/dev/fuse";
 /** One byte of leaves stands for 128 bytes of content that has been opened. */
 const SHARED_LEAVES_BYTES = 128 * 1024 * 1024;
 const LEAST_THREADS = 2;
 const MOST_THREADS = 4;
+/** Files whose leaves are shared, and so need room in a table. */
+const MOST_FILES = 1_000_000;
+const LEAST_HANDLES = 16;
 /** Descriptors that are not for open files. */
 const OTHER_DESCRIPTORS = 256;
 
@@ -55,7 +57,7 @@ export function openDevice(): number {
  *
  * @throws {@link SystemError} when this machine does not let
  */
-export function serveDevice(input: ServeInput): Served {
+export async function serveDevice(input: ServeInput): Promise<Served> {
   const image = Image.open(new Uint8Array(input.image));
   const fd = openDevice();
   try {
@@ -78,7 +80,16 @@ export function serveDevice(input: ServeInput): Served {
     closeSync(fd); // ends the connection, should there be one
     throw error;
   }
-  return { transport: "dev", ended: runThreads(fd, image, input) };
+  // From here on the descriptor is the threads': it lives as long as this process.
+  const { ready, ended } = startThreads(fd, image, input);
+  try {
+    await ready;
+  } catch (error) {
+    ended.catch(() => undefined); // the same error
+    unmountTarget(input.target, { force: true, lazy: true });
+    throw error;
+  }
+  return { transport: "dev", ended };
 }
 
 function agree(fd: number, acls: boolean): void {
@@ -96,9 +107,15 @@ function agree(fd: number, acls: boolean): void {
   }
 }
 
-async function runThreads(fd: number, image: Image, input: ServeInput): Promise<void> {
-  const files = Math.min(Number(image.superblock.inos), 1_000_000);
-  const mostHandles = Math.max(16, descriptorLimit() - OTHER_DESCRIPTORS);
+/** The threads of a mount; `ready` when all of them serve. */
+interface Threads {
+  readonly ready: Promise<unknown>;
+  readonly ended: Promise<void>;
+}
+
+function startThreads(fd: number, image: Image, input: ServeInput): Threads {
+  const files = Math.min(Number(image.superblock.inos), MOST_FILES);
+  const mostHandles = Math.max(LEAST_HANDLES, descriptorLimit() - OTHER_DESCRIPTORS);
   const workerData: WorkerInput = {
     fd,
     image: input.image,
@@ -109,20 +126,25 @@ async function runThreads(fd: number, image: Image, input: ServeInput): Promise<
   };
   const count = Math.min(MOST_THREADS, Math.max(LEAST_THREADS, availableParallelism()));
   const url = workerUrl(import.meta.url, "./worker.ts");
-  const threads = Array.from({ length: input.threads ?? count }, async () => {
+  const threads = Array.from({ length: input.threads ?? count }, () => {
     const worker = new Worker(url, { workerData });
-    worker.on("message", (problem: Problem) => input.onProblem(problem));
-    await new Promise<void>((resolve, reject) => {
-      worker.on("error", reject);
-      worker.on("exit", () => resolve());
+    const ended = new Promise<void>((resolve, reject) => {
+      worker.once("error", reject);
+      worker.once("exit", () => resolve());
     });
+    const ready = new Promise<void>((resolve) => {
+      worker.on("message", (message: WorkerMessage) => {
+        if (message === "ready") resolve();
+        else input.onProblem(message);
+      });
+    });
+    return { ended, ready: Promise.race([ready, ended]) };
   });
-  try {
-    // A thread that dies of an error ends the mount: the others would leave its callers waiting.
-    await Promise.all(threads);
-  } finally {
-    closeSync(fd);
-  }
+  return {
+    ready: Promise.all(threads.map(({ ready }) => ready)),
+    // The first that dies of an error ends the mount: its request would wait for ever.
+    ended: Promise.all(threads.map(({ ended }) => ended)).then(() => undefined),
+  };
 }
 
 /** The soft limit of open files, as Linux tells it. */

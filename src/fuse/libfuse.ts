@@ -2,9 +2,9 @@
  * The transport through libfuse 2, by the package fuse-native: for ordinary users, whom fusermount3
  * lets mount, and for systems where /dev/fuse cannot be opened directly.
  *
- * Its limits are those of fuse-native 2.2.6: times in whole milliseconds and none before 1970, names
- * and symlink targets that are UTF-8 (others show up mangled and cannot be opened), inode numbers of
- * 32 bits, no POSIX ACLs, and one thread for everything.
+ * Its limits are those of fuse-native 2.2.6: times in whole milliseconds and none before 1970, names,
+ * symlink targets and xattr names that are UTF-8 (others show up mangled and cannot be opened), user
+ * and device numbers of 31 bits, ACLs that are shown but not enforced, and one thread for everything.
  *
  * @module
  */

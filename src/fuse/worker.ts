@@ -10,7 +10,7 @@ import { ImageFileSystem } from "./filesystem.ts";
 import { Handles } from "./handles.ts";
 import { ObjectReader } from "./objects.ts";
 import { serve } from "./serve.ts";
-import { Session } from "./session.ts";
+import { type Problem, Session } from "./session.ts";
 import { SharedLeaves, type SharedLeavesMemory } from "./shared-leaves.ts";
 import { openPlaces } from "./store-place.ts";
 
@@ -28,10 +28,17 @@ export interface WorkerInput {
   readonly mostHandles: number;
 }
 
+/** What a server thread says. */
+export type WorkerMessage = "ready" | Problem;
+
 const input = workerData as WorkerInput;
 const reader = new ObjectReader(openPlaces(input.stores), new SharedLeaves(input.leaves));
 const fs = new ImageFileSystem(Image.open(new Uint8Array(input.image)), reader);
 const handles = new Handles(input.mostHandles, input.handles);
-// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port has no origin
-const session = new Session({ fs, handles }, (problem) => parentPort?.postMessage(problem));
+const tell = (message: WorkerMessage) => {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has no origin
+  parentPort?.postMessage(message);
+};
+const session = new Session({ fs, handles }, tell);
+tell("ready");
 serve(input.fd, session);

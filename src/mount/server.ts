@@ -5,14 +5,8 @@
  *
  * @module
  */
-import {
-  appendFileSync,
-  closeSync,
-  createReadStream,
-  fstatSync,
-  readSync,
-  writeSync,
-} from "node:fs";
+import { appendFileSync, closeSync, fstatSync, readSync, rmSync, writeSync } from "node:fs";
+import { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { IntegrityError, SealfsError, SystemError } from "../errors.ts";
 import { Image } from "../erofs/image.ts";
@@ -47,7 +41,7 @@ async function main(input: ServerInput): Promise<void> {
     const unmounted = () => goneFrom(input.target);
     served = await startTransport(input.transport, { ...input, image, onProblem, unmounted });
     device = deviceOf(input.target);
-    const log = input.log ?? (input.foreground ? undefined : statePath(device, "log"));
+    const log = input.log ?? (input.foreground ? undefined : newLog(device));
     write = logTo(log);
     watch(input, () => stop(input.target, device));
     writeState(device, { pid: process.pid, target: input.target });
@@ -112,11 +106,9 @@ const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 function watch({ foreground }: ServerInput, end: () => void): void {
   for (const signal of signals) process.on(signal, end);
   if (!foreground) return;
-  const life = createReadStream("", { fd: LIFE_FD });
-  life
-    .on("close", end)
-    .on("error", () => undefined)
-    .resume();
+  const life = new Socket({ fd: LIFE_FD, readable: true, writable: false });
+  life.on("close", end).on("error", () => undefined);
+  life.resume().unref(); // it must not keep the process when the mount has ended
 }
 
 function stop(target: string, device: string): void {
@@ -125,6 +117,13 @@ function stop(target: string, device: string): void {
   // cleans up.
   const last = setTimeout(() => process.kill(process.pid, "SIGKILL"), ending ? LAST_RESORT_MS : 0);
   last.unref();
+}
+
+/** A log of its own for a mount in the background; what an earlier mount left there goes. */
+function newLog(device: string): string {
+  const path = statePath(device, "log");
+  rmSync(path, { force: true });
+  return path;
 }
 
 function logTo(file: string | undefined): (line: string) => void {

@@ -22,7 +22,7 @@ export async function startTransport(
   if (wanted === "libfuse") return serveLibfuse(input);
   let reason: SystemError;
   try {
-    return serveDevice(input);
+    return await serveDevice(input);
   } catch (error) {
     if (!(error instanceof SystemError) || !["PERMISSION", "NO_FUSE"].includes(error.code)) {
       throw error;

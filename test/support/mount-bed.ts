@@ -4,11 +4,20 @@
  * @module
  */
 import { spawn, spawnSync } from "node:child_process";
-import { accessSync, constants, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { toByteString } from "../../src/bytes/bytestring.ts";
+import { ascii, toByteString } from "../../src/bytes/bytestring.ts";
 import { writeImage } from "../../src/erofs/writer.ts";
 import { signImage } from "../../src/image/sign.ts";
 import { Store } from "../../src/store/store.ts";
@@ -16,8 +25,6 @@ import { Transaction } from "../../src/store/transaction.ts";
 import { type Directory, Inode, S_IFREG, newDirectory } from "../../src/tree/inode.ts";
 import { PrivateKey } from "../../src/trust/private-key.ts";
 import { objectPath, verityDigestOf } from "../../src/verity/index.ts";
-import { writeFileSync } from "node:fs";
-import { ascii } from "../../src/bytes/bytestring.ts";
 
 /** Why nothing can be mounted here; undefined when it can. */
 export function noMount(): string | undefined {
@@ -49,6 +56,7 @@ export class MountBed {
   #count = 0;
 
   constructor() {
+    chmodSync(this.path, 0o755); // for tests with other users
     writeFileSync(this.keyFile, this.key.publicKey.toPem());
   }
 

@@ -27,6 +27,11 @@ export function toByteString(bytes: Uint8Array, start = 0, end = bytes.length): 
 
 /** The bytes that a byte string stands for. */
 export function toBytes(text: ByteString): Uint8Array {
+  if (text.length <= LOOP_MAX) {
+    const bytes = new Uint8Array(text.length);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
+    return bytes;
+  }
   if (hasBuffer) return Buffer.from(text, "latin1");
   return Uint8Array.from(text, (unit) => unit.charCodeAt(0));
 }

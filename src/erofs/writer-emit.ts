@@ -28,7 +28,7 @@ import {
   SLOT_SIZE,
 } from "./format.ts";
 import type { Layout } from "./writer-layout.ts";
-import type { Listing, Node } from "./writer-nodes.ts";
+import { EXTENDED, EXTERNAL, type Listing, type Nodes } from "./writer-nodes.ts";
 import { type XattrTable, icountOf } from "./writer-xattrs.ts";
 
 const LAYOUT_SHIFT = 1;
@@ -44,111 +44,113 @@ FILE_TYPES[0o12] = FT_SYMLINK;
 FILE_TYPES[0o14] = FT_SOCK;
 
 /** Writes inodes, xattrs and data into `out`, which is all zero. */
-export function emit(
-  nodes: readonly Node[],
-  layout: Layout,
-  table: XattrTable,
-  out: Uint8Array,
-): void {
+export function emit(nodes: Nodes, layout: Layout, table: XattrTable, out: Uint8Array): void {
   const view = new DataView(out.buffer, out.byteOffset, out.byteLength);
-  for (const node of nodes) {
-    emitInode(node, view);
-    let at = node.start + (node.extended ? InodeExtended.size : InodeCompact.size);
-    if (node.xattrSize > 0) table.writeBody(node, out, view, at, layout.inodesEnd);
-    at += node.xattrSize;
-    emitData(node, out, view, at);
+  for (let node = 0; node < nodes.count; node++) {
+    const start = nodes.nid[node]! * SLOT_SIZE;
+    const extended = nodes.is(node, EXTENDED);
+    emitInode(nodes, node, view, start, extended);
+    let at = start + (extended ? InodeExtended.size : InodeCompact.size);
+    const xattrSize = nodes.xattrSize[node]!;
+    if (xattrSize > 0) table.writeBody(nodes, node, out, view, at, layout.inodesEnd);
+    at += xattrSize;
+    if (nodes.tail[node]! > 0 || nodes.blocks[node]! > 0) emitData(nodes, node, out, view, at);
   }
   table.writeShared(out, view, layout.inodesEnd);
 }
 
-function emitInode(node: Node, view: DataView): void {
-  const { inode, start } = node;
-  const type = node.mode & S_IFMT;
-  const external = node.external;
-  const icount = icountOf(node.xattrSize);
-  const dataLayout = external
-    ? LAYOUT_CHUNK_BASED
-    : node.tail > 0
-      ? LAYOUT_FLAT_INLINE
-      : LAYOUT_FLAT_PLAIN;
-  const format = (dataLayout << LAYOUT_SHIFT) | (node.extended ? FORMAT_EXTENDED : 0);
+function emitInode(
+  nodes: Nodes,
+  node: number,
+  view: DataView,
+  start: number,
+  extended: boolean,
+): void {
+  const inode = nodes.inodes[node]!;
+  const mode = nodes.mode[node]!;
+  const type = mode & S_IFMT;
+  const external = nodes.is(node, EXTERNAL);
+  const icount = icountOf(nodes.xattrSize[node]!);
+  const inline = nodes.tail[node]! > 0 ? LAYOUT_FLAT_INLINE : LAYOUT_FLAT_PLAIN;
+  const dataLayout = external ? LAYOUT_CHUNK_BASED : inline;
+  const format = (dataLayout << LAYOUT_SHIFT) | (extended ? FORMAT_EXTENDED : 0);
   const sized = type === S_IFREG || type === S_IFDIR || type === S_IFLNK;
-  const size = sized ? node.size : 0;
+  const size = sized ? nodes.size[node]! : 0;
 
   let u = 0;
   if (type === S_IFCHR || type === S_IFBLK) u = inode.rdev;
-  else if (node.blocks > 0) u = node.firstBlock;
-  if (external) u = ((u & 0xffff0000) | (node.chunkBits - BLOCK_BITS)) >>> 0;
+  else if (nodes.blocks[node]! > 0) u = nodes.firstBlock[node]!;
+  if (external) u = ((u & 0xffff0000) | (nodes.chunkBits[node]! - BLOCK_BITS)) >>> 0;
 
-  if (node.extended) {
+  if (extended) {
     const at = InodeExtended.offsets;
     view.setUint16(start + at.format, format, true);
     view.setUint16(start + at.xattrIcount, icount, true);
-    view.setUint16(start + at.mode, node.mode, true);
+    view.setUint16(start + at.mode, mode, true);
     if (size <= Number.MAX_SAFE_INTEGER) {
       view.setUint32(start + at.size, size % 2 ** 32, true);
       view.setUint32(start + at.size + 4, size / 2 ** 32, true);
     } else view.setBigUint64(start + at.size, inode.size, true);
     view.setUint32(start + at.u, u, true);
-    view.setUint32(start + at.ino, node.ino, true);
+    view.setUint32(start + at.ino, node, true);
     view.setUint32(start + at.uid, inode.uid, true);
     view.setUint32(start + at.gid, inode.gid, true);
     view.setBigInt64(start + at.mtime, inode.mtimeSeconds, true);
     view.setUint32(start + at.mtimeNsec, inode.mtimeNanoseconds, true);
-    view.setUint32(start + at.nlink, node.nlink, true);
+    view.setUint32(start + at.nlink, nodes.nlink[node]!, true);
   } else {
     const at = InodeCompact.offsets;
     view.setUint16(start + at.format, format, true);
     view.setUint16(start + at.xattrIcount, icount, true);
-    view.setUint16(start + at.mode, node.mode, true);
-    view.setUint16(start + at.nlink, node.nlink, true);
+    view.setUint16(start + at.mode, mode, true);
+    view.setUint16(start + at.nlink, nodes.nlink[node]!, true);
     view.setUint32(start + at.size, size, true);
     view.setUint32(start + at.u, u, true);
-    view.setUint32(start + at.ino, node.ino, true);
+    view.setUint32(start + at.ino, node, true);
     view.setUint16(start + at.uid, inode.uid, true);
     view.setUint16(start + at.gid, inode.gid, true);
   }
 }
 
 /** Writes a node's data blocks, and its tail at `tailAt`. */
-function emitData(node: Node, out: Uint8Array, view: DataView, tailAt: number): void {
-  const { inode, blocks, tail } = node;
-  if (blocks === 0 && tail === 0) return;
-  const blocksAt = node.firstBlock * BLOCK_SIZE;
-  if (node.listing !== undefined) {
-    emitDirectory(node.listing, blocks, blocksAt, tailAt, out, view);
-  } else if (node.external) {
+function emitData(
+  nodes: Nodes,
+  node: number,
+  out: Uint8Array,
+  view: DataView,
+  tailAt: number,
+): void {
+  const tail = nodes.tail[node]!;
+  const blocks = nodes.blocks[node]!;
+  const blocksAt = nodes.firstBlock[node]! * BLOCK_SIZE;
+  if (nodes.is(node, EXTERNAL)) {
     // Null addresses. Beside a chunk array that fits no block, mkcomposefs fills a whole one.
     out.fill(0xff, blocksAt, blocksAt + blocks * BLOCK_SIZE);
     out.fill(0xff, tailAt, tailAt + tail);
-  } else if (inode.target !== undefined && (node.mode & S_IFMT) === S_IFLNK) {
-    writeBytes(inode.target, out, blocks > 0 ? blocksAt : tailAt);
-  } else if (inode.content !== undefined) {
-    const cut = inode.content.length - tail;
-    out.set(inode.content.subarray(0, cut), blocksAt);
-    out.set(inode.content.subarray(cut), tailAt);
+    return;
   }
-}
-
-function emitDirectory(
-  listing: Listing,
-  blocks: number,
-  blocksAt: number,
-  tailAt: number,
-  out: Uint8Array,
-  view: DataView,
-): void {
-  let first = 0;
-  for (let index = 0; index < listing.ends.length; index++) {
-    const end = listing.ends[index]!;
-    const at = index < blocks ? blocksAt + index * BLOCK_SIZE : tailAt;
-    emitDirents(listing, first, end, at, out, view);
-    first = end;
+  const listing = nodes.listings[node];
+  const { target, content } = nodes.inodes[node]!;
+  if (listing !== undefined) {
+    let first = 0;
+    for (let index = 0; index < listing.ends.length; index++) {
+      const end = listing.ends[index]!;
+      const at = index < blocks ? blocksAt + index * BLOCK_SIZE : tailAt;
+      emitDirents(nodes, listing, first, end, at, out, view);
+      first = end;
+    }
+  } else if (target !== undefined && (nodes.mode[node]! & S_IFMT) === S_IFLNK) {
+    writeBytes(target, out, blocks > 0 ? blocksAt : tailAt);
+  } else if (content !== undefined) {
+    const cut = content.length - tail;
+    if (cut > 0) out.set(content.subarray(0, cut), blocksAt);
+    if (tail > 0) out.set(cut === 0 ? content : content.subarray(cut), tailAt);
   }
 }
 
 /** Writes entries `first` to `end` as one directory block: fixed parts, then names. */
 function emitDirents(
+  nodes: Nodes,
   listing: Listing,
   first: number,
   end: number,
@@ -162,9 +164,9 @@ function emitDirents(
     const dirent = at + (index - first) * size;
     const target = listing.nodes[index]!;
     const name = listing.names[index]!;
-    view.setUint32(dirent + offsets.nid, target.start / SLOT_SIZE, true); // images end below 2^37
+    view.setUint32(dirent + offsets.nid, nodes.nid[target]!, true); // images end below 2^37
     view.setUint16(dirent + offsets.nameOffset, nameOffset, true);
-    view.setUint8(dirent + offsets.fileType, FILE_TYPES[(target.mode & S_IFMT) >>> 12]!);
+    view.setUint8(dirent + offsets.fileType, FILE_TYPES[nodes.mode[target]! >>> 12]!);
     writeBytes(name, out, at + nameOffset);
     nameOffset += name.length;
   }

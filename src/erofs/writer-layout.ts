@@ -19,7 +19,8 @@ import {
   InodeExtended,
   SLOT_SIZE,
 } from "./format.ts";
-import type { Node, Order } from "./writer-nodes.ts";
+import { EXTENDED, EXTERNAL, type Nodes } from "./writer-nodes.ts";
+import type { Order } from "./writer-order.ts";
 import { bodySize } from "./writer-xattrs.ts";
 
 const HALF_BLOCK = BLOCK_SIZE / 2;
@@ -44,70 +45,77 @@ const roundUp = (value: number, step: number) => Math.ceil(value / step) * step;
  *
  * @throws {@link FormatError} `LIMIT` when something does not fit the format or the image is too large
  */
-export function layOut({ nodes, minSeconds, minNanoseconds }: Order, sharedSize: number): Layout {
+export function layOut(order: Order, sharedSize: number): Layout {
+  const { nodes, minSeconds, minNanoseconds } = order;
+  nodes.makeLayoutColumns();
   let position: number = INODES_OFFSET;
   let blocks = 0;
-  for (const node of nodes) {
-    const { inode } = node;
-    shape(node);
+  for (let node = 0; node < nodes.count; node++) {
+    const inode = nodes.inodes[node]!;
+    shape(nodes, node);
     // Devices, fifos and sockets are judged by a size that is not written.
-    node.extended =
+    const extended =
       inode.mtimeNanoseconds !== minNanoseconds ||
-      node.nlink > 0xffff ||
+      nodes.nlink[node]! > 0xffff ||
       inode.uid > 0xffff ||
       inode.gid > 0xffff ||
-      node.size > 0xffffffff ||
+      nodes.size[node]! > 0xffffffff ||
       inode.mtimeSeconds !== minSeconds;
-    node.xattrSize = bodySize(node);
-    position = place(node, position);
-    blocks += node.blocks;
+    if (extended) nodes.flags[node]! |= EXTENDED;
+    nodes.xattrSize[node] = bodySize(nodes, node);
+    position = place(nodes, node, position);
+    blocks += nodes.blocks[node]!;
+    if (position > limits.imageBytes) throw tooLarge(position);
   }
-  if (nodes[0]!.start / SLOT_SIZE > ROOT_NID_MAX) {
+  if (nodes.nid[0]! > ROOT_NID_MAX) {
     throw new FormatError("LIMIT", "image: the root inode does not fit its number");
   }
   const inodesEnd = roundUp(position, SLOT_SIZE);
   const dataStart = roundUp(inodesEnd + sharedSize, BLOCK_SIZE);
   let block = dataStart / BLOCK_SIZE;
-  for (const node of nodes) {
-    node.firstBlock = block;
-    block += node.blocks;
-  }
-  if (block * BLOCK_SIZE > limits.imageBytes) {
-    throw new FormatError("LIMIT", `image: it would have ${block * BLOCK_SIZE} bytes`);
+  const size = dataStart + blocks * BLOCK_SIZE;
+  if (size > limits.imageBytes) throw tooLarge(size);
+  for (let node = 0; node < nodes.count; node++) {
+    nodes.firstBlock[node] = block;
+    block += nodes.blocks[node]!;
   }
   return { inodesEnd, dataStart, blocks: block };
 }
 
+function tooLarge(size: number): FormatError {
+  return new FormatError("LIMIT", `image: it would have more than ${size - 1} bytes`);
+}
+
 /** Sets `blocks` and `tail`, and a directory's size. */
-function shape(node: Node): void {
-  const type = node.mode & S_IFMT;
+function shape(nodes: Nodes, node: number): void {
+  const type = nodes.mode[node]! & S_IFMT;
+  const size = nodes.size[node]!;
   if (type === S_IFDIR) {
-    shapeDirectory(node);
+    shapeDirectory(nodes, node);
   } else if (type === S_IFLNK) {
-    if (node.size === 0 || node.size > limits.symlinkBytes) {
-      throw new FormatError("LIMIT", `symlink target of ${node.size} bytes`);
+    if (size === 0 || size > limits.symlinkBytes) {
+      throw new FormatError("LIMIT", `symlink target of ${size} bytes`);
     }
-    node.tail = node.size;
-  } else if (node.external) {
-    node.tail = CHUNK_ADDRESS_SIZE * shapeChunks(node);
-  } else if (type === S_IFREG && node.size > 0) {
-    if (node.size > CONTENT_MAX) {
-      throw new FormatError("LIMIT", `content of ${node.size} bytes in the image`);
+    nodes.tail[node] = size;
+  } else if (nodes.is(node, EXTERNAL)) {
+    nodes.tail[node] = CHUNK_ADDRESS_SIZE * shapeChunks(nodes, node);
+  } else if (type === S_IFREG && size > 0) {
+    if (size > CONTENT_MAX) {
+      throw new FormatError("LIMIT", `content of ${size} bytes in the image`);
     }
-    setBlocks(node, Math.floor(node.size / BLOCK_SIZE), node.size % BLOCK_SIZE);
+    setBlocks(nodes, node, Math.floor(size / BLOCK_SIZE), size % BLOCK_SIZE);
   }
 }
 
 /** A tail of more than half a block becomes a block. */
-function setBlocks(node: Node, blocks: number, tail: number): void {
-  node.blocks = tail > HALF_BLOCK ? blocks + 1 : blocks;
-  node.tail = tail > HALF_BLOCK ? 0 : tail;
+function setBlocks(nodes: Nodes, node: number, blocks: number, tail: number): void {
+  nodes.blocks[node] = tail > HALF_BLOCK ? blocks + 1 : blocks;
+  nodes.tail[node] = tail > HALF_BLOCK ? 0 : tail;
 }
 
-function shapeDirectory(node: Node): void {
-  const listing = node.listing!;
-  const { names } = listing;
-  const ends: number[] = [];
+function shapeDirectory(nodes: Nodes, node: number): void {
+  const listing = nodes.listings[node]!;
+  const { names, ends } = listing;
   let used = 0;
   for (let index = 0; index < names.length; index++) {
     const size = Dirent.size + names[index]!.length;
@@ -117,21 +125,21 @@ function shapeDirectory(node: Node): void {
     }
     used += size;
   }
-  setBlocks(node, ends.length, used);
+  setBlocks(nodes, node, ends.length, used);
   ends.push(names.length);
-  listing.ends = ends;
-  node.size = node.blocks * BLOCK_SIZE + node.tail;
+  nodes.size[node] = nodes.blocks[node]! * BLOCK_SIZE + nodes.tail[node]!;
 }
 
 /** Sets the chunk size of an external file and returns how many chunks it has. */
-function shapeChunks(node: Node): number {
-  if (node.size <= 2 ** CHUNK_BITS_MAX) {
-    node.chunkBits = Math.max(BLOCK_BITS, bitLength(node.size - 1));
+function shapeChunks(nodes: Nodes, node: number): number {
+  const known = nodes.size[node]!;
+  if (known <= 2 ** CHUNK_BITS_MAX) {
+    nodes.chunkBits[node] = Math.max(BLOCK_BITS, bitLength(known - 1));
     return 1;
   }
-  node.chunkBits = CHUNK_BITS_MAX;
+  nodes.chunkBits[node] = CHUNK_BITS_MAX;
   // The sum wraps at 2^64, so the largest sizes have no chunk at all.
-  const size = BigInt.asUintN(64, node.inode.size);
+  const size = BigInt.asUintN(64, nodes.inodes[node]!.size);
   const chunk = 1n << BigInt(CHUNK_BITS_MAX);
   const chunks = BigInt.asUintN(64, size + chunk - 1n) / chunk;
   if (chunks > CHUNKS_MAX) throw new FormatError("LIMIT", `file of ${size} bytes: too large`);
@@ -145,34 +153,37 @@ function bitLength(value: number): number {
 }
 
 /** Finds the place of an inode behind `position` and returns where it ends. */
-function place(node: Node, position: number): number {
-  const head = (node.extended ? InodeExtended.size : InodeCompact.size) + node.xattrSize;
+function place(nodes: Nodes, node: number, position: number): number {
+  const inodeSize = nodes.is(node, EXTENDED) ? InodeExtended.size : InodeCompact.size;
+  const head = inodeSize + nodes.xattrSize[node]!;
   let start = roundUp(position, SLOT_SIZE);
-  if ((node.mode & S_IFMT) === S_IFLNK) {
-    const total = head + node.tail;
+  let tail = nodes.tail[node]!;
+  if ((nodes.mode[node]! & S_IFMT) === S_IFLNK) {
+    const total = head + tail;
     // A short link shares a block with its target.
     const last = start + total - 1;
     if (Math.floor(start / BLOCK_SIZE) !== Math.floor(last / BLOCK_SIZE)) {
       start = roundUp(start, BLOCK_SIZE);
     }
     if (total >= BLOCK_SIZE) {
-      node.blocks = 1;
-      node.tail = 0;
+      nodes.blocks[node] = 1;
+      tail = 0;
     }
   } else {
     const left = BLOCK_SIZE - ((start + head) % BLOCK_SIZE);
-    if (left < node.tail) {
+    if (left < tail) {
       // A tail must not cross a block: move on until it starts the next one.
       const skip = roundUp(left, SLOT_SIZE);
       const leftThen = BLOCK_SIZE - ((start + head + skip) % BLOCK_SIZE);
-      if (node.tail <= leftThen) start += skip;
+      if (tail <= leftThen) start += skip;
       else {
-        node.blocks += 1;
-        node.tail = 0;
+        nodes.blocks[node]! += 1;
+        tail = 0;
         start = roundUp(start, BLOCK_SIZE);
       }
     }
   }
-  node.start = start;
-  return start + head + node.tail;
+  nodes.tail[node] = tail;
+  nodes.nid[node] = start / SLOT_SIZE;
+  return start + head + tail;
 }

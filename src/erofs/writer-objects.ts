@@ -12,7 +12,7 @@ import { xxh32 } from "../bytes/xxh32.ts";
 import type { Inode } from "../tree/inode.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { METACOPY_SHA256, METACOPY_SHA512, XATTR_FILTER_SEED, XattrEntry } from "./format.ts";
-import type { Node } from "./writer-nodes.ts";
+import { EXTERNAL, type Nodes, OWNS_OBJECT } from "./writer-nodes.ts";
 
 export const METACOPY = ascii("trusted.overlay.metacopy");
 export const REDIRECT = ascii("trusted.overlay.redirect");
@@ -33,45 +33,48 @@ const roundUp4 = (value: number) => (value + 3) & ~3;
  * object that is not where its digest says turns this off for all, since two attributes could then
  * be equal although the digests differ.
  */
-export function markOwnObjects(nodes: readonly Node[]): void {
-  const seen = new DigestSet(nodes.length);
-  for (const node of nodes) {
-    if (!node.external) continue;
-    const { digest, payload } = node.inode;
+export function markOwnObjects({ inodes, flags, count }: Nodes): void {
+  const seen = new DigestSet(inodes);
+  for (let node = 0; node < count; node++) {
+    if ((flags[node]! & EXTERNAL) === 0) continue;
+    const { digest, payload } = inodes[node]!;
     if (digest === undefined || payload === undefined || !leadsTo(payload, digest)) {
-      for (const other of nodes) other.ownsObject = false;
+      for (let other = 0; other < node; other++) flags[other]! &= ~OWNS_OBJECT;
       return;
     }
     const other = seen.add(digest, node);
-    if (other === undefined) node.ownsObject = !hasPrivate(node.inode);
-    else other.ownsObject = false;
+    if (other >= 0) flags[other]! &= ~OWNS_OBJECT;
+    else if (!hasPrivate(inodes[node]!)) flags[node]! |= OWNS_OBJECT;
   }
 }
 
 /** The first node of each digest. Digests are random: their first digits serve as their hash. */
 class DigestSet {
-  readonly #slots: (Node | undefined)[];
-  readonly #mask: number;
+  readonly #inodes: readonly Inode[];
+  /** Nodes plus one; 0 is an empty slot. */
+  readonly #slots: Uint32Array;
 
-  constructor(capacity: number) {
-    const size = 2 ** Math.ceil(Math.log2(capacity + 1) + 1);
-    this.#slots = Array.from({ length: size });
-    this.#mask = size - 1;
+  constructor(inodes: readonly Inode[]) {
+    this.#inodes = inodes;
+    this.#slots = new Uint32Array(2 ** Math.ceil(Math.log2(inodes.length + 1) + 1));
   }
 
-  /** Adds a node unless one with the same digest is there, which is returned then. */
-  add(digest: VerityDigest, node: Node): Node | undefined {
+  /** Adds a node unless one with the same digest is there, which is returned then; or -1. */
+  add(digest: VerityDigest, node: number): number {
+    const slots = this.#slots;
+    const mask = slots.length - 1;
     let slot = 0;
-    for (let i = 0; i < 7; i++) slot = slot * 16 + hexValue(digest.charCodeAt(i));
-    for (slot &= this.#mask; ; slot = (slot + 1) & this.#mask) {
-      const other = this.#slots[slot];
-      if (other === undefined) break;
-      if (other.inode.digest === digest) return other;
+    for (let i = 0; i < HASH_DIGITS; i++) slot = slot * 16 + hexValue(digest.charCodeAt(i));
+    for (slot &= mask; slots[slot] !== 0; slot = (slot + 1) & mask) {
+      const other = slots[slot]! - 1;
+      if (this.#inodes[other]!.digest === digest) return other;
     }
-    this.#slots[slot] = node;
-    return undefined;
+    slots[slot] = node + 1;
+    return -1;
   }
 }
+
+const HASH_DIGITS = 7;
 
 /** Whether `payload` is the digest with a slash behind two digits. */
 function leadsTo(payload: string, digest: VerityDigest): boolean {

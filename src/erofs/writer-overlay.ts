@@ -10,7 +10,7 @@ import { type ByteString, ascii, toByteString } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { METACOPY_SHA256, METACOPY_SHA512 } from "./format.ts";
-import type { Node } from "./writer-nodes.ts";
+import { EXTERNAL, HAS_WHITEOUT, type Nodes, OWNS_OBJECT, WHITEOUT } from "./writer-nodes.ts";
 import { METACOPY, REDIRECT, writeDigest } from "./writer-objects.ts";
 import type { Xattr, XattrSet, XattrTable } from "./writer-xattrs.ts";
 
@@ -18,9 +18,10 @@ const PRIVATE = "trusted.overlay.";
 const OPAQUE = ascii("trusted.overlay.opaque");
 const Y = ascii("y");
 const EMPTY = ascii("");
+const ROOT = 0;
 
 type Pair = readonly [key: ByteString, value: ByteString];
-const WHITEOUT: readonly Pair[] = [
+const WHITEOUT_MARKS: readonly Pair[] = [
   [ascii("trusted.overlay.overlay.whiteout"), EMPTY],
   [ascii("user.overlay.whiteout"), EMPTY],
 ];
@@ -40,29 +41,41 @@ const WITH_WHITEOUTS_1: readonly Pair[] = [
  *
  * @throws {@link FormatError} `LIMIT` when attributes do not fit
  */
-export function imageXattrs(node: Node, version: 0 | 1, table: XattrTable): XattrSet | undefined {
-  const { xattrs } = node.inode;
-  const plain = !node.whiteout && !node.hasWhiteout && node.parent !== undefined;
-  if (plain && (!node.external || node.ownsObject)) {
+export function imageXattrs(
+  nodes: Nodes,
+  node: number,
+  version: 0 | 1,
+  table: XattrTable,
+): XattrSet | undefined {
+  const { xattrs, digest, payload } = nodes.inodes[node]!;
+  const flags = nodes.flags[node]!;
+  const referred = (flags & (EXTERNAL | OWNS_OBJECT)) === EXTERNAL;
+  const marks = (flags & (WHITEOUT | HAS_WHITEOUT)) !== 0;
+  if (!referred && !marks && node !== ROOT) {
     // Most files: nothing but what the tree has, in a map that they may share.
     return xattrs.size === 0 ? undefined : table.setOfMap(xattrs, escapeKey);
   }
   const pairs: Xattr[] = [];
-  if (node.whiteout || node.hasWhiteout) {
-    const marks = node.whiteout ? WHITEOUT : version === 0 ? WITH_WHITEOUTS : WITH_WHITEOUTS_1;
-    for (const [key, value] of marked(xattrs, marks)) pairs.push(table.use(key, value));
+  if (marks) {
+    for (const [key, value] of marked(xattrs, marksOf(flags, version))) {
+      pairs.push(table.use(key, value));
+    }
   } else {
     for (const [key, value] of xattrs) pairs.push(table.use(escapeKey(key), value));
   }
-  if (node.external && !node.ownsObject) {
-    const { digest, payload } = node.inode;
+  if (referred) {
     pairs.push(table.use(METACOPY, digest === undefined ? EMPTY : metacopyOf(digest)));
     if (payload !== undefined && payload !== "") {
       pairs.push(table.use(REDIRECT, `/${payload}` as ByteString));
     }
   }
-  if (node.parent === undefined) pairs.push(table.use(OPAQUE, Y));
+  if (node === ROOT) pairs.push(table.use(OPAQUE, Y));
   return pairs.length === 0 ? undefined : table.setOf(pairs);
+}
+
+function marksOf(flags: number, version: 0 | 1): readonly Pair[] {
+  if ((flags & WHITEOUT) !== 0) return WHITEOUT_MARKS;
+  return version === 0 ? WITH_WHITEOUTS : WITH_WHITEOUTS_1;
 }
 
 /** Attributes that overlayfs would act on get one more level, so that a mount shows them. */

@@ -17,7 +17,7 @@ import {
   XattrEntry,
   XattrIbodyHeader,
 } from "./format.ts";
-import type { Node } from "./writer-nodes.ts";
+import { type Nodes, OWNS_OBJECT } from "./writer-nodes.ts";
 import {
   METACOPY,
   OBJECT_FILTER,
@@ -66,6 +66,7 @@ export interface XattrSet {
   size: number;
 }
 
+const NO_PAIRS: readonly Xattr[] = [];
 const roundUp4 = (value: number) => (value + 3) & ~3;
 
 /** All pairs of an image. Add the sets of all inodes, then `seal`. */
@@ -155,11 +156,19 @@ export class XattrTable {
   }
 
   /** Writes the xattr body of a node at `at`; `tableAt` is where the shared table starts. */
-  writeBody(node: Node, out: Uint8Array, view: DataView, at: number, tableAt: number): void {
+  writeBody(
+    nodes: Nodes,
+    node: number,
+    out: Uint8Array,
+    view: DataView,
+    at: number,
+    tableAt: number,
+  ): void {
     const { offsets } = XattrIbodyHeader;
-    const pairs = node.xattrs?.pairs ?? [];
+    const pairs = nodes.xattrs[node]?.pairs ?? NO_PAIRS;
     const idBase = tableAt % BLOCK_SIZE;
-    let filter = node.ownsObject ? ~OBJECT_FILTER : -1;
+    let owns = nodes.is(node, OWNS_OBJECT);
+    let filter = owns ? ~OBJECT_FILTER : -1;
     let ids = 0;
     let next = at + XattrIbodyHeader.size;
     for (const xattr of pairs) {
@@ -171,17 +180,16 @@ export class XattrTable {
       }
     }
     let skip = ids;
-    let owns = node.ownsObject;
     for (const xattr of pairs) {
       if (owns && xattr.key.key > METACOPY) {
-        writeObjectEntries(node.inode, out, next);
-        next += objectEntriesSize(node.inode);
+        writeObjectEntries(nodes.inodes[node]!, out, next);
+        next += objectEntriesSize(nodes.inodes[node]!);
         owns = false;
       }
       if (xattr.offset >= 0 && skip > 0) skip -= 1;
       else next = writeEntry(xattr, out, view, next);
     }
-    if (owns) writeObjectEntries(node.inode, out, next);
+    if (owns) writeObjectEntries(nodes.inodes[node]!, out, next);
     view.setUint32(at + offsets.nameFilter, filter >>> 0, true);
     view.setUint8(at + offsets.sharedCount, ids);
   }
@@ -224,12 +232,14 @@ function sortByKey(pairs: Xattr[]): void {
  *
  * @throws {@link FormatError} `LIMIT` when it does not fit `xattr_icount`
  */
-export function bodySize(node: Node): number {
-  if (node.xattrs === undefined && !node.ownsObject) return 0;
+export function bodySize(nodes: Nodes, node: number): number {
+  const set = nodes.xattrs[node];
+  const owns = nodes.is(node, OWNS_OBJECT);
+  if (set === undefined && !owns) return 0;
   const size =
     XattrIbodyHeader.size +
-    (node.xattrs?.size ?? 0) +
-    (node.ownsObject ? objectEntriesSize(node.inode) : 0);
+    (set === undefined ? 0 : set.size) +
+    (owns ? objectEntriesSize(nodes.inodes[node]!) : 0);
   if (icountOf(size) > ICOUNT_MAX) {
     throw new FormatError("LIMIT", `xattrs of one inode: ${size} bytes`);
   }

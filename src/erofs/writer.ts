@@ -18,14 +18,13 @@ import {
   EROFS_MAGIC,
   FEATURE_COMPAT_MTIME,
   FEATURE_COMPAT_XATTR_FILTER,
-  SLOT_SIZE,
   SUPERBLOCK_OFFSET,
   Superblock,
 } from "./format.ts";
 import { emit } from "./writer-emit.ts";
 import { type Layout, layOut } from "./writer-layout.ts";
-import { type Order, orderNodes } from "./writer-nodes.ts";
 import { markOwnObjects } from "./writer-objects.ts";
+import { type Order, orderNodes } from "./writer-order.ts";
 import { imageXattrs } from "./writer-overlay.ts";
 import { XattrTable } from "./writer-xattrs.ts";
 
@@ -53,7 +52,10 @@ export function writeImage(root: Directory, options: WriteOptions = {}): Uint8Ar
   const version = chooseVersion(options, order.hasWhiteouts);
   markOwnObjects(order.nodes);
   const table = new XattrTable();
-  for (const node of order.nodes) node.xattrs = imageXattrs(node, version, table);
+  const { nodes } = order;
+  for (let node = 0; node < nodes.count; node++) {
+    nodes.xattrs.push(imageXattrs(nodes, node, version, table));
+  }
   table.seal();
   const layout = layOut(order, table.sharedSize);
 
@@ -89,8 +91,8 @@ function superblock(order: Order, layout: Layout) {
     featureCompat: FEATURE_COMPAT_MTIME | FEATURE_COMPAT_XATTR_FILTER,
     blkszbits: BLOCK_BITS,
     sbExtslots: 0,
-    rootNid: order.nodes[0]!.start / SLOT_SIZE,
-    inos: BigInt(order.nodes.length),
+    rootNid: order.nodes.nid[0]!,
+    inos: BigInt(order.nodes.count),
     buildTime: order.minSeconds,
     buildTimeNsec: order.minNanoseconds,
     blocks: layout.blocks,

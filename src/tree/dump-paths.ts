@@ -37,15 +37,14 @@ export class DumpTree {
    *   that exists
    */
   add(path: ByteString, inode: Inode): void {
-    const key = canonical(path);
-    this.#place(key, inode);
-    if (isDirectory(inode)) this.#directories.set(key, inode);
+    this.#place(path, inode);
+    if (isDirectory(inode)) this.#directories.set(canonical(path), inode);
   }
 
   /** Adds a hard link at `path`; `target` is a path that may come later. */
   addLink(path: ByteString, target: ByteString): void {
     const link = new HardLink(this.#root); // stands in until `finish`
-    this.#pending.set(link, { target, ...this.#place(canonical(path), link) });
+    this.#pending.set(link, { target, ...this.#place(path, link) });
   }
 
   /**
@@ -72,9 +71,15 @@ export class DumpTree {
     return this.#root;
   }
 
-  #place(key: string, entry: Entry): { directory: Directory; name: ByteString } {
-    const slash = key.lastIndexOf("/");
-    const directory = this.#directories.get(slash === 0 ? "" : key.slice(0, slash));
+  #place(path: ByteString, entry: Entry): { directory: Directory; name: ByteString } {
+    let key: string = path;
+    let slash = key.lastIndexOf("/");
+    let directory = slash < 0 ? undefined : this.#directories.get(key.slice(0, slash));
+    if (directory === undefined || slash === key.length - 1) {
+      key = canonical(path);
+      slash = key.lastIndexOf("/");
+      directory = this.#directories.get(key.slice(0, slash));
+    }
     if (directory === undefined) {
       throw pathError(key, "its parent directory is missing or not a directory");
     }

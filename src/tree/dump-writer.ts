@@ -57,8 +57,8 @@ export function formatDump(root: Directory): Generator<Uint8Array, void, undefin
   });
 }
 
-/** Characters gathered before they are handed out as one chunk. */
-const CHUNK_LENGTH = 1 << 16;
+/** Bytes gathered before they are handed out as one chunk. */
+const CHUNK_BYTES = 1 << 18;
 
 /** The same of any source; nothing is held but the path to where the walk is. */
 export function* formatDumpOf<Key>(
@@ -68,7 +68,8 @@ export function* formatDumpOf<Key>(
   /** The escaped paths that stand for inodes with several names. */
   const firstPaths = new Map<Key, string>();
   if (linked.has(source.root)) firstPaths.set(source.root, "");
-  let text = formatLine("/", source.node(source.root), undefined);
+  const out = new AsciiBuffer();
+  out.append(formatLine("/", source.node(source.root), undefined));
   // Explicit stack: images nest deeper than calls may.
   const stack = [{ path: "", entries: source.entries(source.root) }];
   for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
@@ -81,17 +82,14 @@ export function* formatDumpOf<Key>(
     const path = `${top.path}/${escapeField(name)}`;
     const node = source.node(key);
     const firstPath = firstPaths.get(key);
-    text += formatLine(path, node, firstPath);
+    out.append(formatLine(path, node, firstPath));
+    if (out.length >= CHUNK_BYTES) yield out.take();
     if (firstPath === undefined) {
       if (linked.has(key)) firstPaths.set(key, path);
       if ((node.mode & S_IFMT) === S_IFDIR) stack.push({ path, entries: source.entries(key) });
     }
-    if (text.length >= CHUNK_LENGTH) {
-      yield asciiBytes(text);
-      text = "";
-    }
   }
-  yield asciiBytes(text);
+  yield out.take();
 }
 
 /** One line; with `firstPath` a further name of the inode that stands there. */
@@ -134,16 +132,17 @@ const escaped = /[^!-~]|\\/g;
 const xattrNeedsEscape = /[^!-~]|[\\=]/;
 const xattrEscaped = /[^!-~]|[\\=]/g;
 
-const named = new Map([
-  ["\\", "\\\\"],
-  ["\n", "\\n"],
-  ["\r", "\\r"],
-  ["\t", "\\t"],
-]);
+const named: Readonly<Record<string, string>> = {
+  "\\": "\\\\",
+  "\n": "\\n",
+  "\r": "\\r",
+  "\t": "\\t",
+};
+const escapes = Array.from({ length: 256 }, (_, byte) => {
+  return named[String.fromCharCode(byte)] ?? `\\x${byte.toString(16).padStart(2, "0")}`;
+});
 
-function escapeUnit(unit: string): string {
-  return named.get(unit) ?? `\\x${unit.charCodeAt(0).toString(16).padStart(2, "0")}`;
-}
+const escapeUnit = (unit: string) => escapes[unit.charCodeAt(0)]!;
 
 /** A field that a parser reads back as `text`. */
 function escapeField(text: string): string {
@@ -160,8 +159,41 @@ function optionalField(text: string | undefined): string {
   return text === "-" ? "\\x2d" : escapeField(text);
 }
 
+/** Room for what is gathered, and as a rule for one line more. */
+const BUFFER_BYTES = CHUNK_BYTES + (1 << 14);
 const encoder = new TextEncoder();
 
-function asciiBytes(text: string): Uint8Array {
-  return typeof Buffer === "undefined" ? encoder.encode(text) : Buffer.from(text, "latin1");
+/** Gathers ASCII text as bytes. */
+class AsciiBuffer {
+  #bytes = newBytes(BUFFER_BYTES);
+  /** Bytes gathered. */
+  length = 0;
+
+  append(text: string): void {
+    const end = this.length + text.length;
+    if (end > this.#bytes.length) {
+      const larger = newBytes(end);
+      larger.set(this.#bytes.subarray(0, this.length));
+      this.#bytes = larger;
+    }
+    const bytes = this.#bytes;
+    if (hasBuffer && Buffer.isBuffer(bytes)) bytes.write(text, this.length, "latin1");
+    else encoder.encodeInto(text, bytes.subarray(this.length));
+    this.length = end;
+  }
+
+  /** What was gathered; the next text begins a new piece. */
+  take(): Uint8Array {
+    const taken = this.#bytes.subarray(0, this.length);
+    this.#bytes = newBytes(BUFFER_BYTES);
+    this.length = 0;
+    return taken;
+  }
+}
+
+// Pure modules also run in browsers.
+const hasBuffer = typeof Buffer !== "undefined";
+
+function newBytes(size: number): Uint8Array {
+  return hasBuffer ? Buffer.allocUnsafeSlow(size) : new Uint8Array(size);
 }

@@ -1,0 +1,151 @@
+/**
+ * The order of the inodes in an image, with the 256 stubs.
+ *
+ * Spec: composefs image format, section 4 (stubs) and section 5, "Ordering and inode numbers".
+ *
+ * @module
+ */
+import { type ByteString, ascii } from "../bytes/bytestring.ts";
+import { FormatError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { type Directory, HardLink, Inode, NO_XATTRS, S_IFCHR } from "../tree/inode.ts";
+import { HAS_WHITEOUT, type Listing, Nodes, WHITEOUT } from "./writer-nodes.ts";
+
+/** All inodes, each before those below it. */
+export interface Order {
+  readonly nodes: Nodes;
+  /** The smallest mtime of all. */
+  readonly minSeconds: bigint;
+  readonly minNanoseconds: number;
+  /** Whether the tree has whiteouts, which ask for format version 1. */
+  readonly hasWhiteouts: boolean;
+}
+
+/** A name whose node is not known before all inodes have their place. */
+interface PendingLink {
+  readonly target: Inode;
+  readonly listing: Listing;
+  readonly index: number;
+}
+
+const DOT = ascii(".");
+const DOT_DOT = ascii("..");
+
+/**
+ * Queues every inode breadth first, names in byte order. Hard links lead to the inode of their
+ * target and are not queued.
+ *
+ * @throws {@link FormatError} `MALFORMED` when a hard link leads out of the tree; `LIMIT` for too many
+ *   inodes
+ */
+export function orderNodes(root: Directory): Order {
+  const stubs = makeStubs(root);
+  const nodes = new Nodes();
+  const links: PendingLink[] = [];
+  let hasWhiteouts = false;
+  let minSeconds = root.mtimeSeconds;
+  let minNanoseconds = root.mtimeNanoseconds;
+
+  nodes.add(root, 0, false);
+  for (let node = 0; node < nodes.count; node++) {
+    const inode = nodes.inodes[node]!;
+    const { mtimeSeconds, mtimeNanoseconds } = inode;
+    if (
+      mtimeSeconds < minSeconds ||
+      (mtimeNanoseconds < minNanoseconds && mtimeSeconds === minSeconds)
+    ) {
+      minSeconds = mtimeSeconds;
+      minNanoseconds = mtimeNanoseconds;
+    }
+    if (inode.entries === undefined) continue;
+
+    const names: ByteString[] = [DOT, DOT_DOT, ...inode.entries.keys()];
+    if (node === 0) names.push(...stubs.keys());
+    sortNames(names);
+    const listing: Listing = { names, nodes: [], ends: [] };
+    nodes.listings[node] = listing;
+    for (let index = 0; index < names.length; index++) {
+      const name = names[index]!;
+      const entry = inode.entries.get(name);
+      if (entry === undefined) {
+        // One of the names that no tree has: ".", ".." or a stub.
+        const stub = stubs.get(name);
+        if (stub !== undefined) listing.nodes.push(nodes.add(stub, node, true));
+        else listing.nodes.push(name === DOT ? node : nodes.parent[node]!);
+      } else if (entry instanceof HardLink) {
+        listing.nodes.push(0); // stands in
+        links.push({ target: entry.target, listing, index });
+      } else {
+        const child = nodes.add(entry, node, false);
+        listing.nodes.push(child);
+        if (entry.entries !== undefined) nodes.nlink[node]! += 1;
+        if (nodes.is(child, WHITEOUT)) {
+          nodes.flags[node]! |= HAS_WHITEOUT;
+          hasWhiteouts = true;
+        }
+      }
+    }
+    if (nodes.count > limits.inodes) throw new FormatError("LIMIT", "image: too many inodes");
+  }
+  resolveLinks(nodes, links);
+  return { nodes, minSeconds, minNanoseconds, hasWhiteouts };
+}
+
+function resolveLinks(nodes: Nodes, links: readonly PendingLink[]): void {
+  if (links.length === 0) return;
+  const targets = new Map<Inode, number>(links.map(({ target }) => [target, -1]));
+  for (let node = 0; node < nodes.count; node++) {
+    const inode = nodes.inodes[node]!;
+    if (targets.has(inode)) targets.set(inode, node);
+  }
+  for (const { target, listing, index } of links) {
+    const node = targets.get(target)!;
+    if (node < 0) {
+      throw new FormatError("MALFORMED", "tree: a hard link leads to an inode outside the tree");
+    }
+    listing.nodes[index] = node;
+  }
+}
+
+const SELINUX = ascii("security.selinux");
+
+/**
+ * A character device 0:0 for every two-digit hex name that the root lacks: composefs hides the
+ * folders of the object store in this way when it stacks it below the image.
+ */
+function makeStubs(root: Directory): Map<ByteString, Inode> {
+  const label = root.xattrs.get(SELINUX);
+  const xattrs = label === undefined ? NO_XATTRS : new Map([[SELINUX, label]]);
+  const stubs = new Map<ByteString, Inode>();
+  for (let number = 0; number < 256; number++) {
+    const name = ascii(number.toString(16).padStart(2, "0"));
+    if (root.entries.has(name)) continue;
+    const stub = new Inode(S_IFCHR | 0o644);
+    stub.uid = root.uid;
+    stub.gid = root.gid;
+    stub.mtimeSeconds = root.mtimeSeconds;
+    stub.mtimeNanoseconds = root.mtimeNanoseconds;
+    stub.xattrs = xattrs;
+    stubs.set(name, stub);
+  }
+  return stubs;
+}
+
+const INSERTION_SORT_MAX = 24;
+
+/** Sorts as unsigned bytes; most directories are too small for the set-up of the built-in sort. */
+function sortNames(names: ByteString[]): void {
+  if (names.length > INSERTION_SORT_MAX) {
+    names.sort();
+    return;
+  }
+  for (let i = 1; i < names.length; i++) {
+    const name = names[i]!;
+    let at = i;
+    while (at > 0 && names[at - 1]! > name) {
+      names[at] = names[at - 1]!;
+      at -= 1;
+    }
+    names[at] = name;
+  }
+}

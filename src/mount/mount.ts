@@ -76,12 +76,13 @@ export async function mountImage(
 }
 
 function asMount(target: string, foreground: boolean, { child, status }: Launched): Mount {
+  let asked = false;
   const ended = new Promise<boolean>((done) => {
     if (!foreground) return;
     child.once("exit", (code) => {
       // Killed: its guard cleans up, but whoever waits here should find it done.
       if (code === null) endConnection(target, status.device);
-      done(code === 0);
+      done(code === 0 || asked);
     });
   });
   return {
@@ -90,6 +91,9 @@ function asMount(target: string, foreground: boolean, { child, status }: Launche
     pid: child.pid ?? 0,
     log: status.log,
     ended,
-    end: () => void process.kill(child.pid ?? 0, "SIGTERM"),
+    end: () => {
+      asked = true;
+      child.kill("SIGTERM");
+    },
   };
 }

@@ -27,6 +27,8 @@ import { startTransport } from "./transports.ts";
 
 /** A connection that does not end in this time is ended by the end of the process. */
 const LAST_RESORT_MS = 1500;
+/** The same for one that could not be told to end: the kernel ends it when its server is gone. */
+const NO_END_MS = 50;
 
 async function main(input: ServerInput): Promise<void> {
   let write: (line: string) => void = () => undefined;
@@ -113,9 +115,12 @@ function watch({ foreground }: ServerInput, end: () => void): void {
 
 function stop(target: string, device: string): void {
   const ending = endConnection(target, device);
-  // A thread that blocks on a connection which does not end cannot be stopped otherwise; the guard
-  // cleans up.
-  const last = setTimeout(() => process.kill(process.pid, "SIGKILL"), ending ? LAST_RESORT_MS : 0);
+  // A thread that blocks on a connection which does not end cannot be stopped otherwise, and the end
+  // of the process ends the connection; the guard cleans up.
+  const last = setTimeout(
+    () => process.kill(process.pid, "SIGKILL"),
+    ending ? LAST_RESORT_MS : NO_END_MS,
+  );
   last.unref();
 }
 

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { realpathSync } from "node:fs";
+import { readFileSync, realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { NotFoundError, SystemError, UsageError } from "../errors.ts";
 import { unmountAny } from "./end.ts";
 import { isSealfs, mountAt } from "./mountinfo.ts";
-import { readState, removeState } from "./state.ts";
+import { type MountState, readState, removeState } from "./state.ts";
 
 /** How to unmount. */
 export interface UnmountImageOptions {
@@ -52,8 +52,8 @@ export async function unmountImage(
     });
   }
   if (state === undefined || state.target !== target) return;
-  if (options.lazy !== true) await endOf(state.pid);
-  if (!isAlive(state.pid)) removeState(mount.device);
+  if (options.lazy !== true) await endOf(state);
+  if (!isServer(state.pid, target)) removeState(mount.device);
 }
 
 /** The mount point as the list of mounts names it; a dead mount cannot be asked for its real path. */
@@ -67,9 +67,9 @@ function realTarget(directory: string): string {
 }
 
 /** Waits for the end of a server whose mount is gone. */
-async function endOf(pid: number): Promise<void> {
+async function endOf({ pid, target }: MountState): Promise<void> {
   let told = false;
-  for (let waited = 0; waited < LAST_MS && isAlive(pid); waited += STEP_MS) {
+  for (let waited = 0; waited < LAST_MS && isServer(pid, target); waited += STEP_MS) {
     if (!told && waited >= PATIENCE_MS) {
       // Another mount namespace holds a copy of the mount: the connection has to be aborted.
       process.kill(pid, "SIGTERM");
@@ -79,11 +79,11 @@ async function endOf(pid: number): Promise<void> {
   }
 }
 
-function isAlive(pid: number): boolean {
+/** Whether the process is still the server: not gone, no zombie, and no other that got its number. */
+function isServer(pid: number, target: string): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(JSON.stringify(target));
+  } catch {
+    return false;
   }
 }

@@ -143,7 +143,7 @@ export class XattrRules {
     const { bytes } = this.#image;
     let entry: StoredXattr;
     try {
-      entry = readXattrEntry(bytes, this.#view, offset, limit, false);
+      entry = readXattrEntry(bytes, this.#view, offset, limit);
     } catch (error) {
       const isPrefix = error instanceof FormatError && error.code === "UNSUPPORTED";
       return under(isPrefix ? "xattr.prefix" : "xattr.range", offset, () => {

@@ -84,6 +84,14 @@ export class DirectoryReader {
     }
   }
 
+  /** The nids of the entries but "." and "..", without their names: a walk that needs no more. */
+  *nids(): Generator<number, void, undefined> {
+    for (let i = 0; i < this.#blocks; i++) {
+      const block = this.block(i);
+      for (let at = 0; at < block.count; at++) if (!block.isDots(at)) yield block.nid(at);
+    }
+  }
+
   /** How many blocks there are; the tail counts as one. */
   get blockCount(): number {
     return this.#blocks;
@@ -184,6 +192,15 @@ export class DirectoryBlock {
     return toByteString(this.#bytes, start, end);
   }
 
+  /** True for "." and "..". */
+  isDots(index: number): boolean {
+    const { start, end } = this.nameRange(index);
+    return (
+      this.#bytes[start] === DOT &&
+      (end - start === 1 || (end - start === 2 && this.#bytes[start + 1] === DOT))
+    );
+  }
+
   /** A nid past 2^53 loses bits here; it is far outside any image all the same. */
   nid(index: number): number {
     const at = this.start + index * Dirent.size;
@@ -195,5 +212,6 @@ export class DirectoryBlock {
   }
 }
 
+const DOT = 0x2e;
 const NAME_OFFSET = Dirent.offsets.nameOffset;
 const FILE_TYPE = Dirent.offsets.fileType;

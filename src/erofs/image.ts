@@ -15,7 +15,7 @@ import type { VerityDigest } from "../verity/digest.ts";
 import { extentOf, readData } from "./data-reader.ts";
 import { DirectoryReader, type ImageDirent, type ListedDirent } from "./directory-reader.ts";
 import { LAYOUT_CHUNK_BASED } from "./format.ts";
-import { type ImageInode, readInode } from "./inode-reader.ts";
+import { type ImageInode, readInode, readMode } from "./inode-reader.ts";
 import { METACOPY, REDIRECT, metacopyDigest, redirectOf, visibleXattrs } from "./overlay-xattrs.ts";
 import {
   type Header,
@@ -23,7 +23,7 @@ import {
   readHeader,
   readSuperblock,
 } from "./superblock-reader.ts";
-import { type StoredXattr, readXattrs } from "./xattr-reader.ts";
+import { type StoredXattr, XattrReader } from "./xattr-reader.ts";
 
 export type { ImageDirent, ListedDirent } from "./directory-reader.ts";
 export type { ImageInode } from "./inode-reader.ts";
@@ -41,6 +41,7 @@ export class Image {
   readonly superblock: SuperblockFields;
   readonly rootNid: number;
   readonly #view: DataView;
+  readonly #xattrs: XattrReader;
 
   private constructor(bytes: Uint8Array) {
     // The same memory; strings are read from a Buffer without a wrapper for each.
@@ -52,6 +53,7 @@ export class Image {
     this.superblock = readSuperblock(bytes);
     this.rootNid = this.superblock.rootNid;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#xattrs = new XattrReader(this.bytes, this.#view, this.superblock.xattrBlkaddr);
   }
 
   /**
@@ -74,6 +76,11 @@ export class Image {
     return readInode(this.#view, nid, this.superblock);
   }
 
+  /** The mode of the inode at `nid`, for walks that need nothing else of it. */
+  mode(nid: number): number {
+    return readMode(this.#view, nid);
+  }
+
   /** The inode of the root directory. */
   get root(): ImageInode {
     return this.inode(this.rootNid);
@@ -89,9 +96,14 @@ export class Image {
     return this.#directory(directory).entries(from);
   }
 
+  /** The nids in a directory but those of "." and "..", in stored order. */
+  nids(directory: ImageInode): Generator<number, void, undefined> {
+    return this.#directory(directory).nids();
+  }
+
   /** The attributes as stored, with their places: inline ones first, then shared ones. */
   xattrEntries(inode: ImageInode): StoredXattr[] {
-    return readXattrs(this.bytes, this.#view, this.superblock.xattrBlkaddr, inode);
+    return this.#xattrs.read(inode);
   }
 
   /** The attributes as stored, in stored order. Of a key that repeats, the first counts. */

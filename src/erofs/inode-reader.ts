@@ -60,11 +60,15 @@ export function xattrBodySize(icount: number): number {
 }
 
 /**
- * Decodes the inode at `nid`.
+ * The mode of the inode at `nid`.
  *
- * @throws {@link FormatError} `OUT_OF_RANGE` when inode or xattrs do not lie inside the image
+ * @throws {@link FormatError} `OUT_OF_RANGE` when it does not lie inside the image
  */
-export function readInode(view: DataView, nid: number, built: BuildTime): ImageInode {
+export function readMode(view: DataView, nid: number): number {
+  return view.getUint16(inodeOffset(view, nid) + compact.mode, true);
+}
+
+function inodeOffset(view: DataView, nid: number): number {
   const offset = nid * SLOT_SIZE;
   if (!(offset >= INODES_OFFSET && offset + InodeCompact.size <= view.byteLength)) {
     throw new FormatError(
@@ -72,6 +76,16 @@ export function readInode(view: DataView, nid: number, built: BuildTime): ImageI
       `nid ${nid}: expected an inode between bytes ${INODES_OFFSET} and ${view.byteLength}`,
     );
   }
+  return offset;
+}
+
+/**
+ * Decodes the inode at `nid`.
+ *
+ * @throws {@link FormatError} `OUT_OF_RANGE` when inode or xattrs do not lie inside the image
+ */
+export function readInode(view: DataView, nid: number, built: BuildTime): ImageInode {
+  const offset = inodeOffset(view, nid);
   const format = view.getUint16(offset, true);
   const isExtended = (format & FORMAT_EXTENDED) !== 0;
   const xattrOffset = offset + (isExtended ? InodeExtended.size : InodeCompact.size);

@@ -36,12 +36,12 @@ export function restoreInode(image: Image, stored: ImageInode): DumpNode {
   let digest: VerityDigest | undefined;
   const isExternal = type === S_IFREG && stored.layout === LAYOUT_CHUNK_BASED;
   for (const { key, value } of image.xattrEntries(stored)) {
-    if (key === ESCAPED_WHITEOUT && type === S_IFREG) isEscapedWhiteout = true;
-    else if (writerMarks.has(key)) continue;
-    else if (!isPrivate(key)) xattrs.push([unescapeKey(key), value]);
-    else if (!isExternal) continue;
-    else if (key === REDIRECT) payload ??= value.slice(1) as ByteString;
-    else if (key === METACOPY) digest ??= metacopyDigest(value);
+    if (isPrivate(key)) {
+      if (!isExternal) continue;
+      if (key === REDIRECT) payload ??= value.slice(1) as ByteString;
+      else if (key === METACOPY) digest ??= metacopyDigest(value);
+    } else if (key === ESCAPED_WHITEOUT && type === S_IFREG) isEscapedWhiteout = true;
+    else if (!writerMarks.has(key)) xattrs.push([unescapeKey(key), value]);
   }
   const hasContent = type === S_IFREG && !isExternal && !isEscapedWhiteout && stored.size > 0n;
   return {

@@ -89,12 +89,13 @@ class ImageDumpSource implements DumpSource<number> {
     const directories = [this.root];
     const counter = new NameCounter();
     for (const directory of directories) {
-      for (const { nid } of realEntries(this.#image, this.#image.inode(directory))) {
+      // Stubs are in no listing, so it does not matter that they are met here.
+      for (const nid of this.#image.nids(this.#image.inode(directory))) {
         counter.add(1);
         if (seen.has(nid)) linked.add(nid);
         else {
           seen.add(nid);
-          if ((this.#image.inode(nid).mode & S_IFMT) === S_IFDIR) directories.push(nid);
+          if ((this.#image.mode(nid) & S_IFMT) === S_IFDIR) directories.push(nid);
         }
       }
     }

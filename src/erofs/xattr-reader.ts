@@ -15,44 +15,65 @@ export interface StoredXattr {
   readonly nameIndex: number;
   readonly offset: number;
   readonly end: number;
-  readonly shared: boolean;
 }
 
 const prefixes = new Map(XATTR_PREFIXES.map(([prefix, index]) => [index, prefix]));
 
-/**
- * The attributes of one inode in stored order: its own entries, then the shared ones.
- *
- * @throws {@link FormatError} `MALFORMED` or `OUT_OF_RANGE` when an entry leaves its area, or
- *   `UNSUPPORTED` for an unknown prefix
- */
-export function readXattrs(
-  bytes: Uint8Array,
-  view: DataView,
-  xattrBlkaddr: number,
-  inode: ImageInode,
-): StoredXattr[] {
-  if (inode.xattrIcount === 0) return [];
-  const found: StoredXattr[] = [];
-  const sharedCount = view.getUint8(inode.xattrOffset + XattrIbodyHeader.offsets.sharedCount);
-  const idsAt = inode.xattrOffset + XattrIbodyHeader.size;
-  const inlineAt = idsAt + sharedCount * 4;
-  if (inlineAt > inode.tailOffset) {
-    throw new FormatError(
-      "MALFORMED",
-      `nid ${inode.nid}: ${sharedCount} shared xattrs do not fit into its xattr body`,
-    );
+/** Shared entries kept decoded: a few serve most inodes, and each may be 64 KiB. */
+const KEPT_ENTRIES = 1024;
+
+/** Reads the attributes of the inodes of one image. */
+export class XattrReader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #xattrBlkaddr: number;
+  readonly #kept = new Map<number, StoredXattr>();
+
+  constructor(bytes: Uint8Array, view: DataView, xattrBlkaddr: number) {
+    this.#bytes = bytes;
+    this.#view = view;
+    this.#xattrBlkaddr = xattrBlkaddr;
   }
-  for (let at = inlineAt; at < inode.tailOffset;) {
-    const entry = readXattrEntry(bytes, view, at, inode.tailOffset, false);
-    found.push(entry);
-    at = entry.end;
+
+  /**
+   * The attributes of one inode in stored order: its own entries, then the shared ones.
+   *
+   * @throws {@link FormatError} `MALFORMED` or `OUT_OF_RANGE` when an entry leaves its area, or
+   *   `UNSUPPORTED` for an unknown prefix
+   */
+  read(inode: ImageInode): StoredXattr[] {
+    if (inode.xattrIcount === 0) return [];
+    const found: StoredXattr[] = [];
+    const view = this.#view;
+    const sharedCount = view.getUint8(inode.xattrOffset + XattrIbodyHeader.offsets.sharedCount);
+    const idsAt = inode.xattrOffset + XattrIbodyHeader.size;
+    const inlineAt = idsAt + sharedCount * 4;
+    if (inlineAt > inode.tailOffset) {
+      throw new FormatError(
+        "MALFORMED",
+        `nid ${inode.nid}: ${sharedCount} shared xattrs do not fit into its xattr body`,
+      );
+    }
+    for (let at = inlineAt; at < inode.tailOffset;) {
+      const entry = readXattrEntry(this.#bytes, view, at, inode.tailOffset);
+      found.push(entry);
+      at = entry.end;
+    }
+    for (let at = idsAt; at < inlineAt; at += 4) {
+      found.push(this.#shared(sharedXattrOffset(this.#xattrBlkaddr, view.getUint32(at, true))));
+    }
+    return found;
   }
-  for (let at = idsAt; at < inlineAt; at += 4) {
-    const offset = sharedXattrOffset(xattrBlkaddr, view.getUint32(at, true));
-    found.push(readXattrEntry(bytes, view, offset, bytes.length, true));
+
+  #shared(offset: number): StoredXattr {
+    let entry = this.#kept.get(offset);
+    if (entry === undefined) {
+      entry = readXattrEntry(this.#bytes, this.#view, offset, this.#bytes.length);
+      if (this.#kept.size === KEPT_ENTRIES) this.#kept.clear();
+      this.#kept.set(offset, entry);
+    }
+    return entry;
   }
-  return found;
 }
 
 /** Offset in the image of the shared entry `id`. */
@@ -66,7 +87,6 @@ export function readXattrEntry(
   view: DataView,
   offset: number,
   limit: number,
-  shared: boolean,
 ): StoredXattr {
   const nameAt = offset + XattrEntry.size;
   if (nameAt > limit) {
@@ -88,5 +108,5 @@ export function readXattrEntry(
     throw new FormatError("UNSUPPORTED", `xattr at ${offset}: unknown name index ${nameIndex}`);
   }
   const key = (prefix + toByteString(bytes, nameAt, valueAt)) as ByteString;
-  return { key, value: toByteString(bytes, valueAt, valueEnd), nameIndex, offset, end, shared };
+  return { key, value: toByteString(bytes, valueAt, valueEnd), nameIndex, offset, end };
 }

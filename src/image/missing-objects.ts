@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import type { Image } from "../erofs/image.ts";
 import type { Stores } from "../store/stores.ts";
 import type { VerityDigest } from "../verity/digest.ts";
-import { objectsOf } from "./object-list.ts";
+import { objectsOf } from "../erofs/object-list.ts";
 
 /** The objects that no store has, with their sizes in bytes, sorted by digest. */
 export function missingObjects(image: Image, stores: Stores): Map<VerityDigest, number> {

@@ -15,7 +15,7 @@ import {
 } from "../trust/statement.ts";
 import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
-import { objectsOf } from "./object-list.ts";
+import { objectsOf } from "../erofs/object-list.ts";
 import { sha256Of } from "./sha256.ts";
 import type { Validity } from "./validity.ts";
 

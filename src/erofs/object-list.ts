@@ -4,9 +4,9 @@
  * @module
  */
 import { FormatError } from "../errors.ts";
-import type { Image } from "../erofs/image.ts";
-import { ImageView } from "../erofs/view.ts";
-import { walkFiles } from "../erofs/walk.ts";
+import type { Image } from "./image.ts";
+import { ImageView } from "./view.ts";
+import { walkFiles } from "./walk.ts";
 import { S_IFMT, S_IFREG } from "../tree/inode.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 

@@ -3,6 +3,7 @@ import {
   chmodSync,
   copyFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -185,6 +186,18 @@ describe("an image in a store", () => {
     expect(refused.err).toContain("none of 64 bundles is good");
   });
 
+  test("is verified though files beside the good bundle cannot be read, which a refusal tells", async () => {
+    await sign("registry.example/app:1.0", "--store", store);
+    const bundles = dirname(Store.open(store).readBundles(id)[0]!.path);
+    writeFileSync(join(bundles, "0.json"), Buffer.alloc(1024 * 1024 + 1));
+    mkdirSync(join(bundles, "1.json"));
+    expect((await verify("registry.example/app:1.0", "--store", store)).status).toBe(0);
+    const refused = await run("verify", id, "--store", store, "--key", at("mallory.pub"));
+    expect(refused.status).toBe(5);
+    expect(refused.err).toMatch(/none of 3 bundles is good: bundle 1: .*signed by/);
+    expect(refused.err).toMatch(/not readable: .*0\.json: .*; not readable: .*1\.json: /);
+  });
+
   test("that the store names otherwise than it was signed is refused", async () => {
     await sign(id, "--store", store, "--name", "registry.example/other:1.0");
     const verified = await verify("registry.example/app:1.0", "--store", store);
@@ -217,6 +230,10 @@ test("the test key pair in keys/ works, and says what it is", async () => {
   const signed = await run("sign", at("app.img"), "--name", "app", "--key", at("test.key"));
   expect(signed.status).toBe(0);
   const pub = key.replace(/key$/, "pub");
-  expect((await run("verify", at("app.img"), "--key", pub)).status).toBe(0);
+  const verified = await run("verify", at("app.img"), "--key", pub);
+  expect(verified.status).toBe(0);
+  expect(verified.err).toContain("everybody has its private half");
+  await sign(at("app.img"), "--name", "app");
+  expect((await verify(at("app.img"), "--name", "app")).err).toBe("");
   for (const path of [key, pub]) expect(readFileSync(path, "utf8")).toContain("never trust it");
 });

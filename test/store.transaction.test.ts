@@ -1,4 +1,5 @@
 /** Publishing into a store: what is visible when, what is checked, what is left behind. */
+import { execFileSync } from "node:child_process";
 import {
   existsSync,
   lstatSync,
@@ -107,6 +108,27 @@ describe("publishing", () => {
       t.publish({ image: id, bundles: [{ keyId: "SHA256:a/b+c", bytes: Buffer.from("{}") }] });
     });
     expect(store.readBundles(id)).toMatchObject([{ keyId: "SHA256:a/b+c" }]);
+  });
+
+  test("reads the good bundles beside files that are none, and tells of those", () => {
+    transact((t) => {
+      t.put(id, image);
+      t.publish({ image: id, bundles: [{ keyId: "SHA256:good", bytes: Buffer.from("{}") }] });
+    });
+    const folder = `${store.path}/bundles/${id}`;
+    mkdirSync(`${folder}/SHA256:folder.json`);
+    symlinkSync("/etc/passwd", `${folder}/SHA256:link.json`);
+    execFileSync("mkfifo", [`${folder}/SHA256:fifo.json`]);
+    writeFileSync(`${folder}/SHA256:huge.json`, Buffer.alloc(1024 * 1024 + 1));
+    const problems: Error[] = [];
+    const bundles = store.readBundles(id, (error) => problems.push(error));
+    expect(bundles.map((bundle) => bundle.keyId)).toEqual(["SHA256:good"]);
+    expect(problems.map((error) => (error as { code?: string }).code)).toEqual([
+      "WRONG_TYPE",
+      "WRONG_TYPE",
+      "LIMIT",
+      "WRONG_TYPE",
+    ]);
   });
 
   test("keeps a signer's bundles about one image under two names apart", () => {

@@ -16,8 +16,13 @@ function accepts(key: Uint8Array, message: Uint8Array, signature: Uint8Array): b
   return keyDefect(key) === undefined && new PublicKey(key).verifies(message, signature);
 }
 
-// RFC 8032, section 7.1: tests 1, 2, 3 and SHA(abc).
-const rfc8032 = [
+/** The message of RFC 8032's TEST 1024 (1023 bytes), which Wycheproof has as case 83. */
+const longMessage: string = readVectors("wycheproof-ed25519.json")
+  .flatMap(({ tests }: { tests: [number, string][] }) => tests)
+  .find(([id]: [number, string]) => id === 83)[1];
+
+// RFC 8032, section 7.1: tests 1, 2, 3, 1024 and SHA(abc).
+const rfc8032: readonly (readonly [string, string, string, string])[] = [
   [
     "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
     "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
@@ -37,12 +42,18 @@ const rfc8032 = [
     "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a",
   ],
   [
+    "f5e5767cf153319517630f226876b86c8160cc583bc013744c6bf255f5cc0ee5",
+    "278117fc144c72340f67d0f2316e8386ceffbf2b2428c9c51fef7c597f1d426e",
+    longMessage,
+    "0aab4c900501b3e24d7cdf4663326a3a87df5e4843b2cbdb67cbf6e460fec350aa5371b1508f9f4528ecea23c436d94b5e8fcd4f681e30a6ac00a9704a188a03",
+  ],
+  [
     "833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42",
     "ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf",
     createHash("sha512").update("abc").digest("hex"),
     "dc2a4459e7369633a52b1bf277839a00201009a3efbf3ecb69bea2186c26b58909351fc9ac90b3ecfdfbc7c66431e0303dca179c138ac17ad9bef1177331a704",
   ],
-] as const;
+];
 
 test.each(rfc8032)("signs and accepts RFC 8032 section 7.1: seed %s", (seed, pub, message, sig) => {
   const key = new PrivateKey(hex(seed));

@@ -5,7 +5,7 @@
  */
 import { type Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
-import { readKeyring } from "../image/key-files.ts";
+import { keyringWarning, readKeyring } from "../image/key-files.ts";
 import { holdMount } from "../mount/foreground.ts";
 import { mountImage } from "../mount/mount.ts";
 import { openNamed } from "../mount/named.ts";
@@ -57,6 +57,8 @@ export function declare(command: Command, io: Io): void {
     .action(async (image: string, directory: string, options: Options) => {
       const { bundle: bundles, name, store } = options;
       const keyring = readKeyring(options.key, options.keys);
+      const warning = keyringWarning(keyring);
+      if (warning !== undefined) io.log(warning);
       const places = { stores: Stores.open(store), bundles };
       const verified = openNamed(image, places, { keyring, name, now: new Date() });
       const mount = await mountImage(verified, directory, {

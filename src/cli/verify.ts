@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
-import { readKeyring } from "../image/key-files.ts";
+import { keyringWarning, readKeyring } from "../image/key-files.ts";
 import { openVerified } from "../image/locate.ts";
 import type { VerifiedImage } from "../image/verify.ts";
 import { Stores } from "../store/stores.ts";
@@ -33,6 +33,8 @@ export function declare(command: Command, io: Io): void {
     .action((target: string, options: Options) => {
       const { name, bundle: bundles } = options;
       const keyring = readKeyring(options.key, options.keys);
+      const warning = keyringWarning(keyring);
+      if (warning !== undefined) io.log(warning);
       const stores = options.store && Stores.open(options.store);
       const now = new Date();
       const verified = openVerified(target, { stores, bundles }, { keyring, name, now });

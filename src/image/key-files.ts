@@ -16,6 +16,8 @@ import { type PublicKey, parsePublicKey } from "../trust/public-key.ts";
 /** Files of a folder of keys end so; others in it are left alone. */
 const PUBLIC_KEY_FILE = /^[^.].*\.(?:pem|pub)$/;
 const OTHERS = 0o077;
+/** The pair in `keys/`, whose private half is public. */
+const TEST_KEY_ID = "SHA256:1KzKE/9yZ9vhaSeUVwPLSErqV8bEXKX6SsW/+P4jCdI";
 
 /**
  * Reads a private key, from standard input when `path` is `-`. `passphrase` is asked for only when
@@ -56,6 +58,12 @@ export function readKeyring(files: readonly string[], folders: readonly string[]
     });
   }
   return new Keyring(paths.map(readPublicKey));
+}
+
+/** What a person should hear before relying on these keys; undefined when there is nothing to say. */
+export function keyringWarning(keyring: Keyring): string | undefined {
+  if (keyring.get(TEST_KEY_ID) === undefined) return undefined;
+  return `warning: the TEST-ONLY key is trusted, and everybody has its private half: ${TEST_KEY_ID}`;
 }
 
 function keyFilesIn(folder: string): string[] {

@@ -20,6 +20,8 @@ export interface LocatedImage {
   readonly bytes: Uint8Array;
   /** Bundle and envelope files. */
   readonly bundles: readonly Uint8Array[];
+  /** Why further bundles of the stores could not be read. */
+  readonly problems: readonly Error[];
   /** The name under which a store has it; undefined for a file, and for an id. */
   readonly name: string | undefined;
   /** The store's id for it, which the bytes need not match; undefined for a file. */
@@ -54,20 +56,23 @@ export function bundleBeside(image: string): string {
  */
 export function locateImage(target: string, places: Places, keyring?: Keyring): LocatedImage {
   const { stores } = places;
+  const problems: Error[] = [];
+  const stored = (id: VerityDigest) =>
+    stores === undefined ? [] : bundlesAbout(stores, id, keyring, problems);
   const named = places.bundles?.map((path) => readBundleFile(path));
   const id = stores && resolve(stores, target);
   if (stores !== undefined && id !== undefined) {
-    const bundles = named ?? bundlesAbout(stores, id, keyring);
+    const bundles = named ?? stored(id);
     const name = target === id ? undefined : target;
-    return { bytes: stores.readImage(id), bundles, name, id };
+    return { bytes: stores.readImage(id), bundles, problems, name, id };
   }
   const bytes = readUserFile(target, limits.imageBytes, `image ${target}`);
   const beside = bundleBeside(target);
   const found = () => [
     ...(existsSync(beside) ? [readBundleFile(beside)] : []),
-    ...(stores ? bundlesAbout(stores, verityDigestOf(bytes, stores.first.algorithm), keyring) : []),
+    ...(stores ? stored(verityDigestOf(bytes, stores.first.algorithm)) : []),
   ];
-  return { bytes, bundles: named ?? found(), name: undefined, id: undefined };
+  return { bytes, bundles: named ?? found(), problems, name: undefined, id: undefined };
 }
 
 /**
@@ -78,9 +83,9 @@ export function locateImage(target: string, places: Places, keyring?: Keyring): 
  */
 export function openVerified(target: string, places: Places, demands: Demands): VerifiedImage {
   const { keyring, now } = demands;
-  const { bytes, bundles, name } = locateImage(target, places, keyring);
+  const { bytes, bundles, problems, name } = locateImage(target, places, keyring);
   const wanted = demands.name ?? name ?? ANY_NAME;
-  return verifyImageFile({ bytes, bundles, keyring, name: wanted, now });
+  return verifyImageFile({ bytes, bundles, problems, keyring, name: wanted, now });
 }
 
 /**
@@ -111,9 +116,15 @@ function resolve(stores: Stores, target: string): VerityDigest | undefined {
  * So many at most, those that name a trusted key first: whoever fills a store with bundles must
  * neither keep its readers busy nor crowd the good one out.
  */
-function bundlesAbout(stores: Stores, id: VerityDigest, keyring?: Keyring): Uint8Array[] {
+function bundlesAbout(
+  stores: Stores,
+  id: VerityDigest,
+  keyring: Keyring | undefined,
+  problems: Error[],
+): Uint8Array[] {
   const rank = (bundle: StoredBundle) => (keyring?.get(bundle.keyId) === undefined ? 1 : 0);
-  const bundles = stores.readBundles(id).sort((a, b) => rank(a) - rank(b));
+  const found = stores.readBundles(id, (error) => problems.push(error));
+  const bundles = found.sort((a, b) => rank(a) - rank(b));
   return bundles.slice(0, limits.bundles).map(({ bytes }) => bytes);
 }
 

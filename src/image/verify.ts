@@ -25,6 +25,8 @@ export interface VerificationRequest extends Expectation {
   readonly bytes: Uint8Array;
   /** Bundle or envelope files; one good one suffices. */
   readonly bundles: readonly Uint8Array[];
+  /** Why further bundles could not be read, to be told when none of the others is good. */
+  readonly problems?: readonly Error[];
   readonly keyring: Keyring;
 }
 
@@ -90,8 +92,8 @@ export class VerifiedImage {
  * @throws {@link FormatError} when the bootstrap is the signed one and breaks a rule of its format
  */
 export function verifyImageFile(request: VerificationRequest): VerifiedImage {
-  const { bytes, bundles, keyring } = request;
-  if (bundles.length === 0) {
+  const { bytes, bundles, keyring, problems = [] } = request;
+  if (bundles.length === 0 && problems.length === 0) {
     throw new TrustError("NO_BUNDLE", "image: no bundle, so nobody vouches for it", {
       hint: "sign it with sealfs sign, or name the bundle with --bundle",
     });
@@ -111,7 +113,7 @@ export function verifyImageFile(request: VerificationRequest): VerifiedImage {
       refusals.push(error);
     }
   }
-  throw allRefused(refusals);
+  throw allRefused(refusals, problems);
 }
 
 /** Step 10, in its order: size, SHA-256, fs-verity. All have to be right. */
@@ -133,18 +135,23 @@ function requireEqual(what: string, signed: string, got: string): void {
 /** Reasons that a message gives; all of them are in its cause. */
 const SHOWN_REASONS = 8;
 
-function allRefused(refusals: readonly TrustError[]): TrustError {
+function allRefused(refusals: readonly TrustError[], problems: readonly Error[]): TrustError {
   const [first] = refusals;
-  if (first !== undefined && refusals.length === 1) return first;
-  const code = refusals.every((error) => error.code === first?.code) ? first!.code : undefined;
-  const reasons = refusals.slice(0, SHOWN_REASONS).map(({ message }, i) => {
-    const label = `bundle ${i + 1}:`;
-    return message.startsWith(label) ? message : `${label} ${message}`;
-  });
-  if (refusals.length > SHOWN_REASONS) reasons.push(`and ${refusals.length - SHOWN_REASONS} more`);
+  if (first !== undefined && refusals.length === 1 && problems.length === 0) return first;
+  const same = first !== undefined && refusals.every((error) => error.code === first.code);
+  const reasons = [
+    ...refusals.map(({ message }, i) => {
+      const label = `bundle ${i + 1}:`;
+      return message.startsWith(label) ? message : `${label} ${message}`;
+    }),
+    ...problems.map(({ message }) => `not readable: ${message}`),
+  ];
+  const count = reasons.length;
+  if (count > SHOWN_REASONS)
+    reasons.splice(SHOWN_REASONS, count, `and ${count - SHOWN_REASONS} more`);
   return new TrustError(
-    code ?? "NO_GOOD_BUNDLE",
-    `image: none of ${refusals.length} bundles is good: ${reasons.join("; ")}`,
-    { cause: new AggregateError(refusals) },
+    same ? first.code : "NO_GOOD_BUNDLE",
+    `image: none of ${count} bundles is good: ${reasons.join("; ")}`,
+    { cause: new AggregateError([...refusals, ...problems]) },
   );
 }

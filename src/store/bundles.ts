@@ -35,12 +35,17 @@ function sha256(text: string): string {
 }
 
 /**
- * Every bundle about an image, sorted by key id; none when there are none.
+ * Every bundle about an image, sorted by key id; none when there are none. What cannot be read (no
+ * regular file, too large for a bundle, no permission) is passed over, and `onProblem` told: one bad
+ * file must not hide the good ones.
  *
- * @throws {@link FormatError} `LIMIT` for a file that is too large to be a bundle
- * @throws {@link IntegrityError} `WRONG_TYPE` when one is no regular file
+ * @throws {@link SystemError} when the directory itself cannot be read
  */
-export function readBundles(root: string, id: VerityDigest): StoredBundle[] {
+export function readBundles(
+  root: string,
+  id: VerityDigest,
+  onProblem?: (error: Error) => void,
+): StoredBundle[] {
   const directory = `${root}/bundles/${id}`;
   let names: string[];
   try {
@@ -54,7 +59,11 @@ export function readBundles(root: string, id: VerityDigest): StoredBundle[] {
     const keyId = decodeName(FILE.exec(name)?.[1] ?? "");
     if (keyId === undefined) continue;
     const path = `${directory}/${name}`;
-    bundles.push({ keyId, path, bytes: readRegular(path, limits.envelopeBytes, path) });
+    try {
+      bundles.push({ keyId, path, bytes: readRegular(path, limits.envelopeBytes, path) });
+    } catch (error) {
+      onProblem?.(failure(path, error));
+    }
   }
   return bundles;
 }

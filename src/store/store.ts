@@ -132,9 +132,9 @@ export class Store implements ObjectSource {
     }
   }
 
-  /** The bundles about an image, unchecked. */
-  readBundles(id: VerityDigest): StoredBundle[] {
-    return readBundles(this.path, id);
+  /** The bundles about an image, unchecked; `onProblem` hears of files that cannot be read. */
+  readBundles(id: VerityDigest, onProblem?: (error: Error) => void): StoredBundle[] {
+    return readBundles(this.path, id, onProblem);
   }
 }
 

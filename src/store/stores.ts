@@ -99,8 +99,8 @@ export class Stores implements ObjectSource {
     throw new NotFoundError("NO_OBJECT", `image ${id}: in no store`);
   }
 
-  /** The bundles about an image in every store, unchecked. */
-  readBundles(id: VerityDigest): StoredBundle[] {
-    return this.all.flatMap((store) => store.readBundles(id));
+  /** The bundles about an image in every store, unchecked; as {@link Store.readBundles}. */
+  readBundles(id: VerityDigest, onProblem?: (error: Error) => void): StoredBundle[] {
+    return this.all.flatMap((store) => store.readBundles(id, onProblem));
   }
 }

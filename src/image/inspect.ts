@@ -19,6 +19,7 @@ import {
 } from "../tree/inode.ts";
 import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
+import { formatSeconds } from "./seconds.ts";
 import { sha256Of } from "./sha256.ts";
 
 /** Facts about an image. Sizes in bytes; sums are exact up to 2^53. */
@@ -74,7 +75,7 @@ export function inspectImage(image: Image): ImageSummary {
     algorithm,
     verityDigest: verityDigestOf(bytes, algorithm),
     sha256: sha256Of(bytes),
-    buildTime: `${superblock.buildTime}.${String(superblock.buildTimeNsec).padStart(9, "0")}`,
+    buildTime: formatSeconds(superblock.buildTime, superblock.buildTimeNsec),
     inodes: Number(superblock.inos),
     names: census.names,
     hardLinked: census.hardLinked,

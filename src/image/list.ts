@@ -7,6 +7,7 @@ import { type ByteString, printable } from "../bytes/bytestring.ts";
 import type { FileContent, Image, ImageInode } from "../erofs/image.ts";
 import { ImageView } from "../erofs/view.ts";
 import { type WalkedFile, childrenOf, findFile, isDirectory, walkFiles } from "../erofs/walk.ts";
+import { formatSeconds } from "./seconds.ts";
 import {
   S_IFBLK,
   S_IFCHR,
@@ -78,7 +79,7 @@ export function recordOf(image: Image, { path, inode }: WalkedFile): FileRecord 
     uid: inode.uid,
     gid: inode.gid,
     size: inode.size <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(inode.size) : String(inode.size),
-    mtime: formatSeconds(inode),
+    mtime: formatSeconds(inode.mtimeSeconds, inode.mtimeNanoseconds),
     ...(name === "character" || name === "block" ? { device: deviceOf(inode) } : {}),
     ...(name === "symlink" ? { target: printable(image.target(inode)) } : {}),
     ...(content === undefined ? {} : { content: content.kind }),
@@ -131,11 +132,4 @@ function formatTime(inode: ImageInode): string {
     return String(inode.mtimeSeconds).padStart(20);
   }
   return date.toISOString().replace(".000Z", "Z");
-}
-
-/** `-1` second and 250 000 000 ns is `-0.750000000`: a number that a parser of decimals understands. */
-function formatSeconds({ mtimeSeconds, mtimeNanoseconds }: ImageInode): string {
-  const total = mtimeSeconds * 1_000_000_000n + BigInt(mtimeNanoseconds);
-  const digits = (total < 0n ? -total : total).toString().padStart(10, "0");
-  return `${total < 0n ? "-" : ""}${digits.slice(0, -9)}.${digits.slice(-9)}`;
 }

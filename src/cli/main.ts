@@ -63,6 +63,9 @@ export const commands: ReadonlyMap<string, CommandRow> = new Map([
       load: () => import("./check.ts"),
     },
   ],
+  ["images", { summary: "list the images of a store", load: () => import("./images.ts") }],
+  ["rm", { summary: "remove a name from a store", load: () => import("./rm.ts") }],
+  ["du", { summary: "print what each image of a store costs", load: () => import("./du.ts") }],
 ]);
 
 const MKCOMPOSEFS = "mkcomposefs";

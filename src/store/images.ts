@@ -33,6 +33,11 @@ export class ImageIndex {
     return readLink(`${this.#root}/images/${id}`) !== undefined;
   }
 
+  /** Whether something stands under this name, wherever it leads. */
+  hasName(name: string): boolean {
+    return readLink(`${this.#root}/${REFS}/${encodeName(name)}`) !== undefined;
+  }
+
   /**
    * The id that a name leads to; undefined when the store has no such name.
    *

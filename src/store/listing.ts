@@ -1,0 +1,61 @@
+/**
+ * The images of a store as a person wants to see them listed.
+ *
+ * @module
+ */
+import { SealfsError } from "../errors.ts";
+import type { VerityDigest } from "../verity/digest.ts";
+import { type Claim, claimsOf } from "./claims.ts";
+import type { ImageRecord } from "./images.ts";
+import type { Store } from "./store.ts";
+import { openStoredImage } from "./stored-image.ts";
+import { objectsOf } from "../erofs/object-list.ts";
+
+/** One image. Sizes in bytes. */
+export interface ListedImage {
+  readonly id: VerityDigest;
+  /** Sorted; none for an image that the next gc removes. */
+  readonly names: readonly string[];
+  /** Undefined when the image cannot be read. */
+  readonly contents:
+    | { readonly imageBytes: number; readonly objects: number; readonly objectBytes: number }
+    | undefined;
+  /** Why it cannot be read. */
+  readonly problem: string | undefined;
+  /** What its bundles say; their signatures have not been checked. */
+  readonly bundles: readonly Claim[];
+}
+
+/** Every image of a store, sorted by name; images without one come last. */
+export function* listImages(store: Store): Generator<ListedImage, void, undefined> {
+  const records = [...store.images.list()].sort(byName);
+  for (const { id, names } of records) {
+    const bundles = attempt(() => claimsOf(store.readBundles(id))).value ?? [];
+    const { value: contents, problem } = attempt(() => contentsOf(store, id));
+    yield { id, names, contents, problem, bundles };
+  }
+}
+
+function byName(a: ImageRecord, b: ImageRecord): number {
+  const [left, right] = [a.names[0] ?? "\uffff", b.names[0] ?? "\uffff"];
+  if (left !== right) return left < right ? -1 : 1;
+  return a.id < b.id ? -1 : 1;
+}
+
+function contentsOf(store: Store, id: VerityDigest): ListedImage["contents"] {
+  const image = openStoredImage(store, id);
+  const objects = objectsOf(image);
+  let objectBytes = 0;
+  for (const size of objects.values()) objectBytes += size;
+  return { imageBytes: image.bytes.length, objects: objects.size, objectBytes };
+}
+
+/** One damaged image must not keep the others from being listed. */
+function attempt<T>(read: () => T): { value: T | undefined; problem: string | undefined } {
+  try {
+    return { value: read(), problem: undefined };
+  } catch (error) {
+    if (!(error instanceof SealfsError)) throw error;
+    return { value: undefined, problem: error.message };
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * Taking a name away from an image. The image itself goes with the next gc, when nothing else
+ * leads to it.
+ *
+ * @module
+ */
+import { unlinkSync } from "node:fs";
+import { NotFoundError } from "../errors.ts";
+import { syncDirectory } from "./directory.ts";
+import { errnoOf, failure } from "./failure.ts";
+import { REFS } from "./layout.ts";
+import { StoreLock } from "./lock.ts";
+import { encodeName } from "./names.ts";
+import type { Store } from "./store.ts";
+
+/**
+ * Removes names, all or none: on return that is on the disk. A ref that leads nowhere is removed
+ * like any other.
+ *
+ * @throws {@link NotFoundError} `NO_REF` when one is not there; nothing is removed then
+ * @throws {@link SystemError} when the store cannot be written to
+ */
+export function removeNames(store: Store, names: readonly string[]): void {
+  const directory = `${store.path}/${REFS}`;
+  const lock = StoreLock.shared(store);
+  try {
+    for (const name of names) requireName(store, name);
+    for (const name of names) {
+      try {
+        unlinkSync(`${directory}/${encodeName(name)}`);
+      } catch (error) {
+        // Another process removed it in the meantime: it is gone, as asked.
+        if (errnoOf(error) !== "ENOENT") throw error;
+      }
+    }
+    syncDirectory(directory);
+  } catch (error) {
+    throw failure(`store ${store.path}`, error);
+  } finally {
+    lock.release();
+  }
+}
+
+function requireName(store: Store, name: string): void {
+  if (store.images.hasName(name)) return;
+  throw new NotFoundError("NO_REF", `image ${name}: no such name in ${store.path}`, {
+    hint: isId(store, name)
+      ? "this is an id: sealfs gc removes images that no name leads to"
+      : "sealfs images lists the names",
+  });
+}
+
+function isId(store: Store, text: string): boolean {
+  try {
+    return store.images.resolve(text) === text;
+  } catch {
+    return false;
+  }
+}

@@ -59,6 +59,17 @@ export class TrustError extends SealfsError<
   | "EQUIVOCATION"
   | "WRONG_IMAGE"
   | "NO_GOOD_BUNDLE"
+  | "REVOKED_KEY"
+  | "KEY_NOT_VALID"
+  | "NAME_NOT_ALLOWED"
+  | "TOO_OLD"
+  | "REVOKED_IMAGE"
+  | "BAD_POLICY"
+  | "POLICY_EXPIRED"
+  | "POLICY_ROLLBACK"
+  | "POLICY_NOT_SIGNED"
+  | "BAD_STATE"
+  | "STATE_NOT_KEPT"
 > {}
 
 /** A server or the way to it failed; `retriable` says whether asking again may help. */
@@ -82,4 +93,5 @@ export class SystemError extends SealfsError<
   | "NO_SPACE"
   | "BUSY"
   | "IO"
+  | "INTERRUPTED"
 > {}

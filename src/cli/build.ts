@@ -1,0 +1,185 @@
+/**
+ * `sealfs build`: an image and its objects from an OCI image, layer tars, a directory or a dump
+ * file.
+ *
+ * @module
+ */
+import { type Command, Option } from "commander";
+import { SystemError, UsageError } from "../errors.ts";
+import { type BuildResult, type BuiltImage, buildImage } from "../image/build.ts";
+import { readPrivateKey } from "../image/key-files.ts";
+import { writeImageFile } from "../image/mkcomposefs.ts";
+import { imageFacts, signFacts } from "../image/sign.ts";
+import { settleValidity } from "../image/validity.ts";
+import { parsePlatform } from "../oci/platform.ts";
+import { parseSource } from "../oci/reference.ts";
+import { Store } from "../store/store.ts";
+import type { Durability, NewBundle } from "../store/transaction.ts";
+import { type ProfileName, type XattrMode, profileNames } from "../tree/merge.ts";
+import type { VerityAlgorithm } from "../verity/digest.ts";
+import { type Io, formatBytes } from "./io.ts";
+import { passphraseFor } from "./passphrase.ts";
+
+interface Options {
+  store: string;
+  name?: string;
+  key?: string;
+  passphraseFile?: string;
+  created?: string;
+  expires?: string;
+  version?: string;
+  output?: string;
+  platform?: string;
+  profile?: ProfileName;
+  xattrs?: XattrMode;
+  strict?: true;
+  algorithm?: VerityAlgorithm;
+  formatVersion: "0" | "1" | "auto";
+  allowMissing?: true;
+  compareProfiles?: true;
+  durability: Durability;
+  json?: true;
+}
+
+export function declare(command: Command, io: Io): void {
+  command
+    .argument(
+      "<source>",
+      "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, tar:FILE[,FILE…], dir:DIR, dump:FILE, a bare path, or - for an archive on standard input",
+    )
+    .requiredOption("--store <dir>", "the store to build into; made when it does not exist")
+    .option("--name <reference>", "a name for the image, such as registry.example/app:1.0")
+    .option("--key <file>", "sign the image under its name with this private key (PKCS#8 PEM)")
+    .option("--passphrase-file <file>", "passphrase of an encrypted key (default: asks)")
+    .option("--created <time>", "the statement's time (default: SOURCE_DATE_EPOCH, or now)")
+    .option("--expires <when>", "a date, or a time from creation such as 90d (default: 365d)")
+    .option("--version <n>", "the statement's version (default: seconds of creation)")
+    .option("-o, --output <file>", "also write the image to this file")
+    .option("--platform <os/arch>", "which image of an index, such as linux/arm64/v8")
+    .addOption(
+      new Option("--profile <name>", "how layers become one tree").choices([...profileNames]),
+    )
+    .addOption(
+      new Option("--xattrs <mode>", "composefs-oci-v1: which xattrs stay").choices([
+        "composefs",
+        "composefs-user",
+      ]),
+    )
+    .option("--strict", "refuse what is odd, instead of a warning")
+    .addOption(
+      new Option("--algorithm <hash>", "digests of a new store").choices(["sha256", "sha512"]),
+    )
+    .addOption(
+      new Option("--format-version <n>", "version of the image format")
+        .choices(["0", "1", "auto"])
+        .default("auto"),
+    )
+    .option("--allow-missing", "dump files: the objects need not be in the store")
+    .option("--compare-profiles", "also print the digest under every profile")
+    .addOption(
+      new Option("--durability <how>", "none: no sync, for tests and measurements")
+        .choices(["transaction", "none"])
+        .default("transaction"),
+    )
+    .option("--json", "print the result as JSON")
+    .action((source: string, options: Options) => build(source, options, io));
+}
+
+async function build(text: string, options: Options, io: Io): Promise<void> {
+  const reference = parseSource(text);
+  const sign = signer(options);
+  const { algorithm, formatVersion, platform } = options;
+  const store = Store.create(options.store, algorithm === undefined ? {} : { algorithm });
+  const progress = io.progress("build");
+  const interruption = interruptible();
+  let result: BuildResult;
+  try {
+    result = await buildImage(reference, {
+      ...pick(options),
+      store,
+      sign,
+      platform: platform === undefined ? undefined : parsePlatform(platform),
+      formatVersion: formatVersion === "auto" ? "auto" : formatVersion === "0" ? 0 : 1,
+      onProgress: (done, total) => progress.update(done, total),
+      signal: interruption.signal,
+    });
+  } finally {
+    interruption.end();
+    progress.end();
+  }
+  if (options.output !== undefined) writeImageFile(options.output, result.bytes);
+  for (const warning of result.warnings) io.log(`warning: ${warning}`);
+  report(result, options, io);
+}
+
+function pick({
+  name,
+  profile,
+  xattrs,
+  strict,
+  allowMissing,
+  compareProfiles,
+  durability,
+}: Options) {
+  return {
+    name,
+    profile,
+    xattrs,
+    strict: strict ?? false,
+    allowMissing: allowMissing ?? false,
+    compareProfiles: compareProfiles ?? false,
+    durability,
+  };
+}
+
+/** What signs the image once it is made; the key is read first, so that a wrong one costs nothing. */
+function signer(options: Options): ((built: BuiltImage) => NewBundle[]) | undefined {
+  const { key: file, name, passphraseFile, created, expires, version } = options;
+  if (file === undefined) return undefined;
+  if (name === undefined) {
+    throw new UsageError("USAGE", "key: an image is signed under a name, and none is given", {
+      hint: "give it with --name, such as --name registry.example/app:1.0",
+    });
+  }
+  const key = readPrivateKey(file, passphraseFor(file, passphraseFile));
+  const sourceDateEpoch = process.env["SOURCE_DATE_EPOCH"];
+  const validity = settleValidity({ created, expires, version, sourceDateEpoch }, new Date());
+  return ({ bytes, algorithm, profile, source }) => {
+    const facts = imageFacts(bytes, algorithm);
+    const { keyId, bundle } = signFacts(facts, { name, key, profile, source, ...validity });
+    return [{ keyId, name, bytes: bundle }];
+  };
+}
+
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** The first signal ends the build in order, a second one at once. */
+function interruptible() {
+  const controller = new AbortController();
+  const stop = (signal: string) =>
+    controller.abort(new SystemError("INTERRUPTED", `build: ended by ${signal}`));
+  for (const signal of signals) process.once(signal, stop);
+  const end = () => {
+    for (const signal of signals) process.removeListener(signal, stop);
+  };
+  return { signal: controller.signal, end };
+}
+
+function report(result: BuildResult, options: Options, io: Io): void {
+  if (options.json) {
+    const { bytes: _, ...document } = result;
+    io.print(JSON.stringify({ ...document, name: options.name ?? null }, undefined, 2));
+    return;
+  }
+  const { objects, size } = result;
+  io.log(
+    `${objects.count} objects of ${formatBytes(objects.bytes)}, ${objects.new} new; image of ${formatBytes(size)}`,
+  );
+  if (objects.replaced > 0) {
+    io.log(`${objects.replaced} damaged objects of the store were replaced; see its quarantine/`);
+  }
+  for (const { profile, digest, refused } of result.profiles) {
+    io.log(`${profile}: ${digest ?? `refused: ${refused}`}`);
+  }
+  io.print(result.digest);
+}

@@ -1,0 +1,90 @@
+/**
+ * What becomes of the content of regular files while a layer streams by: up to 64 bytes stay with
+ * the entry and go into the image, everything else becomes a staged object, named by its verity
+ * digest.
+ *
+ * Spec: composefs image format, section 12 (where the limit comes from).
+ *
+ * @module
+ */
+import { limits } from "../limits.ts";
+import type { StagedObject } from "../store/staged-objects.ts";
+import type { Transaction } from "../store/transaction.ts";
+import type { ContentSink } from "../tar/entry.ts";
+import type { VerityAlgorithm, VerityDigest } from "../verity/digest.ts";
+import { VerityHasher, verityDigestOf } from "../verity/hasher.ts";
+
+/** Content of a file: in the image, or in an object. */
+export interface FileContent {
+  content?: Uint8Array;
+  digest?: VerityDigest;
+}
+
+/** Files up to this size are hashed in one piece, and need not be written when they are known. */
+const WHOLE_BYTES = 256 * 1024;
+
+/** Takes the files of one stream, one after the other. */
+export class ContentIntake {
+  readonly #transaction: Transaction;
+  readonly #algorithm: VerityAlgorithm;
+  /** Collects a file that is cut by the end of a chunk. */
+  readonly #scratch = Buffer.allocUnsafeSlow(WHOLE_BYTES);
+  #streamed: StagedObject | undefined;
+
+  constructor(transaction: Transaction) {
+    this.#transaction = transaction;
+    this.#algorithm = transaction.store.algorithm;
+  }
+
+  /** A sink for the next file, of `size` bytes; what it makes is set in `file` at its end. */
+  sink(size: number, file: FileContent): ContentSink {
+    if (size > WHOLE_BYTES) return this.#stream(file);
+    let at = 0;
+    const finish = (bytes: Uint8Array) => {
+      if (size <= limits.inlineBytes) file.content = Uint8Array.from(bytes);
+      else file.digest = this.#put(bytes);
+    };
+    return {
+      write: (chunk) => {
+        if (chunk.length === size) {
+          at = size;
+          finish(chunk); // the usual case: no copy
+          return;
+        }
+        this.#scratch.set(chunk, at);
+        at += chunk.length;
+        if (at === size) finish(this.#scratch.subarray(0, size));
+      },
+      end: () => {},
+    };
+  }
+
+  /** Lets go of a file whose content did not come to its end. */
+  abandon(): void {
+    this.#streamed?.abandon();
+    this.#streamed = undefined;
+  }
+
+  #put(bytes: Uint8Array): VerityDigest {
+    const digest = verityDigestOf(bytes, this.#algorithm);
+    this.#transaction.put(digest, bytes);
+    return digest;
+  }
+
+  #stream(file: FileContent): ContentSink {
+    const staged = this.#transaction.stage();
+    const hasher = new VerityHasher(this.#algorithm);
+    this.#streamed = staged;
+    return {
+      write: (chunk) => {
+        hasher.update(chunk);
+        staged.write(chunk);
+      },
+      end: () => {
+        file.digest = hasher.digest();
+        staged.finish(file.digest);
+        this.#streamed = undefined;
+      },
+    };
+  }
+}

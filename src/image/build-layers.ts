@@ -1,0 +1,112 @@
+/**
+ * Reading the layers of an image: each once, as a stream, its files staged as objects on the way.
+ * Nothing of a layer is given back before its size, digest and diffID have been found right.
+ *
+ * @module
+ */
+import { FormatError } from "../errors.ts";
+import type { OciImage } from "../oci/image.ts";
+import { readLayer } from "../oci/layer.ts";
+import type { Transaction } from "../store/transaction.ts";
+import type { TarEntry } from "../tar/entry.ts";
+import { TarParser } from "../tar/parser.ts";
+import type { Layer, LayerEntry } from "../tree/merge.ts";
+import { ContentIntake, type FileContent } from "./build-content.ts";
+
+export interface LayersOptions {
+  readonly strict?: boolean;
+  readonly warn: (message: string) => void;
+  /** Hears how many bytes of the blobs have been read so far, of how many. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Ends the reading; its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Layers whose decompression may run while another one is hashed and written. */
+const AT_ONCE = 2;
+
+/**
+ * The layers of `image`, lowest first, their objects staged in `transaction`.
+ *
+ * @throws {@link FormatError} and {@link IntegrityError} for a layer that is broken or another one
+ *   than its descriptor says; {@link SystemError} when an object cannot be written
+ */
+export async function readLayers(
+  image: OciImage,
+  transaction: Transaction,
+  options: LayersOptions,
+): Promise<Layer[]> {
+  const layers: Layer[] = [];
+  const total = image.layers.reduce((sum, layer) => sum + layer.size, 0);
+  let done = 0;
+  let next = 0;
+  let failed: { readonly error: unknown } | undefined;
+  const onRead = (bytes: number) => {
+    done += bytes;
+    options.onProgress?.(done, total);
+  };
+  const readSome = async () => {
+    while (next < image.layers.length && failed === undefined) {
+      const index = next++;
+      try {
+        const checkGoing = () => {
+          options.signal?.throwIfAborted();
+          if (failed !== undefined) throw failed.error;
+        };
+        layers[index] = await readOne(image, index, transaction, options, onRead, checkGoing);
+      } catch (error) {
+        failed ??= { error };
+      }
+    }
+  };
+  // All are awaited even when one fails: none may write on after the transaction has ended.
+  await Promise.all(Array.from({ length: AT_ONCE }, readSome));
+  if (failed !== undefined) throw failed.error;
+  return layers;
+}
+
+async function readOne(
+  image: OciImage,
+  index: number,
+  transaction: Transaction,
+  options: LayersOptions,
+  onRead: (bytes: number) => void,
+  checkGoing: () => void,
+): Promise<Layer> {
+  const layer = image.layers[index]!;
+  const intake = new ContentIntake(transaction);
+  const entries: LayerEntry[] = [];
+  const parser = new TarParser(
+    {
+      entry: (entry) => {
+        const file: { entry: TarEntry } & FileContent = { entry };
+        entries.push(file);
+        return entry.size > 0 ? intake.sink(entry.size, file) : undefined;
+      },
+    },
+    {
+      strict: options.strict ?? false,
+      warn: (message) => options.warn(`${layer.label}: ${message}`),
+    },
+  );
+  try {
+    const write = (chunk: Uint8Array) => {
+      checkGoing();
+      parser.write(chunk);
+    };
+    await readLayer(image, layer, write, { onRead });
+    parser.end();
+  } catch (error) {
+    throw labelled(error, layer.label);
+  } finally {
+    intake.abandon();
+  }
+  return { label: layer.label, entries };
+}
+
+/** Tar errors do not know which layer they are about. */
+function labelled(error: unknown, label: string): unknown {
+  if (!(error instanceof FormatError) || error.message.includes(label)) return error;
+  const hint = error.hint === undefined ? {} : { hint: error.hint };
+  return new FormatError(error.code, `${label}: ${error.message}`, { cause: error, ...hint });
+}

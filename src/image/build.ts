@@ -1,0 +1,214 @@
+/**
+ * Building: a source becomes an image in a store, with all the objects that it refers to.
+ *
+ * The same source gives the same bytes everywhere; nothing is published before every digest, size
+ * and diffID of the source has been found right.
+ *
+ * @module
+ */
+import { UsageError } from "../errors.ts";
+import type { OciImage } from "../oci/image.ts";
+import type { Platform } from "../oci/platform.ts";
+import { resolveSource } from "../oci/recognise.ts";
+import type { SourceReference } from "../oci/reference.ts";
+import { openSource } from "../oci/source.ts";
+import type { Store } from "../store/store.ts";
+import { type Durability, type NewBundle, Transaction } from "../store/transaction.ts";
+import type { Directory } from "../tree/inode.ts";
+import {
+  type Layer,
+  type MergeOptions,
+  type ProfileName,
+  type XattrMode,
+  mergeLayers,
+  profileNames,
+} from "../tree/merge.ts";
+import type { VerityAlgorithm, VerityDigest } from "../verity/digest.ts";
+import { writeImage } from "../erofs/writer.ts";
+import { verityDigestOf } from "../verity/hasher.ts";
+import { readLayers } from "./build-layers.ts";
+import { treeOfDump, treeOfFolder } from "./build-tree.ts";
+import { publishTree } from "./publish.ts";
+
+export interface BuildOptions {
+  readonly store: Store;
+  /** A name for the image in the store. */
+  readonly name?: string | undefined;
+  /** Which image of an index. */
+  readonly platform?: Platform | undefined;
+  /** How layers become one tree; `oci-v1` by default. Other sources have no profile. */
+  readonly profile?: ProfileName | undefined;
+  readonly xattrs?: XattrMode | undefined;
+  /** Refuses what is odd, where it is accepted otherwise. */
+  readonly strict?: boolean;
+  /** Format version of the image; `auto` by default, as mkcomposefs chooses. */
+  readonly formatVersion?: 0 | 1 | "auto";
+  /** Dump files: objects need not be in the store. */
+  readonly allowMissing?: boolean;
+  /** Computes the image under every profile, for {@link BuildResult.profiles}. */
+  readonly compareProfiles?: boolean;
+  readonly durability?: Durability;
+  /** Makes the bundles that are published together with the image. */
+  readonly sign?: ((built: BuiltImage) => readonly NewBundle[]) | undefined;
+  /** Hears how many bytes of the source have been read, of how many. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a signer needs to know of an image. */
+export interface BuiltImage {
+  readonly bytes: Uint8Array;
+  /** Which digests name objects and image. */
+  readonly algorithm: VerityAlgorithm;
+  readonly profile: ProfileName | undefined;
+  readonly source: { readonly mediaType: string; readonly digest: string } | undefined;
+}
+
+export interface BuildResult {
+  /** The verity digest of the image: its id. */
+  readonly digest: VerityDigest;
+  readonly bytes: Uint8Array;
+  /** Bytes of the image. */
+  readonly size: number;
+  readonly objects: {
+    /** Distinct objects that the image refers to, and their bytes together. */
+    readonly count: number;
+    readonly bytes: number;
+    /** Of those and the image, how many the store did not have, and how many were wrong in it. */
+    readonly new: number;
+    readonly replaced: number;
+  };
+  /** Digests of the layers as declared, lowest first; none for directories and dump files. */
+  readonly layers: readonly (string | undefined)[];
+  readonly manifestDigest: string | undefined;
+  readonly profile: ProfileName | undefined;
+  /** With `compareProfiles`: the id under each profile, or why it refuses. */
+  readonly profiles: readonly ProfileResult[];
+  readonly warnings: readonly string[];
+}
+
+export interface ProfileResult {
+  readonly profile: ProfileName;
+  readonly digest?: VerityDigest;
+  readonly refused?: string;
+}
+
+/** A tree with what is known about its origin. */
+interface SourceTree {
+  readonly tree: Directory;
+  readonly image: OciImage | undefined;
+  readonly layers: readonly Layer[];
+}
+
+/**
+ * Builds the image of a source into the store.
+ *
+ * @throws {@link FormatError} when the source breaks its format, or the profile refuses it
+ * @throws {@link IntegrityError} when the source is not what its digests say
+ * @throws {@link NotFoundError} when there is no such source, or `NO_OBJECT` for a dump file
+ * @throws {@link SystemError} when the store cannot be written; nothing is published then
+ */
+export async function buildImage(
+  reference: SourceReference,
+  options: BuildOptions,
+): Promise<BuildResult> {
+  const { store, durability = "transaction", name, sign } = options;
+  const warnings: string[] = [];
+  const transaction = Transaction.begin(store, { durability });
+  try {
+    const source = await readSource(reference, transaction, options, warnings);
+    const { image } = source;
+    const profile = image && (options.profile ?? profileNames[0]);
+    const origin = image && originOf(image);
+    const { id, bytes, objects, published } = publishTree(source.tree, transaction, {
+      ...versionsOf(options),
+      name,
+      sign:
+        sign &&
+        ((made) => sign({ bytes: made, algorithm: store.algorithm, profile, source: origin })),
+    });
+    return {
+      digest: id,
+      bytes,
+      size: bytes.length,
+      objects: {
+        count: objects.size,
+        bytes: [...objects.values()].reduce((sum, size) => sum + size, 0),
+        new: published.added,
+        replaced: published.replaced.length,
+      },
+      layers: image?.layers.map(({ digest }) => digest) ?? [],
+      manifestDigest: image?.manifestDigest,
+      profile,
+      profiles: options.compareProfiles && image ? compare(source.layers, id, options) : [],
+      warnings,
+    };
+  } finally {
+    transaction.close();
+  }
+}
+
+async function readSource(
+  reference: SourceReference,
+  transaction: Transaction,
+  options: BuildOptions,
+  warnings: string[],
+): Promise<SourceTree> {
+  const source = resolveSource(reference);
+  if (source.transport === "dir" || source.transport === "dump") {
+    if (options.profile !== undefined || options.compareProfiles) {
+      throw new UsageError("USAGE", `profile: only layers have one, ${source.transport}: has none`);
+    }
+    const tree =
+      source.transport === "dir"
+        ? treeOfFolder(source.path, transaction)
+        : treeOfDump(source.path, transaction, options);
+    return { tree, image: undefined, layers: [] };
+  }
+  const image = await openSource(source, { platform: options.platform });
+  try {
+    const { strict = false, onProgress, signal } = options;
+    const warn = (message: string) => void warnings.push(message);
+    const layers = await readLayers(image, transaction, { strict, warn, onProgress, signal });
+    const tree = mergeLayers(layers, options.profile ?? profileNames[0], {
+      ...mergeOptions(options),
+      warn,
+    });
+    return { tree, image, layers };
+  } finally {
+    image.close();
+  }
+}
+
+function mergeOptions({ strict = false, xattrs }: BuildOptions): MergeOptions {
+  return xattrs === undefined ? { strict } : { strict, xattrs };
+}
+
+function versionsOf({ formatVersion = "auto" }: BuildOptions) {
+  if (formatVersion === "auto") return {};
+  return { minVersion: formatVersion, maxVersion: formatVersion };
+}
+
+function originOf({ manifestDigest, mediaType }: OciImage): BuiltImage["source"] {
+  if (manifestDigest === undefined || mediaType === undefined) return undefined;
+  return { mediaType, digest: manifestDigest };
+}
+
+/** The image under each profile; `built` is the id under the chosen one. */
+function compare(
+  layers: readonly Layer[],
+  built: VerityDigest,
+  options: BuildOptions,
+): ProfileResult[] {
+  const chosen = options.profile ?? profileNames[0];
+  return profileNames.map((profile) => {
+    if (profile === chosen) return { profile, digest: built };
+    try {
+      const tree = mergeLayers(layers, profile, { strict: options.strict ?? false });
+      const bytes = writeImage(tree, versionsOf(options));
+      return { profile, digest: verityDigestOf(bytes, options.store.algorithm) };
+    } catch (error) {
+      return { profile, refused: (error as Error).message };
+    }
+  });
+}

@@ -1,0 +1,158 @@
+/**
+ * Mounts made step by step and held by descriptors: a file system is configured, created, and turned
+ * into a mount that no path leads to, which may then serve as a layer or be attached somewhere
+ * (fsopen(2), fsconfig(2), fsmount(2), move_mount(2); Linux 5.2).
+ *
+ * @module
+ */
+import { closeSync, readSync } from "node:fs";
+import type { NotFoundError, SystemError } from "../errors.ts";
+import { errnoError, lazy, loadLibc } from "./koffi.ts";
+
+// The same numbers on every architecture (asm-generic/unistd.h).
+const NR_MOVE_MOUNT = 429;
+const NR_FSOPEN = 430;
+const NR_FSCONFIG = 431;
+const NR_FSMOUNT = 432;
+
+const FSOPEN_CLOEXEC = 1;
+const FSMOUNT_CLOEXEC = 1;
+const SET_FLAG = 0;
+const SET_STRING = 1;
+const SET_FD = 5;
+const CMD_CREATE = 6;
+const MOVE_MOUNT_F_EMPTY_PATH = 4;
+const AT_FDCWD = -100;
+const MESSAGE_BYTES = 4096;
+
+/** How a mount restricts its file system (`MOUNT_ATTR_*`). */
+export const MountAttribute = { READ_ONLY: 1, NO_SUID: 2, NO_DEV: 4, NO_EXEC: 8 } as const;
+
+const calls = lazy(() => {
+  const libc = loadLibc();
+  return {
+    fsopen: libc.func<[number, Uint8Array, number]>(
+      "long syscall(long number, const void *name, unsigned int flags)",
+    ),
+    fsconfig: libc.func<[number, number, number, Uint8Array | null, Uint8Array | null, number]>(
+      "long syscall(long number, int fd, unsigned int cmd, const void *key, const void *value, int aux)",
+    ),
+    fsmount: libc.func<[number, number, number, number]>(
+      "long syscall(long number, int fd, unsigned int flags, unsigned int attributes)",
+    ),
+    moveMount: libc.func<[number, number, Uint8Array, number, Uint8Array, number]>(
+      "long syscall(long number, int from, const void *path, int to, const void *target, unsigned int flags)",
+    ),
+    errno: () => libc.errno(),
+  };
+});
+
+/** A file system that is being configured. */
+export class FileSystemContext {
+  readonly #type: string;
+  #fd: number;
+
+  /**
+   * @throws {@link SystemError} `NO_KOFFI`; `PERMISSION`; `IO` when the kernel has no such file
+   *   system or is older than Linux 5.2
+   */
+  constructor(type: string) {
+    this.#type = type;
+    this.#fd = calls().fsopen(NR_FSOPEN, cString(type), FSOPEN_CLOEXEC);
+    if (this.#fd < 0) throw errnoError(calls().errno(), `file system ${type}`);
+  }
+
+  /** An option without a value, such as `ro`. */
+  setFlag(key: string): this {
+    return this.#configure(SET_FLAG, key, null, 0);
+  }
+
+  /** An option with a value of at most 255 bytes; a `,` in it is nothing special. */
+  setString(key: string, value: string): this {
+    return this.#configure(SET_STRING, key, value, 0);
+  }
+
+  /** An option that names an open file. */
+  setDescriptor(key: string, fd: number): this {
+    return this.#configure(SET_FD, key, null, fd);
+  }
+
+  /** Makes the file system, and a mount of it that is attached nowhere; the caller closes it. */
+  mount(attributes: number): number {
+    this.#configure(CMD_CREATE, null, null, 0);
+    const fd = calls().fsmount(NR_FSMOUNT, this.#fd, FSMOUNT_CLOEXEC, attributes);
+    if (fd < 0) throw this.#failed("mount");
+    return fd;
+  }
+
+  close(): void {
+    if (this.#fd >= 0) closeSync(this.#fd);
+    this.#fd = -1;
+  }
+
+  #configure(command: number, key: string | null, value: string | null, aux: number): this {
+    const keyBytes = key === null ? null : cString(key);
+    const valueBytes = value === null ? null : cString(value);
+    const { fsconfig } = calls();
+    if (fsconfig(NR_FSCONFIG, this.#fd, command, keyBytes, valueBytes, aux) === 0) return this;
+    throw this.#failed(key === null ? "create" : value === null ? key : `${key}=${value}`);
+  }
+
+  #failed(step: string): SystemError | NotFoundError {
+    const error = errnoError(calls().errno(), `${this.#type}: ${step}`);
+    const messages = this.#messages();
+    if (messages.length > 0) error.message += ` (${messages.join("; ")})`;
+    return error;
+  }
+
+  /** What the kernel has to say: one message per read. */
+  #messages(): string[] {
+    const messages: string[] = [];
+    const bytes = Buffer.alloc(MESSAGE_BYTES);
+    try {
+      for (;;) {
+        const length = readSync(this.#fd, bytes, 0, MESSAGE_BYTES, null);
+        messages.push(bytes.toString("utf8", 0, length).replace(/^[ewi] /, "").trim());
+      }
+    } catch {
+      return messages; // ENODATA: that was all
+    }
+  }
+}
+
+/**
+ * Makes a mount of a new file system; `configure` gives the options. The caller closes it.
+ *
+ * @throws {@link SystemError} with the kernel's own words where it has some
+ */
+export function newMount(
+  type: string,
+  attributes: number,
+  configure: (context: FileSystemContext) => void,
+): number {
+  const context = new FileSystemContext(type);
+  try {
+    configure(context);
+    return context.mount(attributes);
+  } finally {
+    context.close();
+  }
+}
+
+/**
+ * Attaches a mount to a directory.
+ *
+ * @throws {@link SystemError} or {@link NotFoundError} what the kernel says
+ */
+export function attachMount(fd: number, target: string): void {
+  const { moveMount, errno } = calls();
+  const empty = cString("");
+  const to = cString(target);
+  if (moveMount(NR_MOVE_MOUNT, fd, empty, AT_FDCWD, to, MOVE_MOUNT_F_EMPTY_PATH) !== 0) {
+    throw errnoError(errno(), `mount at ${target}`);
+  }
+}
+
+function cString(text: string): Uint8Array {
+  return Buffer.from(`${text}\0`);
+}

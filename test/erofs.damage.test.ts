@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { checkImage } from "../src/erofs/check.ts";
 import { Dirent, FT_DIR } from "../src/erofs/format.ts";
 import { Image } from "../src/erofs/image.ts";
@@ -19,6 +19,7 @@ import { oracle } from "./support/oracle.ts";
 import { direntAt, imageOf } from "./support/small-image.ts";
 
 const slow = process.env["SLOW"] === "1";
+if (slow) vi.setConfig({ testTimeout: 1_800_000 });
 const digest = "252f10c83610ebca1a059c0bae8255eba2f95be4d1d7bcfa89d7248a82d9f111";
 
 const small = imageOf(

@@ -14,7 +14,7 @@ printf '#!/bin/sh\nexec node "%s/../bin/sealfs.js" "$@"\n' "$here" >"$work/bin/s
 chmod +x "$work/bin/sealfs"
 cleanup() {
   sealfs umount "$mnt" 2>/dev/null || true
-  rm -rf "$work"
+  rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT INT TERM
 

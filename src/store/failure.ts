@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { constants } from "node:os";
 import { SealfsError, SystemError } from "../errors.ts";
 
 const codes = new Map<string, SystemError["code"]>([
@@ -22,10 +23,14 @@ const hints = new Map<string, string>([
   ["ENFILE", "the system has too many open files"],
 ]);
 
+/** Names of error numbers; Node itself leaves some out, EDQUOT among them. */
+const names = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+
 /** The error number's name of a failed system call, `ENOENT`; undefined for other errors. */
 export function errnoOf(error: unknown): string | undefined {
-  const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  return typeof code === "string" && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
+  const { code, errno } = (error ?? {}) as NodeJS.ErrnoException;
+  if (typeof code === "string" && /^E[A-Z0-9]+$/.test(code)) return code;
+  return typeof errno === "number" ? names.get(-errno) : undefined;
 }
 
 /** `error` as a `SystemError` whose message starts with `what`; errors of sealfs stay. */
@@ -34,7 +39,8 @@ export function failure(what: string, error: unknown): Error {
   const errno = errnoOf(error);
   if (errno === undefined) return error instanceof Error ? error : new Error(String(error));
   const hint = hints.get(errno);
-  return new SystemError(codes.get(errno) ?? "IO", `${what}: ${(error as Error).message}`, {
+  const message = (error as Error).message.replace(/^Unknown system error -\d+/, errno);
+  return new SystemError(codes.get(errno) ?? "IO", `${what}: ${message}`, {
     cause: error,
     ...(hint === undefined ? {} : { hint }),
   });

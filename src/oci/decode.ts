@@ -1,0 +1,101 @@
+/**
+ * The uncompressed bytes of a layer, within limits, by the compression that is declared and no
+ * other.
+ *
+ * @module
+ */
+import { readSync } from "node:fs";
+import { FormatError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { BlobInput, type InputRange } from "./blob-input.ts";
+import { SNIFF_BYTES, type Sniffed, sniff } from "./compression.ts";
+import { type NextBuffer, gunzipHandle, gunzipStream, handleWorks } from "./gunzip.ts";
+import type { Compression } from "./media-types.ts";
+import { hasNodeZstd, unzstdNode, unzstdWasm } from "./unzstd.ts";
+
+/** For tests: which of two decoders that must agree is used; the faster one when not given. */
+export type Decoder = "documented" | "private" | "node" | "wasm";
+
+type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
+/**
+ * The compression of a blob: as declared, when its first bytes agree, or by its first bytes when
+ * nothing is declared.
+ *
+ * @throws {@link FormatError} `MALFORMED` when they do not agree; `UNSUPPORTED` for compressions
+ *   that no media type of a layer declares
+ */
+export function compressionOf(
+  range: InputRange,
+  declared: Compression | undefined,
+  label: string,
+): Compression {
+  const head = new Uint8Array(Math.min(SNIFF_BYTES, range.size));
+  const got = readSync(range.fd, head, 0, head.length, range.offset);
+  const found: Sniffed = sniff(head.subarray(0, got));
+  if (declared !== undefined && declared !== found) {
+    const message = `${label}: expected ${nameOf(declared)} as declared, got ${nameOf(found)}`;
+    throw new FormatError("MALFORMED", message);
+  }
+  if (found === "none" || found === "gzip" || found === "zstd") return found;
+  throw new FormatError("UNSUPPORTED", `${label}: ${found} compression is not supported`);
+}
+
+function nameOf(compression: Sniffed): string {
+  return compression === "none" ? "an uncompressed tar" : compression;
+}
+
+/**
+ * Decompresses `input`. A chunk is valid until the next is asked for; it may lie in a buffer that
+ * `next` gave.
+ *
+ * @throws {@link FormatError} `LIMIT` as soon as there is more than the limits allow; `TRUNCATED`,
+ *   `BAD_CHECKSUM` or `MALFORMED` when the compressed bytes are not right
+ */
+export async function* decode(
+  input: BlobInput,
+  compression: Compression,
+  next: NextBuffer,
+  label: string,
+  decoder?: Decoder,
+): AsyncGenerator<Uint8Array, void> {
+  const most = maxOutput(input.size, compression);
+  let total = 0;
+  for await (const chunk of decoded(input, compression, next, label, decoder)) {
+    total += chunk.length;
+    if (total > most) {
+      const message = `${label}: at most ${most} uncompressed bytes (of ${input.size}), got more`;
+      throw new FormatError("LIMIT", message);
+    }
+    yield chunk;
+  }
+}
+
+/** The most uncompressed bytes that a blob of `size` bytes may hold. */
+export function maxOutput(size: number, compression: Compression): number {
+  if (compression === "none") return limits.layerBytes;
+  const byRatio = Math.max(limits.decompressionFloor, size * limits.decompressionRatio);
+  return Math.min(limits.layerBytes, byRatio);
+}
+
+function decoded(
+  input: BlobInput,
+  compression: Compression,
+  next: NextBuffer,
+  label: string,
+  decoder: Decoder | undefined,
+): Chunks {
+  if (compression === "none") return stored(input, next);
+  if (input.size === 0)
+    throw new FormatError("TRUNCATED", `${label}: ${compression} stream is empty`);
+  if (compression === "gzip") {
+    const documented = decoder === "documented" || !handleWorks();
+    return documented ? gunzipStream(input, label) : gunzipHandle(input, next, label);
+  }
+  const byNode = decoder === "node" || (decoder !== "wasm" && hasNodeZstd);
+  return byNode ? unzstdNode(input, label) : unzstdWasm(input, label);
+}
+
+function* stored(input: BlobInput, next: NextBuffer): Generator<Uint8Array, void> {
+  while (!input.atEnd) yield input.readInto(next());
+}

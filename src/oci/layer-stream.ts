@@ -1,0 +1,107 @@
+/**
+ * Reading one layer in one thread: blob bytes in, uncompressed bytes out, digests of both.
+ *
+ * @module
+ */
+import { FormatError, IntegrityError } from "../errors.ts";
+import { BlobInput, type InputRange } from "./blob-input.ts";
+import { type Decoder, compressionOf, decode } from "./decode.ts";
+import { DigestHasher, type OciDigest, algorithmOf, verifyDigest } from "./digest.ts";
+import type { NextBuffer } from "./gunzip.ts";
+import type { Compression } from "./media-types.ts";
+
+/** What is to be read, and what it must be; plain data, so that it can be sent to a thread. */
+export interface LayerTask {
+  readonly range: InputRange;
+  readonly label: string;
+  readonly compression: Compression | undefined;
+  readonly digest: OciDigest | undefined;
+  readonly diffId: OciDigest | undefined;
+  /** Leaves the uncompressed bytes to be hashed by whom they are given to. */
+  readonly leaveDiffId: boolean;
+  readonly decoder?: Decoder | undefined;
+}
+
+/** What a layer was, all of it checked against what was declared. */
+export interface LayerReport {
+  readonly compression: Compression;
+  /** Uncompressed bytes. */
+  readonly bytes: number;
+  /** Digest of the blob: as declared, or by sha256. */
+  readonly digest: OciDigest;
+  /** Digest of the uncompressed bytes: as declared, or by sha256. */
+  readonly diffId: OciDigest;
+}
+
+/** A report whose diffID may have been left to somebody else. */
+export type StreamReport = Omit<LayerReport, "diffId"> & { readonly diffId: OciDigest | undefined };
+
+/** Hashes the uncompressed bytes as the layer's diffID says. */
+export function diffIdHasher(task: Pick<LayerTask, "diffId">): DigestHasher {
+  return new DigestHasher(task.diffId ? algorithmOf(task.diffId) : "sha256");
+}
+
+/** @throws {@link IntegrityError} `DIGEST_MISMATCH` */
+export function verifyDiffId(task: Pick<LayerTask, "diffId" | "label">, got: OciDigest): void {
+  if (task.diffId !== undefined) verifyDigest(task.diffId, got, `${task.label}: diffID`);
+}
+
+/**
+ * Yields the uncompressed bytes; returns the report once everything has been checked. A chunk is
+ * valid until the next is asked for.
+ *
+ * @param next gives buffers to decompress into, where that saves a copy
+ * @throws {@link IntegrityError} when size, digest or diffID are not as declared
+ * @throws {@link FormatError} when the compressed bytes are broken although their digest is right,
+ *   or there are more than the limits allow
+ */
+export async function* layerStream(
+  task: LayerTask,
+  next: NextBuffer,
+  progress?: (bytes: number) => void,
+): AsyncGenerator<Uint8Array, StreamReport> {
+  const { range, label } = task;
+  const compression = compressionOf(range, task.compression, label);
+  const algorithm = task.digest ? algorithmOf(task.digest) : "sha256";
+  const input = new BlobInput(range, label, algorithm);
+  const same = compression === "none" && diffIdAlgorithm(task) === algorithm;
+  const hasher = same || task.leaveDiffId ? undefined : diffIdHasher(task);
+  let bytes = 0;
+  try {
+    for await (const chunk of decode(input, compression, next, label, task.decoder)) {
+      hasher?.update(chunk);
+      bytes += chunk.length;
+      progress?.(input.taken);
+      yield chunk;
+    }
+  } catch (error) {
+    throw blame(error, input, task);
+  }
+  const digest = input.digest();
+  if (task.digest !== undefined) verifyDigest(task.digest, digest, label);
+  const diffId = same ? digest : hasher?.digest();
+  if (diffId !== undefined) verifyDiffId(task, diffId);
+  return { compression, bytes, digest, diffId };
+}
+
+function diffIdAlgorithm(task: LayerTask): string {
+  return task.diffId ? algorithmOf(task.diffId) : "sha256";
+}
+
+/**
+ * Broken bytes that are not the ones asked for are the source's fault, not the image's: another
+ * source may have them. So the rest is read too, for its digest; not behind a bomb, though.
+ */
+function blame(error: unknown, input: BlobInput, { digest, label }: LayerTask): unknown {
+  const broken = error instanceof FormatError && error.code !== "LIMIT";
+  if (!broken || digest === undefined) return error;
+  let got: OciDigest;
+  try {
+    got = input.digest();
+  } catch (cause) {
+    return cause;
+  }
+  if (got === digest) return error;
+  const message = `${label}: expected digest ${digest}, got ${got}`;
+  return new IntegrityError("DIGEST_MISMATCH", message, { cause: error });
+}

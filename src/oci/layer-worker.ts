@@ -1,0 +1,58 @@
+/**
+ * The thread that reads layers: read, hash, decompress into a ring.
+ *
+ * @module
+ */
+import { workerData } from "node:worker_threads";
+import { SealfsError } from "../errors.ts";
+import { type LayerTask, type StreamReport, layerStream } from "./layer-stream.ts";
+import { RingCancelled, type RingMemory, RingWriter } from "./slab-ring.ts";
+
+/** What the thread is started with. */
+export interface LayerJob {
+  readonly task: LayerTask;
+  readonly ring: RingMemory;
+}
+
+/** What the ring ends with, as JSON. */
+export type LayerEnding =
+  | { readonly report: StreamReport }
+  | {
+      readonly error: {
+        readonly name: string;
+        readonly code?: string;
+        readonly message: string;
+        readonly hint?: string | undefined;
+      };
+    };
+
+async function run({ task, ring }: LayerJob): Promise<void> {
+  const writer = new RingWriter(ring);
+  let ending: LayerEnding;
+  try {
+    const stream = layerStream(task, writer.next, (bytes) => {
+      writer.progress = bytes;
+    });
+    try {
+      let result = await stream.next();
+      for (; !result.done; result = await stream.next()) writer.write(result.value);
+      ending = { report: result.value };
+    } finally {
+      // Closes the decoder when the ring was cancelled.
+      await stream.return(undefined as never);
+    }
+  } catch (error) {
+    if (error instanceof RingCancelled) return;
+    ending = { error: plain(error) };
+  }
+  writer.end(JSON.stringify(ending));
+}
+
+function plain(error: unknown): Extract<LayerEnding, { error: unknown }>["error"] {
+  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  const short = message.slice(0, 4096);
+  if (!(error instanceof SealfsError)) return { name, message: short };
+  return { name, code: error.code, message: short, hint: error.hint };
+}
+
+await run(workerData as LayerJob);

@@ -112,7 +112,12 @@ export class FileSystemContext {
     try {
       for (;;) {
         const length = readSync(this.#fd, bytes, 0, MESSAGE_BYTES, null);
-        messages.push(bytes.toString("utf8", 0, length).replace(/^[ewi] /, "").trim());
+        messages.push(
+          bytes
+            .toString("utf8", 0, length)
+            .replace(/^[ewi] /, "")
+            .trim(),
+        );
       }
     } catch {
       return messages; // ENODATA: that was all

@@ -1,0 +1,108 @@
+/**
+ * The kernel stack of one mount: the verified image as EROFS, the objects as data-only layers under
+ * it, joined by an overlay that is then attached to a directory. Everything on the way there is held
+ * by descriptors alone, so that a failure at any step leaves nothing behind, and unmounting the
+ * overlay takes the rest with it.
+ *
+ * @module
+ */
+import { closeSync, constants, openSync } from "node:fs";
+import { SealfsError, SystemError } from "../../errors.ts";
+import { failure } from "../../store/failure.ts";
+import type { ObjectStore } from "../../store/objects.ts";
+import { attachMount } from "../../sys/fsmount.ts";
+import { type ImageDevice, type KernelImage, sealedDevice, verityDevice } from "./image-device.ts";
+import { type LayerStyle, mountErofs, mountOverlay } from "./layers.ts";
+
+/** What the kernel is to mount, and where. */
+export interface StackOptions {
+  /** What the list of mounts shows as the device. */
+  readonly source: string;
+  /** An existing directory, absolute. */
+  readonly target: string;
+  /** Directories of objects: paths, or open directories; searched in this order. */
+  readonly objects: readonly (string | number)[];
+  /** Places that may hold the image as an object with fs-verity. */
+  readonly images?: readonly Pick<ObjectStore, "openFile">[];
+  /** Files whose object does not have the signed digest by fs-verity cannot be opened. */
+  readonly requireVerity: boolean;
+  /** Directories for what is changed, of one file system that has xattrs: the mount is writable. */
+  readonly writable?: { readonly upper: string; readonly work: string };
+  /** How overlayfs is told its layers; by default the first way that this kernel knows. */
+  readonly style?: LayerStyle;
+}
+
+/**
+ * Mounts a verified image with nothing but the kernel.
+ *
+ * @throws {@link SystemError} or {@link NotFoundError} what this machine or the kernel lacks; nothing
+ *   is mounted then
+ */
+export function mountStack(image: KernelImage, options: StackOptions): void {
+  const open = new Descriptors();
+  try {
+    const objects = options.objects.map((place) =>
+      typeof place === "number" ? place : open.directory(place),
+    );
+    const writable = options.writable && {
+      upper: open.directory(options.writable.upper),
+      work: open.directory(options.writable.work),
+    };
+    const { source, requireVerity } = options;
+    const erofs = open.add(mountImage(image, options.images ?? []));
+    const settings = { source, objects, requireVerity, ...(writable && { writable }) };
+    const overlay = open.add(mountOverlay(erofs, settings, options.style));
+    attachMount(overlay, options.target);
+  } finally {
+    open.close();
+  }
+}
+
+/**
+ * Mounts the image alone. A stored image with fs-verity is mounted as it lies there, which takes no
+ * memory; otherwise a sealed copy is.
+ */
+function mountImage(image: KernelImage, places: readonly Pick<ObjectStore, "openFile">[]): number {
+  for (const place of places) {
+    try {
+      return mountDevice(verityDevice(place.openFile(image.digest).fd, image));
+    } catch (error) {
+      // Not there, no fs-verity, other content, or a kernel that mounts block devices only.
+      if (!(error instanceof SealfsError)) throw error;
+    }
+  }
+  return mountDevice(sealedDevice(image));
+}
+
+function mountDevice(device: ImageDevice): number {
+  try {
+    return mountErofs(device.source);
+  } finally {
+    device.close();
+  }
+}
+
+/** Open descriptors that are to be closed together. */
+class Descriptors {
+  readonly #fds: number[] = [];
+
+  add(fd: number): number {
+    this.#fds.push(fd);
+    return fd;
+  }
+
+  directory(path: string): number {
+    const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+    try {
+      return this.add(openSync(path, flags));
+    } catch (error) {
+      const reason = failure(path, error);
+      if (reason instanceof SystemError) throw reason;
+      throw new SystemError("IO", reason.message, { cause: error });
+    }
+  }
+
+  close(): void {
+    for (const fd of this.#fds.splice(0)) closeSync(fd);
+  }
+}

@@ -6,6 +6,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/support/build.ts"],
+    // No test may remember versions in the home of whoever runs it.
+    env: { SEALFS_STATE: "none" },
     testTimeout: 60_000,
     hookTimeout: 120_000,
     pool: "forks",

@@ -24,6 +24,14 @@ export const limits = {
   validityDays: 3660,
   /** Bundles looked at for one image. */
   bundles: 64,
+  /** Signatures of one verification tried with keys that they do not name. */
+  signatureTries: 8192,
+  /** Patterns of names of one key, thresholds of a policy, and entries of its list of revocations. */
+  policyNames: 256,
+  policyThresholds: 256,
+  policyRevocations: 4096,
+  /** Bytes of a file of the client's memory of versions. */
+  markBytes: 16 * KIB,
   /** Bytes of an OCI manifest, index or configuration. */
   manifestBytes: 4 * MIB,
   /** Indexes nested in one another. */

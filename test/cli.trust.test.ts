@@ -194,7 +194,7 @@ describe("an image in a store", () => {
     expect((await verify("registry.example/app:1.0", "--store", store)).status).toBe(0);
     const refused = await run("verify", id, "--store", store, "--key", at("mallory.pub"));
     expect(refused.status).toBe(5);
-    expect(refused.err).toMatch(/none of 3 bundles is good: bundle 1: .*signed by/);
+    expect(refused.err).toMatch(/none of 3 bundles is good: .*signed by/);
     expect(refused.err).toMatch(/not readable: .*0\.json: .*; not readable: .*1\.json: /);
   });
 

@@ -36,7 +36,7 @@ beforeAll(() => {
 });
 
 function verify(bytes: Uint8Array, bundles: Uint8Array[], keys = keyring, as = name) {
-  return verifyImageFile({ bytes, bundles, keyring: keys, name: as, now });
+  return verifyImageFile({ bytes, bundles, trust: keys, name: as, now });
 }
 
 /** The error that verifying gives. */
@@ -63,7 +63,7 @@ test("verifies what it signed", () => {
 
 test("without a name asked for, says so", () => {
   const bundles = [signed.bundle];
-  const verified = verifyImageFile({ bytes: image, bundles, keyring, name: ANY_NAME, now });
+  const verified = verifyImageFile({ bytes: image, bundles, trust: keyring, name: ANY_NAME, now });
   expect(verified.nameChecked).toBe(false);
 });
 

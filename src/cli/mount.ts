@@ -5,17 +5,15 @@
  */
 import { type Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
-import { keyringWarning, readKeyring } from "../image/key-files.ts";
 import { holdMount } from "../mount/foreground.ts";
 import { mountImage } from "../mount/mount.ts";
 import { openNamed } from "../mount/named.ts";
 import { Stores } from "../store/stores.ts";
 import type { Io } from "./io.ts";
+import { type TrustOptions, declareTrust, readTrust } from "./trust-options.ts";
 
-interface Options {
+interface Options extends TrustOptions {
   readonly store: string[];
-  readonly key: string[];
-  readonly keys: string[];
   readonly bundle?: string[];
   readonly name?: string;
   readonly transport: "auto" | "dev" | "libfuse";
@@ -30,12 +28,10 @@ const gather = (value: string, all: string[] = []) => [...all, value];
 
 /** Adds arguments, options and action. */
 export function declare(command: Command, io: Io): void {
-  command
+  declareTrust(command)
     .argument("<image>", "name or id in a store, or a file")
     .argument("<directory>", "existing, empty directory")
     .requiredOption("--store <dir>", "store with the objects; repeat for more, in order", gather)
-    .option("--key <file>", "public key that is trusted; may be repeated", gather, [])
-    .option("--keys <dir>", "folder of trusted public keys; may be repeated", gather, [])
     .option("--bundle <file>", "bundle (default: those in the store, IMAGE.bundle.json)", gather)
     .option("--name <name>", "name that must have been signed (needed for a file)")
     .addOption(
@@ -56,11 +52,10 @@ export function declare(command: Command, io: Io): void {
     )
     .action(async (image: string, directory: string, options: Options) => {
       const { bundle: bundles, name, store } = options;
-      const keyring = readKeyring(options.key, options.keys);
-      const warning = keyringWarning(keyring);
-      if (warning !== undefined) io.log(warning);
+      const now = new Date();
+      const { trust, state } = readTrust(options, io, now);
       const places = { stores: Stores.open(store), bundles };
-      const verified = openNamed(image, places, { keyring, name, now: new Date() });
+      const verified = openNamed(image, places, { trust, state, name, now });
       const mount = await mountImage(verified, directory, {
         ...options,
         stores: store,

@@ -4,16 +4,14 @@
  * @module
  */
 import type { Command } from "commander";
-import { keyringWarning, readKeyring } from "../image/key-files.ts";
 import { openVerified } from "../image/locate.ts";
 import type { VerifiedImage } from "../image/verify.ts";
 import { Stores } from "../store/stores.ts";
 import { formatTime } from "../trust/time.ts";
 import type { Io } from "./io.ts";
+import { type TrustOptions, declareTrust, readTrust } from "./trust-options.ts";
 
-interface Options {
-  key: string[];
-  keys: string[];
+interface Options extends TrustOptions {
   bundle?: string[];
   name?: string;
   store?: string[];
@@ -22,26 +20,24 @@ interface Options {
 
 export function declare(command: Command, io: Io): void {
   const collect = (value: string, all: string[] = []) => [...all, value];
-  command
+  declareTrust(command)
     .argument("<image>", "an image file, or with --store a name or id in a store")
-    .option("--key <file>", "a public key to trust; may be repeated", collect, [])
-    .option("--keys <dir>", "a folder of public keys to trust (*.pem, *.pub)", collect, [])
     .option("--name <reference>", "the name that must be signed (default: that in the store)")
     .option("--store <dir>", "a store that has the image; may be repeated", collect)
     .option("--bundle <file>", "a bundle (default: those in the store, IMAGE.bundle.json)", collect)
     .option("--json", "print one JSON document")
     .action((target: string, options: Options) => {
       const { name, bundle: bundles } = options;
-      const keyring = readKeyring(options.key, options.keys);
-      const warning = keyringWarning(keyring);
-      if (warning !== undefined) io.log(warning);
-      const stores = options.store && Stores.open(options.store);
       const now = new Date();
-      const verified = openVerified(target, { stores, bundles }, { keyring, name, now });
+      const { trust, state } = readTrust(options, io, now);
+      const stores = options.store && Stores.open(options.store);
+      const verified = openVerified(target, { stores, bundles }, { trust, state, name, now });
       if (options.json) io.print(JSON.stringify(asJson(verified)));
       else for (const line of lines(verified)) io.print(line);
       if (!verified.nameChecked) {
         io.log(`no name was asked for: whether it is the right image, the name above must tell`);
+      } else if (verified.progress === "first" && state !== undefined) {
+        io.log(`first use of this name here: older versions were not known, from now on they are`);
       }
       for (const hint of verified.unverified) io.log(`another signature was not checked: ${hint}`);
     });
@@ -54,7 +50,9 @@ function asJson(verified: VerifiedImage): object {
     created: formatTime(created),
     expires: formatTime(expires),
     keyIds: verified.keyIds,
+    threshold: verified.threshold.needed,
     nameChecked: verified.nameChecked,
+    progress: verified.progress,
   };
 }
 

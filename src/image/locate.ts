@@ -4,16 +4,19 @@
  *
  * @module
  */
-import { closeSync, existsSync, fstatSync, openSync, readFileSync } from "node:fs";
-import { FormatError, IntegrityError, NotFoundError, UsageError } from "../errors.ts";
+import { existsSync } from "node:fs";
+import { IntegrityError, NotFoundError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { StoredBundle } from "../store/bundles.ts";
 import type { Stores } from "../store/stores.ts";
 import type { Keyring } from "../trust/keyring.ts";
+import { type Trust, policyOf } from "../trust/policy.ts";
 import { ANY_NAME } from "../trust/verify.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
-import { type VerifiedImage, verifyImageFile } from "./verify.ts";
+import type { TrustState } from "./trust-state.ts";
+import { readUserFile } from "./user-file.ts";
+import { type VerifiedImage, markFor, verifyImageFile } from "./verify.ts";
 
 /** A bootstrap and what is said about it. */
 export interface LocatedImage {
@@ -37,7 +40,9 @@ export interface Places {
 
 /** What to ask of a bootstrap that was found. */
 export interface Demands {
-  readonly keyring: Keyring;
+  readonly trust: Trust;
+  /** Where versions are remembered; without one older images are not noticed. */
+  readonly state?: TrustState | undefined;
   /** The name that has to be signed; the one asked for in the store by default. */
   readonly name?: string | undefined;
   readonly now: Date;
@@ -77,15 +82,28 @@ export function locateImage(target: string, places: Places, keyring?: Keyring): 
 
 /**
  * Finds a bootstrap and verifies it. A name that leads to it in a store has to be the signed one;
- * of a file, or an image given by its id, only `demands.name` can say the name.
+ * of a file, or an image given by its id, only `demands.name` can say the name. Step 12: the version
+ * is remembered, when everything else is right; of an image without a name there is nothing to
+ * remember.
  *
- * @throws as {@link locateImage} and {@link verifyImageFile}
+ * @throws as {@link locateImage}, {@link verifyImageFile} and `TrustState.remember`
  */
 export function openVerified(target: string, places: Places, demands: Demands): VerifiedImage {
-  const { keyring, now } = demands;
-  const { bytes, bundles, problems, name } = locateImage(target, places, keyring);
-  const wanted = demands.name ?? name ?? ANY_NAME;
-  return verifyImageFile({ bytes, bundles, problems, keyring, name: wanted, now });
+  const { now, state } = demands;
+  const policy = policyOf(demands.trust);
+  const located = locateImage(target, places, policy.keyring);
+  const name = demands.name ?? located.name ?? ANY_NAME;
+  const { bytes, bundles, problems } = located;
+  const markOf = state?.markOf.bind(state);
+  const verified = verifyImageFile({
+    ...{ bytes, bundles, problems, trust: policy, name, now },
+    ...(markOf === undefined ? {} : { markOf }),
+  });
+  const { progress, statement } = verified;
+  if (progress === "first" || progress === "newer") {
+    state?.remember(statement.name, policy, markFor(statement, policy), now);
+  }
+  return verified;
 }
 
 /**
@@ -130,22 +148,4 @@ function bundlesAbout(
 
 function readBundleFile(path: string): Uint8Array {
   return readUserFile(path, limits.envelopeBytes, `bundle ${path}`);
-}
-
-/** A file that the user has named: symlinks and pipes are the user's business. */
-function readUserFile(path: string, max: number, what: string): Uint8Array {
-  let fd: number;
-  try {
-    fd = openSync(path, "r");
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
-    throw new NotFoundError("NO_FILE", `${what}: no such file`, { cause });
-  }
-  try {
-    const { size } = fstatSync(fd);
-    if (size > max) throw new FormatError("LIMIT", `${what}: at most ${max} bytes, got ${size}`);
-    return readFileSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

@@ -11,6 +11,7 @@
  * @module
  */
 import { UsageError } from "../errors.ts";
+import { parseDuration } from "../trust/duration.ts";
 import { formatTime, parseTime } from "../trust/time.ts";
 
 /** What the signer asked for, as text. */
@@ -29,13 +30,6 @@ export interface Validity {
   readonly version: number;
 }
 
-const UNIT_SECONDS: ReadonlyMap<string, number> = new Map([
-  ["m", 60],
-  ["h", 3600],
-  ["d", 24 * 3600],
-  ["w", 7 * 24 * 3600],
-  ["y", 365 * 24 * 3600],
-]);
 const DEFAULT_EXPIRES = "365d";
 
 /**
@@ -47,7 +41,10 @@ const DEFAULT_EXPIRES = "365d";
 export function settleValidity(request: ValidityRequest, now: Date): Validity {
   const created = creation(request, now);
   const expires = expiry(request.expires ?? DEFAULT_EXPIRES, created);
-  if (expires <= now && (request.expires === undefined || isDuration(request.expires))) {
+  if (
+    expires <= now &&
+    (request.expires === undefined || parseDuration(request.expires) !== undefined)
+  ) {
     throw new UsageError("USAGE", `expires: ${formatTime(expires)} is past already`, {
       hint: "it counts from the time of creation: name a later date with --expires",
     });
@@ -68,16 +65,9 @@ function creation(request: ValidityRequest, now: Date): Date {
 }
 
 function expiry(text: string, created: Date): Date {
-  const duration = DURATION.exec(text);
-  if (duration === null) return pointInTime(text, "expires");
-  const seconds = Number(duration[1]) * UNIT_SECONDS.get(duration[2]!)!;
-  return fromSeconds(created.getTime() / 1000 + seconds);
-}
-
-const DURATION = /^([0-9]{1,9})([mhdwy])$/;
-
-function isDuration(text: string): boolean {
-  return DURATION.test(text);
+  const duration = parseDuration(text);
+  if (duration === undefined) return pointInTime(text, "expires");
+  return fromSeconds(created.getTime() / 1000 + duration);
 }
 
 function pointInTime(text: string, what: string): Date {

@@ -7,13 +7,15 @@
 import { verifyImage } from "../erofs/check.ts";
 import type { Image } from "../erofs/image.ts";
 import { TrustError } from "../errors.ts";
-import type { Keyring } from "../trust/keyring.ts";
+import { type Mark, type Progress, verifyVersion } from "../trust/high-water.ts";
+import { type Trust, type TrustPolicy, policyOf } from "../trust/policy.ts";
 import type { Statement } from "../trust/statement.ts";
 import {
   ANY_NAME,
   type Expectation,
+  type Refusal,
   type VerifiedStatement,
-  verifyBundle,
+  verifyBundles,
 } from "../trust/verify.ts";
 import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
@@ -23,28 +25,38 @@ import { sha256Of } from "./sha256.ts";
 export interface VerificationRequest extends Expectation {
   /** The bootstrap, as it will be used: these bytes must not change afterwards. */
   readonly bytes: Uint8Array;
-  /** Bundle or envelope files; one good one suffices. */
+  /** Bundle or envelope files; signatures over the same statement count together. */
   readonly bundles: readonly Uint8Array[];
   /** Why further bundles could not be read, to be told when none of the others is good. */
   readonly problems?: readonly Error[];
-  readonly keyring: Keyring;
+  readonly trust: Trust;
+  /** What is remembered of a name; asked only when a name was asked for. */
+  readonly markOf?: (name: string, policy: TrustPolicy) => Mark | undefined;
 }
 
-type Make = (image: Image, verified: VerifiedStatement, nameChecked: boolean) => VerifiedImage;
+type Make = (
+  image: Image,
+  verified: VerifiedStatement,
+  nameChecked: boolean,
+  progress: Progress | undefined,
+) => VerifiedImage;
 let make: Make;
 
-/** A bootstrap that a trusted key has signed, and that obeys every rule of the format. */
+/** A bootstrap that enough trusted keys have signed, and that obeys every rule of the format. */
 export class VerifiedImage {
   /** The image, ready to be read. */
   readonly image: Image;
   /** Whether a name was asked for; otherwise a person has to look at the statement's. */
   readonly nameChecked: boolean;
+  /** What the version is for the memory of versions; undefined when none was asked. */
+  readonly progress: Progress | undefined;
   // Private, so that no object of the same shape passes for one of these.
   readonly #verified: VerifiedStatement;
 
-  private constructor(image: Image, verified: VerifiedStatement, nameChecked: boolean) {
+  private constructor(...[image, verified, nameChecked, progress]: Parameters<Make>) {
     this.image = image;
     this.nameChecked = nameChecked;
+    this.progress = progress;
     this.#verified = verified;
   }
 
@@ -67,7 +79,12 @@ export class VerifiedImage {
     return this.keyIds[0];
   }
 
-  /** Key hints of signatures beside the good ones, by strangers or broken. */
+  /** How many keys it took, and the policy's pattern that says so where one does. */
+  get threshold(): VerifiedStatement["threshold"] {
+    return this.#verified.threshold;
+  }
+
+  /** Key hints of signatures beside those that count: by strangers, broken, or not allowed. */
   get unverified(): readonly string[] {
     return this.#verified.unverified;
   }
@@ -84,7 +101,7 @@ export class VerifiedImage {
 }
 
 /**
- * Verifies a bootstrap. With several bundles the first good one counts.
+ * Verifies a bootstrap. Of several good statements the one with the highest version counts.
  *
  * @throws {@link TrustError} `NO_BUNDLE` without bundles; the code of the step that failed with one;
  *   with several, that code if all failed alike and otherwise `NO_GOOD_BUNDLE`, the message giving
@@ -92,28 +109,45 @@ export class VerifiedImage {
  * @throws {@link FormatError} when the bootstrap is the signed one and breaks a rule of its format
  */
 export function verifyImageFile(request: VerificationRequest): VerifiedImage {
-  const { bytes, bundles, keyring, problems = [] } = request;
+  const { bytes, bundles, problems = [] } = request;
+  const policy = policyOf(request.trust);
   if (bundles.length === 0 && problems.length === 0) {
     throw new TrustError("NO_BUNDLE", "image: no bundle, so nobody vouches for it", {
       hint: "sign it with sealfs sign, or name the bundle with --bundle",
     });
   }
-  const refusals: TrustError[] = [];
-  for (const [i, bundle] of bundles.entries()) {
+  // Steps 1 to 8: the statements.
+  const { accepted, refused } = verifyBundles(bundles, policy, request);
+  const refusals = [...refused];
+  for (const verified of accepted) {
     try {
-      // Steps 1 to 8: the statement.
-      const what = bundles.length > 1 ? `bundle ${i + 1}` : "bundle";
-      const verified = verifyBundle(bundle, keyring, request, what);
-      // Step 10: it is about these bytes.
+      // Step 9: the version does not go back.
+      const progress = compareWithMemory(verified.statement, policy, request);
+      // Step 10: the statement is about these bytes.
       verifyIdentity(bytes, verified.statement);
       // Step 11: they obey every rule; what is signed and broken is no other bundle's to mend.
-      return make(verifyImage(bytes), verified, request.name !== ANY_NAME);
+      return make(verifyImage(bytes), verified, request.name !== ANY_NAME, progress);
     } catch (error) {
       if (!(error instanceof TrustError)) throw error;
-      refusals.push(error);
+      refusals.push({ label: verified.label, error });
     }
   }
   throw allRefused(refusals, problems);
+}
+
+/** Undefined when nobody has a memory, or no name was asked for whose versions could be compared. */
+function compareWithMemory(
+  statement: Statement,
+  policy: TrustPolicy,
+  { name, markOf }: VerificationRequest,
+): Progress | undefined {
+  if (markOf === undefined || name === ANY_NAME) return undefined;
+  return verifyVersion(markFor(statement, policy), markOf(name, policy), name);
+}
+
+/** What there is to remember of a statement. */
+export function markFor({ version, sha256 }: Statement, policy: TrustPolicy): Mark {
+  return { epoch: policy.content?.epoch ?? 0, version, sha256 };
 }
 
 /** Step 10, in its order: size, SHA-256, fs-verity. All have to be right. */
@@ -135,23 +169,24 @@ function requireEqual(what: string, signed: string, got: string): void {
 /** Reasons that a message gives; all of them are in its cause. */
 const SHOWN_REASONS = 8;
 
-function allRefused(refusals: readonly TrustError[], problems: readonly Error[]): TrustError {
-  const [first] = refusals;
-  if (first !== undefined && refusals.length === 1 && problems.length === 0) return first;
-  const same = first !== undefined && refusals.every((error) => error.code === first.code);
+function allRefused(refusals: readonly Refusal[], problems: readonly Error[]): TrustError {
+  const [first, ...others] = refusals;
+  if (first !== undefined && others.length === 0 && problems.length === 0) return first.error;
+  const same = others.every(({ error }) => error.code === first?.error.code);
   const reasons = [
-    ...refusals.map(({ message }, i) => {
-      const label = `bundle ${i + 1}:`;
-      return message.startsWith(label) ? message : `${label} ${message}`;
-    }),
+    ...refusals.map(({ label, error: { message } }) =>
+      message.startsWith(label) ? message : `${label}: ${message}`,
+    ),
     ...problems.map(({ message }) => `not readable: ${message}`),
   ];
   const count = reasons.length;
-  if (count > SHOWN_REASONS)
+  if (count > SHOWN_REASONS) {
     reasons.splice(SHOWN_REASONS, count, `and ${count - SHOWN_REASONS} more`);
+  }
+  const errors = [...refusals.map(({ error }) => error), ...problems];
   return new TrustError(
-    same ? first.code : "NO_GOOD_BUNDLE",
+    first !== undefined && same ? first.error.code : "NO_GOOD_BUNDLE",
     `image: none of ${count} bundles is good: ${reasons.join("; ")}`,
-    { cause: new AggregateError([...refusals, ...problems]) },
+    { cause: new AggregateError(errors) },
   );
 }

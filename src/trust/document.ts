@@ -11,7 +11,7 @@ import { FormatError, TrustError } from "../errors.ts";
 import { limits } from "../limits.ts";
 
 /** The code of the step that reads a document. */
-export type DocumentCode = "BAD_BUNDLE" | "BAD_STATEMENT";
+export type DocumentCode = "BAD_BUNDLE" | "BAD_STATEMENT" | "BAD_POLICY" | "BAD_STATE";
 
 const FORBIDDEN_NAMES: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
 

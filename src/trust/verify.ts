@@ -1,174 +1,117 @@
 /**
- * The verifier: from the bytes of a bundle to a statement that may be believed. The steps and their
+ * The verifier: from the bytes of bundles to a statement that may be believed. The steps and their
  * order are fixed, and each refuses with a code of its own; the first that fails ends it. Step 9
- * (versions must not go back) needs the client's memory, steps 10 and 11 need the bootstrap itself:
- * see `image/verify.ts`.
+ * (versions must not go back) needs the client's memory, see `high-water.ts`; steps 10 and 11 need
+ * the bootstrap itself, see `image/verify.ts`.
  *
  * | step | refuses with |
  * | --- | --- |
  * | 1 the file | `BAD_BUNDLE` |
  * | 2 its encodings | `BAD_ENCODING` |
- * | 3, 4 the signatures | `UNTRUSTED_KEY`, `BAD_SIGNATURE` |
+ * | 3, 4 the signatures | `UNTRUSTED_KEY`, `BAD_SIGNATURE`, `REVOKED_KEY`, `KEY_NOT_VALID`, `BELOW_THRESHOLD` |
  * | 5 the payload's type | `BAD_PAYLOAD_TYPE` |
  * | 6 the statement | `BAD_STATEMENT`, `UNSUPPORTED_STATEMENT` |
- * | 7 the name | `BAD_SUBJECT`, `WRONG_NAME` |
- * | 8 the times | `NOT_YET_VALID`, `EXPIRED`, `BAD_VALIDITY` |
+ * | 7 the name | `BAD_SUBJECT`, `WRONG_NAME`, `NAME_NOT_ALLOWED`, `BELOW_THRESHOLD` |
+ * | 8 the times | `NOT_YET_VALID`, `EXPIRED`, `BAD_VALIDITY`, `TOO_OLD`, `REVOKED_IMAGE` |
+ * | 9 the version | `ROLLBACK`, `EQUIVOCATION` |
  * | 10 the bootstrap's bytes | `WRONG_IMAGE` |
  * | 11 the bootstrap's structure | a `FormatError` |
+ *
+ * The signatures of several bundles count together when they are over the same bytes: a threshold of
+ * signers is met by several bundles as well as by one envelope with several signatures.
  *
  * Spec: DSSE 1.0.2 `protocol.md`; in-toto attestation framework, "Validation".
  *
  * @module
  */
+import { toByteString } from "../bytes/bytestring.ts";
 import { TrustError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { parseBundle } from "./bundle.ts";
-import { type Envelope, preAuthEncoding } from "./dsse.ts";
-import type { Keyring } from "./keyring.ts";
-import {
-  type Predicate,
-  STATEMENT_PAYLOAD_TYPE,
-  type Statement,
-  type UnboundStatement,
-  parseStatement,
-} from "./statement.ts";
-import { formatTime } from "./time.ts";
+import { type Trust, policyOf } from "./policy.ts";
+import { type SignedPayload, findSigners } from "./signers.ts";
+import { type Expectation, type VerifiedStatement, verifyPayload } from "./verify-payload.ts";
 
-/** Asks for no name: the caller shows the statement's name to a person instead. */
-export const ANY_NAME: unique symbol = Symbol("any name");
+export { ANY_NAME, type Expectation, type VerifiedStatement } from "./verify-payload.ts";
 
-/** What the caller asks for. */
-export interface Expectation {
-  /** The name that the user asked for, never one taken from a file's name. */
-  readonly name: string | typeof ANY_NAME;
-  /** The time, read once for the whole run. */
-  readonly now: Date;
+/** What became of several bundles. */
+export interface Verdicts {
+  /** The good statements, the highest version first. */
+  readonly accepted: readonly VerifiedStatement[];
+  /** What was refused: which bundles, and why. */
+  readonly refused: readonly Refusal[];
 }
 
-/** A statement that a trusted key has made, about the name asked for, valid now. */
-export interface VerifiedStatement {
-  readonly statement: Statement;
-  /** The trusted keys that signed, each once, in the order of the keyring; at least one. */
-  readonly keyIds: readonly [string, ...string[]];
-  /** Key hints of the other signatures: by strangers, or broken. */
-  readonly unverified: readonly string[];
+/** Bundles that were refused for one reason. */
+export interface Refusal {
+  /** `bundle 2`, or `bundles 2, 3` that are over the same bytes. */
+  readonly label: string;
+  readonly error: TrustError;
 }
-
-const SKEW_SECONDS = 5 * 60;
-const DAY_SECONDS = 24 * 60 * 60;
 
 /**
- * Steps 1 to 8.
+ * Steps 1 to 8 for one bundle.
  *
  * @throws {@link TrustError} with the code of the first step that fails
  */
 export function verifyBundle(
   file: Uint8Array,
-  keyring: Keyring,
+  trust: Trust,
   expected: Expectation,
-  what = "bundle",
 ): VerifiedStatement {
-  // Steps 1 and 2: size, strict JSON; strict base64, number and size of the signatures.
-  const envelope = parseBundle(file, what);
-  // Steps 3 and 4: which trusted keys signed these bytes.
-  const { keyIds, unverified } = verifySignatures(envelope, keyring, what);
-  // Step 5: only now the type, which the signature covers.
-  if (envelope.payloadType !== STATEMENT_PAYLOAD_TYPE) {
-    const got = JSON.stringify(envelope.payloadType.slice(0, 100));
-    throw new TrustError(
-      "BAD_PAYLOAD_TYPE",
-      `${what}: expected payload type ${STATEMENT_PAYLOAD_TYPE}, got ${got}`,
-    );
-  }
-  // Step 6: the very bytes that were verified.
-  const unbound = parseStatement(envelope.payload);
-  // Step 7: one subject, with the name asked for.
-  const statement = bindSubject(unbound, expected.name);
-  // Step 8: the time.
-  verifyTimes(statement, expected.now);
-  // Step 9 belongs here: the version against the highest one seen for this name.
-  return { statement, keyIds, unverified };
+  const { accepted, refused } = verifyBundles([file], trust, expected);
+  if (accepted[0] !== undefined) return accepted[0];
+  throw refused[0]!.error;
 }
 
-function verifySignatures(
-  envelope: Envelope,
-  keyring: Keyring,
-  what: string,
-): Pick<VerifiedStatement, "keyIds" | "unverified"> {
-  // Step 3, DSSE protocol: the signature is over type and payload, as decoded.
-  const message = preAuthEncoding(envelope.payloadType, envelope.payload);
-  // Step 4: every signature against every trusted key, the one hinted at first. Keys are counted,
-  // not signatures, so that one key signing twice counts once.
-  const signers = new Set<string>();
-  const unverified: string[] = [];
-  for (const { keyId, bytes } of envelope.signatures) {
-    const hinted = keyring.get(keyId);
-    const candidates = hinted ? [hinted, ...keyring.keys] : keyring.keys;
-    const signer = candidates.find((key) => key.verifies(message, bytes));
-    if (signer) signers.add(signer.id);
-    else unverified.push(keyId);
+/** Steps 1 to 8 for bundles about one image, whose signatures count together. */
+export function verifyBundles(
+  files: readonly Uint8Array[],
+  trust: Trust,
+  expected: Expectation,
+): Verdicts {
+  const policy = policyOf(trust);
+  const refused: Refusal[] = [];
+  const groups = new Map<string, Group>();
+  const tries = { left: limits.signatureTries };
+  for (const [i, file] of files.entries()) {
+    const label = files.length > 1 ? `bundle ${i + 1}` : "bundle";
+    attempt(label, refused, () => {
+      // Steps 1 and 2: size, strict JSON; strict base64, number and size of the signatures.
+      const envelope = parseBundle(file, label);
+      // Steps 3 and 4: which trusted keys signed these bytes.
+      const signed = findSigners(envelope, policy, expected.now, tries, label);
+      const key = `${signed.payloadType}\n${toByteString(signed.payload)}`;
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, { numbers: [i + 1], parts: [signed] });
+      else group.numbers.push(i + 1) && group.parts.push(signed);
+    });
   }
-  const [first, ...others] = keyring.keys.map((key) => key.id).filter((id) => signers.has(id));
-  if (first === undefined) throw refusedSignatures(envelope, keyring, what);
-  return { keyIds: [first, ...others], unverified };
+  const accepted: VerifiedStatement[] = [];
+  for (const { numbers, parts } of groups.values()) {
+    const label = labelOf(numbers, files.length);
+    attempt(label, refused, () => accepted.push(verifyPayload(parts, policy, expected, label)));
+  }
+  accepted.sort((a, b) => b.statement.version - a.statement.version);
+  return { accepted, refused };
 }
 
-/** Says which it is: a stranger's signature, or a trusted key's that does not fit the bytes. */
-function refusedSignatures(envelope: Envelope, keyring: Keyring, what: string): TrustError {
-  const hints = envelope.signatures.map(({ keyId }) => keyId.slice(0, 100));
-  const trusted = hints.find((keyId) => keyring.get(keyId) !== undefined);
-  if (trusted !== undefined) {
-    return new TrustError(
-      "BAD_SIGNATURE",
-      `${what}: the signature by ${trusted} does not fit the bundle's bytes`,
-      { hint: "the bundle was changed after it was signed, or damaged on its way" },
-    );
-  }
-  const named = hints.filter((hint) => hint !== "").map((hint) => JSON.stringify(hint));
-  const by = named.length > 0 ? named.join(", ") : "a key that it does not name";
-  return new TrustError("UNTRUSTED_KEY", `${what}: signed by ${by}, which is not trusted`, {
-    hint: "trust the key with --key or --keys, if it came to you from someone you trust",
-  });
+/** Bundles over the same bytes: their numbers, from 1, and what each of them says. */
+interface Group {
+  readonly numbers: number[];
+  readonly parts: SignedPayload[];
 }
 
-function bindSubject(unbound: UnboundStatement, name: Expectation["name"]): Statement {
-  const [subject, ...others] = unbound.subjects;
-  if (subject === undefined || others.length > 0) {
-    throw new TrustError(
-      "BAD_SUBJECT",
-      `statement: expected exactly one subject, got ${unbound.subjects.length}`,
-    );
+function attempt(label: string, refused: Refusal[], verify: () => void): void {
+  try {
+    verify();
+  } catch (error) {
+    if (!(error instanceof TrustError)) throw error;
+    refused.push({ label, error });
   }
-  if (name !== ANY_NAME && subject.name !== name) {
-    throw new TrustError(
-      "WRONG_NAME",
-      `statement: expected the name ${JSON.stringify(name)}, got ${JSON.stringify(subject.name)}`,
-    );
-  }
-  return { ...subject, ...unbound.predicate };
 }
 
-function verifyTimes({ created, expires }: Predicate, now: Date): void {
-  const seconds = (time: Date) => time.getTime() / 1000;
-  if (!(seconds(created) <= seconds(now) + SKEW_SECONDS)) {
-    throw new TrustError(
-      "NOT_YET_VALID",
-      `statement: created ${formatTime(created)}, which is after now, ${formatTime(now)}`,
-      { hint: "check this machine's clock" },
-    );
-  }
-  if (!(seconds(now) < seconds(expires))) {
-    throw new TrustError(
-      "EXPIRED",
-      `statement: expired ${formatTime(expires)}, now is ${formatTime(now)}`,
-      { hint: "ask the signer for a new signature" },
-    );
-  }
-  const validity = seconds(expires) - seconds(created);
-  if (!(validity > 0 && validity <= limits.validityDays * DAY_SECONDS)) {
-    throw new TrustError(
-      "BAD_VALIDITY",
-      `statement: valid from ${formatTime(created)} to ${formatTime(expires)}, over ${limits.validityDays} days`,
-    );
-  }
+function labelOf(numbers: readonly number[], of: number): string {
+  if (of === 1) return "bundle";
+  return numbers.length === 1 ? `bundle ${numbers[0]}` : `bundles ${numbers.join(", ")}`;
 }

@@ -96,8 +96,8 @@ describe.skipIf(oracle("openssl") === undefined)("openssl (skipped where it is m
     const bytes = new Uint8Array(readFileSync(at("theirs.sig")));
     const bundle = formatBundle({ ...envelope, signatures: [{ keyId: key.id, bytes }] });
     const request = { bytes: image, bundles: [bundle], name, now };
-    expect(verifyImageFile({ ...request, keyring: new Keyring([key]) }).keyId).toBe(key.id);
-    expect(() => verifyImageFile({ ...request, keyring })).toThrow("not trusted");
+    expect(verifyImageFile({ ...request, trust: new Keyring([key]) }).keyId).toBe(key.id);
+    expect(() => verifyImageFile({ ...request, trust: keyring })).toThrow("not trusted");
   });
 });
 

@@ -6,6 +6,8 @@
 import { formatBundle } from "../../src/trust/bundle.ts";
 import { preAuthEncoding } from "../../src/trust/dsse.ts";
 import { Keyring } from "../../src/trust/keyring.ts";
+import type { TrustPolicy } from "../../src/trust/policy.ts";
+import { parsePolicy } from "../../src/trust/policy-file.ts";
 import { PrivateKey } from "../../src/trust/private-key.ts";
 import { STATEMENT_PAYLOAD_TYPE } from "../../src/trust/statement.ts";
 import { SealfsError } from "../../src/errors.ts";
@@ -68,6 +70,29 @@ export function bundleWith(change: (statement: any) => void): Uint8Array {
   const statement = plainStatement();
   change(statement);
   return bundleOf(JSON.stringify(statement));
+}
+
+/** A good policy as a plain object, to be changed by a test: alice and the third key, one of them. */
+export function plainPolicy(): any {
+  const keys = [alice, testKey(3)].map(({ publicKey }) => ({
+    id: publicKey.id,
+    pem: publicKey.toPem(),
+    names: ["**"],
+  }));
+  return {
+    type: "https://sealfs.dev/policy/v1",
+    name: "fleet",
+    version: 1,
+    keys,
+    policyKeys: { ids: keys.map(({ id }) => id), threshold: 1 },
+  };
+}
+
+/** A policy that a test has changed. */
+export function policyWith(change: (policy: any) => void): TrustPolicy {
+  const policy = plainPolicy();
+  change(policy);
+  return parsePolicy(utf8(JSON.stringify(policy)));
 }
 
 /** The code of the typed error that `call` throws; anything else fails the test. */

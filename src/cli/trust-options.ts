@@ -1,0 +1,35 @@
+/**
+ * The options by which commands learn whom to trust.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { type OpenedTrust, type TrustRequest, openTrust } from "../image/open-trust.ts";
+import type { Io } from "./io.ts";
+
+/** The values of {@link declareTrust}'s options. */
+export interface TrustOptions extends TrustRequest {
+  readonly key: string[];
+  readonly keys: string[];
+}
+
+/** Adds `--key`, `--keys`, `--policy` and `--state`. */
+export function declareTrust(command: Command): Command {
+  const collect = (value: string, all: string[]) => [...all, value];
+  return command
+    .option("--key <file>", "a public key to trust; may be repeated", collect, [])
+    .option("--keys <dir>", "a folder of public keys to trust (*.pem, *.pub)", collect, [])
+    .option("--policy <file>", "a trust policy, in place of keys (see sealfs policy)")
+    .option(
+      "--state <dir>",
+      "where versions are remembered, so that none goes back; none for no memory " +
+        "(default: $SEALFS_STATE, /var/lib/sealfs, ~/.local/state/sealfs)",
+    );
+}
+
+/** Reads what the options name, and tells its warnings. */
+export function readTrust(options: TrustOptions, io: Io, now: Date): OpenedTrust {
+  const opened = openTrust(options, now);
+  for (const warning of opened.warnings) io.log(warning);
+  return opened;
+}

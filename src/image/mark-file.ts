@@ -1,0 +1,185 @@
+/**
+ * A mark that only goes up, on the disk. A folder per thing that has versions, a file per version
+ * (`<epoch>.<version>`); the highest counts, lower ones are removed afterwards. A version appears by
+ * link(2) of a file that is on the disk already: whole or not at all, and never in another's place,
+ * so that processes need no lock: none can lower the mark, and two images with one version meet.
+ *
+ * @module
+ */
+import { randomUUID } from "node:crypto";
+import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readdirSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { asObject, asSize, asString } from "../bytes/json-fields.ts";
+import { NotFoundError, TrustError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { errnoOf } from "../store/failure.ts";
+import { readRegular } from "../store/files.ts";
+import { parseDocument, refusing } from "../trust/document.ts";
+import type { Mark } from "../trust/high-water.ts";
+import { formatTime } from "../trust/time.ts";
+
+/** A mark, and what is kept with it for people. */
+export interface KeptMark extends Mark {
+  /** What has the versions. */
+  readonly about: string;
+  /** When this version was first verified here. */
+  readonly recorded: string;
+}
+
+const FILE = /^(0|[1-9][0-9]{0,15})\.(0|[1-9][0-9]{0,15})$/;
+const RETRIES = 8;
+
+/**
+ * The mark in a folder; undefined when there is none.
+ *
+ * @throws {@link TrustError} `BAD_STATE` when there is something that cannot be read or understood
+ */
+export function readMark(folder: string, about: string): KeptMark | undefined {
+  for (let i = 0; i < RETRIES; i++) {
+    const name = highest(folder);
+    if (name === undefined) return undefined;
+    try {
+      return parseMark(readRegular(`${folder}/${name}`, limits.markBytes, name), name, about);
+    } catch (cause) {
+      // Another process has put a higher one in its place between the two calls.
+      if (cause instanceof NotFoundError) continue;
+      throw unreadable(folder, cause);
+    }
+  }
+  throw unreadable(folder, new Error("it changes all the time"));
+}
+
+/**
+ * Puts a mark on the disk, durably, and removes lower ones. Returns what stands under the same
+ * version when there is something already; it stays.
+ *
+ * @throws {@link TrustError} `STATE_NOT_KEPT`
+ */
+export function writeMark(
+  folder: string,
+  mark: Mark,
+  about: string,
+  now: Date,
+): KeptMark | undefined {
+  const name = `${mark.epoch}.${mark.version}`;
+  const temporary = `${folder}/.${randomUUID()}.tmp`;
+  const kept = { formatVersion: 1, about, ...mark, recorded: formatTime(now) };
+  try {
+    makeFolders(folder);
+    writeFileSync(temporary, `${JSON.stringify(kept)}\n`, { flag: "wx", mode: 0o600, flush: true });
+    if (!place(temporary, `${folder}/${name}`)) return readExisting(folder, name, about);
+    syncFolder(folder);
+  } catch (cause) {
+    if (cause instanceof TrustError) throw cause;
+    throw new TrustError("STATE_NOT_KEPT", `version ${mark.version} of ${about}: not remembered`, {
+      cause,
+      hint: "without a memory an older image would not be noticed: name a writable folder with --state, or go without it with --state none",
+    });
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+  removeLower(folder, mark);
+  return undefined;
+}
+
+/** False when something stands there already. */
+function place(temporary: string, path: string): boolean {
+  try {
+    linkSync(temporary, path);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "EEXIST") return false;
+    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "EMLINK"].includes(errnoOf(error) ?? "")) throw error;
+    renameSync(temporary, path); // a file system without hard links
+    return true;
+  }
+}
+
+function readExisting(folder: string, name: string, about: string): KeptMark | undefined {
+  try {
+    return parseMark(readRegular(`${folder}/${name}`, limits.markBytes, name), name, about);
+  } catch (cause) {
+    if (cause instanceof NotFoundError) return undefined; // a higher one took its place
+    throw unreadable(folder, cause);
+  }
+}
+
+function highest(folder: string): string | undefined {
+  let names: string[];
+  try {
+    names = readdirSync(folder);
+  } catch (cause) {
+    if (errnoOf(cause) === "ENOENT") return undefined;
+    throw unreadable(folder, cause);
+  }
+  return names
+    .filter((name) => FILE.test(name))
+    .sort(byHeight)
+    .at(-1);
+}
+
+function byHeight(a: string, b: string): number {
+  const [epochA = 0, versionA = 0] = a.split(".").map(Number);
+  const [epochB = 0, versionB = 0] = b.split(".").map(Number);
+  return epochA - epochB || versionA - versionB;
+}
+
+function parseMark(bytes: Uint8Array, name: string, about: string): KeptMark {
+  const object = parseDocument(bytes, name, "BAD_STATE");
+  const mark = refusing("BAD_STATE", () => {
+    asObject(object, name);
+    return {
+      epoch: asSize(object.get("epoch"), "epoch"),
+      version: asSize(object.get("version"), "version"),
+      sha256: asString(object.get("sha256"), "sha256"),
+      about: asString(object.get("about"), "about"),
+      recorded: asString(object.get("recorded"), "recorded"),
+    };
+  });
+  const fits = `${mark.epoch}.${mark.version}` === name && mark.about === about;
+  if (fits && object.get("formatVersion") === 1 && /^[0-9a-f]{64}$/.test(mark.sha256)) return mark;
+  throw new TrustError("BAD_STATE", `${name}: holds something else than its name says`);
+}
+
+/** Lower marks do no harm; whoever cannot remove them leaves them. */
+function removeLower(folder: string, mark: Mark): void {
+  const name = `${mark.epoch}.${mark.version}`;
+  try {
+    for (const other of readdirSync(folder)) {
+      if (FILE.test(other) && byHeight(other, name) < 0) rmSync(`${folder}/${other}`);
+    }
+  } catch {
+    // the highest counts
+  }
+}
+
+/** Makes a folder and those above it; each new name is on the disk before something is put inside. */
+function makeFolders(folder: string): void {
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    if (errnoOf(error) === "EEXIST") return;
+    if (errnoOf(error) !== "ENOENT" || dirname(folder) === folder) throw error;
+    makeFolders(dirname(folder));
+    mkdirSync(folder, { mode: 0o700 });
+  }
+  syncFolder(dirname(folder));
+}
+
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function unreadable(folder: string, cause: unknown): TrustError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new TrustError("BAD_STATE", `memory of versions in ${folder}: cannot be read: ${reason}`, {
+    cause,
+    hint: "nothing is verified that might be older than what was seen: mend the file, or remove the folder to start anew",
+  });
+}

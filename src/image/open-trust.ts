@@ -1,0 +1,96 @@
+/**
+ * Whom to trust, from what the user named: key files and folders, or a policy; and where versions are
+ * remembered.
+ *
+ * @module
+ */
+import { TrustError, UsageError } from "../errors.ts";
+import { verifyVersion } from "../trust/high-water.ts";
+import { verifyInForce } from "../trust/policy-chain.ts";
+import { TrustPolicy } from "../trust/policy.ts";
+import { keyringWarning, readKeyring } from "./key-files.ts";
+import { readPolicyFile } from "./policy-files.ts";
+import { sha256Of } from "./sha256.ts";
+import { TrustState } from "./trust-state.ts";
+
+/** What the user named. */
+export interface TrustRequest {
+  /** Files of public keys. */
+  readonly key: readonly string[];
+  /** Folders of public keys. */
+  readonly keys: readonly string[];
+  /** A policy file, in place of keys. */
+  readonly policy?: string | undefined;
+  /** The folder of the memory of versions, or `none`. */
+  readonly state?: string | undefined;
+}
+
+/** Whom to trust, and what to tell a person about it. */
+export interface OpenedTrust {
+  readonly trust: TrustPolicy;
+  readonly state: TrustState | undefined;
+  readonly warnings: readonly string[];
+}
+
+/** Stands for the digest of a policy that nobody has signed. */
+const UNSIGNED = "0".repeat(64);
+
+/**
+ * Reads keys or policy. A policy older than one that was in force here before is refused, and a newer
+ * one is remembered.
+ *
+ * @throws {@link UsageError} for keys beside a policy, which would go around it
+ * @throws {@link TrustError} `NO_KEY`, `BAD_KEY`, `BAD_POLICY`, `POLICY_EXPIRED`, `POLICY_NOT_SIGNED`,
+ *   `POLICY_ROLLBACK`, `BAD_STATE` or `STATE_NOT_KEPT`
+ */
+export function openTrust(request: TrustRequest, now: Date): OpenedTrust {
+  const state = TrustState.open(request.state);
+  if (request.policy === undefined) {
+    const keyring = readKeyring(request.key, request.keys);
+    return { trust: TrustPolicy.ofKeyring(keyring), state, warnings: warningsOf(keyring) };
+  }
+  if (request.key.length > 0 || request.keys.length > 0) {
+    throw new UsageError(
+      "USAGE",
+      "--policy: says which keys are trusted, so --key cannot add more",
+      {
+        hint: "put the key into the policy: sealfs policy add-key",
+      },
+    );
+  }
+  const what = `policy ${request.policy}`;
+  const document = readPolicyFile(request.policy);
+  verifyInForce(document, now, what);
+  const { policy: trust, content } = document;
+  if (state !== undefined) {
+    const signed = document.envelope !== undefined;
+    const sha256 = signed ? sha256Of(document.payload) : UNSIGNED;
+    const mark = { epoch: 0, version: content.version, sha256 };
+    const before = state.policyMark(content.name);
+    // A local file without signatures may be edited in place; a signed version exists once.
+    const edited = before?.version === mark.version && (!signed || before.sha256 === UNSIGNED);
+    const progress = edited
+      ? "same"
+      : refusingRollback(what, () => verifyVersion(mark, before, what));
+    if (progress !== "same") state.rememberPolicy(content.name, mark, now);
+  }
+  return { trust, state, warnings: warningsOf(trust.keyring) };
+}
+
+function refusingRollback<T>(what: string, compare: () => T): T {
+  try {
+    return compare();
+  } catch (cause) {
+    if (!(cause instanceof TrustError)) throw cause;
+    const message = cause.code === "ROLLBACK" ? cause.message : `${what}: ${cause.message}`;
+    throw new TrustError("POLICY_ROLLBACK", message, {
+      cause,
+      hint: "what an older policy trusts may be revoked by now: get the current one",
+    });
+  }
+}
+
+function warningsOf(keyring: TrustPolicy["keyring"]): string[] {
+  const warning = keyringWarning(keyring);
+  return warning === undefined ? [] : [warning];
+}

@@ -1,0 +1,19 @@
+/**
+ * Policy files on this machine.
+ *
+ * @module
+ */
+import { type PolicyDocument, readPolicy } from "../trust/policy-chain.ts";
+import { limits } from "../limits.ts";
+import { readUserFile } from "./user-file.ts";
+
+/**
+ * Reads a policy, signed or not; whether it is in force is not looked at.
+ *
+ * @throws {@link TrustError} `BAD_POLICY`, `BAD_BUNDLE` or `BAD_ENCODING`; {@link NotFoundError}
+ *   `NO_FILE`
+ */
+export function readPolicyFile(path: string): PolicyDocument {
+  const what = `policy ${path}`;
+  return readPolicy(readUserFile(path, limits.envelopeBytes, what), what);
+}

@@ -1,0 +1,82 @@
+/**
+ * What a client remembers: of each name the highest version that it has verified, and of each policy
+ * its highest version. The place is the client's own, never the store:
+ *
+ * - `--state DIR`, else `$SEALFS_STATE`; `none` for no memory;
+ * - else `/var/lib/sealfs` for root, `$XDG_STATE_HOME/sealfs` or `~/.local/state/sealfs` for others.
+ *
+ * Names are kept apart by the policy that decided about them, so that two policies on one machine do
+ * not disturb each other; plain keys share one memory.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { type Mark, verifyVersion } from "../trust/high-water.ts";
+import type { TrustPolicy } from "../trust/policy.ts";
+import { type KeptMark, readMark, writeMark } from "./mark-file.ts";
+
+/** No memory, on purpose. */
+export const NO_STATE = "none";
+
+/** The memory in one folder. */
+export class TrustState {
+  /** Absolute path; it need not exist. */
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = resolve(path);
+  }
+
+  /** The memory that options and environment name; undefined for none. */
+  static open(option: string | undefined, env = process.env): TrustState | undefined {
+    const place = option ?? env["SEALFS_STATE"] ?? "";
+    if (place === NO_STATE) return undefined;
+    return new TrustState(place === "" ? defaultPlace(env) : place);
+  }
+
+  /**
+   * The mark of a name.
+   *
+   * @throws {@link TrustError} `BAD_STATE`
+   */
+  markOf(name: string, policy: TrustPolicy): KeptMark | undefined {
+    return readMark(...this.#place("names", name, policy));
+  }
+
+  /**
+   * Remembers what was fully verified.
+   *
+   * @throws {@link TrustError} `STATE_NOT_KEPT`; `EQUIVOCATION` when another process has just
+   *   verified another image with the same version
+   */
+  remember(name: string, policy: TrustPolicy, mark: Mark, now: Date): void {
+    const [folder, about] = this.#place("names", name, policy);
+    verifyVersion(mark, writeMark(folder, mark, about, now), name);
+  }
+
+  /** The mark of a policy: its version; as {@link markOf}. */
+  policyMark(name: string): KeptMark | undefined {
+    return readMark(...this.#place("policies", name));
+  }
+
+  /** Remembers the version of a policy that is in force; as {@link remember}. */
+  rememberPolicy(name: string, mark: Mark, now: Date): void {
+    const [folder, about] = this.#place("policies", name);
+    writeMark(folder, mark, about, now);
+  }
+
+  #place(kind: string, name: string, policy?: TrustPolicy): [folder: string, about: string] {
+    const scope = policy?.content?.name ?? "";
+    // Names may be longer than a file name, and hold slashes. Neither text holds a newline.
+    const hash = createHash("sha256").update(`${scope}\n${name}`).digest("hex");
+    return [join(this.path, kind, hash), name];
+  }
+}
+
+function defaultPlace(env: NodeJS.ProcessEnv): string {
+  if (process.geteuid?.() === 0) return "/var/lib/sealfs";
+  const base = env["XDG_STATE_HOME"] ?? "";
+  return join(base.startsWith("/") ? base : join(homedir(), ".local/state"), "sealfs");
+}

@@ -1,0 +1,54 @@
+/**
+ * The verifier's step 9: versions must not go back. A client remembers of each name the highest
+ * version that it has fully verified, and of which image; the memory itself is kept in
+ * `image/trust-state.ts`. A policy with a higher epoch starts anew, so that a thief who has published
+ * the highest of all versions has not blocked the name for ever.
+ *
+ * Spec: TUF 1.0.34, sections 5.4.3 and 6.1 (rollback, recovery from fast-forward attacks).
+ *
+ * @module
+ */
+import { TrustError } from "../errors.ts";
+
+/** The highest version that a client has seen of something. */
+export interface Mark {
+  /** The policy's epoch then; 0 without a policy. */
+  readonly epoch: number;
+  readonly version: number;
+  /** Lower-case hex of the SHA-256 of the image (or policy) that had the version. */
+  readonly sha256: string;
+}
+
+/** What a statement is for the memory: nothing was known, nothing new, or a higher version. */
+export type Progress = "first" | "same" | "newer";
+
+/**
+ * Compares with what is remembered.
+ *
+ * @throws {@link TrustError} `ROLLBACK` for a lower version, or a policy of a lower epoch;
+ *   `EQUIVOCATION` for another image with the same version
+ */
+export function verifyVersion(next: Mark, mark: Mark | undefined, what: string): Progress {
+  if (mark === undefined || next.epoch > mark.epoch) return "first";
+  if (next.epoch < mark.epoch) {
+    throw new TrustError(
+      "ROLLBACK",
+      `${what}: the policy's epoch is ${next.epoch}, but was ${mark.epoch} already`,
+      { hint: "somebody offers an older policy, or the policy file was put back" },
+    );
+  }
+  if (next.version < mark.version) {
+    throw new TrustError(
+      "ROLLBACK",
+      `${what}: version ${next.version} is offered, but version ${mark.version} was there already`,
+      { hint: "to go back on purpose, sign the older image again: it gets a higher version" },
+    );
+  }
+  if (next.version > mark.version) return "newer";
+  if (next.sha256 === mark.sha256) return "same";
+  throw new TrustError(
+    "EQUIVOCATION",
+    `${what}: version ${next.version} was another image before: ${mark.sha256}, now ${next.sha256}`,
+    { hint: "the signer has signed two images with one version, or its key is stolen" },
+  );
+}

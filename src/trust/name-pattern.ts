@@ -1,0 +1,64 @@
+/**
+ * Patterns of image names, as a trust policy has them. `*` stands for any characters but `/`, also
+ * none; `**` for any at all; everything else for itself. So `registry.example/app:*` is every tag of
+ * one image, and `registry.example/**` everything in a registry.
+ *
+ * @module
+ */
+import { TrustError } from "../errors.ts";
+import { limits } from "../limits.ts";
+
+type Token = string | typeof WITHIN | typeof ACROSS;
+const WITHIN = Symbol("*");
+const ACROSS = Symbol("**");
+
+/** A pattern that names match or do not. */
+export class NamePattern {
+  readonly text: string;
+  readonly #tokens: readonly Token[];
+
+  /**
+   * @throws {@link TrustError} `BAD_POLICY` for what no name can match, and for signs that mean
+   *   something in other pattern languages but nothing here
+   */
+  constructor(text: string, what = "pattern") {
+    const shown = JSON.stringify(text.slice(0, 100));
+    if (text.length > limits.referenceBytes || !/^[\x21-\x7e]+$/.test(text)) {
+      throw new TrustError("BAD_POLICY", `${what}: no image name can match ${shown}`);
+    }
+    if (/[?[\]{}\\!^$|]|\*{3}/.test(text)) {
+      throw new TrustError("BAD_POLICY", `${what}: expected only * and ** beside names: ${shown}`);
+    }
+    this.text = text;
+    this.#tokens = (text.match(/\*\*|[^]/g) ?? []).map((part) =>
+      part === "*" ? WITHIN : part === "**" ? ACROSS : part,
+    );
+  }
+
+  /** Whether the whole name matches; takes time in proportion to the lengths of both. */
+  matches(name: string): boolean {
+    const tokens = this.#tokens;
+    // Every place in the pattern that the name so far may have led to.
+    let places = this.#enter(new Set([0]));
+    for (const char of name) {
+      const next = new Set<number>();
+      for (const at of places) {
+        const token = tokens[at];
+        if (token === ACROSS || (token === WITHIN && char !== "/")) next.add(at);
+        else if (token === char) next.add(at + 1);
+      }
+      if (next.size === 0) return false;
+      places = this.#enter(next);
+    }
+    return places.has(tokens.length);
+  }
+
+  /** A wildcard may stand for nothing: the place behind it is reached as well. */
+  #enter(places: Set<number>): Set<number> {
+    // A set yields what is added to it while it is gone through.
+    for (const at of places) {
+      if (typeof this.#tokens[at] === "symbol") places.add(at + 1);
+    }
+    return places;
+  }
+}

@@ -15,7 +15,6 @@ import {
   fstatSync,
   mkdirSync,
   openSync,
-  readFileSync,
   readdirSync,
   rmSync,
   rmdirSync,
@@ -24,6 +23,7 @@ import {
 } from "node:fs";
 import { SystemError } from "../errors.ts";
 import { flock } from "../sys/flock.ts";
+import { bootId } from "./boot-id.ts";
 import { errnoOf, failure } from "./failure.ts";
 
 const LOCK = "lock";
@@ -145,14 +145,5 @@ function removeDirectory(path: string): void {
     rmSync(path, { recursive: true, force: true });
   } catch {
     // the next writer tries again
-  }
-}
-
-/** The kernel's id of the running boot. */
-function bootId(): string {
-  try {
-    return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
-  } catch {
-    return "unknown";
   }
 }

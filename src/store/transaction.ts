@@ -15,16 +15,15 @@
  *
  * @module
  */
-import { closeSync, openSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { SystemError } from "../errors.ts";
-import { flock } from "../sys/flock.ts";
 import { FileSystemSync } from "../sys/syncfs.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { bundlePath } from "./bundles.ts";
 import { makeDirectory, syncDirectory } from "./directory.ts";
 import { failure } from "./failure.ts";
-import { LOCK_FILE, REFS, imageLinkTarget, refLinkTarget } from "./layout.ts";
+import { REFS, imageLinkTarget, refLinkTarget } from "./layout.ts";
+import { StoreLock } from "./lock.ts";
 import { encodeName } from "./names.ts";
 import { type Published, type StagedObject, StagedObjects } from "./staged-objects.ts";
 import { StagingDirectory, reapStaging } from "./staging.ts";
@@ -65,12 +64,10 @@ interface Move {
   readonly to: string;
 }
 
-const LOCK_TIMEOUT_MS = 30_000;
-
 /** One writer's work on a store, from the first object to the name. */
 export class Transaction {
   readonly store: Store;
-  readonly #lockFd: number;
+  readonly #lock: StoreLock;
   readonly #staging: StagingDirectory;
   readonly #fileSystem: FileSystemSync;
   readonly #objects: StagedObjects;
@@ -79,13 +76,13 @@ export class Transaction {
 
   private constructor(store: Store, options: TransactionOptions) {
     this.store = store;
-    this.#lockFd = takeSharedLock(store);
+    this.#lock = StoreLock.shared(store);
     try {
       reapStaging(`${store.path}/tmp`);
       this.#staging = StagingDirectory.create(`${store.path}/tmp`);
       this.#fileSystem = new FileSystemSync(this.#staging.path);
     } catch (error) {
-      closeSync(this.#lockFd);
+      this.#lock.release();
       throw failure(`store ${store.path}`, error);
     }
     const durable = options.durability !== "none";
@@ -148,7 +145,7 @@ export class Transaction {
     this.#state = "closed";
     this.#staging.remove();
     this.#fileSystem.close();
-    closeSync(this.#lockFd);
+    this.#lock.release();
   }
 
   #stageBundles({ image, bundles = [] }: Publication): Move[] {
@@ -188,18 +185,4 @@ export class Transaction {
       throw failure(`store ${this.store.path}`, error);
     }
   }
-}
-
-/** Shared: any number of writers together, but none while the store is being cleaned up. */
-function takeSharedLock(store: Store): number {
-  const path = `${store.path}/${LOCK_FILE}`;
-  let fd: number;
-  try {
-    fd = openSync(path, "a", 0o644);
-  } catch (error) {
-    throw failure(`store ${store.path}`, error);
-  }
-  if (flock(fd, "shared", LOCK_TIMEOUT_MS) !== "busy") return fd;
-  closeSync(fd);
-  throw new SystemError("BUSY", `store ${store.path}: another process is cleaning it up`);
 }

@@ -75,9 +75,10 @@ class HandleInflater {
     const gunzip = createGunzip({ chunkSize: CHUNK }) as unknown as Record<string, unknown>;
     this.#handle = gunzip["_handle"] as Handle;
     this.#state = gunzip["_writeState"] as Uint32Array;
-    this.#handle.onerror = (message, _, code) => {
+    const onerror: Handle["onerror"] = (message, _, code) => {
       this.#error = { message, code };
     };
+    Object.assign(this.#handle, { onerror });
   }
 
   /** Yields whenever a buffer is full, and at the end. */

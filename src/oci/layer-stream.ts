@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { FormatError, IntegrityError } from "../errors.ts";
+import { FormatError } from "../errors.ts";
 import { BlobInput, type InputRange } from "./blob-input.ts";
 import { type Decoder, compressionOf, decode } from "./decode.ts";
 import { DigestHasher, type OciDigest, algorithmOf, verifyDigest } from "./digest.ts";
@@ -52,8 +52,8 @@ export function verifyDiffId(task: Pick<LayerTask, "diffId" | "label">, got: Oci
  *
  * @param next gives buffers to decompress into, where that saves a copy
  * @throws {@link IntegrityError} when size, digest or diffID are not as declared
- * @throws {@link FormatError} when the compressed bytes are broken although their digest is right,
- *   or there are more than the limits allow
+ * @throws {@link FormatError} when the compressed bytes are broken, or there are more than the
+ *   limits allow
  */
 export async function* layerStream(
   task: LayerTask,
@@ -67,17 +67,14 @@ export async function* layerStream(
   const same = compression === "none" && diffIdAlgorithm(task) === algorithm;
   const hasher = same || task.leaveDiffId ? undefined : diffIdHasher(task);
   let bytes = 0;
-  try {
-    for await (const chunk of decode(input, compression, next, label, task.decoder)) {
-      hasher?.update(chunk);
-      bytes += chunk.length;
-      progress?.(input.taken);
-      yield chunk;
-    }
-  } catch (error) {
-    throw blame(error, input, task);
+  for await (const chunk of decode(input, compression, next, label, task.decoder)) {
+    hasher?.update(chunk);
+    bytes += chunk.length;
+    progress?.(input.taken);
+    yield chunk;
   }
   const digest = input.digest();
+  progress?.(input.taken);
   if (task.digest !== undefined) verifyDigest(task.digest, digest, label);
   const diffId = same ? digest : hasher?.digest();
   if (diffId !== undefined) verifyDiffId(task, diffId);
@@ -90,18 +87,19 @@ function diffIdAlgorithm(task: LayerTask): string {
 
 /**
  * Broken bytes that are not the ones asked for are the source's fault, not the image's: another
- * source may have them. So the rest is read too, for its digest; not behind a bomb, though.
+ * source may have them. So what was found broken is read again for its digest; not behind a bomb.
  */
-function blame(error: unknown, input: BlobInput, { digest, label }: LayerTask): unknown {
+export function blame(
+  error: unknown,
+  { range, digest, label }: Pick<LayerTask, "range" | "digest" | "label">,
+): unknown {
   const broken = error instanceof FormatError && error.code !== "LIMIT";
   if (!broken || digest === undefined) return error;
-  let got: OciDigest;
   try {
-    got = input.digest();
-  } catch (cause) {
-    return cause;
+    verifyDigest(digest, new BlobInput(range, label, algorithmOf(digest)).digest(), label);
+    return error;
+  } catch (mismatch) {
+    if (mismatch instanceof Error) mismatch.cause = error;
+    return mismatch;
   }
-  if (got === digest) return error;
-  const message = `${label}: expected digest ${digest}, got ${got}`;
-  return new IntegrityError("DIGEST_MISMATCH", message, { cause: error });
 }

@@ -1,14 +1,14 @@
 /**
- * The thread that reads layers: read, hash, decompress into a ring.
+ * The thread that reads layers: read, hash, decompress into a ring; one layer after the other.
  *
  * @module
  */
-import { workerData } from "node:worker_threads";
+import { parentPort } from "node:worker_threads";
 import { SealfsError } from "../errors.ts";
 import { type LayerTask, type StreamReport, layerStream } from "./layer-stream.ts";
 import { RingCancelled, type RingMemory, RingWriter } from "./slab-ring.ts";
 
-/** What the thread is started with. */
+/** What the thread is sent; it answers when it has let go of ring and file. */
 export interface LayerJob {
   readonly task: LayerTask;
   readonly ring: RingMemory;
@@ -55,4 +55,6 @@ function plain(error: unknown): Extract<LayerEnding, { error: unknown }>["error"
   return { name, code: error.code, message: short, hint: error.hint };
 }
 
-await run(workerData as LayerJob);
+parentPort!.on("message", (job: LayerJob) => {
+  void run(job).finally(() => parentPort!.postMessage("done", []));
+});

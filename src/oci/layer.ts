@@ -6,23 +6,20 @@
  *
  * @module
  */
-import { Worker } from "node:worker_threads";
-import * as errors from "../errors.ts";
-import { workerUrl } from "../sys/worker.ts";
 import type { BlobRange } from "./blob.ts";
-import type { Decoder } from "./decode.ts";
+import { type Decoder, compressionOf } from "./decode.ts";
 import { verifySize } from "./digest.ts";
 import type { LayerDescriptor, OciImage } from "./image.ts";
 import {
   type LayerReport,
   type LayerTask,
   type StreamReport,
+  blame,
   diffIdHasher,
   layerStream,
   verifyDiffId,
 } from "./layer-stream.ts";
-import type { LayerEnding, LayerJob } from "./layer-worker.ts";
-import { RingReader, createRing } from "./slab-ring.ts";
+import { LayerThread } from "./layer-thread.ts";
 
 export type { LayerReport } from "./layer-stream.ts";
 
@@ -41,7 +38,7 @@ export interface LayerOptions {
 }
 
 /** Blobs up to this size are read in the caller's thread. */
-const SMALL_BYTES = 1024 * 1024;
+const SMALL_BYTES = 2 * 1024 * 1024;
 const BUFFER_BYTES = 1024 * 1024;
 
 /**
@@ -63,8 +60,9 @@ export async function readLayer(
     let result = await stream.next();
     for (; !result.done; result = await stream.next()) write(result.value);
     return result.value;
-  } finally {
+  } catch (error) {
     await stream.return(undefined as never);
+    throw blamed(error, image, layer);
   }
 }
 
@@ -82,6 +80,18 @@ export async function* layerChunks(
     verifySize(layer.size, range.size, layer.label);
     const inWorker = options.thread ? options.thread === "worker" : range.size > SMALL_BYTES;
     return yield* inWorker ? fromWorker(range, layer, options) : fromHere(range, layer, options);
+  } catch (error) {
+    throw blame(error, { ...layer, range });
+  } finally {
+    range.close();
+  }
+}
+
+/** What `write` found broken may be so because it is not what was asked for. */
+function blamed(error: unknown, image: Pick<OciImage, "openBlob">, layer: LayerDescriptor) {
+  const range = image.openBlob(layer);
+  try {
+    return blame(error, { ...layer, range });
   } finally {
     range.close();
   }
@@ -112,12 +122,13 @@ async function* fromWorker(
   layer: LayerDescriptor,
   options: LayerOptions,
 ): AsyncGenerator<Uint8Array, LayerReport> {
-  // The thread that decompresses gzip is the busier one; zstd leaves it time to hash.
-  const here = options.diffIdIn ? options.diffIdIn === "here" : layer.compression !== "zstd";
-  const task = taskOf(range, layer, options, here);
+  const compression = compressionOf(range, layer.compression, layer.label);
+  // XXX
+  const here = options.diffIdIn ? options.diffIdIn === "here" : compression === "gzip";
+  const task = taskOf(range, { ...layer, compression }, options, here);
   const hasher = here ? diffIdHasher(task) : undefined;
   const progress = steps(options.onRead);
-  const thread = new LayerThread(task);
+  const thread = LayerThread.start(task);
   let report: StreamReport;
   try {
     for (let chunk = await thread.next(); chunk !== undefined; chunk = await thread.next()) {
@@ -130,7 +141,7 @@ async function* fromWorker(
     // Only then may the blob be closed: the thread reads from its descriptor.
     await thread.close();
   }
-  progress?.(range.size);
+  progress?.(thread.progress);
   let { diffId } = report;
   if (diffId === undefined) {
     diffId = hasher!.digest();
@@ -147,73 +158,4 @@ function steps(onRead: LayerOptions["onRead"]): ((bytes: number) => void) | unde
     if (bytes > told) onRead(bytes - told);
     told = bytes;
   };
-}
-
-/** A worker thread that reads one layer into a ring, seen from the outside. */
-class LayerThread {
-  readonly #reader: RingReader;
-  readonly #exit: Promise<void>;
-  #crash: unknown;
-
-  constructor(task: LayerTask) {
-    const ring = createRing();
-    this.#reader = new RingReader(ring);
-    const workerData: LayerJob = { task, ring };
-    const worker = new Worker(workerUrl(import.meta.url, "./layer-worker.ts"), {
-      workerData,
-      // Whatever loaders this process was started with are for this process.
-      execArgv: [],
-    });
-    worker.on("error", (error) => {
-      this.#crash = error;
-    });
-    this.#exit = new Promise((resolve) => {
-      worker.on("exit", () => {
-        this.#reader.cancel(); // for a thread that died without an ending
-        resolve();
-      });
-    });
-  }
-
-  next(): Promise<Uint8Array | undefined> {
-    return this.#reader.next();
-  }
-
-  get progress(): number {
-    return this.#reader.progress;
-  }
-
-  /** What the thread ended with; throws what it ended by. */
-  report(): StreamReport {
-    const text = this.#reader.ending;
-    if (text === "") {
-      throw new errors.SystemError("IO", "the thread that reads a layer has died", {
-        cause: this.#crash,
-      });
-    }
-    const ending = JSON.parse(text) as LayerEnding;
-    if ("error" in ending) throw revive(ending.error);
-    return ending.report;
-  }
-
-  /** Makes the thread stop when it has not ended, and waits until it has. */
-  close(): Promise<void> {
-    this.#reader.cancel();
-    return this.#exit;
-  }
-}
-
-function revive(error: Extract<LayerEnding, { error: unknown }>["error"]): Error {
-  const { name, code, message, hint } = error;
-  const options = hint === undefined ? {} : { hint };
-  switch (name) {
-    case "FormatError":
-      return new errors.FormatError(code as errors.FormatError["code"], message, options);
-    case "IntegrityError":
-      return new errors.IntegrityError(code as errors.IntegrityError["code"], message, options);
-    case "SystemError":
-      return new errors.SystemError(code as errors.SystemError["code"], message, options);
-    default:
-      return new Error(message);
-  }
 }

@@ -37,6 +37,11 @@ export function createRing(): RingMemory {
   };
 }
 
+/** Makes a ring that neither end uses any more as good as new. */
+export function resetRing(memory: RingMemory): void {
+  new Uint8Array(memory.control).fill(0);
+}
+
 /** Thrown in the filling thread when nobody wants the rest. */
 export class RingCancelled extends Error {}
 

@@ -6,7 +6,7 @@
  */
 import { Readable, pipeline } from "node:stream";
 import * as zlib from "node:zlib";
-import { ZSTDDecoder } from "zstddec/stream";
+import type { ZSTDDecoder } from "zstddec/stream";
 import { FormatError } from "../errors.ts";
 import type { BlobInput } from "./blob-input.ts";
 import { zstdFrames } from "./zstd-frames.ts";
@@ -56,6 +56,7 @@ export async function* unzstdWasm(
   label: string,
 ): AsyncGenerator<Uint8Array, void> {
   loading ??= (async () => {
+    const { ZSTDDecoder } = await import("zstddec/stream"); // large: only where it is needed
     const decoder = new ZSTDDecoder();
     await decoder.init();
     return decoder;

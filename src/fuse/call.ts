@@ -19,8 +19,14 @@ export const PAYLOAD = OutHeader.size;
 /** The request at hand. */
 export class Call {
   readonly request = Buffer.alloc(REQUEST_BYTES);
-  readonly reply = Buffer.alloc(PAYLOAD + MAX_READ);
-  /** The payload's place in `reply`, for handlers. */
+  readonly reply = Buffer.from(new ArrayBuffer(PAYLOAD + MAX_READ));
+  /** The reply's bytes in elements of 4, for what is written most. */
+  readonly words = new Uint32Array(
+    this.reply.buffer,
+    this.reply.byteOffset,
+    this.reply.length >> 2,
+  );
+  /** The same for everything else. */
   readonly out = new DataView(this.reply.buffer, this.reply.byteOffset, this.reply.length);
   readonly #in = new DataView(this.request.buffer, this.request.byteOffset, this.request.length);
   /** Bytes of the request. */

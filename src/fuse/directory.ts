@@ -5,9 +5,11 @@
  * @module
  */
 import { BLOCK_SIZE, Dirent, FT_CHRDEV } from "../erofs/format.ts";
+import { FormatError } from "../errors.ts";
+import { S_IFDIR, S_IFMT } from "../tree/inode.ts";
 import { Attributes, type InodeTable } from "./attributes.ts";
 
-const { nid: NID, nameOffset: NAME_OFFSET, fileType: FILE_TYPE } = Dirent.offsets;
+const { nameOffset: NAME_OFFSET, fileType: FILE_TYPE } = Dirent.offsets;
 /** More entries than a block can hold, so that block and index fit into one position. */
 const POSITIONS_PER_BLOCK = 512;
 
@@ -25,7 +27,7 @@ export class DirectoryCursor {
   position = 0;
 
   readonly #table: InodeTable;
-  readonly #view: DataView;
+  readonly #bytes: Uint8Array;
   readonly #directory = new Attributes();
   readonly #entry = new Attributes();
   #blocks = 0;
@@ -37,8 +39,7 @@ export class DirectoryCursor {
 
   constructor(table: InodeTable) {
     this.#table = table;
-    const { bytes } = table;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#bytes = table.bytes;
   }
 
   /** Starts at `position` of the directory `nid`: 0, or one that {@link position} had. */
@@ -92,7 +93,10 @@ export class DirectoryCursor {
   }
 
   #open(nid: number): void {
-    this.#table.read(nid, this.#directory);
+    const { mode, size } = this.#table.read(nid, this.#directory);
+    if ((mode & S_IFMT) !== S_IFDIR || size > this.#bytes.length) {
+      throw new FormatError("MALFORMED", `nid ${nid}: no directory`);
+    }
     this.#blocks = Math.ceil(this.#directory.size / BLOCK_SIZE);
     this.#block = -1;
     this.#count = 0;
@@ -106,29 +110,36 @@ export class DirectoryCursor {
     if (block >= this.#blocks) return;
     this.#start = this.#table.blockAt(this.#directory, block);
     this.#length = Math.min(BLOCK_SIZE, this.#directory.size - block * BLOCK_SIZE);
-    this.#count = this.#view.getUint16(this.#start + NAME_OFFSET, true) / Dirent.size;
+    if (this.#start + this.#length > this.#bytes.length) {
+      throw new FormatError("OUT_OF_RANGE", `directory block at ${this.#start}: beyond the end`);
+    }
+    this.#count = this.#nameOffset(this.#start) / Dirent.size;
+  }
+
+  #nameOffset(dirent: number): number {
+    return this.#table.halves[(dirent + NAME_OFFSET) >> 1]!;
   }
 
   #take(index: number): void {
     const at = this.#start + index * Dirent.size;
-    const from = this.#view.getUint16(at + NAME_OFFSET, true);
-    let to: number;
+    const bytes = this.#bytes;
+    const from = this.#nameOffset(at);
+    let to = from;
     if (index + 1 < this.#count) {
-      to = this.#view.getUint16(at + Dirent.size + NAME_OFFSET, true);
+      to = this.#nameOffset(at + Dirent.size);
     } else {
-      to = from; // the last name ends at the first zero or with the block
-      const { bytes } = this.#table;
+      // The last name ends at the first zero, or with the block.
       while (to < this.#length && bytes[this.#start + to] !== 0) to += 1;
     }
-    this.nid = this.#view.getUint32(at + NID, true);
-    this.fileType = this.#view.getUint8(at + FILE_TYPE);
+    this.nid = this.#table.words[at >> 2]!; // `nid` is the first field; its upper half is 0
+    this.fileType = bytes[at + FILE_TYPE]!;
     this.nameAt = this.#start + from;
     this.nameLength = to - from;
   }
 
   /** Orders the entry at hand against a name, as unsigned bytes. */
   #compare(name: Uint8Array, start: number, end: number): number {
-    const { bytes } = this.#table;
+    const bytes = this.#bytes;
     const length = Math.min(this.nameLength, end - start);
     for (let i = 0; i < length; i++) {
       const difference = bytes[this.nameAt + i]! - name[start + i]!;

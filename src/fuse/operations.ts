@@ -32,6 +32,22 @@ import {
   StatfsOut,
 } from "./wire.ts";
 
+// Positions in 4-byte elements: entries and dirents start at multiples of 8.
+const entry = {
+  nodeid: EntryOut.offsets.nodeid >> 2,
+  generation: EntryOut.offsets.generation >> 2,
+  entryValid: EntryOut.offsets.entryValid >> 2,
+  attrValid: EntryOut.offsets.attrValid >> 2,
+  entryValidNsec: EntryOut.offsets.entryValidNsec >> 2,
+  attrValidNsec: EntryOut.offsets.attrValidNsec >> 2,
+};
+const dirent = {
+  ino: Dirent.offsets.ino >> 2,
+  off: Dirent.offsets.off >> 2,
+  namelen: Dirent.offsets.namelen >> 2,
+  type: Dirent.offsets.type >> 2,
+};
+
 /** What handlers work on. */
 export interface Server {
   readonly fs: ImageFileSystem;
@@ -61,14 +77,8 @@ function operation(name: string, request: Body, handle: Handler): Operation {
 
 /** Seconds that the kernel may remember names and attributes: an image never changes. */
 const FOREVER = 10n * 365n * 86_400n;
-const entryTemplate = EntryOut.encode({
-  nodeid: 0n,
-  generation: 0n,
-  entryValid: FOREVER,
-  attrValid: FOREVER,
-  entryValidNsec: 0,
-  attrValidNsec: 0,
-});
+const FOREVER_LOW = Number(BigInt.asUintN(32, FOREVER));
+const FOREVER_HIGH = Number(FOREVER >> 32n);
 const attrTemplate = AttrOut.encode({ attrValid: FOREVER, attrValidNsec: 0, dummy: 0 });
 
 /** The image's number of the node that the request is about: the kernel calls the root 1. */
@@ -81,26 +91,35 @@ function nodeidOf({ fs }: Server, nid: number): number {
   return nid === fs.rootNid ? FUSE_ROOT_ID : nid;
 }
 
-function writeEntry(server: Server, call: Call, at: number, nid: number): void {
-  call.reply.set(entryTemplate, at);
-  call.out.setUint32(at, nodeidOf(server, nid), true);
-  packAttributes(call.out, at + EntryOut.size, server.fs.attributes(nid));
+/** Writes `struct fuse_entry_out` up to the attributes. */
+function writeEntryHead(words: Uint32Array, at: number, nodeid: number): void {
+  words[at + entry.nodeid] = nodeid;
+  words[at + entry.nodeid + 1] = 0;
+  words[at + entry.generation] = 0;
+  words[at + entry.generation + 1] = 0;
+  words[at + entry.entryValid] = FOREVER_LOW;
+  words[at + entry.entryValid + 1] = FOREVER_HIGH;
+  words[at + entry.attrValid] = FOREVER_LOW;
+  words[at + entry.attrValid + 1] = FOREVER_HIGH;
+  words[at + entry.entryValidNsec] = 0;
+  words[at + entry.attrValidNsec] = 0;
 }
 
 function lookup(server: Server, call: Call): number {
-  const nid = server.fs.lookup(nidOf(server, call), call.request, BODY, call.nameEnd(0));
-  if (nid === 0) {
-    call.reply.set(entryTemplate, PAYLOAD); // node 0: the kernel remembers that there is none
-    call.reply.fill(0, PAYLOAD + EntryOut.size, PAYLOAD + ENTRY_SIZE);
-  } else {
-    writeEntry(server, call, PAYLOAD, nid);
-  }
+  const { fs } = server;
+  const at = PAYLOAD >> 2;
+  const nid = fs.lookup(nidOf(server, call), call.request, BODY, call.nameEnd(0));
+  // Node 0: the kernel remembers that there is none.
+  writeEntryHead(call.words, at, nid === 0 ? 0 : nodeidOf(server, nid));
+  if (nid === 0) call.words.fill(0, at + (EntryOut.size >> 2), at + (ENTRY_SIZE >> 2));
+  else packAttributes(call.words, at + (EntryOut.size >> 2), fs.attributes(nid));
   return ENTRY_SIZE;
 }
 
 function getattr(server: Server, call: Call): number {
   call.reply.set(attrTemplate, PAYLOAD);
-  packAttributes(call.out, PAYLOAD + AttrOut.size, server.fs.attributes(nidOf(server, call)));
+  const at = (PAYLOAD + AttrOut.size) >> 2;
+  packAttributes(call.words, at, server.fs.attributes(nidOf(server, call)));
   return ATTR_OUT_SIZE;
 }
 
@@ -136,11 +155,12 @@ function read(server: Server, call: Call): number {
 }
 
 function readdir(server: Server, call: Call, withAttributes: boolean): number {
-  const entries = server.fs.entries(nidOf(server, call), call.u64(ReadIn.offsets.offset));
+  const { fs } = server;
+  const entries = fs.entries(nidOf(server, call), call.u64(ReadIn.offsets.offset));
   const end = PAYLOAD + Math.min(call.u32(ReadIn.offsets.size), MAX_READ);
-  const { bytes } = server.fs.inodes;
+  const { bytes } = fs.inodes;
   const head = withAttributes ? ENTRY_SIZE : 0;
-  const { reply, out } = call;
+  const { reply, words } = call;
   let at = PAYLOAD;
   while (entries.next()) {
     const { nid, nameAt, nameLength } = entries;
@@ -148,19 +168,22 @@ function readdir(server: Server, call: Call, withAttributes: boolean): number {
     const next = at + Math.ceil(used / DIRENT_ALIGN) * DIRENT_ALIGN;
     if (next > end) break;
     if (withAttributes) {
-      writeEntry(server, call, at, nid);
       // Node 0: no attributes, and no count of lookups, which the kernel would not forget.
-      if (isDot(bytes, nameAt, nameLength)) out.setUint32(at, 0, true);
+      const nodeid = isDot(bytes, nameAt, nameLength) ? 0 : nodeidOf(server, nid);
+      writeEntryHead(words, at >> 2, nodeid);
+      packAttributes(words, (at + EntryOut.size) >> 2, fs.attributes(nid));
     }
-    const dirent = at + head;
-    out.setUint32(dirent, nid, true);
-    out.setUint32(dirent + 4, 0, true);
-    out.setUint32(dirent + Dirent.offsets.off, entries.position, true);
-    out.setUint32(dirent + Dirent.offsets.off + 4, 0, true);
-    out.setUint32(dirent + Dirent.offsets.namelen, nameLength, true);
-    out.setUint32(dirent + Dirent.offsets.type, directoryType(entries.fileType), true);
-    reply.fill(0, next - DIRENT_ALIGN, next);
-    reply.set(bytes.subarray(nameAt, nameAt + nameLength), dirent + Dirent.size);
+    const word = (at + head) >> 2;
+    words[word + dirent.ino] = nid;
+    words[word + dirent.ino + 1] = 0;
+    words[word + dirent.off] = entries.position;
+    words[word + dirent.off + 1] = 0;
+    words[word + dirent.namelen] = nameLength;
+    words[word + dirent.type] = directoryType(entries.fileType);
+    words[(next >> 2) - 2] = 0; // the padding, before the name
+    words[(next >> 2) - 1] = 0;
+    const name = at + head + Dirent.size;
+    for (let i = 0; i < nameLength; i++) reply[name + i] = bytes[nameAt + i]!;
     at = next;
   }
   return at - PAYLOAD;

@@ -48,6 +48,13 @@ export const commands: ReadonlyMap<string, CommandRow> = new Map([
   ],
   ["mount", { summary: "verify an image and mount it", load: () => import("./mount.ts") }],
   ["umount", { summary: "end a mount", load: () => import("./umount.ts") }],
+  [
+    "preflight",
+    {
+      summary: "try which ways to mount this machine has, and what each promises",
+      load: () => import("./preflight.ts"),
+    },
+  ],
   ["ls", { summary: "list files of an image", load: () => import("./ls.ts") }],
   [
     "cat",

@@ -1,0 +1,72 @@
+/**
+ * fs-verity on the objects of a store: from then on the kernel itself answers for their content,
+ * to every reader and for ever.
+ *
+ * @module
+ */
+import { closeSync } from "node:fs";
+import { IntegrityError, NotFoundError } from "../errors.ts";
+import { enableVerity, measureVerity } from "../sys/fsverity.ts";
+import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
+import type { ObjectStore } from "./objects.ts";
+
+/** What became of the objects asked for, by count. */
+export interface ProtectedObjects {
+  /** Had fs-verity before. */
+  readonly kept: number;
+  /** Have it now. */
+  readonly enabled: number;
+  /** Are not in the store. */
+  readonly missing: number;
+}
+
+/**
+ * Turns fs-verity on for an object, if it is not on yet, and compares what the kernel measures with
+ * the object's name. Returns whether it was turned on now.
+ *
+ * @throws {@link IntegrityError} `DIGEST_MISMATCH` when the object is not what its name says;
+ *   `WRONG_TYPE`
+ * @throws {@link NotFoundError} `NO_OBJECT`
+ * @throws {@link SystemError} `NO_VERITY` when kernel or file system have no fs-verity; `READ_ONLY`,
+ *   `PERMISSION`, `BUSY`, `IO`
+ */
+export function protectObject(objects: ObjectStore, digest: VerityDigest): boolean {
+  const fd = objects.open(digest);
+  try {
+    let measured = measureVerity(fd);
+    const isNew = measured === undefined && enableVerity(fd, algorithmOf(digest));
+    measured ??= measureVerity(fd);
+    if (measured === digest) return isNew;
+    throw new IntegrityError(
+      "DIGEST_MISMATCH",
+      `object ${digest}: the kernel measures ${measured ?? "no fs-verity"}`,
+    );
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * {@link protectObject} for many. Objects that are not there are counted: a mount without them works
+ * up to the first reader who wants one.
+ *
+ * @throws as {@link protectObject}, at the first that cannot be protected
+ */
+export function protectObjects(
+  objects: ObjectStore,
+  digests: Iterable<VerityDigest>,
+  progress?: (done: number) => void,
+): ProtectedObjects {
+  const count = { kept: 0, enabled: 0, missing: 0 };
+  let done = 0;
+  for (const digest of digests) {
+    try {
+      count[protectObject(objects, digest) ? "enabled" : "kept"] += 1;
+    } catch (error) {
+      if (!(error instanceof NotFoundError)) throw error;
+      count.missing += 1;
+    }
+    progress?.((done += 1));
+  }
+  return count;
+}

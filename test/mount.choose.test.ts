@@ -1,0 +1,139 @@
+import { describe, expect, test } from "vitest";
+import { SystemError } from "../src/errors.ts";
+import {
+  type Assurance,
+  type ModeOption,
+  type Wanted,
+  chooseMode,
+  describeOption,
+  modeOptions,
+} from "../src/mount/choose.ts";
+import type { Finding } from "../src/mount/finding.ts";
+import { preflightLines } from "../src/mount/preflight.ts";
+import type { Findings } from "../src/mount/probe.ts";
+
+const yes: Finding = { ok: true };
+const no = (reason: string, hint?: string): Finding =>
+  hint === undefined ? { ok: false, reason } : { ok: false, reason, hint };
+
+const everything: Findings = {
+  privileged: yes,
+  image: yes,
+  overlay: { ok: true, detail: "descriptors" },
+  verity: yes,
+  enforcement: yes,
+  fuseDevice: yes,
+  fuseMount: yes,
+  fusermount: yes,
+  libfuse: yes,
+  userNamespaces: yes,
+};
+const noVerity = { verity: no("no fs-verity", "use ext4"), enforcement: no("no fs-verity") };
+const noFuse = { fuseDevice: no("no /dev/fuse"), fuseMount: no("no /dev/fuse") };
+const user = { privileged: no("not root"), image: no("not root"), overlay: no("not root") };
+
+const choose = (findings: Partial<Findings>, wanted: Partial<Wanted> = {}) =>
+  chooseMode(modeOptions({ ...everything, ...findings }), {
+    mode: "auto",
+    require: "block",
+    ...wanted,
+  });
+const described = (option: ModeOption) => `${describeOption(option)} ${option.promise}`;
+
+describe("the way to mount", () => {
+  test.each<[string, Partial<Findings>, Partial<Wanted>, string]>([
+    ["everything", {}, {}, "kernel block"],
+    ["everything", {}, { mode: "hybrid" }, "hybrid (dev) block"],
+    ["everything", {}, { mode: "fuse" }, "fuse (dev) block"],
+    ["everything", {}, { mode: "fuse", transport: "libfuse" }, "fuse (libfuse) block"],
+    ["everything", {}, { require: "metadata" }, "kernel block"],
+    ["no fs-verity", noVerity, {}, "hybrid (dev) block"],
+    ["no fs-verity", noVerity, { require: "metadata" }, "hybrid (dev) block"],
+    ["no fs-verity", noVerity, { mode: "kernel", require: "metadata" }, "kernel metadata"],
+    ["a kernel that reads what it should refuse", { enforcement: no("read") }, {}, "hybrid (dev) block"], // prettier-ignore
+    ["neither fs-verity nor FUSE", { ...noVerity, ...noFuse }, { require: "metadata" }, "kernel metadata"], // prettier-ignore
+    ["no EROFS", { image: no("no erofs"), overlay: no("no erofs") }, {}, "fuse (dev) block"],
+    ["an ordinary user", user, {}, "fuse (libfuse) block"],
+  ])("on a machine with %s and %o", (_, findings, wanted, expected) => {
+    expect(described(choose(findings, wanted as Wanted))).toContain(expected);
+  });
+
+  test.each<[string, Partial<Findings>, Partial<Wanted>, RegExp, RegExp]>([
+    ["kernel without fs-verity", noVerity, { mode: "kernel" }, /kernel: no fs-verity$/, /use ext4; --require=metadata/], // prettier-ignore
+    ["open without fs-verity", noVerity, { mode: "kernel", require: "open" }, /promises open: kernel/, /--require=metadata/], // prettier-ignore
+    ["no way at all", { ...user, ...noFuse }, {}, /kernel: not root.*hybrid \(dev\): not root, no \/dev\/fuse.*libfuse/, /^$/], // prettier-ignore
+    ["neither fs-verity nor FUSE", { ...noVerity, ...noFuse }, {}, /no way here that promises block/, /--require=metadata lets kernel/], // prettier-ignore
+    ["a transport that is missing", { libfuse: no("no libfuse", "install it") }, { mode: "fuse", transport: "libfuse" }, /fuse \(libfuse\): no libfuse/, /^install it$/], // prettier-ignore
+    ["a user without fusermount", { ...user, fusermount: no("no fusermount3") }, { mode: "fuse" }, /fuse \(libfuse\): no fusermount3/, /^$/], // prettier-ignore
+  ])("is refused with what is missing: %s", (_, findings, wanted, message, hint) => {
+    try {
+      choose(findings, wanted);
+      expect.unreachable();
+    } catch (error) {
+      expect(error).toBeInstanceOf(SystemError);
+      expect(error).toMatchObject({ code: "NO_MODE" });
+      expect((error as Error).message).toMatch(message);
+      expect((error as SystemError).hint ?? "").toMatch(hint);
+    }
+  });
+
+  test("never promises less than is required, whatever the machine", () => {
+    const keys = Object.keys(everything) as (keyof Findings)[];
+    const order: Assurance[] = ["metadata", "open", "block"];
+    for (let bits = 0; bits < 1 << keys.length; bits++) {
+      const findings = Object.fromEntries(
+        keys.map((key, i) => [key, (bits >> i) & 1 ? no(key) : yes]),
+      ) as unknown as Findings;
+      const options = modeOptions(findings);
+      for (const require of order) {
+        for (const mode of ["auto", "kernel", "hybrid", "fuse"] as const) {
+          let chosen: ModeOption;
+          try {
+            chosen = chooseMode(options, { mode, require });
+          } catch {
+            continue;
+          }
+          expect(order.indexOf(chosen.promise)).toBeGreaterThanOrEqual(order.indexOf(require));
+          expect(chosen.missing).toEqual([]);
+          if (mode !== "auto") expect(chosen.mode).toBe(mode);
+          const strongest = options
+            .filter((each) => each.missing.length === 0 && (mode === "auto" || each.mode === mode))
+            .map((each) => order.indexOf(each.promise));
+          expect(order.indexOf(chosen.promise)).toBe(Math.max(...strongest));
+        }
+      }
+    }
+  });
+});
+
+test("the report is two tables and what to do", () => {
+  const findings = { ...everything, ...noVerity };
+  const modes = modeOptions(findings).map((mode) => ({
+    ...mode,
+    possible: mode.missing.length === 0,
+  }));
+  expect(preflightLines({ kernel: "6.18", store: "/store", modes, findings })).toEqual([
+    "Linux 6.18, objects in /store",
+    "",
+    "MODE            PROMISE   HERE",
+    "kernel          block     no: no fs-verity",
+    "hybrid (dev)    block     yes",
+    "fuse (dev)      block     yes",
+    "fuse (libfuse)  block     yes",
+    "kernel          metadata  yes",
+    "",
+    "TRIED                                       RESULT",
+    "right to mount                              yes",
+    "sealed image on a loop device, EROFS        yes",
+    "overlay with data-only layers               yes (descriptors)",
+    "fs-verity where the objects are             no fs-verity",
+    "overlay refuses content without its digest  no fs-verity",
+    "/dev/fuse                                   yes",
+    "FUSE mount                                  yes",
+    "fusermount3                                 yes",
+    "fuse-native and libfuse                     yes",
+    "user namespace with /dev/fuse               yes",
+    "",
+    "- use ext4",
+  ]);
+});

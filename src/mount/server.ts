@@ -11,8 +11,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { IntegrityError, SealfsError, SystemError } from "../errors.ts";
 import { Image } from "../erofs/image.ts";
 import type { ServeInput, Served } from "../fuse/transport.ts";
+import { objectsOf } from "../image/object-list.ts";
+import { type Lease, takeLease } from "../store/leases.ts";
+import { Store } from "../store/store.ts";
 import { algorithmOf, verityDigestOf } from "../verity/index.ts";
 import { type Guard, endConnection, startGuard } from "./end.ts";
+import { leaseImage } from "./lease.ts";
 import { mountAt } from "./mountinfo.ts";
 import { ProblemLog } from "./problem-log.ts";
 import {
@@ -36,9 +40,12 @@ async function main(input: ServerInput): Promise<void> {
   let served: Served;
   let problems: ProblemLog;
   let guard: Guard;
+  let release: () => void = () => undefined;
   try {
     const image = readImage(input);
-    problems = new ProblemLog(Image.open(new Uint8Array(image)), (line) => write(line));
+    const opened = Image.open(new Uint8Array(image));
+    release = leaseImage(input.stores, input.digest, opened);
+    problems = new ProblemLog(opened, (line) => write(line));
     const onProblem: ServeInput["onProblem"] = (problem) => problems.add(problem);
     const unmounted = () => goneFrom(input.target);
     served = await startTransport(input.transport, { ...input, image, onProblem, unmounted });
@@ -51,6 +58,8 @@ async function main(input: ServerInput): Promise<void> {
     say({ ok: true, transport: served.transport, device, log });
   } catch (error) {
     if (device !== "") endConnection(input.target, device);
+    for (const lease of leases) lease.release();
+    release();
     const { name, code, message, hint } = error as SealfsError;
     say({ ok: false, name, code, message, ...(hint === undefined ? {} : { hint }) });
     process.exitCode = 1;
@@ -64,6 +73,7 @@ async function main(input: ServerInput): Promise<void> {
     stop(input.target, device);
   } finally {
     problems.flush();
+    release();
     removeState(device);
     guard.dismiss();
     for (const signal of signals) process.removeAllListeners(signal);
@@ -85,6 +95,13 @@ function readImage(input: ServerInput): SharedArrayBuffer {
   const digest = verityDigestOf(bytes, algorithmOf(input.digest));
   if (digest === input.digest) return shared;
   throw new IntegrityError("DIGEST_MISMATCH", `image: expected ${input.digest}, got ${digest}`);
+}
+
+/** What the mount reads must stay in every store that this process can write to. */
+function takeLeases({ stores, digest }: ServerInput, image: Image): Lease[] {
+  return stores
+    .map((store) => takeLease(Store.open(store), digest, () => objectsOf(image).keys()))
+    .filter((lease) => lease !== undefined);
 }
 
 /** The device number of the mount; from the list, because stat would ask this very process. */

@@ -20,6 +20,7 @@ import { closeSync, openSync, readFileSync, unlinkSync, writeSync } from "node:f
 import { FormatError, NotFoundError, SystemError } from "../errors.ts";
 import { flock } from "../sys/flock.ts";
 import { type VerityDigest, parseVerityDigest } from "../verity/digest.ts";
+import { makeDirectory } from "./directory.ts";
 import { failure } from "./failure.ts";
 import { openRegular } from "./files.ts";
 import { bootId } from "./boot-id.ts";
@@ -66,6 +67,7 @@ export class Lease {
   }
 
   static #write(store: Store, content: LeaseContent): Lease {
+    makeDirectory(`${store.path}/leases`); // a store that another tool made has none
     const path = `${store.path}/leases/${bootId()}-${randomBytes(12).toString("hex")}`;
     const fd = openSync(path, "wx", 0o644);
     try {

@@ -1,0 +1,28 @@
+/**
+ * What a mount needs stays in its stores while it lives.
+ *
+ * @module
+ */
+import { objectsOf } from "../erofs/object-list.ts";
+import type { Image } from "../erofs/image.ts";
+import { takeLease } from "../store/leases.ts";
+import { Store } from "../store/store.ts";
+import type { VerityDigest } from "../verity/digest.ts";
+
+/**
+ * Takes a lease in every store that this process can write to; the others are not its to keep.
+ * They end with the returned function, or with the process.
+ *
+ * @throws {@link SystemError} `BUSY` while a store is being cleaned up; `NO_SPACE`, `IO`
+ */
+export function leaseImage(
+  stores: readonly string[],
+  digest: VerityDigest,
+  image: Image,
+): () => void {
+  const objects = () => objectsOf(image).keys();
+  const leases = stores.map((path) => takeLease(Store.open(path), digest, objects));
+  return () => {
+    for (const lease of leases) lease?.release();
+  };
+}

@@ -11,9 +11,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { IntegrityError, SealfsError, SystemError } from "../errors.ts";
 import { Image } from "../erofs/image.ts";
 import type { ServeInput, Served } from "../fuse/transport.ts";
-import { objectsOf } from "../image/object-list.ts";
-import { type Lease, takeLease } from "../store/leases.ts";
-import { Store } from "../store/store.ts";
 import { algorithmOf, verityDigestOf } from "../verity/index.ts";
 import { type Guard, endConnection, startGuard } from "./end.ts";
 import { leaseImage } from "./lease.ts";
@@ -58,7 +55,6 @@ async function main(input: ServerInput): Promise<void> {
     say({ ok: true, transport: served.transport, device, log });
   } catch (error) {
     if (device !== "") endConnection(input.target, device);
-    for (const lease of leases) lease.release();
     release();
     const { name, code, message, hint } = error as SealfsError;
     say({ ok: false, name, code, message, ...(hint === undefined ? {} : { hint }) });
@@ -95,13 +91,6 @@ function readImage(input: ServerInput): SharedArrayBuffer {
   const digest = verityDigestOf(bytes, algorithmOf(input.digest));
   if (digest === input.digest) return shared;
   throw new IntegrityError("DIGEST_MISMATCH", `image: expected ${input.digest}, got ${digest}`);
-}
-
-/** What the mount reads must stay in every store that this process can write to. */
-function takeLeases({ stores, digest }: ServerInput, image: Image): Lease[] {
-  return stores
-    .map((store) => takeLease(Store.open(store), digest, () => objectsOf(image).keys()))
-    .filter((lease) => lease !== undefined);
 }
 
 /** The device number of the mount; from the list, because stat would ask this very process. */

@@ -38,8 +38,7 @@ beforeAll(() => {
   const granted = bed.file(Buffer.from("for nobody\n"), 0o640);
   // user::rw- user:65534:r-- group::--- mask::r-- other::---
   const acl = Buffer.from(
-    "02000000" + "01000600ffffffff" + "02000400feff0000" + "04000000ffffffff" +
-      "10000400ffffffff" + "20000000ffffffff", // prettier-ignore
+    "0200000001000600ffffffff02000400feff000004000000ffffffff10000400ffffffff20000000ffffffff",
     "hex",
   );
   granted.xattrs = new Map([
@@ -169,13 +168,17 @@ describe("what is mounted", () => {
 describe("in the background", () => {
   test("the command returns when the mount is live, and umount leaves nothing", async () => {
     const before = new Set(readdirSync("/run/sealfs"));
+    const leases = () => readdirSync(join(bed.store.path, "leases"));
+    const held = leases().length;
     const mnt = bed.mount("app:1");
     expect(readFileSync(join(mnt, "text"), "utf8")).toBe("hello\n");
     expect(readdirSync("/run/sealfs").length).toBe(before.size + 1);
+    expect(leases().length).toBe(held + 1);
     bed.unmount(mnt);
     expect(isMounted(mnt)).toBe(false);
     expect(servers().filter((line) => line.includes(`${mnt}"`))).toEqual([]);
     expect(readdirSync("/run/sealfs").filter((name) => !before.has(name))).toEqual([]);
+    expect(leases().length).toBe(held);
   });
 
   test("any umount ends the server", async () => {

@@ -34,10 +34,14 @@ export interface KernelFindings {
 }
 
 /**
- * Tries the kernel; `store` is a store, or any directory of the objects' file system.
+ * Tries the kernel; `store` is a store, or any directory of the objects' file system. `overlayMount` is
+ * how overlays are mounted: tests play faulty kernels.
  */
-export function probeKernel(store: string): KernelFindings {
-  const place = new ProbePlace(store);
+export function probeKernel(
+  store: string,
+  overlayMount: typeof mountOverlay = mountOverlay,
+): KernelFindings {
+  const place = new ProbePlace(store, overlayMount);
   try {
     const privileged = attempt(probePrivilege);
     const image = privileged.ok ? attempt(() => probeImage()) : privileged;
@@ -147,7 +151,7 @@ function readThrough<N extends Name>(
     const objects = openSync(place.objects, "r");
     fds.push(objects);
     const options = { source: "sealfs-probe", objects: [objects], requireVerity };
-    const overlay = mountOverlay(erofs, options, style);
+    const overlay = place.overlayMount(erofs, options, style);
     fds.push(overlay);
     const outcomes = names.map((name) => [name, outcomeOf(`/proc/self/fd/${overlay}/${name}`)]);
     return Object.fromEntries(outcomes) as Record<N, string>;
@@ -180,12 +184,14 @@ function probeTree(): Uint8Array {
 
 /** A directory for objects of the probe: in the store, or where else it may write. */
 class ProbePlace {
+  readonly overlayMount: typeof mountOverlay;
   readonly #store: string;
   #path: string | undefined;
   #isInStore = false;
 
-  constructor(store: string) {
+  constructor(store: string, overlayMount: typeof mountOverlay) {
     this.#store = store;
+    this.overlayMount = overlayMount;
   }
 
   get objects(): string {

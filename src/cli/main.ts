@@ -46,6 +46,13 @@ export const commands: ReadonlyMap<string, CommandRow> = new Map([
       load: () => import("./verify.ts"),
     },
   ],
+  [
+    "policy",
+    {
+      summary: "make, change, sign and check trust policies",
+      load: () => import("./policy.ts"),
+    },
+  ],
   ["mount", { summary: "verify an image and mount it", load: () => import("./mount.ts") }],
   ["umount", { summary: "end a mount", load: () => import("./umount.ts") }],
   [
@@ -72,6 +79,7 @@ export const commands: ReadonlyMap<string, CommandRow> = new Map([
   ],
   ["images", { summary: "list the images of a store", load: () => import("./images.ts") }],
   ["rm", { summary: "remove a name from a store", load: () => import("./rm.ts") }],
+  ["gc", { summary: "remove what no name leads to", load: () => import("./gc.ts") }],
   ["du", { summary: "print what each image of a store costs", load: () => import("./du.ts") }],
 ]);
 
@@ -124,7 +132,8 @@ async function declareProgram(argv: string[], io: Io): Promise<Command> {
     .command(MKCOMPOSEFS)
     .summary("make an image with mkcomposefs's own arguments")
     .allowUnknownOption();
-  for (const command of [program, ...program.commands]) {
+  const all = [program, ...program.commands, ...program.commands.flatMap((each) => each.commands)];
+  for (const command of all) {
     command.exitOverride().configureOutput({
       writeOut: (text) => io.print(text.trimEnd()),
       writeErr: (text) => io.log(text.trimEnd()),

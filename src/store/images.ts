@@ -73,12 +73,14 @@ export class ImageIndex {
     return new Map(refs.sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 
+  /** Every id under `images/`, in no order. */
+  ids(): VerityDigest[] {
+    return list(`${this.#root}/images`).filter((entry): entry is VerityDigest => ID.test(entry));
+  }
+
   /** Every image, sorted by id, with its names. */
   list(): ImageRecord[] {
-    const names = new Map<VerityDigest, string[]>();
-    for (const entry of list(`${this.#root}/images`)) {
-      if (ID.test(entry)) names.set(entry as VerityDigest, []);
-    }
+    const names = new Map<VerityDigest, string[]>(this.ids().map((id) => [id, []]));
     for (const [name, id] of this.refs()) {
       const known = names.get(id);
       if (known === undefined) names.set(id, [name]);

@@ -1,0 +1,63 @@
+/**
+ * `quarantine/`: what was taken out of its place. Objects found to be wrong stay there to be looked
+ * at; what gc removes passes through on its way out (`gc-…`), so that a gc that was killed leaves
+ * nothing half removed under a name that means something.
+ *
+ * @module
+ */
+import { randomBytes } from "node:crypto";
+import { lstatSync, renameSync, rmSync } from "node:fs";
+import { basename } from "node:path";
+import { makeDirectory } from "./directory.ts";
+import { entriesOf } from "./object-names.ts";
+import type { Store } from "./store.ts";
+
+const LEAVING = "gc-";
+
+/** The directory; made where a store that another tool made has none. */
+export function quarantineOf(store: Store): string {
+  const directory = `${store.path}/quarantine`;
+  makeDirectory(directory);
+  return directory;
+}
+
+/** Moves something that is wrong out of its place, whatever it is, and tells where it is now. */
+export function quarantine(store: Store, path: string, label = basename(path)): string {
+  const to = `${quarantineOf(store)}/${label}.${randomBytes(6).toString("hex")}`;
+  renameSync(path, to);
+  return to;
+}
+
+/** Removes objects by way of the quarantine: all are renamed before the first is gone. */
+export function removeObjects(store: Store, paths: ReadonlyMap<string, string>): void {
+  if (paths.size === 0) return;
+  const directory = quarantineOf(store);
+  for (const [digest, path] of paths) renameSync(path, `${directory}/${LEAVING}${digest}`);
+  for (const digest of paths.keys()) remove(`${directory}/${LEAVING}${digest}`);
+}
+
+/** What an emptied quarantine held. */
+export interface Emptied {
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/** Removes what an earlier gc left on its way out, or with `all` everything. */
+export function emptyQuarantine(store: Store, all: boolean, dryRun: boolean): Emptied {
+  const directory = `${store.path}/quarantine`;
+  let files = 0;
+  let bytes = 0;
+  for (const name of entriesOf(directory)) {
+    if (!all && !name.startsWith(LEAVING)) continue;
+    const path = `${directory}/${name}`;
+    files += 1;
+    bytes += lstatSync(path).size;
+    if (!dryRun) remove(path);
+  }
+  return { files, bytes };
+}
+
+/** Anything can stand in an object's place, a directory too. */
+function remove(path: string): void {
+  rmSync(path, { recursive: true, force: true });
+}

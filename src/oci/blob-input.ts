@@ -7,6 +7,7 @@ import { readSync } from "node:fs";
 import { IntegrityError } from "../errors.ts";
 import { failure } from "../store/failure.ts";
 import { DigestHasher, type OciAlgorithm, type OciDigest } from "./digest.ts";
+import type { DecoderInput } from "./zlib-handle.ts";
 
 const CHUNK = 1024 * 1024;
 
@@ -18,7 +19,7 @@ export interface InputRange {
 }
 
 /** Yields the bytes of a blob; `digest` is known when all have been taken. */
-export class BlobInput {
+export class BlobInput implements DecoderInput {
   readonly #range: InputRange;
   readonly #label: string;
   readonly #hasher: DigestHasher;

@@ -9,12 +9,16 @@ import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { BlobInput, type InputRange } from "./blob-input.ts";
 import { SNIFF_BYTES, type Sniffed, sniff } from "./compression.ts";
-import { type NextBuffer, gunzipHandle, gunzipStream, handleWorks } from "./gunzip.ts";
+import { gunzipHandle, gunzipHandleWorks, gunzipStream } from "./gunzip.ts";
 import type { Compression } from "./media-types.ts";
-import { hasNodeZstd, unzstdNode, unzstdWasm } from "./unzstd.ts";
+import { unzstdHandle, unzstdHandleWorks, unzstdWasm } from "./unzstd.ts";
+import type { NextBuffer } from "./zlib-handle.ts";
 
-/** For tests: which of two decoders that must agree is used; the faster one when not given. */
-export type Decoder = "documented" | "private" | "node" | "wasm";
+/**
+ * For tests: which of two decoders that must agree is used. Private is faster, and used where it
+ * works when nothing is said.
+ */
+export type Decoder = "documented" | "private";
 
 type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
@@ -88,12 +92,13 @@ function decoded(
   if (compression === "none") return stored(input, next);
   if (input.size === 0)
     throw new FormatError("TRUNCATED", `${label}: ${compression} stream is empty`);
+  const tryPrivate = decoder !== "documented";
   if (compression === "gzip") {
-    const documented = decoder === "documented" || !handleWorks();
-    return documented ? gunzipStream(input, label) : gunzipHandle(input, next, label);
+    const works = tryPrivate && gunzipHandleWorks();
+    return works ? gunzipHandle(input, next, label) : gunzipStream(input, label);
   }
-  const byNode = decoder === "node" || (decoder !== "wasm" && hasNodeZstd);
-  return byNode ? unzstdNode(input, label) : unzstdWasm(input, label);
+  const works = tryPrivate && unzstdHandleWorks();
+  return works ? unzstdHandle(input, next, label) : unzstdWasm(input, label);
 }
 
 function* stored(input: BlobInput, next: NextBuffer): Generator<Uint8Array, void> {

@@ -7,8 +7,8 @@ import { FormatError } from "../errors.ts";
 import { BlobInput, type InputRange } from "./blob-input.ts";
 import { type Decoder, compressionOf, decode } from "./decode.ts";
 import { DigestHasher, type OciDigest, algorithmOf, verifyDigest } from "./digest.ts";
-import type { NextBuffer } from "./gunzip.ts";
 import type { Compression } from "./media-types.ts";
+import type { NextBuffer } from "./zlib-handle.ts";
 
 /** What is to be read, and what it must be; plain data, so that it can be sent to a thread. */
 export interface LayerTask {

@@ -42,7 +42,7 @@ class Thread {
   run(task: LayerTask): Promise<unknown> {
     this.#worker.ref();
     const job: LayerJob = { task, ring: this.ring };
-    this.#worker.postMessage(job);
+    this.#worker.postMessage(job, []);
     return new Promise((resolve) => {
       this.#done = resolve;
     });

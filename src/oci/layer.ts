@@ -123,7 +123,7 @@ async function* fromWorker(
   options: LayerOptions,
 ): AsyncGenerator<Uint8Array, LayerReport> {
   const compression = compressionOf(range, layer.compression, layer.label);
-  // XXX
+  // Inflating is more work than hashing what comes of it; for the others the thread has time.
   const here = options.diffIdIn ? options.diffIdIn === "here" : compression === "gzip";
   const task = taskOf(range, { ...layer, compression }, options, here);
   const hasher = here ? diffIdHasher(task) : undefined;

@@ -1,66 +1,106 @@
 /**
  * zstd (RFC 8878) as a stream of chunks: any number of frames, skippable ones between them.
- * Node's own decoder where there is one (22.15 and later), else zstddec (WebAssembly).
+ *
+ * Node has a decoder since 22.15, but its documented stream ends with the first frame; the handle
+ * inside it goes on. Where that does not work, zstddec (WebAssembly) does.
  *
  * @module
  */
-import { Readable, pipeline } from "node:stream";
+import { createHash } from "node:crypto";
 import * as zlib from "node:zlib";
 import type { ZSTDDecoder } from "zstddec/stream";
 import { FormatError } from "../errors.ts";
-import type { BlobInput } from "./blob-input.ts";
+import { type DecoderInput, type NextBuffer, ZlibHandle, tryDecoder } from "./zlib-handle.ts";
 import { zstdFrames } from "./zstd-frames.ts";
 
 const CHUNK = 1024 * 1024;
 
-// An end of input, a full block header or an empty frame may give nothing; a frame that zstddec
+/** Base 2 logarithm of the largest window: limits.zstdWindowBytes. */
+const WINDOW_LOG = 27;
+
+// The end of an input, a block header or an empty frame may give nothing; a frame that zstddec
 // finds corrupt gives nothing for ever.
 const MAX_EMPTY = 1000;
 
-/** What Node 22.15 added; the types are those of the oldest Node that we run on. */
-interface ZstdModule {
-  createZstdDecompress?: (options: {
-    chunkSize: number;
-    params: Record<number, number>;
-  }) => NodeJS.ReadWriteStream & { bytesWritten: number };
-  constants: { ZSTD_d_windowLogMax?: number };
-}
-const node = zlib as unknown as ZstdModule;
+/** What Node 22.15 added; our types are those of the oldest Node that we run on. */
+const node = zlib as unknown as {
+  readonly createZstdDecompress?: (options: {
+    readonly chunkSize: number;
+    readonly params: Readonly<Record<number, number>>;
+  }) => unknown;
+  readonly constants: { readonly ZSTD_d_windowLogMax?: number; readonly ZSTD_e_continue?: number };
+};
 
-export const hasNodeZstd = node.createZstdDecompress !== undefined;
-
-/** Decodes by Node's own decoder. Chunks stay valid. */
-export async function* unzstdNode(
-  input: BlobInput,
+/**
+ * Decodes by the private handle of Node's decoder (see {@link unzstdHandleWorks}) into the buffers
+ * that it is given; yields whenever one is full, and at the end.
+ */
+export function* unzstdHandle(
+  input: DecoderInput,
+  next: NextBuffer,
   label: string,
-): AsyncGenerator<Uint8Array, void> {
-  const params = { [node.constants.ZSTD_d_windowLogMax!]: 27 };
-  const decoder = node.createZstdDecompress!({ chunkSize: CHUNK, params });
-  const source = Readable.from(zstdFrames(input.chunks(true), label), {
-    highWaterMark: 1,
-  });
-  pipeline(source, decoder, () => {});
+): Generator<Uint8Array, void> {
+  const params = { [node.constants.ZSTD_d_windowLogMax!]: WINDOW_LOG };
+  const handle = new ZlibHandle(node.createZstdDecompress!({ chunkSize: CHUNK, params }));
+  const flush = node.constants.ZSTD_e_continue!;
   try {
-    for await (const chunk of decoder as AsyncIterable<unknown>) yield chunk as Uint8Array;
-  } catch (error) {
-    throw zstdError(error, label);
+    let output = next();
+    let filled = 0;
+    for (const chunk of zstdFrames(input.chunks(), label)) {
+      let used = 0;
+      while (used < chunk.length || filled === output.length) {
+        if (filled === output.length) {
+          yield output;
+          output = next();
+          filled = 0;
+        }
+        const before = used + filled;
+        ({ used, filled } = handle.write(flush, chunk, used, output, filled));
+        if (handle.error) throw corrupt(label, new Error(handle.error.message));
+        if (used + filled === before && used < chunk.length) throw corrupt(label);
+      }
+    }
+    if (filled > 0) yield output.subarray(0, filled);
+  } finally {
+    handle.close();
   }
-  if (decoder.bytesWritten !== input.size) throw corrupt(label);
+}
+
+let works: boolean | undefined;
+
+/** Whether this Node has a decoder whose private handle does what we expect; tried once. */
+export function unzstdHandleWorks(): boolean {
+  works ??= node.createZstdDecompress !== undefined && tryHandle();
+  return works;
+}
+
+/** A frame of 3000 bytes "zstd frames; " with a checksum, made by zstd 1.5.4. */
+const TRIAL = "28b52ffd64b80aad0000687a737464206672616d65733b200100a8037f7e0128b3c655";
+
+function tryHandle(): boolean {
+  const text = Buffer.alloc(3000, "zstd frames; ");
+  const frame = Buffer.from(TRIAL, "hex");
+  const skippable = Buffer.from("502a4d1803000000616263", "hex");
+  const damaged = Buffer.from(frame);
+  damaged[damaged.length - 1]! ^= 1;
+  const right = createHash("sha256").update(text).update(text).digest("hex");
+  const run = (...parts: Uint8Array[]) => tryDecoder(unzstdHandle, Buffer.concat(parts));
+  return (
+    run(frame, skippable, frame) === right &&
+    run(skippable, frame, frame, skippable) === right &&
+    run(frame, damaged) === "BAD_CHECKSUM" &&
+    run(frame, frame.subarray(0, -1)) === "TRUNCATED"
+  );
 }
 
 let loading: Promise<ZSTDDecoder> | undefined;
 
 /** Decodes by zstddec. A chunk is valid until the next. */
 export async function* unzstdWasm(
-  input: BlobInput,
+  input: DecoderInput,
   label: string,
 ): AsyncGenerator<Uint8Array, void> {
-  loading ??= (async () => {
-    const { ZSTDDecoder } = await import("zstddec/stream"); // large: only where it is needed
-    const decoder = new ZSTDDecoder();
-    await decoder.init();
-    return decoder;
-  })();
+  loading ??= load();
   const decoder = await loading;
   let empty = 0;
   try {
@@ -71,19 +111,20 @@ export async function* unzstdWasm(
       } else if (++empty > MAX_EMPTY) throw corrupt(label);
     }
   } catch (error) {
-    throw zstdError(error, label);
+    // zstddec's only message of its own: the framing is whole, so what is in it is not.
+    const own = error instanceof Error && error.message.startsWith("Incomplete stream");
+    throw own ? corrupt(label, error) : error;
   }
 }
 
-function zstdError(error: unknown, label: string): unknown {
-  const { code, message } = error as NodeJS.ErrnoException;
-  // zstddec's only message of its own: the framing is whole, so what is in it is not.
-  const ours = code?.startsWith("ZSTD_") === true || message.startsWith("Incomplete stream");
-  return ours ? corrupt(label, error) : error;
+async function load(): Promise<ZSTDDecoder> {
+  const { ZSTDDecoder } = await import("zstddec/stream"); // large: only where it is needed
+  const decoder = new ZSTDDecoder();
+  await decoder.init();
+  return decoder;
 }
 
 function corrupt(label: string, cause?: unknown): FormatError {
-  return new FormatError("BAD_CHECKSUM", `${label}: zstd: corrupt frame or wrong checksum`, {
-    cause,
-  });
+  const message = `${label}: zstd: corrupt frame or wrong checksum`;
+  return new FormatError("BAD_CHECKSUM", message, { cause });
 }

@@ -57,7 +57,9 @@ export class VerityHasher {
     }
     this.#bytes += at;
     while (chunk.length - at >= VERITY_BLOCK_SIZE) {
-      this.#pushBlock(chunk.subarray(at, at + VERITY_BLOCK_SIZE), this.#bytes);
+      // Plain views are made several times faster than Node's Buffers.
+      const block = new Uint8Array(chunk.buffer, chunk.byteOffset + at, VERITY_BLOCK_SIZE);
+      this.#pushBlock(block, this.#bytes);
       at += VERITY_BLOCK_SIZE;
       this.#bytes += VERITY_BLOCK_SIZE;
     }
@@ -100,15 +102,9 @@ export class VerityHasher {
   }
 }
 
-/** The fs-verity digest of `bytes`. */
-export function verityDigestOf(
-  bytes: Uint8Array,
-  algorithm: VerityAlgorithm = "sha256",
-): VerityDigest {
-  return new VerityHasher(algorithm).update(bytes).digest();
-}
-
 /** Bytes of leaf hashes that a file of `size` bytes has. */
 export function leavesSize(size: number, algorithm: VerityAlgorithm): number {
   return Math.ceil(size / VERITY_BLOCK_SIZE) * verityAlgorithms[algorithm].digestSize;
 }
+
+export { verityDigestOf } from "./whole.ts";

@@ -96,8 +96,13 @@ export function openVerified(target: string, places: Places, demands: Demands): 
   const { bytes, bundles, problems } = located;
   const markOf = state?.markOf.bind(state);
   const verified = verifyImageFile({
-    ...{ bytes, bundles, problems, trust: policy, name, now },
-    ...(markOf === undefined ? {} : { markOf }),
+    bytes,
+    bundles,
+    problems,
+    trust: policy,
+    name,
+    now,
+    markOf,
   });
   const { progress, statement } = verified;
   if (progress === "first" || progress === "newer") {

@@ -70,7 +70,8 @@ function expiry(text: string, created: Date): Date {
   return fromSeconds(created.getTime() / 1000 + duration);
 }
 
-function pointInTime(text: string, what: string): Date {
+/** A time such as `2026-09-01` or `2026-09-01T00:00:00Z`. */
+export function pointInTime(text: string, what: string): Date {
   const time = parseTime(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text);
   if (time !== undefined) return time;
   const forms =
@@ -80,7 +81,8 @@ function pointInTime(text: string, what: string): Date {
   throw new UsageError("USAGE", `${what}: expected ${forms}, got ${JSON.stringify(text)}`);
 }
 
-function wholeNumber(text: string, what: string): number {
+/** A number from 0 to 2^53 - 1. */
+export function wholeNumber(text: string, what: string): number {
   const value = Number(text);
   if (/^(?:0|[1-9][0-9]{0,15})$/.test(text) && Number.isSafeInteger(value)) return value;
   throw new UsageError("USAGE", `${what}: expected a whole number, got ${JSON.stringify(text)}`);

@@ -31,7 +31,7 @@ export interface VerificationRequest extends Expectation {
   readonly problems?: readonly Error[];
   readonly trust: Trust;
   /** What is remembered of a name; asked only when a name was asked for. */
-  readonly markOf?: (name: string, policy: TrustPolicy) => Mark | undefined;
+  readonly markOf?: ((name: string, policy: TrustPolicy) => Mark | undefined) | undefined;
 }
 
 type Make = (

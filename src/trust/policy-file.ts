@@ -54,8 +54,20 @@ export const POLICY_TYPE = "https://sealfs.dev/policy/v1";
 /** Fields of the objects of a policy file; all others are refused. */
 export const policyFields = {
   policy: [
-    ...["$schema", "type", "comment", "name", "version", "expires", "epoch", "maxAge"],
-    ...["maxValidity", "keys", "threshold", "thresholds", "policyKeys", "revoked"],
+    "$schema",
+    "type",
+    "comment",
+    "name",
+    "version",
+    "expires",
+    "epoch",
+    "maxAge",
+    "maxValidity",
+    "keys",
+    "threshold",
+    "thresholds",
+    "policyKeys",
+    "revoked",
   ],
   key: ["id", "pem", "comment", "names", "notBefore", "notAfter"],
   threshold: ["names", "threshold"],

@@ -82,9 +82,10 @@ export function verifyBundles(
       // Steps 3 and 4: which trusted keys signed these bytes.
       const signed = findSigners(envelope, policy, expected.now, tries, label);
       const key = `${signed.payloadType}\n${toByteString(signed.payload)}`;
-      const group = groups.get(key);
-      if (group === undefined) groups.set(key, { numbers: [i + 1], parts: [signed] });
-      else group.numbers.push(i + 1) && group.parts.push(signed);
+      const group = groups.get(key) ?? { numbers: [], parts: [] };
+      group.numbers.push(i + 1);
+      group.parts.push(signed);
+      groups.set(key, group);
     });
   }
   const accepted: VerifiedStatement[] = [];

@@ -1,0 +1,145 @@
+/**
+ * Making and changing policies: each change gives a new content, and the file it makes is read back
+ * before it is written. What changes a signed policy starts the next version, unsigned.
+ *
+ * @module
+ */
+import { UsageError } from "../errors.ts";
+import { NamePattern } from "../trust/name-pattern.ts";
+import { type PolicyDocument, readPolicy } from "../trust/policy-chain.ts";
+import type { PolicyContent, PolicyKey } from "../trust/policy.ts";
+import { formatPolicy } from "../trust/policy-file.ts";
+import type { PublicKey } from "../trust/public-key.ts";
+import { replaceFile } from "./new-file.ts";
+
+/** What a new key may do. */
+export interface KeyGrant {
+  readonly key: PublicKey;
+  /** Patterns. */
+  readonly names: readonly string[];
+  readonly notBefore?: Date | undefined;
+  readonly notAfter?: Date | undefined;
+  readonly comment?: string | undefined;
+  /** It also signs policies. */
+  readonly authority?: boolean | undefined;
+}
+
+/** Fields that are set as a whole; undefined ones stay. */
+export interface PolicySettings {
+  readonly threshold?: number | undefined;
+  /** Patterns and their thresholds; each takes the place of one with the same pattern. */
+  readonly thresholds?: readonly { readonly names: string; readonly threshold: number }[];
+  readonly policyThreshold?: number | undefined;
+  readonly epoch?: number | undefined;
+  readonly maxAge?: number | undefined;
+  readonly maxValidity?: number | undefined;
+  readonly expires?: Date | undefined;
+}
+
+/** The first version of a policy: every key given signs policies too, unless it says otherwise. */
+export function newPolicy(
+  name: string,
+  grants: readonly KeyGrant[],
+  settings: PolicySettings,
+): PolicyContent {
+  const ids = grants.filter(({ authority }) => authority !== false).map(({ key }) => key.id);
+  const content: PolicyContent = {
+    comment: undefined,
+    name,
+    version: 1,
+    expires: undefined,
+    epoch: 0,
+    threshold: 1,
+    thresholds: [],
+    keys: grants.map(entryOf),
+    authority: { keyIds: ids, threshold: 1 },
+    revoked: [],
+    maxAge: undefined,
+    maxValidity: undefined,
+  };
+  return withSettings(content, settings);
+}
+
+/**
+ * What a change starts from: of a signed policy the next version, of a draft the draft itself, or the
+ * next version too when that is asked for.
+ */
+export function draftOf({ content, envelope }: PolicyDocument, next = false): PolicyContent {
+  return envelope === undefined && !next ? content : { ...content, version: content.version + 1 };
+}
+
+/** @throws {@link UsageError} when the key is there already */
+export function withKey(content: PolicyContent, grant: KeyGrant): PolicyContent {
+  if (content.keys.some(({ key }) => key.id === grant.key.id)) {
+    throw new UsageError("USAGE", `key ${grant.key.id}: is in the policy already`);
+  }
+  const { authority } = content;
+  const keyIds = grant.authority === true ? [...authority.keyIds, grant.key.id] : authority.keyIds;
+  const keys = [...content.keys, entryOf(grant)];
+  return { ...content, keys, authority: { ...authority, keyIds } };
+}
+
+/**
+ * Revokes a key (by its id) or an image (by its SHA-256 or fs-verity digest). A revoked key no longer
+ * signs policies.
+ *
+ * @throws {@link UsageError} when it is revoked already, or too few keys for signing policies would
+ *   be left
+ */
+export function withRevocation(
+  content: PolicyContent,
+  what: string,
+  reason: string,
+  since: Date,
+): PolicyContent {
+  if (content.revoked.some((entry) => entry.what === what)) {
+    throw new UsageError("USAGE", `${what}: is revoked already`);
+  }
+  const { threshold } = content.authority;
+  const keyIds = content.authority.keyIds.filter((id) => id !== what);
+  if (keyIds.length < threshold) {
+    throw new UsageError(
+      "USAGE",
+      `${what}: without it ${keyIds.length} keys could sign policies, and ${threshold} are needed`,
+      { hint: "add another first: sealfs policy add-key FILE KEY --policy-key" },
+    );
+  }
+  const revoked = [...content.revoked, { what, reason, since }];
+  return { ...content, revoked, authority: { keyIds, threshold } };
+}
+
+/** Sets what is given. */
+export function withSettings(content: PolicyContent, settings: PolicySettings): PolicyContent {
+  const thresholds = new Map(content.thresholds.map((entry) => [entry.names.text, entry]));
+  for (const { names, threshold } of settings.thresholds ?? []) {
+    thresholds.set(names, { names: new NamePattern(names), threshold });
+  }
+  const { keyIds, threshold } = content.authority;
+  return {
+    ...content,
+    threshold: settings.threshold ?? content.threshold,
+    thresholds: [...thresholds.values()],
+    authority: { keyIds, threshold: settings.policyThreshold ?? threshold },
+    epoch: settings.epoch ?? content.epoch,
+    maxAge: settings.maxAge ?? content.maxAge,
+    maxValidity: settings.maxValidity ?? content.maxValidity,
+    expires: settings.expires ?? content.expires,
+  };
+}
+
+/**
+ * Writes the draft of a policy.
+ *
+ * @throws {@link TrustError} `BAD_POLICY` when it is none that clients would take
+ */
+export function writePolicy(path: string, content: PolicyContent): PolicyDocument {
+  const bytes = formatPolicy(content);
+  const document = readPolicy(bytes);
+  replaceFile(path, bytes, 0o644);
+  return document;
+}
+
+function entryOf({ key, names, notBefore, notAfter, comment }: KeyGrant): PolicyKey {
+  const patterns = names.map((text) => new NamePattern(text));
+  return { key, names: patterns, notBefore, notAfter, comment };
+}

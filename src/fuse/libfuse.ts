@@ -50,16 +50,16 @@ export async function serveLibfuse(input: ServeInput): Promise<Served> {
     timeout: false,
   });
   await new Promise<void>((resolve, reject) => {
-    fuse.mount((error) => (error ? reject(mountFailed(error)) : resolve()));
+    fuse.mount((error) => (error ? reject(mountFailed(error, input)) : resolve()));
   });
   return { transport: "libfuse", ended: input.unmounted() };
 }
 
-function mountFailed(cause: Error): SystemError {
-  return new SystemError("NO_FUSE", `libfuse: ${cause.message}`, {
-    cause,
-    hint: "/dev/fuse must be readable and writable for this user, and fusermount3 (Debian package fuse3) installed",
-  });
+function mountFailed(cause: Error, { allowOther }: ServeInput): SystemError {
+  const needs = "it needs /dev/fuse readable and writable for this user, and the package fuse3";
+  const other = "; --allow-other also needs user_allow_other in /etc/fuse.conf";
+  const hint = allowOther && process.geteuid?.() !== 0 ? needs + other : needs;
+  return new SystemError("NO_FUSE", `libfuse: ${cause.message}`, { cause, hint });
 }
 
 function loadFuseNative(): FuseNative {

@@ -37,14 +37,14 @@ export function markOwnObjects({ inodes, flags, count }: Nodes): void {
   const seen = new DigestSet(inodes);
   for (let node = 0; node < count; node++) {
     if ((flags[node]! & EXTERNAL) === 0) continue;
-    const { digest, payload } = inodes[node]!;
-    if (digest === undefined || payload === undefined || !leadsTo(payload, digest)) {
+    const inode = inodes[node]!;
+    if (!inode.followsDigest) {
       for (let other = 0; other < node; other++) flags[other]! &= ~OWNS_OBJECT;
       return;
     }
-    const other = seen.add(digest, node);
+    const other = seen.add(inode.digest!, node);
     if (other >= 0) flags[other]! &= ~OWNS_OBJECT;
-    else if (!hasPrivate(inodes[node]!)) flags[node]! |= OWNS_OBJECT;
+    else if (!hasPrivate(inode)) flags[node]! |= OWNS_OBJECT;
   }
 }
 
@@ -75,16 +75,6 @@ class DigestSet {
 }
 
 const HASH_DIGITS = 7;
-
-/** Whether `payload` is the digest with a slash behind two digits. */
-function leadsTo(payload: string, digest: VerityDigest): boolean {
-  return (
-    payload.length === digest.length + 1 &&
-    payload.charCodeAt(2) === 0x2f &&
-    payload.startsWith(digest.slice(0, 2)) &&
-    payload.slice(3) === digest.slice(2)
-  );
-}
 
 /** Attributes of overlayfs would have to stand between the two. */
 function hasPrivate(inode: Inode): boolean {

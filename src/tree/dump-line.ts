@@ -33,12 +33,15 @@ const NAMES = "PATH SIZE MODE NLINK UID GID RDEV MTIME PAYLOAD CONTENT DIGEST".s
 
 const AT = 0x40;
 const DASH = 0x2d;
+const SLASH = 0x2f;
 const U32 = 0xffffffffn;
 
 /** A movable view of one line. */
 export class DumpLine {
   #text = "";
   #escapes = new EscapeFinder("");
+  /** The first NUL. A field, since V8 may move a local's search into the loop over lines. */
+  #nul = -1;
   #start = 0;
   #end = 0;
   /** Where each field ends. */
@@ -51,10 +54,16 @@ export class DumpLine {
   load(text: string): void {
     this.#text = text;
     this.#escapes = new EscapeFinder(text);
+    this.#nul = text.indexOf("\0");
   }
 
-  /** Moves to the line in a range of the text; lines must come in ascending order. */
+  /**
+   * Moves to the line in a range of the text; lines must come in ascending order.
+   *
+   * @throws {@link FormatError} `MALFORMED` when it has a NUL byte
+   */
   move(start: number, end: number): void {
+    if (this.#nul !== -1 && this.#nul < end) throw new FormatError("MALFORMED", "a NUL byte");
     this.#start = start;
     this.#end = end;
     // Missing fields are empty and lie at the line's end.
@@ -106,6 +115,22 @@ export class DumpLine {
     if (field === undefined) return undefined;
     const hex = cutAtNul(field).slice(0, digits).toLowerCase();
     return hex.length === digits && isLowerHex(hex, 0, digits) ? hex : "";
+  }
+
+  /** Whether DIGEST is exactly `digits` digits, and PAYLOAD the same with a slash behind two. */
+  payloadFollowsDigest(digits: number): boolean {
+    const text = this.#text;
+    const payload = this.#startOf(PAYLOAD);
+    const digest = this.#startOf(DIGEST);
+    if (this.#ends[PAYLOAD]! - payload !== digits + 1) return false;
+    if (this.#ends[DIGEST]! - digest !== digits) return false;
+    if (text.charCodeAt(payload + 2) !== SLASH) return false;
+    if (text.charCodeAt(payload) !== text.charCodeAt(digest)) return false;
+    if (text.charCodeAt(payload + 1) !== text.charCodeAt(digest + 1)) return false;
+    for (let i = 2; i < digits; i++) {
+      if (text.charCodeAt(payload + i + 1) !== text.charCodeAt(digest + i)) return false;
+    }
+    return isLowerHex(text, digest, digest + digits);
   }
 
   /** MODE without the mark of hard links. */

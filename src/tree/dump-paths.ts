@@ -55,8 +55,13 @@ export class DumpTree {
   finish(): Directory {
     const resolved = new Map<HardLink, HardLink>();
     for (const [link, { target }] of this.#pending) {
-      const chain = new Set<HardLink>();
-      let entry: Entry = link;
+      let entry = this.#find(target);
+      if (!(entry instanceof HardLink)) {
+        resolved.set(link, new HardLink(entry));
+        continue;
+      }
+      // A link to a link: all of the chain lead to where the last one leads.
+      const chain = new Set([link]);
       while (entry instanceof HardLink && !resolved.has(entry)) {
         if (chain.has(entry)) throw linkError(target, "a circle of hard links");
         chain.add(entry);

@@ -5,8 +5,8 @@
  *
  * @module
  */
-import type { ByteString } from "../bytes/bytestring.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import { type ByteString, ascii } from "../bytes/bytestring.ts";
+import { type VerityDigest, objectPath } from "../verity/digest.ts";
 
 /** File type bits of `st_mode`. */
 export const S_IFMT = 0o170000;
@@ -48,14 +48,33 @@ export class Inode {
   target: ByteString | undefined = undefined;
   /** Regular files: content held in the image itself. */
   content: Uint8Array | undefined = undefined;
-  /** External regular files: where the object lies below `objects/`, `ab/cdef…`. */
-  payload: ByteString | undefined = undefined;
   /** External regular files: the object's verity digest. */
   digest: VerityDigest | undefined = undefined;
+  /** Where the object lies; undefined is where its digest says, "" is nowhere. */
+  #payload: ByteString | undefined = undefined;
 
   constructor(mode: number) {
     this.mode = mode;
     if ((mode & S_IFMT) === S_IFDIR) this.entries = new Map();
+  }
+
+  /**
+   * External regular files: where the object lies below `objects/`. Unless it is set, that is where
+   * its digest says: `ab/cdef…`. Set to undefined, it is nowhere.
+   */
+  get payload(): ByteString | undefined {
+    if (this.#payload !== undefined) return this.#payload === "" ? undefined : this.#payload;
+    return this.digest === undefined ? undefined : ascii(objectPath(this.digest));
+  }
+
+  set payload(path: ByteString | undefined) {
+    this.#payload = path ?? ascii("");
+  }
+
+  /** Whether there is an object, and it lies where its digest says. */
+  get followsDigest(): boolean {
+    if (this.digest === undefined) return false;
+    return this.#payload === undefined || this.#payload === objectPath(this.digest);
   }
 }
 

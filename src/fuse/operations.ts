@@ -12,7 +12,7 @@ import { limits } from "../limits.ts";
 import { packAttributes } from "./attributes.ts";
 import { BODY, type Call, MAX_READ, PAYLOAD } from "./call.ts";
 import { EISDIR, ENODATA, ENOSYS, ERANGE, EROFS } from "./errno.ts";
-import { type ImageFileSystem, directoryType } from "./filesystem.ts";
+import { type FileSystemSize, type ImageFileSystem, directoryType } from "./filesystem.ts";
 import type { Handles } from "./handles.ts";
 import {
   ATTR_OUT_SIZE,
@@ -58,19 +58,20 @@ export interface Server {
 export const NO_REPLY = Number.NEGATIVE_INFINITY;
 
 /** Bytes of the payload that it has written behind the reply's header, or a negated errno. */
-type Handler = (server: Server, call: Call) => number;
+export type Handler<S = Server> = (server: S, call: Call) => number;
 
-/** One row of the table. */
-export interface Operation {
+/** One row of a table; handlers work on an `S`. */
+export interface Operation<S = Server> {
   readonly name: string;
   /** Bytes that the request's body has at least. */
   readonly requestBytes: number;
-  readonly handle: Handler;
+  readonly handle: Handler<S>;
 }
 
 type Body = Struct<unknown> | "name" | "none";
 
-function operation(name: string, request: Body, handle: Handler): Operation {
+/** A row: what its request holds at least, and who handles it. */
+export function operation<S>(name: string, request: Body, handle: Handler<S>): Operation<S> {
   const requestBytes = typeof request === "string" ? (request === "name" ? 2 : 0) : request.size;
   return { name, requestBytes, handle };
 }
@@ -79,7 +80,8 @@ function operation(name: string, request: Body, handle: Handler): Operation {
 const FOREVER = 10n * 365n * 86_400n;
 const FOREVER_LOW = Number(BigInt.asUintN(32, FOREVER));
 const FOREVER_HIGH = Number(FOREVER >> 32n);
-const attrTemplate = AttrOut.encode({ attrValid: FOREVER, attrValidNsec: 0, dummy: 0 });
+/** The head of `struct fuse_attr_out` of attributes that never change. */
+export const attrTemplate = AttrOut.encode({ attrValid: FOREVER, attrValidNsec: 0, dummy: 0 });
 
 /** The image's number of the node that the request is about: the kernel calls the root 1. */
 function nidOf({ fs }: Server, call: Call): number {
@@ -91,8 +93,8 @@ function nodeidOf({ fs }: Server, nid: number): number {
   return nid === fs.rootNid ? FUSE_ROOT_ID : nid;
 }
 
-/** Writes `struct fuse_entry_out` up to the attributes. */
-function writeEntryHead(words: Uint32Array, at: number, nodeid: number): void {
+/** Writes `struct fuse_entry_out` up to the attributes, at a position in elements. */
+export function writeEntryHead(words: Uint32Array, at: number, nodeid: number): void {
   words[at + entry.nodeid] = nodeid;
   words[at + entry.nodeid + 1] = 0;
   words[at + entry.generation] = 0;
@@ -197,7 +199,11 @@ function isDot(bytes: Uint8Array, at: number, length: number): boolean {
 }
 
 function statfs({ fs }: Server, call: Call): number {
-  const { blocks, files } = fs.size();
+  return replyStatfs(call, fs.size());
+}
+
+/** The answer to STATFS. */
+export function replyStatfs(call: Call, { blocks, files }: FileSystemSize): number {
   StatfsOut.encodeInto(call.reply, PAYLOAD, {
     blocks: BigInt(blocks),
     bfree: 0n, // nothing can be added
@@ -242,33 +248,19 @@ function replyXattr(call: Call, value: ByteString): number {
   return call.reply.write(value, PAYLOAD, "latin1");
 }
 
-const readOnly: Handler = () => -EROFS;
-const done: Handler = () => 0;
-const unanswered: Handler = () => NO_REPLY;
+const done: Handler<unknown> = () => 0;
+const readOnly: Handler<unknown> = () => -EROFS;
+const unanswered: Handler<unknown> = () => NO_REPLY;
 /** The kernel does not ask again, and does what is right without. */
-const unsupported: Handler = () => -ENOSYS;
+const unsupported: Handler<unknown> = () => -ENOSYS;
 
-/** Every operation by its opcode; the kernel takes ENOSYS for all others. */
-export const operations: ReadonlyMap<number, Operation> = new Map([
-  [Opcode.LOOKUP, operation("LOOKUP", "name", lookup)],
+/** What every read-only file system without state answers alike. */
+export const commonOperations: readonly (readonly [number, Operation<unknown>])[] = [
   [Opcode.FORGET, operation("FORGET", "none", unanswered)],
   [Opcode.BATCH_FORGET, operation("BATCH_FORGET", "none", unanswered)],
-  [Opcode.GETATTR, operation("GETATTR", "none", getattr)],
-  [Opcode.READLINK, operation("READLINK", "none", readlink)],
-  [Opcode.OPEN, operation("OPEN", "none", open)],
-  [Opcode.READ, operation("READ", ReadIn, read)],
-  [Opcode.RELEASE, operation("RELEASE", ReleaseIn, release)],
-  [Opcode.STATFS, operation("STATFS", "none", statfs)],
-  [Opcode.GETXATTR, operation("GETXATTR", GetxattrIn, getxattr)],
-  [Opcode.LISTXATTR, operation("LISTXATTR", GetxattrIn, listxattr)],
   // No OPENDIR: the kernel then opens and caches directories by itself.
   [Opcode.OPENDIR, operation("OPENDIR", "none", unsupported)],
   [Opcode.RELEASEDIR, operation("RELEASEDIR", "none", done)],
-  [Opcode.READDIR, operation("READDIR", ReadIn, (server, call) => readdir(server, call, false))],
-  [
-    Opcode.READDIRPLUS,
-    operation("READDIRPLUS", ReadIn, (server, call) => readdir(server, call, true)),
-  ],
   // Handlers do not wait, so there is nothing to interrupt.
   [Opcode.INTERRUPT, operation("INTERRUPT", "none", unsupported)],
   [Opcode.DESTROY, operation("DESTROY", "none", done)],
@@ -287,4 +279,23 @@ export const operations: ReadonlyMap<number, Operation> = new Map([
   [Opcode.CREATE, operation("CREATE", "none", readOnly)],
   [Opcode.FALLOCATE, operation("FALLOCATE", "none", readOnly)],
   [Opcode.TMPFILE, operation("TMPFILE", "none", readOnly)],
+];
+
+/** Every operation by its opcode; the kernel takes ENOSYS for all others. */
+export const operations: ReadonlyMap<number, Operation> = new Map<number, Operation>([
+  ...commonOperations,
+  [Opcode.LOOKUP, operation("LOOKUP", "name", lookup)],
+  [Opcode.GETATTR, operation("GETATTR", "none", getattr)],
+  [Opcode.READLINK, operation("READLINK", "none", readlink)],
+  [Opcode.OPEN, operation("OPEN", "none", open)],
+  [Opcode.READ, operation("READ", ReadIn, read)],
+  [Opcode.RELEASE, operation("RELEASE", ReleaseIn, release)],
+  [Opcode.STATFS, operation("STATFS", "none", statfs)],
+  [Opcode.GETXATTR, operation("GETXATTR", GetxattrIn, getxattr)],
+  [Opcode.LISTXATTR, operation("LISTXATTR", GetxattrIn, listxattr)],
+  [Opcode.READDIR, operation("READDIR", ReadIn, (server, call) => readdir(server, call, false))],
+  [
+    Opcode.READDIRPLUS,
+    operation("READDIRPLUS", ReadIn, (server, call) => readdir(server, call, true)),
+  ],
 ]);

@@ -5,12 +5,12 @@
  * @module
  */
 import { readSync, writeSync } from "node:fs";
-import { REQUEST_BYTES } from "./call.ts";
+import { type Call, REQUEST_BYTES } from "./call.ts";
 import { EIO } from "./errno.ts";
 import type { Session } from "./session.ts";
 
 /** Serves requests from the descriptor `fd` until the file system is unmounted. */
-export function serve(fd: number, session: Session): void {
+export function serve(fd: number, session: Pick<Session<unknown>, "call" | "answer">): void {
   const { request } = session.call;
   for (;;) {
     let length: number;
@@ -25,11 +25,11 @@ export function serve(fd: number, session: Session): void {
     }
     if (length === 0) return;
     const answer = session.answer(length);
-    if (answer > 0 && !write(fd, session, answer)) return;
+    if (answer > 0 && !write(fd, session.call, answer)) return;
   }
 }
 
-function write(fd: number, { call }: Session, length: number): boolean {
+function write(fd: number, call: Call, length: number): boolean {
   try {
     writeSync(fd, call.reply, 0, length, null);
   } catch (error) {

@@ -6,7 +6,7 @@
  */
 import { BODY, Call } from "./call.ts";
 import { EINVAL, EIO, ENOSYS } from "./errno.ts";
-import { NO_REPLY, type Server, operations } from "./operations.ts";
+import { NO_REPLY, type Operation } from "./operations.ts";
 
 /** A request that failed: what the log should say. */
 export interface Problem {
@@ -16,13 +16,18 @@ export interface Problem {
   readonly message: string;
 }
 
-/** Answers requests, one at a time. */
-export class Session {
+/** Operations by their opcodes. */
+export type Operations<S> = ReadonlyMap<number, Operation<S>>;
+
+/** Answers requests by a table of operations on an `S`, one at a time. */
+export class Session<S> {
   readonly call = new Call();
-  readonly #server: Server;
+  readonly #operations: Operations<S>;
+  readonly #server: S;
   readonly #onProblem: (problem: Problem) => void;
 
-  constructor(server: Server, onProblem: (problem: Problem) => void) {
+  constructor(operations: Operations<S>, server: S, onProblem: (problem: Problem) => void) {
+    this.#operations = operations;
     this.#server = server;
     this.#onProblem = onProblem;
   }
@@ -34,7 +39,7 @@ export class Session {
   answer(length: number): number {
     const { call } = this;
     call.length = length;
-    const operation = operations.get(call.opcode);
+    const operation = this.#operations.get(call.opcode);
     if (operation === undefined) return call.finish(-ENOSYS, 0);
     if (length < BODY + operation.requestBytes) return call.finish(-EINVAL, 0);
     try {

@@ -9,27 +9,18 @@ import { Image } from "../erofs/image.ts";
 import { ImageFileSystem } from "./filesystem.ts";
 import { Handles } from "./handles.ts";
 import { ObjectReader } from "./objects.ts";
+import { operations } from "./operations.ts";
 import { serve } from "./serve.ts";
-import { type Problem, Session } from "./session.ts";
-import { SharedLeaves, type SharedLeavesMemory } from "./shared-leaves.ts";
+import { Session } from "./session.ts";
+import { SharedLeaves } from "./shared-leaves.ts";
 import { openPlaces } from "./store-place.ts";
+import type { SharedMemory, WorkerMessage } from "./threads.ts";
 
 /** What a server thread is given. */
-export interface WorkerInput {
-  /** Open /dev/fuse, after INIT. */
-  readonly fd: number;
+export interface WorkerInput extends SharedMemory {
   /** The verified image. */
   readonly image: SharedArrayBuffer;
-  /** Store directories in order. */
-  readonly stores: readonly string[];
-  readonly leaves: SharedLeavesMemory;
-  readonly handles: SharedArrayBuffer;
-  /** Descriptors of open files that the mount may hold. */
-  readonly mostHandles: number;
 }
-
-/** What a server thread says. */
-export type WorkerMessage = "ready" | Problem;
 
 const input = workerData as WorkerInput;
 const reader = new ObjectReader(openPlaces(input.stores), new SharedLeaves(input.leaves));
@@ -39,6 +30,6 @@ const tell = (message: WorkerMessage) => {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has no origin
   parentPort?.postMessage(message);
 };
-const session = new Session({ fs, handles }, tell);
+const session = new Session(operations, { fs, handles }, tell);
 tell("ready");
 serve(input.fd, session);

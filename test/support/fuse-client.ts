@@ -9,6 +9,7 @@ import { Image } from "../../src/erofs/image.ts";
 import { ImageFileSystem } from "../../src/fuse/filesystem.ts";
 import { Handles } from "../../src/fuse/handles.ts";
 import { type ObjectPlace, ObjectReader } from "../../src/fuse/objects.ts";
+import { type Server, operations } from "../../src/fuse/operations.ts";
 import { type Problem, Session } from "../../src/fuse/session.ts";
 import { SharedLeaves } from "../../src/fuse/shared-leaves.ts";
 import {
@@ -55,7 +56,7 @@ export const ROOT = 1;
 
 /** A mounted image without a mount. */
 export class FuseClient {
-  readonly session: Session;
+  readonly session: Session<Server>;
   readonly problems: Problem[] = [];
   readonly fs: ImageFileSystem;
   #unique = 0n;
@@ -68,7 +69,9 @@ export class FuseClient {
     const leaves = options.leaves ?? SharedLeaves.create(100, 1 << 20);
     this.fs = new ImageFileSystem(Image.open(bytes), new ObjectReader(places, leaves));
     const handles = new Handles(options.mostHandles ?? 100);
-    this.session = new Session({ fs: this.fs, handles }, (problem) => this.problems.push(problem));
+    this.session = new Session(operations, { fs: this.fs, handles }, (problem) =>
+      this.problems.push(problem),
+    );
   }
 
   /** Sends raw bytes after a header; undefined when there is no answer at all. */

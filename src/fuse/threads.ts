@@ -1,0 +1,121 @@
+/**
+ * The threads of a raw FUSE server, and the memory that they share.
+ *
+ * @module
+ */
+import { readFileSync, readSync, writeSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import { REQUEST_BYTES } from "./call.ts";
+import { Handles } from "./handles.ts";
+import { answerInit, refuseInit } from "./init.ts";
+import type { Problem } from "./session.ts";
+import { SharedLeaves, type SharedLeavesMemory } from "./shared-leaves.ts";
+
+/** One byte of leaves stands for 128 bytes of content that has been opened. */
+const SHARED_LEAVES_BYTES = 128 * 1024 * 1024;
+const LEAST_THREADS = 2;
+const MOST_THREADS = 4;
+/** Files whose leaves are shared, and so need room in a table. */
+const MOST_FILES = 1_000_000;
+const LEAST_HANDLES = 16;
+/** Descriptors that are not for open files. */
+const OTHER_DESCRIPTORS = 256;
+
+/** What every server thread of a connection is given. */
+export interface SharedMemory {
+  /** Open /dev/fuse, after INIT. */
+  readonly fd: number;
+  /** Store directories in order. */
+  readonly stores: readonly string[];
+  readonly leaves: SharedLeavesMemory;
+  readonly handles: SharedArrayBuffer;
+  /** Descriptors of open files that the mount may hold. */
+  readonly mostHandles: number;
+}
+
+/** What a server thread says. */
+export type WorkerMessage = "ready" | Problem;
+
+/** Memory for the threads that serve `files` files through `fd`. */
+export function sharedMemory(fd: number, files: number, stores: readonly string[]): SharedMemory {
+  const mostHandles = Math.max(LEAST_HANDLES, descriptorLimit() - OTHER_DESCRIPTORS);
+  return {
+    fd,
+    stores,
+    leaves: SharedLeaves.create(Math.min(files, MOST_FILES), SHARED_LEAVES_BYTES).memory,
+    handles: new Handles(mostHandles).memory,
+    mostHandles,
+  };
+}
+
+/**
+ * Answers the kernel's first request on a new connection.
+ *
+ * @throws {@link SystemError} `NO_FUSE` when the kernel's FUSE is too old
+ */
+export function agree(fd: number, acls: boolean): void {
+  const request = Buffer.alloc(REQUEST_BYTES);
+  for (;;) {
+    const length = readSync(fd, request, 0, REQUEST_BYTES, null);
+    try {
+      const { reply, again } = answerInit(request.subarray(0, length), { acls });
+      writeSync(fd, reply);
+      if (!again) return;
+    } catch (error) {
+      writeSync(fd, refuseInit(request));
+      throw error;
+    }
+  }
+}
+
+/** How many threads, and who hears of requests that failed. */
+export interface ThreadOptions {
+  /** By default as many as processors, from 2 to 4. */
+  readonly threads?: number;
+  readonly onProblem: (problem: Problem) => void;
+}
+
+/** The threads of a mount; `ready` when all of them serve. */
+export interface Threads {
+  readonly ready: Promise<unknown>;
+  readonly ended: Promise<void>;
+}
+
+/** Starts threads that run the module `url` with `workerData`. */
+export function startThreads(
+  url: URL,
+  workerData: SharedMemory,
+  { threads: wanted, onProblem }: ThreadOptions,
+): Threads {
+  const count = Math.min(MOST_THREADS, Math.max(LEAST_THREADS, availableParallelism()));
+  const threads = Array.from({ length: wanted ?? count }, () => {
+    const worker = new Worker(url, { workerData });
+    const ended = new Promise<void>((resolve, reject) => {
+      worker.once("error", reject);
+      worker.once("exit", () => resolve());
+    });
+    const ready = new Promise<void>((resolve) => {
+      worker.on("message", (message: WorkerMessage) => {
+        if (message === "ready") resolve();
+        else onProblem(message);
+      });
+    });
+    return { ended, ready: Promise.race([ready, ended]) };
+  });
+  return {
+    ready: Promise.all(threads.map(({ ready }) => ready)),
+    // The first that dies of an error ends the mount: its request would wait for ever.
+    ended: Promise.all(threads.map(({ ended }) => ended)).then(() => undefined),
+  };
+}
+
+/** The soft limit of open files, as Linux tells it. */
+function descriptorLimit(): number {
+  try {
+    const limits = readFileSync("/proc/self/limits", "utf8");
+    return Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 1024);
+  } catch {
+    return 1024;
+  }
+}

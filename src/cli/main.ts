@@ -79,6 +79,13 @@ export const commands: ReadonlyMap<string, CommandRow> = new Map([
   ],
   ["images", { summary: "list the images of a store", load: () => import("./images.ts") }],
   ["rm", { summary: "remove a name from a store", load: () => import("./rm.ts") }],
+  [
+    "fsck",
+    {
+      summary: "check a whole store, and mend it",
+      load: () => import("./fsck.ts"),
+    },
+  ],
   ["gc", { summary: "remove what no name leads to", load: () => import("./gc.ts") }],
   ["du", { summary: "print what each image of a store costs", load: () => import("./du.ts") }],
 ]);

@@ -1,0 +1,75 @@
+/**
+ * `sealfs fsck`: checks a whole store, and mends it.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { UsageError } from "../errors.ts";
+import { type FsckResult, checkStore } from "../store/fsck.ts";
+import type { StoreProblem } from "../store/fsck-problem.ts";
+import { Store } from "../store/store.ts";
+import { collect } from "./image-argument.ts";
+import { formatBytes, type Io } from "./io.ts";
+import { wholeNumber } from "./numbers.ts";
+
+interface Options {
+  store: string;
+  repair?: true;
+  from: string[];
+  threads?: number;
+  timeout: number;
+  json?: true;
+}
+
+/** As for an IntegrityError: something is not what it should be. */
+const BAD_STATUS = 4;
+
+export function declare(command: Command, io: Io): void {
+  command
+    .requiredOption("--store <dir>", "the store")
+    .option("--repair", "move what is wrong to quarantine, and mend what can be mended")
+    .option(
+      "--from <store>",
+      "with --repair: copy good objects from there; repeatable",
+      collect,
+      [],
+    )
+    .option("--threads <n>", "threads (default: one per processor)", wholeNumber("--threads", 0))
+    .option("--timeout <s>", "seconds to wait for others", wholeNumber("--timeout", 0), 30)
+    .option("--json", "print one JSON document")
+    .addHelpText(
+      "after",
+      "\nReads every object. Exit status 4 when something is wrong and was not mended.",
+    )
+    .action(async ({ store, repair, from, threads, timeout, json }: Options) => {
+      if (repair === undefined && from.length > 0) {
+        throw new UsageError("USAGE", "--from: only with --repair are objects copied");
+      }
+      const progress = io.progress("checking");
+      const result = await checkStore(Store.open(store), {
+        repair: repair === true,
+        from: from.map((directory) => Store.open(directory)),
+        threads,
+        timeoutMs: timeout * 1000,
+        onProgress: (bytes, estimate) => progress.update(bytes, estimate),
+      });
+      progress.end();
+      if (json) io.print(JSON.stringify(result));
+      else print(result, io);
+      if (!result.good) process.exitCode = BAD_STATUS;
+    });
+}
+
+function print(result: FsckResult, io: Io): void {
+  for (const problem of result.problems) io.print(line(problem));
+  const { images, objects, bytes, bundles, leafCaches, problems, good } = result;
+  io.log(
+    `checked ${images} images, ${objects} objects (${formatBytes(bytes)}), ${bundles} bundles, ` +
+      `${leafCaches} leaf caches`,
+  );
+  if (problems.length > 0) io.log(good ? "everything is mended" : "something is still wrong");
+}
+
+function line({ kind, path, message, repair }: StoreProblem): string {
+  return `${kind} ${path}: ${message}${repair === undefined ? "" : ` [${repair}]`}`;
+}

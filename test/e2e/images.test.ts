@@ -29,14 +29,19 @@ const missing = [
 const work = mkdtempSync(join(tmpdir(), "sealfs-images-"));
 afterAll(() => rmSync(work, { recursive: true, force: true }));
 
-type Row = Record<string, unknown> & { type: string; mtime: string | null };
+type Row = Record<string, unknown> & {
+  type: string;
+  mtime: string | null;
+  path?: string;
+  pathHex?: string;
+};
 
 function parseListing(text: string): Map<string, Row> {
   const rows = text
     .split("\n")
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line) as Row);
-  return new Map(rows.map((row) => [String(row["path"] ?? `hex:${String(row["pathHex"])}`), row]));
+  return new Map(rows.map((row) => [row.path ?? `hex:${row.pathHex}`, row]));
 }
 
 function list(root: string): Map<string, Row> {
@@ -118,7 +123,7 @@ const images = [
 ];
 
 describe.each(images)("the image $name", ({ name, source, layout }) => {
-  const absent = layout !== undefined && !existsSync(layout) ? [`${layout}`] : [];
+  const absent = layout !== undefined && !existsSync(layout) ? [layout] : [];
   const why = [...missing, ...absent];
 
   test.skipIf(why.length > 0)(

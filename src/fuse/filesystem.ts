@@ -15,6 +15,7 @@ import { S_IFDIR, S_IFMT, S_IFREG } from "../tree/inode.ts";
 import { Attributes, InodeTable } from "./attributes.ts";
 import { DirectoryCursor } from "./directory.ts";
 import type { ObjectReader } from "./objects.ts";
+import { readBlocks } from "./read-blocks.ts";
 import { SmallCache } from "./small-cache.ts";
 
 /** What statfs tells; sizes in blocks of 4096 bytes. */
@@ -40,7 +41,6 @@ export class ImageFileSystem {
   readonly #contents = new SmallCache<number, FileContent>(CACHED_FILES);
   readonly #xattrs = new SmallCache<number, ReadonlyMap<ByteString, ByteString>>(CACHED_FILES);
   #size: FileSystemSize | undefined;
-  #scratch: Buffer | undefined;
 
   constructor(image: Image, objects: ObjectReader) {
     this.image = image;
@@ -107,23 +107,8 @@ export class ImageFileSystem {
       out.set(bytes, at);
       return bytes.length;
     }
-    const { digest, size } = content;
-    const end = Math.min(offset + length, size);
-    if (end <= offset) return 0;
-    const file = { nid, digest, size };
-    const first = offset - (offset % BLOCK_SIZE);
-    const last = Math.min(Math.ceil(end / BLOCK_SIZE) * BLOCK_SIZE, size);
-    if (first === offset && last === end) {
-      this.#objects.read(file, fd, offset, out, at, end - offset);
-    } else {
-      // Only direct I/O asks for parts of blocks; whole blocks are what can be checked.
-      if (this.#scratch === undefined || this.#scratch.length < last - first) {
-        this.#scratch = Buffer.allocUnsafeSlow(last - first);
-      }
-      this.#objects.read(file, fd, first, this.#scratch, 0, last - first);
-      out.set(this.#scratch.subarray(offset - first, end - first), at);
-    }
-    return end - offset;
+    const file = { nid, digest: content.digest, size: content.size };
+    return readBlocks(this.#objects, file, fd, offset, length, out, at);
   }
 
   /** The target of a symlink. */

@@ -24,12 +24,15 @@ export function mountErofs(source: string): number {
   return newMount("erofs", LAYER, (context) => context.setString("source", source).setFlag("ro"));
 }
 
+/** A layer: an open directory, or a mount that no path leads to. */
+export type Layer = number | { readonly mount: number };
+
 /** How the overlay is to be. */
 export interface OverlayOptions {
   /** What the list of mounts shows as the device. */
   readonly source: string;
-  /** Open directories of objects, searched in this order. */
-  readonly objects: readonly number[];
+  /** Where objects are, searched in this order. */
+  readonly objects: readonly Layer[];
   /** The kernel refuses files whose object does not have the signed digest by fs-verity. */
   readonly requireVerity: boolean;
   /** Makes the overlay writable: open directories of one file system that has xattrs. */
@@ -46,47 +49,73 @@ export type LayerStyle = "descriptors" | "paths";
  * @throws {@link SystemError} with the kernel's words
  */
 export function mountOverlay(image: number, options: OverlayOptions, style?: LayerStyle): number {
-  if (style === "paths") return mountByPaths(image, options);
-  // A mount's own descriptor has no rights to read; its root opened as a directory has.
-  const root = openSync(`/proc/self/fd/${image}`, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    return newOverlay(options, (context, key, fd) => context.setDescriptor(key, fd), root);
-  } catch (error) {
-    if (style === "descriptors" || !(error instanceof SealfsError)) throw error;
-  } finally {
-    closeSync(root);
-  }
-  return mountByPaths(image, options);
-}
-
-/**
- * For kernels that want paths: those of descriptors. Loose mounts cannot be layers then, so the image
- * is attached, for the moment, to a directory of our own.
- */
-function mountByPaths(image: number, options: OverlayOptions): number {
-  const place = mkdtempSync(join(tmpdir(), "sealfs-layer-"));
-  try {
-    attachMount(image, place);
+  if (style !== "paths") {
     try {
-      const root = openSync(place, constants.O_RDONLY | constants.O_DIRECTORY);
-      try {
-        const set: SetLayer = (context, key, fd) => context.setString(key, `/proc/self/fd/${fd}`);
-        return newOverlay(options, set, root);
-      } finally {
-        closeSync(root);
-      }
-    } finally {
-      unmountTarget(place, { lazy: true });
+      return mountLayered(image, options, "descriptors");
+    } catch (error) {
+      if (style === "descriptors" || !(error instanceof SealfsError)) throw error;
     }
+  }
+  return mountLayered(image, options, "paths");
+}
+
+function mountLayered(image: number, options: OverlayOptions, style: LayerStyle): number {
+  const layers = new Layers(style);
+  try {
+    const lower = layers.open({ mount: image });
+    const objects = options.objects.map((layer) => layers.open(layer));
+    return newOverlay(options, layers, lower, objects);
   } finally {
-    rmdirSync(place);
+    layers.close();
   }
 }
 
-type SetLayer = (context: FileSystemContext, key: string, fd: number) => void;
+/** Layers while the overlay is being mounted. */
+class Layers {
+  readonly #style: LayerStyle;
+  readonly #cleanup: (() => void)[] = [];
 
-function newOverlay(options: OverlayOptions, setLayer: SetLayer, image: number): number {
-  const { source, objects, requireVerity, writable } = options;
+  constructor(style: LayerStyle) {
+    this.#style = style;
+  }
+
+  /** A directory's descriptor that the overlay takes as a layer. */
+  open(layer: Layer): number {
+    if (typeof layer === "number") return layer;
+    // A mount's own descriptor has no rights to read; its root opened as a directory has.
+    const path =
+      this.#style === "paths" ? this.#attach(layer.mount) : `/proc/self/fd/${layer.mount}`;
+    const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+    this.#cleanup.push(() => closeSync(fd));
+    return fd;
+  }
+
+  set(context: FileSystemContext, key: string, fd: number): void {
+    if (this.#style === "paths") context.setString(key, `/proc/self/fd/${fd}`);
+    else context.setDescriptor(key, fd);
+  }
+
+  close(): void {
+    for (const clean of this.#cleanup.toReversed()) clean();
+  }
+
+  /** Older kernels do not take loose mounts: for the moment it gets a directory of our own. */
+  #attach(mount: number): string {
+    const place = mkdtempSync(join(tmpdir(), "sealfs-layer-"));
+    this.#cleanup.push(() => rmdirSync(place));
+    attachMount(mount, place);
+    this.#cleanup.push(() => unmountTarget(place, { lazy: true }));
+    return place;
+  }
+}
+
+function newOverlay(
+  options: OverlayOptions,
+  layers: Layers,
+  image: number,
+  objects: readonly number[],
+): number {
+  const { source, requireVerity, writable } = options;
   const attributes =
     MountAttribute.NO_SUID |
     MountAttribute.NO_DEV |
@@ -97,10 +126,10 @@ function newOverlay(options: OverlayOptions, setLayer: SetLayer, image: number):
     if (requireVerity) context.setString("verity", "require");
     if (writable === undefined) context.setFlag("ro");
     else {
-      setLayer(context, "upperdir", writable.upper);
-      setLayer(context, "workdir", writable.work);
+      layers.set(context, "upperdir", writable.upper);
+      layers.set(context, "workdir", writable.work);
     }
-    setLayer(context, "lowerdir+", image);
-    for (const fd of objects) setLayer(context, "datadir+", fd);
+    layers.set(context, "lowerdir+", image);
+    for (const fd of objects) layers.set(context, "datadir+", fd);
   });
 }

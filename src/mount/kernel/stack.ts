@@ -12,7 +12,7 @@ import { failure } from "../../store/failure.ts";
 import type { ObjectStore } from "../../store/objects.ts";
 import { attachMount } from "../../sys/fsmount.ts";
 import { type ImageDevice, type KernelImage, sealedDevice, verityDevice } from "./image-device.ts";
-import { type LayerStyle, mountErofs, mountOverlay } from "./layers.ts";
+import { type Layer, type LayerStyle, mountErofs, mountOverlay } from "./layers.ts";
 
 /** What the kernel is to mount, and where. */
 export interface StackOptions {
@@ -20,8 +20,8 @@ export interface StackOptions {
   readonly source: string;
   /** An existing directory, absolute. */
   readonly target: string;
-  /** Directories of objects: paths, or open directories; searched in this order. */
-  readonly objects: readonly (string | number)[];
+  /** Where objects are: paths of directories, or layers; searched in this order. */
+  readonly objects: readonly (string | Layer)[];
   /** Places that may hold the image as an object with fs-verity. */
   readonly images?: readonly Pick<ObjectStore, "openFile">[];
   /** Files whose object does not have the signed digest by fs-verity cannot be opened. */
@@ -42,7 +42,7 @@ export function mountStack(image: KernelImage, options: StackOptions): void {
   const open = new Descriptors();
   try {
     const objects = options.objects.map((place) =>
-      typeof place === "number" ? place : open.directory(place),
+      typeof place === "string" ? open.directory(place) : place,
     );
     const writable = options.writable && {
       upper: open.directory(options.writable.upper),

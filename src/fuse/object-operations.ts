@@ -1,0 +1,120 @@
+/**
+ * The FUSE operations of the objects file system: an overlay looks objects up by their digests and
+ * reads them, and nothing else is there. It stands in for the `objects/` directory of a store, with
+ * every block compared with the digest before it is given out.
+ *
+ * @module
+ */
+import { S_IFDIR, S_IFREG } from "../tree/inode.ts";
+import { Attributes, packAttributes } from "./attributes.ts";
+import { BODY, type Call, MAX_READ, PAYLOAD } from "./call.ts";
+import { EISDIR, ENOENT } from "./errno.ts";
+import type { Handles } from "./handles.ts";
+import type { ListedObject, ObjectTable } from "./object-table.ts";
+import type { ObjectFile, ObjectReader } from "./objects.ts";
+import {
+  type Operation,
+  attrTemplate,
+  commonOperations,
+  operation,
+  replyStatfs,
+  writeEntryHead,
+} from "./operations.ts";
+import { readBlocks } from "./read-blocks.ts";
+import { ATTR_OUT_SIZE, AttrOut, ENTRY_SIZE, EntryOut, OpenFlag, OpenOut, Opcode, ReadIn, ReleaseIn } from "./wire.ts"; // prettier-ignore
+
+/** What handlers work on. */
+export interface ObjectServer {
+  readonly table: ObjectTable;
+  readonly reader: ObjectReader;
+  readonly handles: Handles;
+}
+
+const attributes = new Attributes();
+
+/** The attributes of a node, in a record that the next call fills again; undefined for none. */
+function attributesOf({ table }: ObjectServer, node: number): Attributes | undefined {
+  const object = table.at(node);
+  if (object === undefined && !table.isDirectory(node)) return undefined;
+  attributes.nid = node;
+  attributes.mode = object === undefined ? S_IFDIR | 0o555 : S_IFREG | 0o444;
+  attributes.nlink = object === undefined ? 2 : 1;
+  attributes.size = object?.size ?? 0;
+  return attributes;
+}
+
+function lookup(server: ObjectServer, call: Call): number {
+  const at = PAYLOAD >> 2;
+  const node = server.table.find(call.nodeid, call.request, BODY, call.nameEnd(0));
+  writeEntryHead(call.words, at, node);
+  const found = node === 0 ? undefined : attributesOf(server, node);
+  if (found === undefined) call.words.fill(0, at + (EntryOut.size >> 2), at + (ENTRY_SIZE >> 2));
+  else packAttributes(call.words, at + (EntryOut.size >> 2), found);
+  return ENTRY_SIZE;
+}
+
+function getattr(server: ObjectServer, call: Call): number {
+  const found = attributesOf(server, call.nodeid);
+  if (found === undefined) return -ENOENT;
+  call.reply.set(attrTemplate, PAYLOAD);
+  packAttributes(call.words, (PAYLOAD + AttrOut.size) >> 2, found);
+  return ATTR_OUT_SIZE;
+}
+
+/** Named by its node: leaves are shared under this number. */
+function fileOf(node: number, { digest, size }: ListedObject): ObjectFile {
+  return { nid: node, digest, size };
+}
+
+function open(server: ObjectServer, call: Call): number {
+  const { nodeid } = call;
+  const object = server.table.at(nodeid);
+  if (object === undefined) return server.table.isDirectory(nodeid) ? -EISDIR : -ENOENT;
+  const fh = server.handles.hold(server.reader.open(fileOf(nodeid, object)));
+  OpenOut.encodeInto(call.reply, PAYLOAD, {
+    fh: BigInt(fh),
+    openFlags: OpenFlag.KEEP_CACHE | OpenFlag.NOFLUSH,
+    backingId: 0,
+  });
+  return OpenOut.size;
+}
+
+function read(server: ObjectServer, call: Call): number {
+  const { nodeid } = call;
+  const object = server.table.at(nodeid);
+  if (object === undefined) return -ENOENT;
+  const { fh, offset, size } = ReadIn.offsets;
+  const length = Math.min(call.u32(size), MAX_READ);
+  const fd = server.handles.descriptor(call.u64(fh));
+  const file = fileOf(nodeid, object);
+  return readBlocks(server.reader, file, fd, call.u64(offset), length, call.reply, PAYLOAD);
+}
+
+function release(server: ObjectServer, call: Call): number {
+  server.handles.release(call.u64(ReleaseIn.offsets.fh));
+  return 0;
+}
+
+/** Names are not listed: who needs an object knows its digest. */
+const readdir = (): number => 0;
+
+/** Every operation by its opcode; the kernel takes ENOSYS for all others, such as xattrs. */
+export const objectOperations: ReadonlyMap<number, Operation<ObjectServer>> = new Map<
+  number,
+  Operation<ObjectServer>
+>([
+  ...commonOperations,
+  [Opcode.LOOKUP, operation("LOOKUP", "name", lookup)],
+  [Opcode.GETATTR, operation("GETATTR", "none", getattr)],
+  [Opcode.OPEN, operation("OPEN", "none", open)],
+  [Opcode.READ, operation("READ", ReadIn, read)],
+  [Opcode.RELEASE, operation("RELEASE", ReleaseIn, release)],
+  [
+    Opcode.STATFS,
+    operation("STATFS", "none", ({ table }: ObjectServer, call) =>
+      replyStatfs(call, { blocks: 0, files: table.count }),
+    ),
+  ],
+  [Opcode.READDIR, operation("READDIR", ReadIn, readdir)],
+  [Opcode.READDIRPLUS, operation("READDIRPLUS", ReadIn, readdir)],
+]);

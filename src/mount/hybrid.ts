@@ -1,0 +1,67 @@
+/**
+ * The hybrid mode: the kernel's EROFS and overlay for names and attributes, our objects file system
+ * for content. The kernel answers for the tree at its own speed, and every block of a file is
+ * compared with the signed digest when it enters the page cache.
+ *
+ * @module
+ */
+import { closeSync } from "node:fs";
+import { Image } from "../erofs/image.ts";
+import { ImageView } from "../erofs/view.ts";
+import { walkFiles } from "../erofs/walk.ts";
+import { serveObjects } from "../fuse/object-device.ts";
+import type { ListedObject } from "../fuse/object-table.ts";
+import type { ServeInput, Served } from "../fuse/transport.ts";
+import { Store } from "../store/store.ts";
+import { S_IFMT, S_IFREG } from "../tree/inode.ts";
+import type { VerityDigest } from "../verity/index.ts";
+import { type StackOptions, mountStack } from "./kernel/stack.ts";
+
+/** What is to be served, and with which changes on top. */
+export interface HybridInput extends ServeInput, Pick<StackOptions, "writable"> {
+  /** The image's own digest. */
+  readonly digest: VerityDigest;
+}
+
+/**
+ * Mounts the image and starts to serve its objects.
+ *
+ * @throws {@link SystemError} what this machine lacks; nothing is mounted then
+ */
+export async function serveHybrid(input: HybridInput): Promise<Served> {
+  const bytes = new Uint8Array(input.image);
+  const objects = listObjects(Image.open(bytes));
+  const { mount, ended } = await serveObjects(objects, input.stores, input);
+  try {
+    mountStack(
+      { bytes, digest: input.digest },
+      {
+        source: input.source,
+        target: input.target,
+        objects: [{ mount }],
+        images: input.stores.map((store) => Store.open(store).objects),
+        requireVerity: false, // FUSE has no fs-verity: the server checks
+        ...(input.writable === undefined ? {} : { writable: input.writable }),
+      },
+    );
+  } catch (error) {
+    ended.catch(() => undefined); // with the mount that is closed here
+    throw error;
+  } finally {
+    closeSync(mount); // the overlay holds one of its own
+  }
+  return { transport: "dev", ended };
+}
+
+/** Every distinct object with one file that has it. */
+function listObjects(image: Image): ListedObject[] {
+  const objects = new Map<VerityDigest, ListedObject>();
+  for (const { inode } of walkFiles(new ImageView(image))) {
+    if ((inode.mode & S_IFMT) !== S_IFREG) continue;
+    const content = image.content(inode);
+    if (content.kind !== "object" || objects.has(content.digest)) continue;
+    const { digest, size } = content;
+    objects.set(digest, { digest, size, nid: inode.nid });
+  }
+  return [...objects.values()];
+}

@@ -17,12 +17,16 @@ export { type Statement } from "./trust/statement.ts";
 export { PrivateKey } from "./trust/private-key.ts";
 export { PublicKey } from "./trust/public-key.ts";
 export { Keyring } from "./trust/keyring.ts";
+export { type Trust, TrustPolicy } from "./trust/policy.ts";
+export { type PolicyDocument, readPolicy, verifyInForce } from "./trust/policy-chain.ts";
 export { Store } from "./store/store.ts";
 export { Stores } from "./store/stores.ts";
 export { type SourceReference, parseSource } from "./oci/reference.ts";
 export { type Platform, parsePlatform } from "./oci/platform.ts";
 export { type BuildOptions, type BuildResult, buildImage } from "./image/build.ts";
 export { readKeyring, readPrivateKey, readPublicKey } from "./image/key-files.ts";
+export { openTrust } from "./image/open-trust.ts";
+export { TrustState } from "./image/trust-state.ts";
 export { type Validity, settleValidity } from "./image/validity.ts";
 export {
   type ImageFacts,

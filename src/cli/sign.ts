@@ -4,28 +4,17 @@
  * @module
  */
 import type { Command } from "commander";
-import { readPrivateKey } from "../image/key-files.ts";
-import { signTarget } from "../image/sign-target.ts";
-import { settleValidity } from "../image/validity.ts";
+import { prepareTarget, signTarget } from "../image/sign-target.ts";
 import { formatTime } from "../trust/time.ts";
 import type { Io } from "./io.ts";
-import { passphraseFor } from "./passphrase.ts";
-
-interface Options {
-  key: string;
-  name?: string;
-  store?: string;
-  output?: string;
-  expires?: string;
-  created?: string;
-  version?: string;
-  passphraseFile?: string;
-}
+import { type SignOptions, sayOf, signerOf } from "./sign-options.ts";
 
 export function declare(command: Command, io: Io): void {
+  const gather = (value: string, all: string[] = []) => [...all, value];
   command
     .argument("<image>", "an image file, or with --store a name or id in the store")
-    .requiredOption("--key <file>", "the private key (PKCS#8 PEM); - reads standard input")
+    .option("--key <file>", "the private key (PKCS#8 PEM); - reads standard input")
+    .option("--passphrase-file <file>", "passphrase of an encrypted key (default: asks)")
     .option("--name <reference>", "the name that clients will ask for (default: that in the store)")
     .option("--store <dir>", "the store that has the image, and takes the bundle")
     .option(
@@ -35,15 +24,36 @@ export function declare(command: Command, io: Io): void {
     .option("--expires <when>", "a date, or a time from creation such as 90d (default: 365d)")
     .option("--created <time>", "the time of signing (default: SOURCE_DATE_EPOCH, or now)")
     .option("--version <n>", "grows with each signing of a name (default: seconds of creation)")
-    .option("--passphrase-file <file>", "passphrase of an encrypted key (default: asks)")
-    .action((target: string, options: Options) => {
-      const { created, expires, version, name, store, output } = options;
-      const sourceDateEpoch = process.env["SOURCE_DATE_EPOCH"];
-      const validity = settleValidity({ created, expires, version, sourceDateEpoch }, new Date());
-      const key = readPrivateKey(options.key, passphraseFor(options.key, options.passphraseFile));
-      const signed = signTarget({ target, key, name, store, output, ...validity });
-      const { statement } = signed;
-      io.log(`signed ${statement.name} until ${formatTime(statement.expires)}: ${signed.place}`);
+    .option("--add", "add a signature to the statement that others have signed")
+    .option("--bundle <file>", "with --add: the file of that statement; may be repeated", gather)
+    .option("--print-pae", "sign nothing: write the bytes that are to be signed to standard output")
+    .option("--attach <file>", "take a signature that was made elsewhere (64 bytes, or base64)")
+    .option("--pae <file>", "with --attach: the bytes that --print-pae has written")
+    .option("--sign-cmd <command>", "a shell command that signs: bytes in, signature out")
+    .option("--ssh-agent", "the key is in ssh-agent")
+    .option("--with-key <file>", "the public key of a key that is elsewhere")
+    .addHelpText(
+      "after",
+      `
+A key that is elsewhere (HSM, machine without a network):
+  sealfs sign IMAGE --name NAME --print-pae > pae
+  openssl pkeyutl -sign -rawin -inkey KEY -in pae -out sig
+  sealfs sign IMAGE --attach sig --pae pae --with-key KEY.pub
+The image is checked before its bytes to sign are written, and again before a signature is attached.`,
+    )
+    .action(async (image: string, options: SignOptions) => {
+      const { name, store, output, bundle: bundles } = options;
+      const now = new Date();
+      const say = sayOf(options, now);
+      const target = prepareTarget({ target: image, name, store, output, bundles, say }, now);
+      const { statement } = target;
+      if (options.printPae) {
+        io.log(`to be signed: ${statement.name} until ${formatTime(statement.expires)}`);
+        io.write(target.message);
+        return;
+      }
+      const { place } = await signTarget(target, signerOf(options));
+      io.log(`signed ${statement.name} until ${formatTime(statement.expires)}: ${place}`);
       io.print(statement.verityDigest);
     });
 }

@@ -53,6 +53,11 @@ export function bundleBeside(image: string): string {
   return `${image}.bundle.json`;
 }
 
+/** The envelope with several signatures of a bootstrap that is a file of its own. */
+export function envelopeBeside(image: string): string {
+  return `${image}.dsse.json`;
+}
+
 /**
  * Finds a bootstrap: in the stores, else as a file. Bundles that claim to be by a key of `keyring`
  * come first.
@@ -72,9 +77,9 @@ export function locateImage(target: string, places: Places, keyring?: Keyring): 
     return { bytes: stores.readImage(id), bundles, problems, name, id };
   }
   const bytes = readUserFile(target, limits.imageBytes, `image ${target}`);
-  const beside = bundleBeside(target);
+  const beside = [bundleBeside(target), envelopeBeside(target)];
   const found = () => [
-    ...(existsSync(beside) ? [readBundleFile(beside)] : []),
+    ...beside.filter((path) => existsSync(path)).map((path) => readBundleFile(path)),
     ...(stores ? stored(verityDigestOf(bytes, stores.first.algorithm)) : []),
   ];
   return { bytes, bundles: named ?? found(), problems, name: undefined, id: undefined };

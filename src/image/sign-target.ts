@@ -1,26 +1,67 @@
 /**
  * Signing a bootstrap where it is: the bundle goes into the store that has it, or beside the file.
+ * What is signed is a new statement; or, when signers join others, one that is there already; or one
+ * that was printed for a key that is elsewhere.
  *
  * @module
  */
-import { UsageError } from "../errors.ts";
+import { TrustError, UsageError } from "../errors.ts";
 import { Store } from "../store/store.ts";
 import { Stores } from "../store/stores.ts";
 import { Transaction } from "../store/transaction.ts";
+import { formatEnvelope } from "../trust/bundle.ts";
+import { type EnvelopeSignature, parsePreAuthEncoding } from "../trust/dsse.ts";
+import { STATEMENT_PAYLOAD_TYPE } from "../trust/statement.ts";
 import { algorithmOf } from "../verity/digest.ts";
-import { bundleBeside, locateImage, requireIdentity } from "./locate.ts";
+import {
+  type FoundStatement,
+  findStatement,
+  signaturesOver,
+  readStatement,
+  requireFacts,
+} from "./find-statement.ts";
+import {
+  type LocatedImage,
+  bundleBeside,
+  envelopeBeside,
+  locateImage,
+  requireIdentity,
+} from "./locate.ts";
 import { replaceFile } from "./new-file.ts";
-import { type SignedImage, type SigningRequest, imageFacts, signFacts } from "./sign.ts";
+import {
+  type ImageFacts,
+  type PreparedStatement,
+  type SignedImage,
+  finishBundle,
+  imageFacts,
+  prepareStatement,
+  preparedOf,
+} from "./sign.ts";
+import type { Signer } from "./signer.ts";
+import type { Validity } from "./validity.ts";
 
 /** What to sign, and where the bundle goes. */
-export interface TargetRequest extends Omit<SigningRequest, "name"> {
+export interface TargetRequest {
   /** A file, or a name or id in the store. */
   readonly target: string;
   /** The name to sign; by default the one in the store. */
   readonly name?: string | undefined;
   readonly store?: string | undefined;
-  /** The bundle file to write; by default the store takes it, or it goes beside the image. */
+  /** Files with the statement to add to; by default those in the store or beside the image. */
+  readonly bundles?: readonly string[] | undefined;
+  /** The file to write; by default the store takes it, or it goes beside the image. */
   readonly output?: string | undefined;
+  /** What to say: for how long a new statement holds, `add` to one there is, or printed bytes. */
+  readonly say: Validity | "add" | { readonly printed: Uint8Array };
+}
+
+/** A statement that waits for a signature. */
+export interface PreparedTarget extends PreparedStatement {
+  readonly request: TargetRequest;
+  readonly located: LocatedImage;
+  readonly store: Store | undefined;
+  /** Signatures over the same bytes that there are. */
+  readonly signatures: readonly EnvelopeSignature[];
 }
 
 /** A signed statement, and where its bundle was put. */
@@ -29,36 +70,95 @@ export interface SignedTarget extends SignedImage {
 }
 
 /**
- * Signs a bootstrap and puts the bundle in its place.
+ * Settles what is to be signed.
  *
  * @throws {@link UsageError} without a name, for a file
  * @throws {@link IntegrityError} when a store's bytes are not the ones of its id
- * @throws as `signImage` and `locateImage`
+ * @throws {@link TrustError} `NO_BUNDLE` when there is nothing to add to; `WRONG_IMAGE` when printed
+ *   bytes are about another image
+ * @throws as `imageFacts` and `locateImage`
  */
-export function signTarget(request: TargetRequest): SignedTarget {
+export function prepareTarget(request: TargetRequest, now: Date): PreparedTarget {
+  const { say } = request;
   const store = request.store === undefined ? undefined : Store.open(request.store);
   const stores = store && new Stores([store]);
-  const located = locateImage(request.target, { stores, bundles: [] });
+  // A new statement stands alone; others may be signed already.
+  const bundles = say === "add" || "printed" in say ? request.bundles : [];
+  const located = locateImage(request.target, { stores, bundles });
+  const facts = imageFacts(located.bytes, located.id && algorithmOf(located.id));
+  requireIdentity(located, facts.verityDigest);
   const name = request.name ?? located.name;
+  const { signatures, ...prepared } = statementToSign(say, facts, located, name, now);
+  return { ...prepared, signatures, request, located, store };
+}
+
+/** Signs, and puts the bundle in its place; the signature is checked first. */
+export async function signTarget(target: PreparedTarget, signer: Signer): Promise<SignedTarget> {
+  const signature = await signer.sign(target.message);
+  const signed = finishBundle(target, signer.publicKey, signature);
+  return { ...signed, place: putBundle(target, signed) };
+}
+
+function statementToSign(
+  say: TargetRequest["say"],
+  facts: ImageFacts,
+  located: LocatedImage,
+  name: string | undefined,
+  now: Date,
+): PreparedStatement & Pick<FoundStatement, "signatures"> {
+  if (say === "add") {
+    const found = findStatement(located, facts, name, now);
+    return { ...preparedOf(found.statement, found.payload), signatures: found.signatures };
+  }
+  if ("printed" in say) {
+    const parsed = parsePreAuthEncoding(say.printed);
+    if (parsed?.payloadType !== STATEMENT_PAYLOAD_TYPE) {
+      throw new TrustError("BAD_STATEMENT", "printed bytes: not what --print-pae has printed");
+    }
+    const statement = readStatement(parsed.payload);
+    requireFacts(statement, facts);
+    if (name !== undefined && statement.name !== name) {
+      throw new TrustError("WRONG_NAME", `printed bytes: are about the name ${statement.name}`);
+    }
+    const signatures = signaturesOver(located, parsed.payload);
+    return { ...preparedOf(statement, parsed.payload), signatures };
+  }
   if (name === undefined) {
     throw new UsageError("USAGE", "name: the name that clients will ask for is needed", {
       hint: "give it with --name, such as --name registry.example/app:1.0",
     });
   }
-  const facts = imageFacts(located.bytes, located.id && algorithmOf(located.id));
-  requireIdentity(located, facts.verityDigest);
-  const signed = signFacts(facts, { ...request, name });
-  if (request.output !== undefined || store === undefined || located.id === undefined) {
-    const place = request.output ?? bundleBeside(request.target);
-    replaceFile(place, signed.bundle, 0o644);
-    return { ...signed, place };
+  return { ...prepareStatement(facts, { name, profile: undefined, ...say }), signatures: [] };
+}
+
+function putBundle(target: PreparedTarget, signed: SignedImage): string {
+  const { request, located, store, payload } = target;
+  const { keyId, signature: bytes, bundle, statement } = signed;
+  if (request.output === undefined && store !== undefined && located.id !== undefined) {
+    putIntoStore(store, target, { keyId, name: statement.name, bytes: bundle });
+    return store.path;
   }
+  const others = target.signatures.filter((signature) => signature.keyId !== keyId);
+  const add = request.say === "add" || others.length > 0;
+  const beside = add ? envelopeBeside(request.target) : bundleBeside(request.target);
+  const place = request.output ?? beside;
+  const signatures = [...others, { keyId, bytes }];
+  const file = add
+    ? formatEnvelope({ payloadType: STATEMENT_PAYLOAD_TYPE, payload, signatures })
+    : bundle;
+  replaceFile(place, file, 0o644);
+  return place;
+}
+
+function putIntoStore(
+  store: Store,
+  { located }: PreparedTarget,
+  bundle: { keyId: string; name: string; bytes: Uint8Array },
+): void {
   const transaction = Transaction.begin(store);
   try {
-    const { keyId, bundle: bytes } = signed;
-    transaction.publish({ image: located.id, bundles: [{ keyId, name, bytes }] });
+    transaction.publish({ image: located.id!, bundles: [bundle] });
   } finally {
     transaction.close();
   }
-  return { ...signed, place: store.path };
 }

@@ -4,9 +4,11 @@
  * @module
  */
 import { verifyImage } from "../erofs/check.ts";
+import { TrustError } from "../errors.ts";
 import { formatBundle } from "../trust/bundle.ts";
 import { preAuthEncoding } from "../trust/dsse.ts";
 import type { PrivateKey } from "../trust/private-key.ts";
+import type { PublicKey } from "../trust/public-key.ts";
 import {
   type Predicate,
   STATEMENT_PAYLOAD_TYPE,
@@ -40,6 +42,9 @@ export interface SignedImage {
   readonly bundle: Uint8Array;
   /** The fingerprint of the key that signed. */
   readonly keyId: string;
+  /** The signed bytes of the statement, and the signature. */
+  readonly payload: Uint8Array;
+  readonly signature: Uint8Array;
 }
 
 /**
@@ -74,18 +79,57 @@ export function signImage(bytes: Uint8Array, request: SigningRequest): SignedIma
 
 /** Signs what the caller knows about a bootstrap that it has just made; as {@link signImage}. */
 export function signFacts(facts: ImageFacts, request: SigningRequest): SignedImage {
-  const { name, key, profile, source, version, created, expires } = request;
-  const about = { name, ...facts };
-  const statement: Statement = { ...about, profile, source, version, created, expires };
-  const payload = formatStatement(statement);
-  const signature = key.sign(preAuthEncoding(STATEMENT_PAYLOAD_TYPE, payload));
-  const keyId = key.publicKey.id;
-  const bundle = formatBundle({
-    payloadType: STATEMENT_PAYLOAD_TYPE,
-    payload,
-    signatures: [{ keyId, bytes: signature }],
-  });
-  return { statement, bundle, keyId };
+  const prepared = prepareStatement(facts, request);
+  const { key } = request;
+  return finishBundle(prepared, key.publicKey, key.sign(prepared.message));
+}
+
+/** A statement, ready to be signed. */
+export interface PreparedStatement {
+  readonly statement: Statement;
+  readonly payload: Uint8Array;
+  /** The bytes that a signature is over. */
+  readonly message: Uint8Array;
+}
+
+/**
+ * The statement, without a key.
+ *
+ * @throws {@link TrustError} `BAD_STATEMENT` when verifiers would refuse a field
+ */
+export function prepareStatement(
+  facts: ImageFacts,
+  request: Omit<SigningRequest, "key">,
+): PreparedStatement {
+  const { name, profile, source, version, created, expires } = request;
+  const statement = { name, ...facts, profile, source, version, created, expires };
+  return preparedOf(statement, formatStatement(statement));
+}
+
+/** A statement that exists already, in its own bytes. */
+export function preparedOf(statement: Statement, payload: Uint8Array): PreparedStatement {
+  return { statement, payload, message: preAuthEncoding(STATEMENT_PAYLOAD_TYPE, payload) };
+}
+
+/**
+ * The bundle of a statement and a signature that was made elsewhere.
+ *
+ * @throws {@link TrustError} `BAD_SIGNATURE` when it is not this key's over this statement
+ */
+export function finishBundle(
+  { statement, payload, message }: PreparedStatement,
+  publicKey: PublicKey,
+  signature: Uint8Array,
+): SignedImage {
+  const keyId = publicKey.id;
+  if (!publicKey.verifies(message, signature)) {
+    throw new TrustError("BAD_SIGNATURE", `signature: not by ${keyId} over this statement`, {
+      hint: "sign the very bytes that --print-pae gives, with plain Ed25519 (not Ed25519ph)",
+    });
+  }
+  const signatures = [{ keyId, bytes: signature }];
+  const bundle = formatBundle({ payloadType: STATEMENT_PAYLOAD_TYPE, payload, signatures });
+  return { statement, payload, bundle, keyId, signature };
 }
 
 function algorithmFor(object: VerityDigest | undefined): VerityAlgorithm {

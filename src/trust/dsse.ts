@@ -42,6 +42,28 @@ export function preAuthEncoding(payloadType: string, payload: Uint8Array): Uint8
 }
 
 /**
+ * Type and payload of signed bytes; undefined when {@link preAuthEncoding} never gives these.
+ */
+export function parsePreAuthEncoding(
+  message: Uint8Array,
+): Pick<Envelope, "payloadType" | "payload"> | undefined {
+  // Only the start is text: the payload may be anything.
+  const start = new TextDecoder("latin1").decode(message.subarray(0, 1024));
+  const [, digits, rest] = /^DSSEv1 ([0-9]{1,3}) ([^]*)$/.exec(start) ?? [];
+  if (digits === undefined || rest === undefined) return undefined;
+  const typeAt = start.length - rest.length;
+  const typeEnd = typeAt + Number(digits);
+  const payloadType = new TextDecoder().decode(message.subarray(typeAt, typeEnd));
+  const length = /^ ([0-9]{1,9}) /.exec(start.slice(typeEnd));
+  if (length === null) return undefined;
+  const payload = message.slice(typeEnd + length[0].length);
+  // One text for one message: written again it has to be the same.
+  const again = preAuthEncoding(payloadType, payload);
+  const same = again.length === message.length && again.every((byte, i) => byte === message[i]);
+  return same ? { payloadType, payload } : undefined;
+}
+
+/**
  * The envelope in a JSON object. Fields that DSSE does not define are ignored, as it demands.
  *
  * @throws {@link TrustError} `BAD_BUNDLE` for a missing field or a wrong type; `BAD_ENCODING` for

@@ -43,6 +43,11 @@ export class PublicKey {
     return formatPem("PUBLIC KEY", join(SPKI_PREFIX, this.#bytes));
   }
 
+  /** The key as OpenSSH's protocols send it (RFC 8709, section 4). */
+  toSshWire(): Uint8Array {
+    return sshWire(this.#bytes);
+  }
+
   /** The line of an OpenSSH `.pub` file, without comment or newline. */
   toSsh(): string {
     return `${SSH_TYPE} ${encodeBase64(sshWire(this.#bytes))}`;

@@ -1,0 +1,77 @@
+/**
+ * What `sealfs sign` is asked for: which statement, and which key.
+ *
+ * @module
+ */
+import { UsageError } from "../errors.ts";
+import { readPrivateKey, readPublicKey } from "../image/key-files.ts";
+import type { TargetRequest } from "../image/sign-target.ts";
+import { type Signer, agentSigner, commandSigner, fileSigner } from "../image/signer.ts";
+import { readUserFile } from "../image/user-file.ts";
+import { settleValidity } from "../image/validity.ts";
+import { limits } from "../limits.ts";
+import { passphraseFor } from "./passphrase.ts";
+
+export interface SignOptions {
+  readonly key?: string;
+  readonly passphraseFile?: string;
+  readonly name?: string;
+  readonly store?: string;
+  readonly output?: string;
+  readonly expires?: string;
+  readonly created?: string;
+  readonly version?: string;
+  readonly add?: true;
+  readonly bundle?: string[];
+  readonly printPae?: true;
+  readonly attach?: string;
+  readonly pae?: string;
+  readonly signCmd?: string;
+  readonly sshAgent?: true;
+  readonly withKey?: string;
+}
+
+/** @throws {@link UsageError} for options that contradict one another */
+export function sayOf(options: SignOptions, now: Date): TargetRequest["say"] {
+  const { created, expires, version, add, attach, pae } = options;
+  refuseTogether(options, ["key", "attach", "signCmd", "sshAgent", "printPae"]);
+  refuseTogether(options, ["add", "pae"]);
+  for (const option of ["created", "expires", "version"] as const) {
+    refuseTogether(options, ["add", option]);
+    refuseTogether(options, ["attach", option]);
+  }
+  if (add) return "add";
+  if (attach !== undefined) {
+    if (pae === undefined) {
+      throw new UsageError("USAGE", "--attach: needs the bytes that were signed: --pae FILE");
+    }
+    const printed = readUserFile(pae, limits.envelopeBytes, `printed bytes ${pae}`);
+    return { printed: Uint8Array.from(printed) };
+  }
+  const sourceDateEpoch = process.env["SOURCE_DATE_EPOCH"];
+  return settleValidity({ created, expires, version, sourceDateEpoch }, now);
+}
+
+/** @throws {@link UsageError} when no key is named */
+export function signerOf(options: SignOptions): Signer {
+  const { key, attach, signCmd, sshAgent, withKey } = options;
+  if (key !== undefined) return readPrivateKey(key, passphraseFor(key, options.passphraseFile));
+  if (attach === undefined && signCmd === undefined && sshAgent === undefined) {
+    throw new UsageError("USAGE", "key: which one signs?", {
+      hint: "name it with --key, or one that is elsewhere with --attach, --sign-cmd or --ssh-agent",
+    });
+  }
+  if (withKey === undefined) {
+    throw new UsageError("USAGE", "--with-key: the public key of the signing key is needed");
+  }
+  const publicKey = readPublicKey(withKey);
+  if (attach !== undefined) return fileSigner(attach, publicKey);
+  return signCmd === undefined ? agentSigner(publicKey) : commandSigner(signCmd, publicKey);
+}
+
+function refuseTogether(options: SignOptions, names: readonly (keyof SignOptions)[]): void {
+  const given = names.filter((name) => options[name] !== undefined);
+  if (given.length < 2) return;
+  const words = given.map((name) => `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`);
+  throw new UsageError("USAGE", `${words.join(" and ")}: one of them, not both`);
+}

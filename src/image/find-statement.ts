@@ -1,0 +1,115 @@
+/**
+ * The statement about an image that further signers sign too. It is not trusted: it has to be about
+ * the image and the name that the signer means, and its bytes are signed as they are, so that the
+ * signatures count together.
+ *
+ * @module
+ */
+import { toByteString } from "../bytes/bytestring.ts";
+import { TrustError, UsageError } from "../errors.ts";
+import { parseBundle } from "../trust/bundle.ts";
+import type { EnvelopeSignature } from "../trust/dsse.ts";
+import { STATEMENT_PAYLOAD_TYPE, type Statement, parseStatement } from "../trust/statement.ts";
+import { formatTime } from "../trust/time.ts";
+import type { LocatedImage } from "./locate.ts";
+import type { ImageFacts } from "./sign.ts";
+
+/** A statement, its bytes, and who claims to have signed them. */
+export interface FoundStatement {
+  readonly statement: Statement;
+  readonly payload: Uint8Array;
+  readonly signatures: readonly EnvelopeSignature[];
+}
+
+/**
+ * The statement with the highest version about this image, and this name where one is given.
+ *
+ * @throws {@link TrustError} `NO_BUNDLE` when there is none; `EXPIRED`
+ * @throws {@link UsageError} when several differ and have the same version
+ */
+export function findStatement(
+  located: LocatedImage,
+  facts: ImageFacts,
+  name: string | undefined,
+  now: Date,
+): FoundStatement {
+  const found = new Map<string, FoundStatement>();
+  const reasons: string[] = [];
+  for (const file of located.bundles) {
+    try {
+      const { payload, payloadType, signatures } = parseBundle(file);
+      if (payloadType !== STATEMENT_PAYLOAD_TYPE) continue;
+      const statement = readStatement(payload);
+      requireFacts(statement, facts);
+      if (name !== undefined && statement.name !== name) continue;
+      const key = toByteString(payload);
+      const before = found.get(key)?.signatures ?? [];
+      const seen = new Set(before.map(({ keyId }) => keyId));
+      const more = signatures.filter(({ keyId }) => !seen.has(keyId));
+      found.set(key, { statement, payload, signatures: [...before, ...more] });
+    } catch (error) {
+      if (!(error instanceof TrustError)) throw error;
+      reasons.push(error.message);
+    }
+  }
+  const sorted = [...found.values()].sort((a, b) => b.statement.version - a.statement.version);
+  const [first, second] = sorted;
+  if (first === undefined) {
+    const why = reasons.length === 0 ? "" : `: ${reasons.slice(0, 4).join("; ")}`;
+    throw new TrustError("NO_BUNDLE", `image: no statement to add a signature to${why}`, {
+      hint: "the first signer signs without --add",
+    });
+  }
+  if (second?.statement.version === first.statement.version) {
+    throw new UsageError(
+      "USAGE",
+      `image: two statements have version ${second.statement.version}`,
+      {
+        hint: "say which with --name, or name its file with --bundle",
+      },
+    );
+  }
+  if (first.statement.expires <= now) {
+    const when = formatTime(first.statement.expires);
+    throw new TrustError("EXPIRED", `statement: expired ${when}, so that a signature is of no use`);
+  }
+  return first;
+}
+
+/** Signatures over exactly these bytes among what lies with the image. */
+export function signaturesOver(located: LocatedImage, payload: Uint8Array): EnvelopeSignature[] {
+  const wanted = toByteString(payload);
+  return located.bundles.flatMap((file) => {
+    try {
+      const envelope = parseBundle(file);
+      const same = envelope.payloadType === STATEMENT_PAYLOAD_TYPE;
+      return same && toByteString(envelope.payload) === wanted ? envelope.signatures : [];
+    } catch {
+      return []; // what is no bundle has no signature
+    }
+  });
+}
+
+/** @throws {@link TrustError} `BAD_STATEMENT`, `UNSUPPORTED_STATEMENT` or `BAD_SUBJECT` */
+export function readStatement(payload: Uint8Array): Statement {
+  const { subjects, predicate } = parseStatement(payload);
+  const [subject, ...others] = subjects;
+  if (subject !== undefined && others.length === 0) return { ...subject, ...predicate };
+  throw new TrustError("BAD_SUBJECT", "statement: expected exactly one subject");
+}
+
+/**
+ * Whether everything that the image itself tells stands rightly in the statement.
+ *
+ * @throws {@link TrustError} `WRONG_IMAGE`
+ */
+export function requireFacts(statement: Statement, facts: ImageFacts): void {
+  const same =
+    statement.sha256 === facts.sha256 &&
+    statement.verityDigest === facts.verityDigest &&
+    statement.size === facts.size &&
+    statement.objects.count === facts.objects.count &&
+    statement.objects.bytes === facts.objects.bytes;
+  if (same) return;
+  throw new TrustError("WRONG_IMAGE", `statement: is about another image than ${facts.sha256}`);
+}

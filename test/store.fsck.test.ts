@@ -21,7 +21,7 @@ import { imageLinkTarget } from "../src/store/layout.ts";
 import { StoreLock } from "../src/store/lock.ts";
 import { Store } from "../src/store/store.ts";
 import type { VerityDigest } from "../src/verity/digest.ts";
-import { run } from "./support/run.ts";
+import { run } from "./support/run-command.ts";
 import { contentOf, damage, digestOf, objectsIn, publish } from "./support/store.ts";
 
 let root: string;

@@ -21,7 +21,7 @@ import { removeNames } from "../src/store/remove-name.ts";
 import { Store } from "../src/store/store.ts";
 import { Transaction } from "../src/store/transaction.ts";
 import type { VerityDigest } from "../src/verity/digest.ts";
-import { run } from "./support/run.ts";
+import { run } from "./support/run-command.ts";
 import { contentOf, damage, digestOf, objectsIn, publish } from "./support/store.ts";
 
 const holder = fileURLToPath(new URL("support/lease-holder.mjs", import.meta.url));

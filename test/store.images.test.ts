@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Store } from "../src/store/store.ts";
-import { run } from "./support/run.ts";
+import { run } from "./support/run-command.ts";
 import { contentOf, damage, imageWith, objectsIn, publish } from "./support/store.ts";
 
 let root: string;

@@ -119,7 +119,7 @@ function mend(store: Store, problem: StoreProblem): void {
   switch (kind) {
     case "object":
       if (checkObject(store.objects, digest!).problem?.kind === "object") {
-        quarantine(store, path, digest!);
+        quarantine(store, path, digest);
         problem.repair = "quarantined";
       } else if (existsSync(path)) {
         problem.repair = "restored"; // by another process

@@ -29,6 +29,7 @@ import {
 } from "./format.ts";
 import type { Layout } from "./writer-layout.ts";
 import { EXTENDED, EXTERNAL, type Listing, type Nodes } from "./writer-nodes.ts";
+import type { Order } from "./writer-order.ts";
 import { type XattrTable, icountOf } from "./writer-xattrs.ts";
 
 const LAYOUT_SHIFT = 1;
@@ -44,7 +45,8 @@ FILE_TYPES[0o12] = FT_SYMLINK;
 FILE_TYPES[0o14] = FT_SOCK;
 
 /** Writes inodes, xattrs and data into `out`, which is all zero. */
-export function emit(nodes: Nodes, layout: Layout, table: XattrTable, out: Uint8Array): void {
+export function emit(order: Order, layout: Layout, table: XattrTable, out: Uint8Array): void {
+  const { nodes, objects } = order;
   const view = new DataView(out.buffer, out.byteOffset, out.byteLength);
   for (let node = 0; node < nodes.count; node++) {
     const start = nodes.nid[node]! * SLOT_SIZE;
@@ -52,7 +54,7 @@ export function emit(nodes: Nodes, layout: Layout, table: XattrTable, out: Uint8
     emitInode(nodes, node, view, start, extended);
     let at = start + (extended ? InodeExtended.size : InodeCompact.size);
     const xattrSize = nodes.xattrSize[node]!;
-    if (xattrSize > 0) table.writeBody(nodes, node, out, view, at, layout.inodesEnd);
+    if (xattrSize > 0) table.writeBody(nodes, objects, node, out, view, at, layout.inodesEnd);
     at += xattrSize;
     if (nodes.tail[node]! > 0 || nodes.blocks[node]! > 0) emitData(nodes, node, out, view, at);
   }
@@ -66,7 +68,6 @@ function emitInode(
   start: number,
   extended: boolean,
 ): void {
-  const inode = nodes.inodes[node]!;
   const mode = nodes.mode[node]!;
   const type = mode & S_IFMT;
   const external = nodes.is(node, EXTERNAL);
@@ -78,7 +79,7 @@ function emitInode(
   const size = sized ? nodes.size[node]! : 0;
 
   let u = 0;
-  if (type === S_IFCHR || type === S_IFBLK) u = inode.rdev;
+  if (type === S_IFCHR || type === S_IFBLK) u = nodes.rdev[node]!;
   else if (nodes.blocks[node]! > 0) u = nodes.firstBlock[node]!;
   if (external) u = ((u & 0xffff0000) | (nodes.chunkBits[node]! - BLOCK_BITS)) >>> 0;
 
@@ -90,13 +91,17 @@ function emitInode(
     if (size <= Number.MAX_SAFE_INTEGER) {
       view.setUint32(start + at.size, size % 2 ** 32, true);
       view.setUint32(start + at.size + 4, size / 2 ** 32, true);
-    } else view.setBigUint64(start + at.size, inode.size, true);
+    } else view.setBigUint64(start + at.size, nodes.inodes[node]!.size, true);
     view.setUint32(start + at.u, u, true);
     view.setUint32(start + at.ino, node, true);
-    view.setUint32(start + at.uid, inode.uid, true);
-    view.setUint32(start + at.gid, inode.gid, true);
-    view.setBigInt64(start + at.mtime, inode.mtimeSeconds, true);
-    view.setUint32(start + at.mtimeNsec, inode.mtimeNanoseconds, true);
+    view.setUint32(start + at.uid, nodes.uid[node]!, true);
+    view.setUint32(start + at.gid, nodes.gid[node]!, true);
+    const seconds = nodes.seconds[node]!;
+    if (seconds >= 0) {
+      view.setUint32(start + at.mtime, seconds % 2 ** 32, true);
+      view.setUint32(start + at.mtime + 4, seconds / 2 ** 32, true);
+    } else view.setBigInt64(start + at.mtime, nodes.inodes[node]!.mtimeSeconds, true);
+    view.setUint32(start + at.mtimeNsec, nodes.nanoseconds[node]!, true);
     view.setUint32(start + at.nlink, nodes.nlink[node]!, true);
   } else {
     const at = InodeCompact.offsets;
@@ -107,8 +112,8 @@ function emitInode(
     view.setUint32(start + at.size, size, true);
     view.setUint32(start + at.u, u, true);
     view.setUint32(start + at.ino, node, true);
-    view.setUint16(start + at.uid, inode.uid, true);
-    view.setUint16(start + at.gid, inode.gid, true);
+    view.setUint16(start + at.uid, nodes.uid[node]!, true);
+    view.setUint16(start + at.gid, nodes.gid[node]!, true);
   }
 }
 

@@ -46,23 +46,21 @@ const roundUp = (value: number, step: number) => Math.ceil(value / step) * step;
  * @throws {@link FormatError} `LIMIT` when something does not fit the format or the image is too large
  */
 export function layOut(order: Order, sharedSize: number): Layout {
-  const { nodes, minSeconds, minNanoseconds } = order;
+  const { nodes, objects, oldest } = order;
   nodes.makeLayoutColumns();
   let position: number = INODES_OFFSET;
   let blocks = 0;
   for (let node = 0; node < nodes.count; node++) {
-    const inode = nodes.inodes[node]!;
     shape(nodes, node);
     // Devices, fifos and sockets are judged by a size that is not written.
     const extended =
-      inode.mtimeNanoseconds !== minNanoseconds ||
       nodes.nlink[node]! > 0xffff ||
-      inode.uid > 0xffff ||
-      inode.gid > 0xffff ||
+      nodes.uid[node]! > 0xffff ||
+      nodes.gid[node]! > 0xffff ||
       nodes.size[node]! > 0xffffffff ||
-      inode.mtimeSeconds !== minSeconds;
+      !nodes.isSameAge(node, oldest);
     if (extended) nodes.flags[node]! |= EXTENDED;
-    nodes.xattrSize[node] = bodySize(nodes, node);
+    nodes.xattrSize[node] = bodySize(nodes, objects, node);
     position = place(nodes, node, position);
     blocks += nodes.blocks[node]!;
     if (position > limits.imageBytes) throw tooLarge(position);

@@ -1,11 +1,12 @@
 /**
- * The inodes of an image on their way into it: a table with a column per property. For 100,000 inodes
- * columns take a fifth of the memory and half of the time that objects would.
+ * The inodes of an image on their way into it: a table with a column per property. The inodes of the
+ * tree lie scattered in memory; looking at each of them once, and then only at columns, takes half of
+ * the time.
  *
  * @module
  */
-import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, type Inode } from "../tree/inode.ts";
 import type { ByteString } from "../bytes/bytestring.ts";
+import { type Inode, S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../tree/inode.ts";
 import type { XattrSet } from "./writer-xattrs.ts";
 
 /** Names of a directory in stored order, "." and ".." included, and the nodes they lead to. */
@@ -43,6 +44,15 @@ export class Nodes {
   nlink = new Uint32Array(FIRST_CAPACITY);
   /** Bytes; only above 2^53 is the exact value in the inode alone. */
   size = new Float64Array(FIRST_CAPACITY);
+  uid = new Uint32Array(FIRST_CAPACITY);
+  gid = new Uint32Array(FIRST_CAPACITY);
+  /** Of devices; 0 elsewhere. */
+  rdev = new Uint32Array(FIRST_CAPACITY);
+  /** Seconds of the mtime; NaN when they do not fit and are in the inode alone. */
+  seconds = new Float64Array(FIRST_CAPACITY);
+  nanoseconds = new Uint32Array(FIRST_CAPACITY);
+  /** Of nodes that own an object: its row in the object table. */
+  row = new Uint32Array(FIRST_CAPACITY);
 
   // Made by the layout. In bytes: xattr body, tail behind the inode; in blocks: data, where it
   // starts; in slots: where the inode starts; log2 of the chunk size.
@@ -62,11 +72,18 @@ export class Nodes {
     const node = this.inodes.length;
     if (node === this.mode.length) this.#grow();
     this.inodes.push(inode);
+    this.xattrs.push(undefined);
     this.listings.push(undefined);
+    const { mode } = inode;
+    const type = mode & S_IFMT;
     this.parent[node] = parent;
-    const type = inode.mode & S_IFMT;
-    this.mode[node] = inode.mode;
+    this.mode[node] = mode;
     this.nlink[node] = inode.nlink;
+    this.uid[node] = inode.uid;
+    this.gid[node] = inode.gid;
+    const seconds = Number(inode.mtimeSeconds);
+    this.seconds[node] = Number.isSafeInteger(seconds) ? seconds : NaN;
+    this.nanoseconds[node] = inode.mtimeNanoseconds;
     if (type === S_IFREG) {
       const { content } = inode;
       if (content !== undefined && content.length > 0) this.size[node] = content.length;
@@ -76,16 +93,37 @@ export class Nodes {
     } else if (type === S_IFDIR) {
       this.nlink[node] = 2;
     } else if (type === S_IFCHR && inode.rdev === 0 && !stub) {
-      this.mode[node] = (inode.mode & ~S_IFMT) | S_IFREG;
+      this.mode[node] = (mode & ~S_IFMT) | S_IFREG;
       this.flags[node] = WHITEOUT;
     } else {
       this.size[node] = Number(inode.size);
+      if (type === S_IFCHR || type === S_IFBLK) this.rdev[node] = inode.rdev;
     }
     return node;
   }
 
   is(node: number, flag: number): boolean {
     return (this.flags[node]! & flag) !== 0;
+  }
+
+  /** Whether a node's mtime is before that of another one. */
+  isOlder(node: number, other: number): boolean {
+    const a = this.seconds[node]!;
+    const b = this.seconds[other]!;
+    if (a < b) return true;
+    if (a > b) return false;
+    const nanosecondsOlder = this.nanoseconds[node]! < this.nanoseconds[other]!;
+    if (a === b) return nanosecondsOlder;
+    const exact = this.inodes[node]!.mtimeSeconds;
+    const otherExact = this.inodes[other]!.mtimeSeconds;
+    return exact < otherExact || (exact === otherExact && nanosecondsOlder);
+  }
+
+  /** Whether two nodes have the same mtime. */
+  isSameAge(node: number, other: number): boolean {
+    if (this.nanoseconds[node] !== this.nanoseconds[other]) return false;
+    if (this.seconds[node] === this.seconds[other]) return true;
+    return this.inodes[node]!.mtimeSeconds === this.inodes[other]!.mtimeSeconds;
   }
 
   /** Makes room for what the layout computes. */
@@ -100,12 +138,26 @@ export class Nodes {
   }
 
   #grow(): void {
-    const capacity = this.mode.length * 2;
-    const { flags, parent, mode, nlink, size } = this;
-    (this.flags = new Uint8Array(capacity)).set(flags);
-    (this.parent = new Uint32Array(capacity)).set(parent);
-    (this.mode = new Uint16Array(capacity)).set(mode);
-    (this.nlink = new Uint32Array(capacity)).set(nlink);
-    (this.size = new Float64Array(capacity)).set(size);
+    this.flags = doubled(this.flags, Uint8Array);
+    this.parent = doubled(this.parent, Uint32Array);
+    this.mode = doubled(this.mode, Uint16Array);
+    this.nlink = doubled(this.nlink, Uint32Array);
+    this.size = doubled(this.size, Float64Array);
+    this.uid = doubled(this.uid, Uint32Array);
+    this.gid = doubled(this.gid, Uint32Array);
+    this.rdev = doubled(this.rdev, Uint32Array);
+    this.seconds = doubled(this.seconds, Float64Array);
+    this.nanoseconds = doubled(this.nanoseconds, Uint32Array);
+    this.row = doubled(this.row, Uint32Array);
   }
+}
+
+/** A column of twice the length with the same start. */
+export function doubled<T extends ArrayLike<number> & { set(values: T): void }>(
+  column: T,
+  kind: new (length: number) => T,
+): T {
+  const longer = new kind(column.length * 2);
+  longer.set(column);
+  return longer;
 }

@@ -8,15 +8,26 @@
 import { type ByteString, ascii } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { type Directory, HardLink, Inode, NO_XATTRS, S_IFCHR } from "../tree/inode.ts";
-import { HAS_WHITEOUT, type Listing, Nodes, WHITEOUT } from "./writer-nodes.ts";
+import {
+  type Directory,
+  HardLink,
+  Inode,
+  NO_XATTRS,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFMT,
+} from "../tree/inode.ts";
+import { EXTERNAL, HAS_WHITEOUT, type Listing, Nodes, WHITEOUT } from "./writer-nodes.ts";
+import { ObjectTable } from "./writer-objects.ts";
+import { escapeKey } from "./writer-overlay.ts";
+import type { XattrTable } from "./writer-xattrs.ts";
 
 /** All inodes, each before those below it. */
 export interface Order {
   readonly nodes: Nodes;
-  /** The smallest mtime of all. */
-  readonly minSeconds: bigint;
-  readonly minNanoseconds: number;
+  readonly objects: ObjectTable;
+  /** A node with the smallest mtime of all. */
+  readonly oldest: number;
   /** Whether the tree has whiteouts, which ask for format version 1. */
   readonly hasWhiteouts: boolean;
 }
@@ -38,27 +49,19 @@ const DOT_DOT = ascii("..");
  * @throws {@link FormatError} `MALFORMED` when a hard link leads out of the tree; `LIMIT` for too many
  *   inodes
  */
-export function orderNodes(root: Directory): Order {
+export function orderNodes(root: Directory, table: XattrTable): Order {
   const stubs = makeStubs(root);
   const nodes = new Nodes();
+  const objects = new ObjectTable();
   const links: PendingLink[] = [];
   let hasWhiteouts = false;
-  let minSeconds = root.mtimeSeconds;
-  let minNanoseconds = root.mtimeNanoseconds;
+  let oldest = 0;
 
-  nodes.add(root, 0, false);
+  add(root, 0, false);
   for (let node = 0; node < nodes.count; node++) {
+    if ((nodes.mode[node]! & S_IFMT) !== S_IFDIR) continue;
     const inode = nodes.inodes[node]!;
-    const { mtimeSeconds, mtimeNanoseconds } = inode;
-    if (
-      mtimeSeconds < minSeconds ||
-      (mtimeNanoseconds < minNanoseconds && mtimeSeconds === minSeconds)
-    ) {
-      minSeconds = mtimeSeconds;
-      minNanoseconds = mtimeNanoseconds;
-    }
-    if (inode.entries === undefined) continue;
-
+    if (inode.entries === undefined) throw new TypeError("tree: a directory without entries");
     const names: ByteString[] = [DOT, DOT_DOT, ...inode.entries.keys()];
     if (node === 0) names.push(...stubs.keys());
     sortNames(names);
@@ -70,13 +73,13 @@ export function orderNodes(root: Directory): Order {
       if (entry === undefined) {
         // One of the names that no tree has: ".", ".." or a stub.
         const stub = stubs.get(name);
-        if (stub !== undefined) listing.nodes.push(nodes.add(stub, node, true));
+        if (stub !== undefined) listing.nodes.push(add(stub, node, true));
         else listing.nodes.push(name === DOT ? node : nodes.parent[node]!);
       } else if (entry instanceof HardLink) {
         listing.nodes.push(0); // stands in
         links.push({ target: entry.target, listing, index });
       } else {
-        const child = nodes.add(entry, node, false);
+        const child = add(entry, node, false);
         listing.nodes.push(child);
         if (entry.entries !== undefined) nodes.nlink[node]! += 1;
         if (nodes.is(child, WHITEOUT)) {
@@ -88,7 +91,17 @@ export function orderNodes(root: Directory): Order {
     if (nodes.count > limits.inodes) throw new FormatError("LIMIT", "image: too many inodes");
   }
   resolveLinks(nodes, links);
-  return { nodes, minSeconds, minNanoseconds, hasWhiteouts };
+  objects.finish(nodes);
+  return { nodes, objects, oldest, hasWhiteouts };
+
+  /** Looks at an inode, for the only time as far as possible. */
+  function add(inode: Inode, parent: number, stub: boolean): number {
+    const node = nodes.add(inode, parent, stub);
+    if (nodes.isOlder(node, oldest)) oldest = node;
+    if (inode.xattrs.size > 0) nodes.xattrs[node] = table.setOfMap(inode.xattrs, escapeKey);
+    if (nodes.is(node, EXTERNAL)) objects.add(nodes, node);
+    return node;
+  }
 }
 
 function resolveLinks(nodes: Nodes, links: readonly PendingLink[]): void {

@@ -8,11 +8,12 @@
  */
 import { type ByteString, ascii, toByteString } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
+import type { Inode } from "../tree/inode.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { METACOPY_SHA256, METACOPY_SHA512 } from "./format.ts";
 import { EXTERNAL, HAS_WHITEOUT, type Nodes, OWNS_OBJECT, WHITEOUT } from "./writer-nodes.ts";
 import { METACOPY, REDIRECT, writeDigest } from "./writer-objects.ts";
-import type { Xattr, XattrSet, XattrTable } from "./writer-xattrs.ts";
+import type { Xattr, XattrTable } from "./writer-xattrs.ts";
 
 const PRIVATE = "trusted.overlay.";
 const OPAQUE = ascii("trusted.overlay.opaque");
@@ -36,41 +37,46 @@ const WITH_WHITEOUTS_1: readonly Pair[] = [
 ];
 
 /**
- * The xattrs of `node` as the image stores them, counted in `table`; undefined when there are none
- * but those of an object of its own.
+ * Gives each node its xattrs as the image stores them, those of an object of its own left out, and
+ * counts them in `table`. Nodes come with the set of what the tree has.
  *
  * @throws {@link FormatError} `LIMIT` when attributes do not fit
  */
-export function imageXattrs(
-  nodes: Nodes,
-  node: number,
+export function setXattrs(nodes: Nodes, version: 0 | 1, table: XattrTable): void {
+  for (let node = 0; node < nodes.count; node++) {
+    const flags = nodes.flags[node]!;
+    const referred = (flags & (EXTERNAL | OWNS_OBJECT)) === EXTERNAL;
+    const marks = (flags & (WHITEOUT | HAS_WHITEOUT)) !== 0;
+    if (!referred && !marks && node !== ROOT) continue; // most of them
+    const plain = nodes.xattrs[node];
+    if (plain !== undefined) plain.uses -= 1;
+    const pairs = imagePairs(nodes.inodes[node]!, flags, version, table);
+    if (node === ROOT) pairs.push(table.pair(OPAQUE, Y));
+    nodes.xattrs[node] = pairs.length === 0 ? undefined : table.setOf(pairs);
+  }
+}
+
+function imagePairs(
+  { xattrs, digest, payload }: Inode,
+  flags: number,
   version: 0 | 1,
   table: XattrTable,
-): XattrSet | undefined {
-  const { xattrs, digest, payload } = nodes.inodes[node]!;
-  const flags = nodes.flags[node]!;
-  const referred = (flags & (EXTERNAL | OWNS_OBJECT)) === EXTERNAL;
-  const marks = (flags & (WHITEOUT | HAS_WHITEOUT)) !== 0;
-  if (!referred && !marks && node !== ROOT) {
-    // Most files: nothing but what the tree has, in a map that they may share.
-    return xattrs.size === 0 ? undefined : table.setOfMap(xattrs, escapeKey);
-  }
+): Xattr[] {
   const pairs: Xattr[] = [];
-  if (marks) {
+  if ((flags & (WHITEOUT | HAS_WHITEOUT)) !== 0) {
     for (const [key, value] of marked(xattrs, marksOf(flags, version))) {
-      pairs.push(table.use(key, value));
+      pairs.push(table.pair(key, value));
     }
   } else {
-    for (const [key, value] of xattrs) pairs.push(table.use(escapeKey(key), value));
+    for (const [key, value] of xattrs) pairs.push(table.pair(escapeKey(key), value));
   }
-  if (referred) {
-    pairs.push(table.use(METACOPY, digest === undefined ? EMPTY : metacopyOf(digest)));
+  if ((flags & (EXTERNAL | OWNS_OBJECT)) === EXTERNAL) {
+    pairs.push(table.pair(METACOPY, digest === undefined ? EMPTY : metacopyOf(digest)));
     if (payload !== undefined && payload !== "") {
-      pairs.push(table.use(REDIRECT, `/${payload}` as ByteString));
+      pairs.push(table.pair(REDIRECT, `/${payload}` as ByteString));
     }
   }
-  if (node === ROOT) pairs.push(table.use(OPAQUE, Y));
-  return pairs.length === 0 ? undefined : table.setOf(pairs);
+  return pairs;
 }
 
 function marksOf(flags: number, version: 0 | 1): readonly Pair[] {
@@ -79,7 +85,7 @@ function marksOf(flags: number, version: 0 | 1): readonly Pair[] {
 }
 
 /** Attributes that overlayfs would act on get one more level, so that a mount shows them. */
-function escapeKey(key: ByteString): ByteString {
+export function escapeKey(key: ByteString): ByteString {
   return key.startsWith(PRIVATE)
     ? (`${PRIVATE}overlay.${key.slice(PRIVATE.length)}` as ByteString)
     : key;

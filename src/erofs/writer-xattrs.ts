@@ -18,12 +18,7 @@ import {
   XattrIbodyHeader,
 } from "./format.ts";
 import { type Nodes, OWNS_OBJECT } from "./writer-nodes.ts";
-import {
-  METACOPY,
-  OBJECT_FILTER,
-  objectEntriesSize,
-  writeObjectEntries,
-} from "./writer-objects.ts";
+import { METACOPY, OBJECT_FILTER, type ObjectTable } from "./writer-objects.ts";
 
 const KEY_NAME_MAX = 255;
 const VALUE_MAX = 65535;
@@ -79,11 +74,11 @@ export class XattrTable {
   sharedSize = 0;
 
   /**
-   * The pair of `key` and `value`, counted as used once more.
+   * The pair of `key` and `value`.
    *
    * @throws {@link FormatError} `LIMIT` when the format has no room for it
    */
-  use(key: ByteString, value: ByteString): Xattr {
+  pair(key: ByteString, value: ByteString): Xattr {
     const known = this.#keys.get(key) ?? this.#addKey(key);
     let xattr = known.values.get(value);
     if (xattr === undefined) {
@@ -93,13 +88,7 @@ export class XattrTable {
       xattr = new Xattr(known, value);
       known.values.set(value, xattr);
     }
-    this.#count(xattr, 1);
     return xattr;
-  }
-
-  #count(xattr: Xattr, uses: number): void {
-    if (xattr.uses < 2 && xattr.uses + uses >= 2) this.#shared.push(xattr);
-    xattr.uses += uses;
   }
 
   /** The set of these pairs, in any order, no key twice. */
@@ -118,7 +107,7 @@ export class XattrTable {
       return known;
     }
     const pairs: Xattr[] = [];
-    for (const [key, value] of xattrs) pairs.push(this.use(rename(key), value));
+    for (const [key, value] of xattrs) pairs.push(this.pair(rename(key), value));
     const set = this.setOf(pairs);
     this.#setOfMap.set(xattrs, set);
     return set;
@@ -143,9 +132,11 @@ export class XattrTable {
 
   /** Gives every pair that was used twice its place in the shared table, and every set its size. */
   seal(): void {
-    // A set's pairs were counted once, for the first inode that has it.
     for (const { pairs, uses } of this.#sets) {
-      if (uses > 1) for (const xattr of pairs) this.#count(xattr, uses - 1);
+      for (const xattr of pairs) {
+        if (xattr.uses < 2 && xattr.uses + uses >= 2) this.#shared.push(xattr);
+        xattr.uses += uses;
+      }
     }
     this.#shared.sort(bySharedOrder);
     for (const xattr of this.#shared) {
@@ -158,6 +149,7 @@ export class XattrTable {
   /** Writes the xattr body of a node at `at`; `tableAt` is where the shared table starts. */
   writeBody(
     nodes: Nodes,
+    objects: ObjectTable,
     node: number,
     out: Uint8Array,
     view: DataView,
@@ -182,14 +174,14 @@ export class XattrTable {
     let skip = ids;
     for (const xattr of pairs) {
       if (owns && xattr.key.key > METACOPY) {
-        writeObjectEntries(nodes.inodes[node]!, out, next);
-        next += objectEntriesSize(nodes.inodes[node]!);
+        objects.writeEntries(nodes.row[node]!, out, next);
+        next += objects.entriesSize;
         owns = false;
       }
       if (xattr.offset >= 0 && skip > 0) skip -= 1;
       else next = writeEntry(xattr, out, view, next);
     }
-    if (owns) writeObjectEntries(nodes.inodes[node]!, out, next);
+    if (owns) objects.writeEntries(nodes.row[node]!, out, next);
     view.setUint32(at + offsets.nameFilter, filter >>> 0, true);
     view.setUint8(at + offsets.sharedCount, ids);
   }
@@ -232,14 +224,12 @@ function sortByKey(pairs: Xattr[]): void {
  *
  * @throws {@link FormatError} `LIMIT` when it does not fit `xattr_icount`
  */
-export function bodySize(nodes: Nodes, node: number): number {
+export function bodySize(nodes: Nodes, objects: ObjectTable, node: number): number {
   const set = nodes.xattrs[node];
   const owns = nodes.is(node, OWNS_OBJECT);
   if (set === undefined && !owns) return 0;
   const size =
-    XattrIbodyHeader.size +
-    (set === undefined ? 0 : set.size) +
-    (owns ? objectEntriesSize(nodes.inodes[node]!) : 0);
+    XattrIbodyHeader.size + (set === undefined ? 0 : set.size) + (owns ? objects.entriesSize : 0);
   if (icountOf(size) > ICOUNT_MAX) {
     throw new FormatError("LIMIT", `xattrs of one inode: ${size} bytes`);
   }

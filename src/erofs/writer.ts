@@ -23,9 +23,8 @@ import {
 } from "./format.ts";
 import { emit } from "./writer-emit.ts";
 import { type Layout, layOut } from "./writer-layout.ts";
-import { markOwnObjects } from "./writer-objects.ts";
 import { type Order, orderNodes } from "./writer-order.ts";
-import { imageXattrs } from "./writer-overlay.ts";
+import { setXattrs } from "./writer-overlay.ts";
 import { XattrTable } from "./writer-xattrs.ts";
 
 /** Which format version an image may have. */
@@ -48,14 +47,10 @@ const NO_BYTES = new Uint8Array(0);
  *   tree; {@link UsageError} for versions that do not exist
  */
 export function writeImage(root: Directory, options: WriteOptions = {}): Uint8Array {
-  const order = orderNodes(root);
-  const version = chooseVersion(options, order.hasWhiteouts);
-  markOwnObjects(order.nodes);
   const table = new XattrTable();
-  const { nodes } = order;
-  for (let node = 0; node < nodes.count; node++) {
-    nodes.xattrs.push(imageXattrs(nodes, node, version, table));
-  }
+  const order = orderNodes(root, table);
+  const version = chooseVersion(options, order.hasWhiteouts);
+  setXattrs(order.nodes, version, table);
   table.seal();
   const layout = layOut(order, table.sharedSize);
 
@@ -68,7 +63,7 @@ export function writeImage(root: Directory, options: WriteOptions = {}): Uint8Ar
     unused: NO_BYTES,
   });
   Superblock.encodeInto(out, SUPERBLOCK_OFFSET, superblock(order, layout));
-  emit(order.nodes, layout, table, out);
+  emit(order, layout, table, out);
   return out;
 }
 
@@ -93,8 +88,8 @@ function superblock(order: Order, layout: Layout) {
     sbExtslots: 0,
     rootNid: order.nodes.nid[0]!,
     inos: BigInt(order.nodes.count),
-    buildTime: order.minSeconds,
-    buildTimeNsec: order.minNanoseconds,
+    buildTime: order.nodes.inodes[order.oldest]!.mtimeSeconds,
+    buildTimeNsec: order.nodes.nanoseconds[order.oldest]!,
     blocks: layout.blocks,
     metaBlkaddr: 0,
     xattrBlkaddr: Math.floor(layout.inodesEnd / BLOCK_SIZE),

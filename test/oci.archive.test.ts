@@ -10,6 +10,7 @@ import { ArchiveFiles } from "../src/oci/archive.ts";
 import { openNamed, readFile, readRange } from "../src/oci/blob.ts";
 import { fullName } from "../src/oci/docker-archive.ts";
 import type { OciImage } from "../src/oci/image.ts";
+import { readLayer } from "../src/oci/layer.ts";
 import { resolveSource } from "../src/oci/recognise.ts";
 import { parseSource } from "../src/oci/reference.ts";
 import { openSource } from "../src/oci/source.ts";
@@ -188,6 +189,26 @@ describe("docker archives", () => {
     expect(await refusal(() => idOf(":@2"))).toBe("NotFoundError NO_REF");
   });
 
+  test("as crane writes them, with a configuration named by its digest", async () => {
+    const layer = await layerTar("crane");
+    const id = digestOf(Buffer.from(config([layer])));
+    const manifest = [{ Config: id, RepoTags: ["a/b:c"], Layers: ["layer.tar.gz"] }];
+    const path = await write([
+      { name: id, content: config([layer]) },
+      { name: "layer.tar.gz", content: gzipSync(layer) },
+      { name: "manifest.json", content: JSON.stringify(manifest) },
+    ]);
+    for (const choice of ["", ":a/b:c", `@${id}`]) {
+      const image = await open(`docker-archive:${path}${choice}`);
+      const report = await readLayer(image, image.layers[0]!, () => {});
+      expect(report.diffId).toBe(digestOf(layer));
+      image.close();
+    }
+    expect(await refusal(() => open(`docker-archive:${path}@${digestOf(layer)}`))).toBe(
+      "NotFoundError NO_REF",
+    );
+  });
+
   test("whose configuration is not what its name says, or has another number of layers", async () => {
     const layer = await layerTar("one");
     const make = (name: string, text: string, layers: string[]) =>
@@ -331,6 +352,23 @@ describe("images by other tools", () => {
         }
         expect(ids.size).toBeGreaterThan(2);
         for (const list of ids.values()) expect(list).toEqual(ids.get("none"));
+      }
+    },
+  );
+
+  test.runIf(images.length > 0)(
+    "every layer of them is read, in whatever form (test bed)",
+    async () => {
+      for (const name of images.filter((image) => image !== "minbase" || process.env["SLOW"])) {
+        for (const form of readdirSync(join(bed, name))) {
+          const image = await open(join(bed, name, form));
+          for (const layer of image.layers) {
+            let bytes = 0;
+            const report = await readLayer(image, layer, (chunk) => (bytes += chunk.length));
+            expect(report).toMatchObject({ bytes, diffId: layer.diffId });
+          }
+          image.close();
+        }
       }
     },
   );

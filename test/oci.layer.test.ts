@@ -253,6 +253,15 @@ describe.each(ways)("a layer read %s", (_, options) => {
     }
   });
 
+  test("zstd with thousands of empty and skippable frames", async () => {
+    const empty = Buffer.concat([vector("empty.zst"), Buffer.from("502a4d1800000000", "hex")]);
+    const many = Buffer.concat(Array.from({ length: 5000 }, () => empty));
+    const blob = Buffer.concat([many, vector("plain.zst"), many]);
+    const [bytes] = await read(blob, { compression: "zstd", diffId: digestOf(text) }, options);
+    expect(bytes.equals(text)).toBe(true);
+    expect((await read(many, { compression: "zstd" }, options))[0].length).toBe(0);
+  });
+
   test("92: bytes in another compression than the declared one are refused", async () => {
     const blobs = { none: Buffer.alloc(1024), gzip: gzipSync(text), zstd: vector("plain.zst") };
     for (const compression of ["none", "gzip", "zstd"] as const) {
@@ -409,7 +418,7 @@ describe("zstd framing", () => {
           from = cut;
         }
         frames.end();
-        expect(frames.frames).toBe(3);
+        expect(frames.begun).toBe(7);
       }),
     );
   });

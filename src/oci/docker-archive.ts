@@ -105,9 +105,9 @@ export function fullName(name: string): string {
   return `${host}/${/[:@][^/]*$/.test(full) ? full : `${full}:latest`}`;
 }
 
-/** The digest that a file is named by: `<hex>.json`, `<hex>.tar`, `blobs/sha256/<hex>`. */
+/** The digest that a file is named by: `<hex>.json`, `sha256:<hex>`, `blobs/sha256/<hex>`. */
 function digestInName(path: string): OciDigest | undefined {
-  const hex = /^(?:blobs\/sha256\/)?([0-9a-f]{64})(?:\.json)?$/.exec(path)?.[1];
+  const hex = /^(?:blobs\/sha256\/|sha256:)?([0-9a-f]{64})(?:\.json)?$/.exec(path)?.[1];
   const digest = `sha256:${hex}`;
   return hex !== undefined && isDigest(digest) ? digest : undefined;
 }

@@ -20,6 +20,7 @@ import {
   verifyDiffId,
 } from "./layer-stream.ts";
 import { LayerThread } from "./layer-thread.ts";
+import { unzstdHandleWorks } from "./unzstd.ts";
 
 export type { LayerReport } from "./layer-stream.ts";
 
@@ -123,8 +124,9 @@ async function* fromWorker(
   options: LayerOptions,
 ): AsyncGenerator<Uint8Array, LayerReport> {
   const compression = compressionOf(range, layer.compression, layer.label);
-  // Inflating is more work than hashing what comes of it; for the others the thread has time.
-  const here = options.diffIdIn ? options.diffIdIn === "here" : compression === "gzip";
+  // Inflating, and zstd in WebAssembly, is more work than hashing what comes of it.
+  const quick = compression === "none" || (compression === "zstd" && unzstdHandleWorks());
+  const here = options.diffIdIn ? options.diffIdIn === "here" : !quick;
   const task = taskOf(range, { ...layer, compression }, options, here);
   const hasher = here ? diffIdHasher(task) : undefined;
   const progress = steps(options.onRead);

@@ -11,16 +11,17 @@ import * as zlib from "node:zlib";
 import type { ZSTDDecoder } from "zstddec/stream";
 import { FormatError } from "../errors.ts";
 import { type DecoderInput, type NextBuffer, ZlibHandle, tryDecoder } from "./zlib-handle.ts";
-import { zstdFrames } from "./zstd-frames.ts";
+import { ZstdFrames, framed } from "./zstd-frames.ts";
 
 const CHUNK = 1024 * 1024;
 
 /** Base 2 logarithm of the largest window: limits.zstdWindowBytes. */
 const WINDOW_LOG = 27;
 
-// The end of an input, a block header or an empty frame may give nothing; a frame that zstddec
-// finds corrupt gives nothing for ever.
+// A frame that zstddec finds corrupt gives nothing, for ever. In a right stream the end of a frame
+// may give nothing, and now and then a piece of the input.
 const MAX_EMPTY = 1000;
+const MAX_EMPTY_PER_FRAME = 4;
 
 /** What Node 22.15 added; our types are those of the oldest Node that we run on. */
 const node = zlib as unknown as {
@@ -46,7 +47,7 @@ export function* unzstdHandle(
   try {
     let output = next();
     let filled = 0;
-    for (const chunk of zstdFrames(input.chunks(), label)) {
+    for (const chunk of framed(input.chunks(), new ZstdFrames(label))) {
       let used = 0;
       while (used < chunk.length || filled === output.length) {
         if (filled === output.length) {
@@ -102,13 +103,12 @@ export async function* unzstdWasm(
 ): AsyncGenerator<Uint8Array, void> {
   loading ??= load();
   const decoder = await loading;
+  const frames = new ZstdFrames(label);
   let empty = 0;
   try {
-    for (const chunk of decoder.decodeStreaming(zstdFrames(input.chunks(), label) as never)) {
-      if (chunk.length > 0) {
-        empty = 0;
-        yield chunk;
-      } else if (++empty > MAX_EMPTY) throw corrupt(label);
+    for (const chunk of decoder.decodeStreaming(framed(input.chunks(), frames) as never)) {
+      if (chunk.length > 0) yield chunk;
+      else if (++empty > MAX_EMPTY + frames.begun * MAX_EMPTY_PER_FRAME) throw corrupt(label);
     }
   } catch (error) {
     // zstddec's only message of its own: the framing is whole, so what is in it is not.

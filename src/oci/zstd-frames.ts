@@ -28,7 +28,7 @@ export class ZstdFrames {
   #need = 4;
   #skip = 0; // bytes of a block or skippable frame to pass over
   #offset = 0;
-  #frames = 0;
+  #begun = 0;
   #lastBlock = false;
   #hasChecksum = false;
   #blockMax = 0;
@@ -37,9 +37,9 @@ export class ZstdFrames {
     this.#label = label;
   }
 
-  /** Frames with content begun so far. */
-  get frames(): number {
-    return this.#frames;
+  /** Frames begun so far, skippable ones too. */
+  get begun(): number {
+    return this.#begun;
   }
 
   /** @throws {@link FormatError} `LIMIT` for a window, `UNSUPPORTED` for a dictionary, `MALFORMED` */
@@ -95,12 +95,15 @@ export class ZstdFrames {
 
   #takeMagic(magic: number): void {
     if (magic === MAGIC) {
-      this.#frames++;
+      this.#begun++;
       return this.#expect("frame header", 1);
     }
-    if ((magic & ~0xf) === SKIPPABLE) return this.#expect("skippable size", 4);
+    if ((magic & ~0xf) === SKIPPABLE) {
+      this.#begun++;
+      return this.#expect("skippable size", 4);
+    }
     const what =
-      this.#frames === 0 ? "expected a zstd frame" : "expected another zstd frame or the end";
+      this.#begun === 0 ? "expected a zstd frame" : "expected another zstd frame or the end";
     throw this.#malformed(`${what}, got ${magic.toString(16).padStart(8, "0")}`, 4);
   }
 
@@ -177,11 +180,10 @@ export class ZstdFrames {
  *
  * @throws {@link FormatError} as {@link ZstdFrames}
  */
-export function* zstdFrames(
+export function* framed(
   chunks: Iterable<Uint8Array>,
-  label: string,
+  frames: ZstdFrames,
 ): Generator<Uint8Array, void> {
-  const frames = new ZstdFrames(label);
   for (const chunk of chunks) {
     frames.push(chunk);
     yield chunk;

@@ -6,6 +6,7 @@ import { SystemError } from "../src/errors.ts";
 import { answerInit, refuseInit } from "../src/fuse/init.ts";
 import { operations } from "../src/fuse/operations.ts";
 import { pathOf } from "../src/fuse/path-finder.ts";
+import { warmUp } from "../src/fuse/warm-up.ts";
 import { InHeader, InitFlag, InitIn, InitOut, Opcode, OutHeader } from "../src/fuse/wire.ts";
 import { Errno, FuseClient, ROOT, readIn } from "./support/fuse-client.ts";
 import { goldenImage } from "./support/golden-images.ts";
@@ -181,6 +182,16 @@ test("a directory is not opened as a file, and `.` and `..` lead where they shou
   expect(pathOf(client.fs.image, ROOT)).toBe("/");
   expect(pathOf(client.fs.image, 3)).toBe("node 3");
 });
+
+test.each(["dir-5000.v1", "hardlink-100.v1", "empty-root.v0"])(
+  "practice on %s opens nothing, fails nowhere, and ends",
+  (name) => {
+    const client = new FuseClient(goldenImage(name).bytes);
+    warmUp(client.session, 200);
+    expect(client.problems).toEqual([]);
+    expect(client.getattr(ROOT).nlink).toBeGreaterThan(1);
+  },
+);
 
 test("a read beyond the end gives nothing", () => {
   const client = new FuseClient(goldenImage("inline-100.v1").bytes);

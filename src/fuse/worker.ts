@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort, threadId, workerData } from "node:worker_threads";
 import { Image } from "../erofs/image.ts";
 import { ImageFileSystem } from "./filesystem.ts";
 import { Handles } from "./handles.ts";
@@ -15,6 +15,10 @@ import { Session } from "./session.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
 import { openPlaces } from "./store-place.ts";
 import type { SharedMemory, WorkerMessage } from "./threads.ts";
+import { warmUp } from "./warm-up.ts";
+
+/** As long as code takes to be compiled. */
+const WARM_UP_MS = 60;
 
 /** What a server thread is given. */
 export interface WorkerInput extends SharedMemory {
@@ -32,4 +36,5 @@ const tell = (message: WorkerMessage) => {
 };
 const session = new Session(operations, { fs, handles }, tell);
 tell("ready");
+if (threadId > 1) warmUp(session, WARM_UP_MS); // the first is there for who comes meanwhile
 serve(input.fd, session);

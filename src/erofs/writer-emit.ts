@@ -28,7 +28,8 @@ import {
   SLOT_SIZE,
 } from "./format.ts";
 import type { Layout } from "./writer-layout.ts";
-import { EXTENDED, EXTERNAL, type Listing, type Nodes } from "./writer-nodes.ts";
+import type { Entries } from "./writer-entries.ts";
+import { EXTENDED, EXTERNAL, type Nodes } from "./writer-nodes.ts";
 import type { Order } from "./writer-order.ts";
 import { type XattrTable, icountOf } from "./writer-xattrs.ts";
 
@@ -56,7 +57,7 @@ export function emit(order: Order, layout: Layout, table: XattrTable, out: Uint8
     const xattrSize = nodes.xattrSize[node]!;
     if (xattrSize > 0) table.writeBody(nodes, objects, node, out, view, at, layout.inodesEnd);
     at += xattrSize;
-    if (nodes.tail[node]! > 0 || nodes.blocks[node]! > 0) emitData(nodes, node, out, view, at);
+    if (nodes.tail[node]! > 0 || nodes.blocks[node]! > 0) emitData(order, node, out, view, at);
   }
   table.writeShared(out, view, layout.inodesEnd);
 }
@@ -119,7 +120,7 @@ function emitInode(
 
 /** Writes a node's data blocks, and its tail at `tailAt`. */
 function emitData(
-  nodes: Nodes,
+  { nodes, entries }: Order,
   node: number,
   out: Uint8Array,
   view: DataView,
@@ -135,16 +136,18 @@ function emitData(
     return;
   }
   const listing = nodes.listings[node];
-  const { target, content } = nodes.inodes[node]!;
   if (listing !== undefined) {
-    let first = 0;
+    let { first, firstByte } = listing;
     for (let index = 0; index < listing.ends.length; index++) {
       const end = listing.ends[index]!;
       const at = index < blocks ? blocksAt + index * BLOCK_SIZE : tailAt;
-      emitDirents(nodes, listing, first, end, at, out, view);
+      firstByte += emitDirents(nodes, entries, first, end, firstByte, at, out, view);
       first = end;
     }
-  } else if (target !== undefined && (nodes.mode[node]! & S_IFMT) === S_IFLNK) {
+    return;
+  }
+  const { target, content } = nodes.inodes[node]!;
+  if (target !== undefined && (nodes.mode[node]! & S_IFMT) === S_IFLNK) {
     writeBytes(target, out, blocks > 0 ? blocksAt : tailAt);
   } else if (content !== undefined) {
     const cut = content.length - tail;
@@ -153,26 +156,31 @@ function emitData(
   }
 }
 
-/** Writes entries `first` to `end` as one directory block: fixed parts, then names. */
+/**
+ * Writes entries `first` to `end`, whose names start at `firstByte`, as one directory block: fixed
+ * parts, then names. Returns how many bytes of names there were.
+ */
 function emitDirents(
   nodes: Nodes,
-  listing: Listing,
+  entries: Entries,
   first: number,
   end: number,
+  firstByte: number,
   at: number,
   out: Uint8Array,
   view: DataView,
-): void {
+): number {
   const { offsets, size } = Dirent;
-  let nameOffset = (end - first) * size;
-  for (let index = first; index < end; index++) {
-    const dirent = at + (index - first) * size;
-    const target = listing.nodes[index]!;
-    const name = listing.names[index]!;
+  const names = (end - first) * size;
+  let nameOffset = names;
+  for (let entry = first; entry < end; entry++) {
+    const dirent = at + (entry - first) * size;
+    const target = entries.node[entry]!;
     view.setUint32(dirent + offsets.nid, nodes.nid[target]!, true); // images end below 2^37
     view.setUint16(dirent + offsets.nameOffset, nameOffset, true);
     view.setUint8(dirent + offsets.fileType, FILE_TYPES[nodes.mode[target]! >>> 12]!);
-    writeBytes(name, out, at + nameOffset);
-    nameOffset += name.length;
+    nameOffset += entries.length[entry]!;
   }
+  out.set(entries.bytes.subarray(firstByte, firstByte + nameOffset - names), at + names);
+  return nameOffset - names;
 }

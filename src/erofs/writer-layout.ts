@@ -13,7 +13,6 @@ import {
   BLOCK_BITS,
   BLOCK_SIZE,
   CHUNK_BITS_MAX,
-  Dirent,
   INODES_OFFSET,
   InodeCompact,
   InodeExtended,
@@ -89,7 +88,9 @@ function shape(nodes: Nodes, node: number): void {
   const type = nodes.mode[node]! & S_IFMT;
   const size = nodes.size[node]!;
   if (type === S_IFDIR) {
-    shapeDirectory(nodes, node);
+    const { ends, rest } = nodes.listings[node]!;
+    setBlocks(nodes, node, ends.length - 1, rest);
+    nodes.size[node] = nodes.blocks[node]! * BLOCK_SIZE + nodes.tail[node]!;
   } else if (type === S_IFLNK) {
     if (size === 0 || size > limits.symlinkBytes) {
       throw new FormatError("LIMIT", `symlink target of ${size} bytes`);
@@ -109,23 +110,6 @@ function shape(nodes: Nodes, node: number): void {
 function setBlocks(nodes: Nodes, node: number, blocks: number, tail: number): void {
   nodes.blocks[node] = tail > HALF_BLOCK ? blocks + 1 : blocks;
   nodes.tail[node] = tail > HALF_BLOCK ? 0 : tail;
-}
-
-function shapeDirectory(nodes: Nodes, node: number): void {
-  const listing = nodes.listings[node]!;
-  const { names, ends } = listing;
-  let used = 0;
-  for (let index = 0; index < names.length; index++) {
-    const size = Dirent.size + names[index]!.length;
-    if (used + size > BLOCK_SIZE) {
-      ends.push(index);
-      used = 0;
-    }
-    used += size;
-  }
-  setBlocks(nodes, node, ends.length, used);
-  ends.push(names.length);
-  nodes.size[node] = nodes.blocks[node]! * BLOCK_SIZE + nodes.tail[node]!;
 }
 
 /** Sets the chunk size of an external file and returns how many chunks it has. */

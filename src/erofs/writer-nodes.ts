@@ -5,17 +5,10 @@
  *
  * @module
  */
-import type { ByteString } from "../bytes/bytestring.ts";
 import { type Inode, S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../tree/inode.ts";
+import { doubled } from "./writer-columns.ts";
+import type { Listing } from "./writer-entries.ts";
 import type { XattrSet } from "./writer-xattrs.ts";
-
-/** Names of a directory in stored order, "." and ".." included, and the nodes they lead to. */
-export interface Listing {
-  readonly names: ByteString[];
-  readonly nodes: number[];
-  /** Behind which name each block of the directory ends; filled by the layout. */
-  ends: number[];
-}
 
 /** A whiteout of the tree: it becomes an ordinary file with attributes. */
 export const WHITEOUT = 1;
@@ -150,14 +143,4 @@ export class Nodes {
     this.nanoseconds = doubled(this.nanoseconds, Uint32Array);
     this.row = doubled(this.row, Uint32Array);
   }
-}
-
-/** A column of twice the length with the same start. */
-export function doubled<T extends ArrayLike<number> & { set(values: T): void }>(
-  column: T,
-  kind: new (length: number) => T,
-): T {
-  const longer = new kind(column.length * 2);
-  longer.set(column);
-  return longer;
 }

@@ -7,12 +7,13 @@
  *
  * @module
  */
-import { ascii, toBytes } from "../bytes/bytestring.ts";
+import { type ByteString, ascii, toBytes, writeBytes } from "../bytes/bytestring.ts";
 import { xxh32 } from "../bytes/xxh32.ts";
 import type { Inode } from "../tree/inode.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { METACOPY_SHA256, METACOPY_SHA512, XATTR_FILTER_SEED, XattrEntry } from "./format.ts";
-import { type Nodes, OWNS_OBJECT, doubled } from "./writer-nodes.ts";
+import { doubled } from "./writer-columns.ts";
+import { type Nodes, OWNS_OBJECT } from "./writer-nodes.ts";
 
 export const METACOPY = ascii("trusted.overlay.metacopy");
 export const REDIRECT = ascii("trusted.overlay.redirect");
@@ -161,10 +162,18 @@ function hasPrivate(inode: Inode): boolean {
   return false;
 }
 
+/** The digits of one digest; from bytes they are decoded faster than from a string. */
+const digits = new Uint8Array(SHA512.digestSize * 2);
+
 /** Writes the bytes of a digest at `at`. */
 export function writeDigest(digest: VerityDigest, out: Uint8Array, at: number): void {
-  for (let i = 0; i < digest.length; i += 2) {
-    out[at + (i >> 1)] = (hexValue(digest.charCodeAt(i)) << 4) | hexValue(digest.charCodeAt(i + 1));
+  writeBytes(digest as string as ByteString, digits, 0);
+  decodeHex(digits, out, at, digest.length / 2);
+}
+
+function decodeHex(hex: Uint8Array, out: Uint8Array, at: number, count: number): void {
+  for (let i = 0; i < count; i++) {
+    out[at + i] = (hexValue(hex[2 * i]!) << 4) | hexValue(hex[2 * i + 1]!);
   }
 }
 

@@ -17,7 +17,8 @@ import {
   S_IFDIR,
   S_IFMT,
 } from "../tree/inode.ts";
-import { EXTERNAL, HAS_WHITEOUT, type Listing, Nodes, WHITEOUT } from "./writer-nodes.ts";
+import { Entries } from "./writer-entries.ts";
+import { EXTERNAL, HAS_WHITEOUT, Nodes, WHITEOUT } from "./writer-nodes.ts";
 import { ObjectTable } from "./writer-objects.ts";
 import { escapeKey } from "./writer-overlay.ts";
 import type { XattrTable } from "./writer-xattrs.ts";
@@ -25,6 +26,7 @@ import type { XattrTable } from "./writer-xattrs.ts";
 /** All inodes, each before those below it. */
 export interface Order {
   readonly nodes: Nodes;
+  readonly entries: Entries;
   readonly objects: ObjectTable;
   /** A node with the smallest mtime of all. */
   readonly oldest: number;
@@ -35,8 +37,7 @@ export interface Order {
 /** A name whose node is not known before all inodes have their place. */
 interface PendingLink {
   readonly target: Inode;
-  readonly listing: Listing;
-  readonly index: number;
+  readonly entry: number;
 }
 
 const DOT = ascii(".");
@@ -52,6 +53,7 @@ const DOT_DOT = ascii("..");
 export function orderNodes(root: Directory, table: XattrTable): Order {
   const stubs = makeStubs(root);
   const nodes = new Nodes();
+  const entries = new Entries();
   const objects = new ObjectTable();
   const links: PendingLink[] = [];
   let hasWhiteouts = false;
@@ -65,34 +67,34 @@ export function orderNodes(root: Directory, table: XattrTable): Order {
     const names: ByteString[] = [DOT, DOT_DOT, ...inode.entries.keys()];
     if (node === 0) names.push(...stubs.keys());
     sortNames(names);
-    const listing: Listing = { names, nodes: [], ends: [] };
+    const listing = entries.add(names);
     nodes.listings[node] = listing;
     for (let index = 0; index < names.length; index++) {
       const name = names[index]!;
       const entry = inode.entries.get(name);
+      let target = 0;
       if (entry === undefined) {
         // One of the names that no tree has: ".", ".." or a stub.
         const stub = stubs.get(name);
-        if (stub !== undefined) listing.nodes.push(add(stub, node, true));
-        else listing.nodes.push(name === DOT ? node : nodes.parent[node]!);
+        if (stub !== undefined) target = add(stub, node, true);
+        else target = name === DOT ? node : nodes.parent[node]!;
       } else if (entry instanceof HardLink) {
-        listing.nodes.push(0); // stands in
-        links.push({ target: entry.target, listing, index });
+        links.push({ target: entry.target, entry: listing.first + index });
       } else {
-        const child = add(entry, node, false);
-        listing.nodes.push(child);
+        target = add(entry, node, false);
         if (entry.entries !== undefined) nodes.nlink[node]! += 1;
-        if (nodes.is(child, WHITEOUT)) {
+        if (nodes.is(target, WHITEOUT)) {
           nodes.flags[node]! |= HAS_WHITEOUT;
           hasWhiteouts = true;
         }
       }
+      entries.node[listing.first + index] = target;
     }
     if (nodes.count > limits.inodes) throw new FormatError("LIMIT", "image: too many inodes");
   }
-  resolveLinks(nodes, links);
+  resolveLinks(nodes, entries, links);
   objects.finish(nodes);
-  return { nodes, objects, oldest, hasWhiteouts };
+  return { nodes, entries, objects, oldest, hasWhiteouts };
 
   /** Looks at an inode, for the only time as far as possible. */
   function add(inode: Inode, parent: number, stub: boolean): number {
@@ -104,19 +106,19 @@ export function orderNodes(root: Directory, table: XattrTable): Order {
   }
 }
 
-function resolveLinks(nodes: Nodes, links: readonly PendingLink[]): void {
+function resolveLinks(nodes: Nodes, entries: Entries, links: readonly PendingLink[]): void {
   if (links.length === 0) return;
   const targets = new Map<Inode, number>(links.map(({ target }) => [target, -1]));
   for (let node = 0; node < nodes.count; node++) {
     const inode = nodes.inodes[node]!;
     if (targets.has(inode)) targets.set(inode, node);
   }
-  for (const { target, listing, index } of links) {
+  for (const { target, entry } of links) {
     const node = targets.get(target)!;
     if (node < 0) {
       throw new FormatError("MALFORMED", "tree: a hard link leads to an inode outside the tree");
     }
-    listing.nodes[index] = node;
+    entries.node[entry] = node;
   }
 }
 

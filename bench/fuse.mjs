@@ -137,7 +137,13 @@ const systems = [
     name: "sealfs",
     mount: () => {
       const args = ["mount", "bench", mnt, "--store", join(folder, "store")];
-      args.push("--key", join(folder, "key.pub"), ...(threads ? ["--threads", threads] : []));
+      args.push(
+        "--key",
+        join(folder, "key.pub"),
+        "--state",
+        "none",
+        ...(threads ? ["--threads", threads] : []),
+      );
       run(process.execPath, [bin, ...args]);
     },
     unmount: () => run(process.execPath, [bin, "umount", mnt]),

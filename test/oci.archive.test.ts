@@ -362,12 +362,19 @@ describe("images by other tools", () => {
       for (const name of images.filter((image) => image !== "minbase" || process.env["SLOW"])) {
         for (const form of readdirSync(join(bed, name))) {
           const image = await open(join(bed, name, form));
+          const wrong: string[] = [];
           for (const layer of image.layers) {
             let bytes = 0;
-            const report = await readLayer(image, layer, (chunk) => (bytes += chunk.length));
-            expect(report).toMatchObject({ bytes, diffId: layer.diffId });
+            const result = await refusal(async () => {
+              const report = await readLayer(image, layer, (chunk) => (bytes += chunk.length));
+              expect(report).toMatchObject({ bytes, diffId: layer.diffId });
+            });
+            if (result !== "accepted") wrong.push(result);
           }
           image.close();
+          // skopeo expands a sparse file of one layer as it converts it, and leaves the diffID.
+          const sparse = name === "odd" && form === "zstdchunked";
+          expect(wrong).toEqual(sparse ? ["IntegrityError DIGEST_MISMATCH"] : []);
         }
       }
     },

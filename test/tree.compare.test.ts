@@ -1,7 +1,8 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { ascii } from "../src/bytes/bytestring.ts";
-import { compareTrees, formatDifference } from "../src/tree/compare.ts";
+import { compareTrees, formatDifference, treeDifferences } from "../src/tree/compare.ts";
+import { parseDump } from "../src/tree/dump-reader.ts";
 import { HardLink, Inode } from "../src/tree/inode.ts";
 import { at, device, directory, file, hardlink, merge, symlink } from "./support/layers.ts";
 
@@ -106,4 +107,31 @@ test("the order in which names were added does not matter", () => {
       expect(compareTrees(left, merge([shuffled.map((name) => file(name, "x"))]))).toBeUndefined();
     }),
   );
+});
+
+test("every difference is told, field by field, and what only one side has is told once", () => {
+  const dump = (...lines: string[]) => parseDump(Buffer.from(`${lines.join("\n")}\n`));
+  const left = dump(
+    "/ 4096 40755 4 0 0 0 1.0 - - -",
+    "/a 0 100644 1 0 0 0 1.0 - - - user.x=1 user.y=1",
+    "/d 0 40755 2 0 0 0 1.0 - - -",
+    "/d/f 0 100644 1 0 0 0 1.0 - - -",
+    "/z 0 100644 1 0 0 0 1.0 - - -",
+  );
+  const right = dump(
+    "/ 4096 40755 3 0 0 0 2.0 - - -",
+    "/a 0 100600 1 7 0 0 1.0 - - - user.x=2",
+    "/z 0 40755 2 0 0 0 1.0 - - -",
+  );
+  const found = [...treeDifferences(left, right)].map(({ path, what }) => `${path} ${what}`);
+  expect(found).toEqual([
+    " mtime",
+    "a mode",
+    "a owner",
+    "a xattr user.x",
+    "a xattr user.y",
+    "d entry",
+    "z type",
+  ]);
+  expect(compareTrees(left, right)?.what).toBe("mtime");
 });

@@ -1,5 +1,5 @@
 /**
- * Where two trees first differ, in the order of a walk: directories before what they hold, names in
+ * Where two trees differ, in the order of a walk: directories before what they hold, names in
  * byte order. Inodes are compared with all that an image keeps of them, and hard links by which
  * names share an inode.
  *
@@ -43,11 +43,16 @@ interface Level {
 
 /** The first difference, or undefined when the trees are equal. */
 export function compareTrees(left: Directory, right: Directory): TreeDifference | undefined {
+  for (const difference of treeDifferences(left, right)) return difference;
+  return undefined;
+}
+
+/** Every difference. What stands below a name that only one side has is not gone through. */
+export function* treeDifferences(left: Directory, right: Directory): Generator<TreeDifference> {
   // The name under which an inode was met first stands for its other names.
   const firstLeft = new Map<Inode, ByteString>();
   const firstRight = new Map<Inode, ByteString>();
-  const rootFields = compareInodes(left, right);
-  if (rootFields !== undefined) return { path: ascii(""), ...rootFields };
+  for (const fields of compareInodes(left, right)) yield { path: ascii(""), ...fields };
   const stack: Level[] = [enter(ascii(""), left, right)];
   for (let level = stack.at(-1); level !== undefined; level = stack.at(-1)) {
     const name = level.names[level.next++];
@@ -59,16 +64,17 @@ export function compareTrees(left: Directory, right: Directory): TreeDifference 
     const a = level.left.entries.get(name);
     const b = level.right.entries.get(name);
     if (a === undefined || b === undefined) {
-      return { path, what: "entry", left: describeEntry(a), right: describeEntry(b) };
+      yield { path, what: "entry", left: describeEntry(a), right: describeEntry(b) };
+      continue;
     }
     const x = inodeOf(a);
     const y = inodeOf(b);
     const links = compareLinks(firstName(firstLeft, x, path), firstName(firstRight, y, path));
-    const fields = links ?? compareInodes(x, y);
-    if (fields !== undefined) return { path, ...fields };
-    if (isDirectory(x) && isDirectory(y)) stack.push(enter(path, x, y));
+    if (links !== undefined) yield { path, ...links };
+    for (const fields of compareInodes(x, y)) yield { path, ...fields };
+    // A further name of a directory (a broken image may have one) is not gone through again.
+    if (isDirectory(a) && isDirectory(b)) stack.push(enter(path, a, b));
   }
-  return undefined;
 }
 
 /** A difference in one line: `usr/x: mode: oci-v1 has 0644, composefs-oci-v1 0755`. */
@@ -97,13 +103,17 @@ function compareLinks(left: ByteString, right: ByteString): Fields | undefined {
   return { what: "hard link", left: describe(left), right: describe(right) };
 }
 
-function compareInodes(a: Inode, b: Inode): Fields | undefined {
+function* compareInodes(a: Inode, b: Inode): Generator<Fields> {
   for (const [what, describe] of fields) {
     const left = describe(a);
     const right = describe(b);
-    if (left !== right) return { what, left, right };
+    if (left === right) continue;
+    yield { what, left, right };
+    if (what === "type") return; // the rest differs with it
   }
-  return compareContent(a, b) ?? compareXattrs(a, b);
+  const content = compareContent(a, b);
+  if (content !== undefined) yield content;
+  yield* compareXattrs(a, b);
 }
 
 const typeNames = new Map([
@@ -139,7 +149,7 @@ function compareContent(a: Inode, b: Inode): Fields | undefined {
   return undefined;
 }
 
-function compareXattrs(a: Inode, b: Inode): Fields | undefined {
+function* compareXattrs(a: Inode, b: Inode): Generator<Fields> {
   const keys = new Set([...a.xattrs.keys(), ...b.xattrs.keys()]);
   for (const key of [...keys].sort(compareBytes)) {
     const left = a.xattrs.get(key);
@@ -147,9 +157,8 @@ function compareXattrs(a: Inode, b: Inode): Fields | undefined {
     if (left === right) continue;
     const describe = (value: ByteString | undefined) =>
       value === undefined ? "none" : `"${printable(value)}"`;
-    return { what: `xattr ${printable(key)}`, left: describe(left), right: describe(right) };
+    yield { what: `xattr ${printable(key)}`, left: describe(left), right: describe(right) };
   }
-  return undefined;
 }
 
 function describeEntry(entry: Entry | undefined): string {

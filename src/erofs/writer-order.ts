@@ -10,6 +10,7 @@ import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import {
   type Directory,
+  type Entry,
   HardLink,
   Inode,
   NO_XATTRS,
@@ -64,14 +65,19 @@ export function orderNodes(root: Directory, table: XattrTable): Order {
     if ((nodes.mode[node]! & S_IFMT) !== S_IFDIR) continue;
     const inode = nodes.inodes[node]!;
     if (inode.entries === undefined) throw new TypeError("tree: a directory without entries");
-    const names: ByteString[] = [DOT, DOT_DOT, ...inode.entries.keys()];
+    const names: ByteString[] = [DOT, DOT_DOT];
+    const found: (Entry | undefined)[] = [undefined, undefined];
+    for (const [name, entry] of inode.entries) {
+      names.push(name);
+      found.push(entry);
+    }
     if (node === 0) names.push(...stubs.keys());
-    sortNames(names);
+    sortNames(names, found, inode.entries);
     const listing = entries.add(names);
     nodes.listings[node] = listing;
     for (let index = 0; index < names.length; index++) {
       const name = names[index]!;
-      const entry = inode.entries.get(name);
+      const entry = found[index];
       let target = 0;
       if (entry === undefined) {
         // One of the names that no tree has: ".", ".." or a stub.
@@ -148,19 +154,29 @@ function makeStubs(root: Directory): Map<ByteString, Inode> {
 
 const INSERTION_SORT_MAX = 24;
 
-/** Sorts as unsigned bytes; most directories are too small for the set-up of the built-in sort. */
-function sortNames(names: ByteString[]): void {
+/**
+ * Sorts names as unsigned bytes, and their entries with them. Most directories are too small for the
+ * set-up of the built-in sort.
+ */
+function sortNames(
+  names: ByteString[],
+  found: (Entry | undefined)[],
+  entries: ReadonlyMap<ByteString, Entry>,
+): void {
   if (names.length > INSERTION_SORT_MAX) {
     names.sort();
+    for (let i = 0; i < names.length; i++) found[i] = entries.get(names[i]!);
     return;
   }
   for (let i = 1; i < names.length; i++) {
     const name = names[i]!;
+    const entry = found[i];
     let at = i;
-    while (at > 0 && names[at - 1]! > name) {
+    for (; at > 0 && names[at - 1]! > name; at--) {
       names[at] = names[at - 1]!;
-      at -= 1;
+      found[at] = found[at - 1];
     }
     names[at] = name;
+    found[at] = entry;
   }
 }

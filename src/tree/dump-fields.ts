@@ -70,18 +70,25 @@ export function cutAtNul(text: ByteString): ByteString {
   return nul === -1 ? text : (text.slice(0, nul) as ByteString);
 }
 
-/** Tells which ranges of a text have escapes, at the cost of one search for each backslash. */
+/**
+ * Tells which ranges of a text have escapes, at the cost of about one search for each backslash.
+ * Ranges should come in ascending order; going back costs a search more.
+ */
 export class EscapeFinder {
   readonly #text: string;
   #next = -1;
+  /** No backslash stands between here and `next`. */
+  #from = 0;
 
   constructor(text: string) {
     this.#text = text;
     this.#next = text.indexOf("\\");
   }
 
-  /** Whether a range has an escape. Ranges must come in ascending order. */
+  /** Whether a range has an escape. */
   within(start: number, end: number): boolean {
+    if (start < this.#from) this.#next = this.#text.indexOf("\\", start);
+    this.#from = start;
     while (this.#next !== -1 && this.#next < start) this.#next = this.#text.indexOf("\\", start);
     return this.#next !== -1 && this.#next < end;
   }

@@ -86,7 +86,7 @@ export class DumpLine {
     return this.#text.charCodeAt(this.#startOf(MODE)) === AT;
   }
 
-  /** A field without its escapes. Such fields must be asked for in ascending order. */
+  /** A field without its escapes. Such fields should be asked for in ascending order. */
   string(field: number): ByteString {
     const start = this.#startOf(field);
     const end = this.#ends[field]!;
@@ -117,20 +117,18 @@ export class DumpLine {
     return hex.length === digits && isLowerHex(hex, 0, digits) ? hex : "";
   }
 
-  /** Whether DIGEST is exactly `digits` digits, and PAYLOAD the same with a slash behind two. */
-  payloadFollowsDigest(digits: number): boolean {
+  /** Whether PAYLOAD is the digest in DIGEST, see {@link digest}, with a slash behind two digits. */
+  payloadFollows(digest: string): boolean {
     const text = this.#text;
-    const payload = this.#startOf(PAYLOAD);
-    const digest = this.#startOf(DIGEST);
-    if (this.#ends[PAYLOAD]! - payload !== digits + 1) return false;
-    if (this.#ends[DIGEST]! - digest !== digits) return false;
-    if (text.charCodeAt(payload + 2) !== SLASH) return false;
-    if (text.charCodeAt(payload) !== text.charCodeAt(digest)) return false;
-    if (text.charCodeAt(payload + 1) !== text.charCodeAt(digest + 1)) return false;
-    for (let i = 2; i < digits; i++) {
-      if (text.charCodeAt(payload + i + 1) !== text.charCodeAt(digest + i)) return false;
-    }
-    return isLowerHex(text, digest, digest + digits);
+    const start = this.#startOf(PAYLOAD);
+    return (
+      digest !== "" &&
+      this.#ends[PAYLOAD]! - start === digest.length + 1 &&
+      text.charCodeAt(start + 2) === SLASH &&
+      text.charCodeAt(start) === digest.charCodeAt(0) &&
+      text.charCodeAt(start + 1) === digest.charCodeAt(1) &&
+      text.slice(start + 3, this.#ends[PAYLOAD]) === digest.slice(2)
+    );
   }
 
   /** MODE without the mark of hard links. */

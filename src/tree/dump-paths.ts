@@ -10,6 +10,7 @@ import { FormatError } from "../errors.ts";
 import { type Directory, type Entry, HardLink, type Inode, isDirectory } from "./inode.ts";
 
 const NAME_MAX = 255;
+const SLASH = 0x2f;
 
 /** A link whose target is looked up when the whole file is read. */
 interface PendingLink {
@@ -78,11 +79,11 @@ export class DumpTree {
 
   #place(path: ByteString, entry: Entry): { directory: Directory; name: ByteString } {
     let key: string = path;
-    let slash = key.lastIndexOf("/");
+    let slash = lastSlash(key);
     let directory = slash < 0 ? undefined : this.#directories.get(key.slice(0, slash));
     if (directory === undefined || slash === key.length - 1) {
       key = canonical(path);
-      slash = key.lastIndexOf("/");
+      slash = lastSlash(key);
       directory = this.#directories.get(key.slice(0, slash));
     }
     if (directory === undefined) {
@@ -102,7 +103,7 @@ export class DumpTree {
   #find(target: ByteString): Entry {
     const key = isCanonical(target) ? target : collapsed(target);
     if (key === "") return this.#root;
-    const slash = key.lastIndexOf("/");
+    const slash = lastSlash(key);
     const entry = this.#directories
       .get(key.slice(0, slash))
       ?.entries.get(key.slice(slash + 1) as ByteString);
@@ -116,6 +117,13 @@ function canonical(path: ByteString): string {
   if (isCanonical(path)) return path;
   if (path.endsWith("/")) throw pathError(path, "it ends with a slash");
   return collapsed(path);
+}
+
+/** As `lastIndexOf`, which takes several times as long for names of some ten bytes. */
+function lastSlash(path: string): number {
+  let at = path.length - 1;
+  while (at >= 0 && path.charCodeAt(at) !== SLASH) at--;
+  return at;
 }
 
 function isCanonical(path: ByteString): boolean {

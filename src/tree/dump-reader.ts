@@ -187,12 +187,13 @@ export class DumpReader {
   /** SIZE, PAYLOAD, CONTENT and DIGEST, by type. */
   #data(inode: Inode, type: number, size: number | bigint): void {
     const line = this.#line;
-    // Nearly always, and then the path need not be kept.
-    const follows = type === S_IFREG && line.payloadFollowsDigest(this.#digits);
-    const payloadField = follows ? undefined : line.optional(PAYLOAD);
+    // Of every type, since its escapes must be right.
+    const digest = line.digest(this.#digits);
+    // A path that follows from the digest need not be kept.
+    const follows = digest !== undefined && line.payloadFollows(digest);
+    const payloadField = follows && type === S_IFREG ? undefined : line.optional(PAYLOAD);
     const payload = payloadField === undefined ? undefined : cutAtNul(payloadField);
     const content = line.optional(CONTENT);
-    const digest = line.digest(this.#digits); // of every type: its escapes must be right
     if (content !== undefined && content.length !== size) {
       throw malformed(`content of ${content.length} bytes, size ${size}`);
     }

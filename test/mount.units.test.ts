@@ -143,7 +143,7 @@ test("mounts and unmounts without koffi", (context) => {
     const [, ...args] = bed.args("app:1", mnt);
     const bin = join(scratch, "bin/sealfs.js");
     const mounted = spawnSync(process.execPath, [bin, ...args], { encoding: "utf8" });
-    expect(mounted.stderr).toContain("(dev, block)");
+    expect(mounted.stderr).toContain("(fuse over dev, block)");
     expect(readFileSync(join(mnt, "large"), "utf8").length).toBe(100_000);
     expect(spawnSync(process.execPath, [bin, "umount", mnt]).status).toBe(0);
     expect(isMounted(mnt)).toBe(false);

@@ -5,8 +5,9 @@
  */
 import { type Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
+import type { Assurance, Mode } from "../mount/choose.ts";
 import { holdMount } from "../mount/foreground.ts";
-import { mountImage } from "../mount/mount.ts";
+import { type MountOptions, mountImage } from "../mount/mount.ts";
 import { openNamed } from "../mount/named.ts";
 import { Stores } from "../store/stores.ts";
 import type { Io } from "./io.ts";
@@ -16,7 +17,11 @@ interface Options extends TrustOptions {
   readonly store: string[];
   readonly bundle?: string[];
   readonly name?: string;
+  readonly mode: Mode | "auto";
+  readonly require: Assurance;
   readonly transport: "auto" | "dev" | "libfuse";
+  readonly upper?: string;
+  readonly work?: string;
   readonly foreground?: true;
   readonly allowOther?: boolean;
   readonly nonempty?: true;
@@ -35,20 +40,34 @@ export function declare(command: Command, io: Io): void {
     .option("--bundle <file>", "bundle (default: those in the store, IMAGE.bundle.json)", gather)
     .option("--name <name>", "name that must have been signed (needed for a file)")
     .addOption(
-      new Option("--transport <how>", "how to reach the kernel")
+      new Option("--mode <mode>", "way to mount: the strongest and fastest here, or this one")
+        .choices(["auto", "kernel", "hybrid", "fuse"])
+        .default("auto"),
+    )
+    .addOption(
+      new Option("--require <promise>", "least promise about file content; fail below it")
+        .choices(["block", "open", "metadata"])
+        .default("block"),
+    )
+    .addOption(
+      new Option("--transport <how>", "how mode fuse reaches the kernel")
         .choices(["auto", "dev", "libfuse"])
         .default("auto"),
     )
     .option("-f, --foreground", "stay, and end the mount when this process or its parent ends")
     .option("--allow-other", "other users may look in (the default as root)")
     .option("--no-allow-other", "only this user may look in")
+    .option("--upper <dir>", "take changes, kept in this directory (with --work; not mode fuse)")
+    .option("--work <dir>", "empty directory beside --upper, for the kernel")
     .option("--nonempty", "mount over a directory that is not empty")
     .option("--log <file>", "append what readers were refused, and why, to this file")
     .option("--threads <n>", "threads of the dev transport", threads)
     .addHelpText(
       "after",
-      "\nEvery 4 KiB you read matches the digest in the signed image, or you get EIO, even if the\n" +
-        "store changes while mounted. Transport libfuse: times in ms, no names outside UTF-8, no ACLs.",
+      "\nblock: every 4 KiB you read matches the digest in the signed image, or you get an error, even\n" +
+        "if the store changes while mounted. metadata: names, modes and the like are as signed; file\n" +
+        "content is as good as your protection of the store directory. sealfs preflight shows which\n" +
+        "modes this machine has, with which promise. Transport libfuse: times in ms, no names outside UTF-8, no ACLs.",
     )
     .action(async (image: string, directory: string, options: Options) => {
       const { bundle: bundles, name, store } = options;
@@ -60,14 +79,27 @@ export function declare(command: Command, io: Io): void {
         ...options,
         stores: store,
         foreground: options.foreground === true,
+        ...writable(options),
       });
-      io.log(`mounted ${verified.statement.name} on ${mount.target} (${mount.transport}, block)`);
+      const { mode, transport, promise } = mount;
+      const way = mode === "fuse" ? `${mode} over ${transport}` : mode;
+      io.log(`mounted ${verified.statement.name} on ${mount.target} (${way}, ${promise})`);
+      if (promise === "metadata") io.log(METADATA_ONLY);
       if (options.foreground === true) {
         if (!(await holdMount(mount))) process.exitCode = 1;
       } else if (mount.log !== undefined) {
         io.log(`log: ${mount.log}`);
       }
     });
+}
+
+const METADATA_ONLY =
+  "warning: file content is not checked: it is as good as your protection of the store directory";
+
+function writable({ upper, work }: Options): Pick<MountOptions, "writable"> {
+  if (upper === undefined && work === undefined) return {};
+  if (upper !== undefined && work !== undefined) return { writable: { upper, work } };
+  throw new UsageError("USAGE", "--upper and --work: expected both or neither");
 }
 
 function threads(text: string): number {

@@ -30,7 +30,8 @@ export interface ServeInput {
 
 /** A mount that is live. */
 export interface Served {
-  readonly transport: TransportName;
+  /** How FUSE is spoken; undefined when the kernel serves everything. */
+  readonly transport: TransportName | undefined;
   /** Resolves when the file system has been unmounted or its connection ended. */
   readonly ended: Promise<void>;
 }

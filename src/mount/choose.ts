@@ -45,6 +45,8 @@ export interface Wanted {
   /** The least promise. */
   readonly require: Assurance;
   readonly transport?: TransportName | "auto";
+  /** Changes are to be possible, in directories of their own. */
+  readonly writable?: boolean;
 }
 
 /** The ways that there are, strongest and fastest first, each possible or not. */
@@ -85,8 +87,9 @@ function option(
  *   required
  */
 export function chooseMode(options: readonly ModeOption[], wanted: Wanted): ModeOption {
-  const { mode, require, transport = "auto" } = wanted;
-  const allowed = options.filter(
+  const { mode, require, transport = "auto", writable = false } = wanted;
+  const able = writable ? options.map(withChanges) : options;
+  const allowed = able.filter(
     (each) =>
       (mode === "auto" || each.mode === mode) &&
       (transport === "auto" || each.transport === undefined || each.transport === transport),
@@ -106,6 +109,16 @@ export function chooseMode(options: readonly ModeOption[], wanted: Wanted): Mode
       (reasons.length === 0 ? "" : `: ${reasons.join("; ")}`),
     hints.length === 0 ? {} : { hint: hints.join("; ") },
   );
+}
+
+function withChanges(option: ModeOption): ModeOption {
+  if (option.mode !== "fuse") return option;
+  return without(option, "an upper directory needs the kernel's overlay");
+}
+
+/** The same way, which turned out not to be possible. */
+export function without(option: ModeOption, reason: string): ModeOption {
+  return { ...option, missing: [...option.missing, reason] };
 }
 
 /** Such as `fuse (libfuse)`. */

@@ -78,6 +78,8 @@ const systemCodes = [
   "NO_KOFFI",
   "NO_FUSE",
   "NO_LIBFUSE",
+  "NO_VERITY",
+  "NO_MODE",
   "PERMISSION",
   "READ_ONLY",
   "NO_SPACE",

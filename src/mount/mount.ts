@@ -9,14 +9,23 @@ import type { VerifiedImage } from "../image/verify.ts";
 import type { TransportName } from "../fuse/transport.ts";
 import { endConnection } from "./end.ts";
 import { type Launched, launch } from "./launch.ts";
+import type { Assurance, Mode } from "./choose.ts";
+import { SOURCE_PREFIX } from "./mountinfo.ts";
+import { type MountPlan, planMount } from "./plan.ts";
 import { checkTarget } from "./target.ts";
 
 /** How to mount. */
 export interface MountOptions {
   /** Store directories in order; the first takes what is worth keeping. */
   readonly stores: readonly string[];
-  /** Which transport; `auto` takes the raw one where that is possible. */
+  /** How to mount; `auto` takes the strongest and fastest way that this machine has. */
+  readonly mode?: Mode | "auto";
+  /** The least promise about file content; `block` by default. */
+  readonly require?: Assurance;
+  /** How FUSE is spoken; `auto` takes the raw way where that is possible. */
   readonly transport?: TransportName | "auto";
+  /** Directories of one file system for what is changed: the mount is writable. Not with FUSE alone. */
+  readonly writable?: { readonly upper: string; readonly work: string };
   /** The mount ends with this process. */
   readonly foreground?: boolean;
   /** Other users may look in, as modes and ACLs let them. As root that is the default. */
@@ -33,7 +42,10 @@ export interface MountOptions {
 export interface Mount {
   /** The mount point, absolute. */
   readonly target: string;
-  readonly transport: TransportName;
+  readonly mode: Mode;
+  readonly promise: Assurance;
+  /** How FUSE is spoken, where it is. */
+  readonly transport: TransportName | undefined;
   /** The server process. */
   readonly pid: number;
   /** The log file, where there is one. */
@@ -46,8 +58,8 @@ export interface Mount {
 
 /**
  * Mounts `verified` on an existing directory: read-only, without set-user-id programs and devices,
- * every block compared with the signed image before a reader gets it. In the background the mount
- * goes on when this process ends.
+ * and with the promise that {@link Mount.promise} tells, which is no weaker than the required one. In
+ * the background the mount goes on when this process ends.
  *
  * @throws {@link UsageError} or {@link NotFoundError} for the directory; {@link NotFoundError}
  *   `NO_STORE`; {@link SystemError} when this machine cannot do it; nothing is mounted then
@@ -57,25 +69,34 @@ export async function mountImage(
   directory: string,
   options: MountOptions,
 ): Promise<Mount> {
-  const stores = options.stores.map((store) => Store.open(store).path);
+  const stores = options.stores.map((store) => Store.open(store));
   const target = checkTarget(directory, options);
   const foreground = options.foreground === true;
-  const { threads, log } = options;
+  const { threads, log, writable } = options;
+  const plan = planMount(verified.image, stores, { ...options, writable: writable !== undefined });
   const launched = await launch(verified.bytes, {
     digest: verified.digest,
-    stores,
+    stores: stores.map((store) => store.path),
     target,
-    source: `sealfs:${verified.statement.name}`,
-    transport: options.transport ?? "auto",
+    source: `${SOURCE_PREFIX}${verified.statement.name}`,
+    ...plan,
     allowOther: options.allowOther ?? process.geteuid?.() === 0,
     foreground,
     ...(threads === undefined ? {} : { threads }),
+    ...(writable === undefined
+      ? {}
+      : { writable: { upper: resolve(writable.upper), work: resolve(writable.work) } }),
     ...(log === undefined ? {} : { log: resolve(log) }),
   });
-  return asMount(target, foreground, launched);
+  return asMount(target, plan, foreground, launched);
 }
 
-function asMount(target: string, foreground: boolean, { child, status }: Launched): Mount {
+function asMount(
+  target: string,
+  { mode, promise }: MountPlan,
+  foreground: boolean,
+  { child, status }: Launched,
+): Mount {
   let asked = false;
   const ended = new Promise<boolean>((done) => {
     if (!foreground) return;
@@ -87,6 +108,8 @@ function asMount(target: string, foreground: boolean, { child, status }: Launche
   });
   return {
     target,
+    mode,
+    promise,
     transport: status.transport,
     pid: child.pid ?? 0,
     log: status.log,

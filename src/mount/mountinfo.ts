@@ -50,7 +50,11 @@ function unescape(text: string): string {
   );
 }
 
+/** What the list of mounts shows as the device: this and the image's name. */
+export const SOURCE_PREFIX = "sealfs:";
+
 /** File systems that sealfs mounts. */
 export function isSealfs(mount: MountInfo): boolean {
-  return mount.type === "fuse.sealfs";
+  const isStack = mount.type === "overlay" && mount.source.startsWith(SOURCE_PREFIX);
+  return mount.type === "fuse.sealfs" || isStack;
 }

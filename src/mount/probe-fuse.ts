@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { SystemError } from "../errors.ts";
 import { openDevice } from "../fuse/device.ts";
 import { MountAttribute, newMount } from "../sys/fsmount.ts";
+import { hasLibc } from "../sys/koffi.ts";
 import { type Finding, attempt } from "./finding.ts";
 
 /** What was found about FUSE. */
@@ -27,18 +28,23 @@ export interface FuseFindings {
 }
 
 export function probeFuse(): FuseFindings {
-  const fuseDevice = attempt(() => closeSync(openDevice()));
   return {
-    fuseDevice,
-    fuseMount: fuseDevice.ok ? attempt(probeMount) : fuseDevice,
+    ...probeFuseDevice(),
     fusermount: attempt(findFusermount),
     libfuse: attempt(probeLibfuse),
     userNamespaces: attempt(probeUserNamespace),
   };
 }
 
+/** The part that takes no other process, and so no time. */
+export function probeFuseDevice(): Pick<FuseFindings, "fuseDevice" | "fuseMount"> {
+  const fuseDevice = attempt(() => closeSync(openDevice()));
+  return { fuseDevice, fuseMount: fuseDevice.ok ? attempt(probeMount) : fuseDevice };
+}
+
 /** A mount that no path leads to, ended again before anybody asks it anything. */
-function probeMount(): void {
+function probeMount(): string | void {
+  if (!hasLibc()) return "not tried: needs koffi";
   const fd = openDevice();
   try {
     const mount = newMount("fuse", MountAttribute.READ_ONLY, (context) => {

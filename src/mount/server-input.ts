@@ -5,6 +5,7 @@
  */
 import type { TransportName } from "../fuse/transport.ts";
 import type { VerityDigest } from "../verity/digest.ts";
+import type { Assurance, Mode } from "./choose.ts";
 
 /** Descriptors that the server process inherits. */
 export const IMAGE_FD = 3;
@@ -19,7 +20,12 @@ export interface ServerInput {
   readonly stores: readonly string[];
   readonly target: string;
   readonly source: string;
+  readonly mode: Mode;
+  readonly promise: Assurance;
+  /** For mode `fuse`. */
   readonly transport: TransportName | "auto";
+  /** For the other modes: directories for what is changed. */
+  readonly writable?: { readonly upper: string; readonly work: string };
   readonly allowOther: boolean;
   readonly threads?: number;
   /** The log file; undefined: standard error in the foreground, a file of its own otherwise. */
@@ -31,7 +37,7 @@ export interface ServerInput {
 export type ServerStatus =
   | {
       readonly ok: true;
-      readonly transport: TransportName;
+      readonly transport?: TransportName | undefined;
       readonly device: string;
       readonly log: string | undefined;
     }

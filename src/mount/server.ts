@@ -23,8 +23,8 @@ import {
   type ServerInput,
   type ServerStatus,
 } from "./server-input.ts";
+import { serveMode } from "./serve-mode.ts";
 import { removeState, statePath, writeState } from "./state.ts";
-import { startTransport } from "./transports.ts";
 
 /** A connection that does not end in this time is ended by the end of the process. */
 const LAST_RESORT_MS = 1500;
@@ -45,7 +45,7 @@ async function main(input: ServerInput): Promise<void> {
     problems = new ProblemLog(opened, (line) => write(line));
     const onProblem: ServeInput["onProblem"] = (problem) => problems.add(problem);
     const unmounted = () => goneFrom(input.target);
-    served = await startTransport(input.transport, { ...input, image, onProblem, unmounted });
+    served = await serveMode({ ...input, image, onProblem, unmounted });
     device = deviceOf(input.target);
     const log = input.log ?? (input.foreground ? undefined : newLog(device));
     write = logTo(log);

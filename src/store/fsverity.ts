@@ -18,6 +18,8 @@ export interface ProtectedObjects {
   readonly enabled: number;
   /** Are not in the store. */
   readonly missing: number;
+  /** Are not what their name says: nobody can read them through a mount. */
+  readonly wrong: number;
 }
 
 /**
@@ -47,24 +49,25 @@ export function protectObject(objects: ObjectStore, digest: VerityDigest): boole
 }
 
 /**
- * {@link protectObject} for many. Objects that are not there are counted: a mount without them works
- * up to the first reader who wants one.
+ * {@link protectObject} for many. Objects that are missing or wrong are counted: a mount without them
+ * works up to the first reader who wants one.
  *
- * @throws as {@link protectObject}, at the first that cannot be protected
+ * @throws {@link SystemError} as {@link protectObject}, at the first that cannot be protected
  */
 export function protectObjects(
   objects: ObjectStore,
   digests: Iterable<VerityDigest>,
   progress?: (done: number) => void,
 ): ProtectedObjects {
-  const count = { kept: 0, enabled: 0, missing: 0 };
+  const count = { kept: 0, enabled: 0, missing: 0, wrong: 0 };
   let done = 0;
   for (const digest of digests) {
     try {
       count[protectObject(objects, digest) ? "enabled" : "kept"] += 1;
     } catch (error) {
-      if (!(error instanceof NotFoundError)) throw error;
-      count.missing += 1;
+      if (error instanceof NotFoundError) count.missing += 1;
+      else if (error instanceof IntegrityError) count.wrong += 1;
+      else throw error;
     }
     progress?.((done += 1));
   }

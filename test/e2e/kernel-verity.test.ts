@@ -37,7 +37,7 @@ beforeAll(() => {
 const names = ["exchanged", "flipped", "good", "inline", "late", "missing", "plain", "replaced", "wrong"]; // prettier-ignore
 
 test("fs-verity is turned on once, and objects that are not what their name says are told", () => {
-  expect(result.protect).toEqual({ kept: 0, enabled: 5, missing: 1 });
+  expect(result.protect).toEqual({ kept: 0, enabled: 5, missing: 1, wrong: 0 });
   expect(result.protectAgain).toBe(false);
   expect(result.protectWrong).toBe("DIGEST_MISMATCH");
   expect(result.protectImage).toBe(true);

@@ -115,7 +115,9 @@ export class MountBed {
 
   args(name: string, directory: string, more: readonly string[] = []): string[] {
     const store = ["--store", this.store.path, "--key", this.keyFile];
-    return [bin, "mount", name, directory, ...store, "--log", this.log, ...more];
+    // The tests are about FUSE unless they say otherwise.
+    const mode = more.some((each) => each.startsWith("--mode")) ? [] : ["--mode=fuse"];
+    return [bin, "mount", name, directory, ...store, ...mode, "--log", this.log, ...more];
   }
 
   get log(): string {

@@ -1,0 +1,44 @@
+/**
+ * The work of a mount's server process, by mode.
+ *
+ * @module
+ */
+import type { ServeInput, Served } from "../fuse/transport.ts";
+import { Store } from "../store/store.ts";
+import { serveHybrid } from "./hybrid.ts";
+import { mountStack } from "./kernel/stack.ts";
+import type { ServerInput } from "./server-input.ts";
+import { startTransport } from "./transports.ts";
+
+/**
+ * Mounts in the mode that was chosen, and serves what there is to serve.
+ *
+ * @throws {@link SystemError} what this machine lacks; nothing is mounted then
+ */
+export async function serveMode(input: ServeInput & ServerInput): Promise<Served> {
+  switch (input.mode) {
+    case "kernel":
+      return serveKernel(input);
+    case "hybrid":
+      return serveHybrid(input);
+    case "fuse":
+      return startTransport(input.transport, input);
+  }
+}
+
+/** The kernel does everything; the process is there to hold leases and to end the mount. */
+function serveKernel(input: ServeInput & ServerInput): Served {
+  const stores = input.stores.map((path) => Store.open(path).objects);
+  mountStack(
+    { bytes: new Uint8Array(input.image), digest: input.digest },
+    {
+      source: input.source,
+      target: input.target,
+      objects: stores.map((objects) => objects.directory),
+      images: stores,
+      requireVerity: input.promise === "block",
+      ...(input.writable === undefined ? {} : { writable: input.writable }),
+    },
+  );
+  return { transport: undefined, ended: input.unmounted() };
+}

@@ -47,6 +47,13 @@ export const commands: ReadonlyMap<string, CommandRow> = new Map([
     },
   ],
   [
+    "trust",
+    {
+      summary: "print who signed an image, by which rule, and until when that holds",
+      load: () => import("./trust.ts"),
+    },
+  ],
+  [
     "policy",
     {
       summary: "make, change, sign and check trust policies",
@@ -71,6 +78,13 @@ export const commands: ReadonlyMap<string, CommandRow> = new Map([
   ["digest", { summary: "print the fs-verity digest of files", load: () => import("./digest.ts") }],
   ["inspect", { summary: "print what an image holds", load: () => import("./inspect.ts") }],
   [
+    "explain",
+    {
+      summary: "say why two images have different digests",
+      load: () => import("./explain.ts"),
+    },
+  ],
+  [
     "check",
     {
       summary: "check an image against every rule of the format, and a store's objects",
@@ -79,6 +93,14 @@ export const commands: ReadonlyMap<string, CommandRow> = new Map([
   ],
   ["images", { summary: "list the images of a store", load: () => import("./images.ts") }],
   ["rm", { summary: "remove a name from a store", load: () => import("./rm.ts") }],
+  [
+    "export",
+    { summary: "write an image and its objects as one tar", load: () => import("./export.ts") },
+  ],
+  [
+    "import",
+    { summary: "verify such a tar and take it into a store", load: () => import("./import.ts") },
+  ],
   [
     "fsck",
     {

@@ -1,0 +1,124 @@
+/**
+ * Reading an archive that `export.ts` wrote into a store. Nothing in it is believed: the image must
+ * be signed by a trusted key under its name (or the caller waives that), every object must have its
+ * digest, and nothing is published before the archive has come to its end.
+ *
+ * @module
+ */
+import { verifyImage } from "../erofs/check.ts";
+import type { Image } from "../erofs/image.ts";
+import { NotFoundError } from "../errors.ts";
+import { Store } from "../store/store.ts";
+import { type Durability, Transaction } from "../store/transaction.ts";
+import { TarParser } from "../tar/parser.ts";
+import { policyOf } from "../trust/policy.ts";
+import { ANY_NAME } from "../trust/verify.ts";
+import type { VerityDigest } from "../verity/digest.ts";
+import { type ArchiveHead, ImportIntake } from "./import-intake.ts";
+import type { OpenedTrust } from "./open-trust.ts";
+import { type VerifiedImage, markFor, verifyImageFile } from "./verify.ts";
+
+export interface ImportOptions {
+  /** Whom to trust; undefined takes an image that nobody vouches for. */
+  readonly trust: Pick<OpenedTrust, "trust" | "state"> | undefined;
+  /** The name to import it under, and that must be signed; by default the archive's. */
+  readonly name?: string | undefined;
+  readonly now: Date;
+  readonly durability?: Durability;
+  readonly onProgress?: (bytes: number) => void;
+}
+
+/** What was imported. */
+export interface Imported {
+  readonly id: VerityDigest;
+  readonly name: string | undefined;
+  /** Undefined when nobody was asked to vouch for it. */
+  readonly verified: VerifiedImage | undefined;
+  /** Objects that the store did not have, the image among them, and their bytes. */
+  readonly added: number;
+  readonly addedBytes: number;
+}
+
+/**
+ * Imports an image into the store at `directory`, which is made when it does not exist.
+ *
+ * @throws {@link FormatError} for an archive that is not what an export looks like, or is cut
+ * @throws {@link IntegrityError} when something in it does not have its digest
+ * @throws {@link TrustError} when nobody who is trusted vouches for the image
+ * @throws {@link NotFoundError} `NO_OBJECT` when an object is in neither archive nor store
+ */
+export async function importImage(
+  directory: string,
+  archive: AsyncIterable<Uint8Array>,
+  options: ImportOptions,
+): Promise<Imported> {
+  let verified: VerifiedImage | undefined;
+  const intake = new ImportIntake({
+    begin: (algorithm) =>
+      Transaction.begin(
+        Store.create(directory, { algorithm }),
+        options.durability === undefined ? {} : { durability: options.durability },
+      ),
+    accept: (bytes, head) => {
+      verified = verify(bytes, head, options);
+      return verified?.image ?? unvouched(bytes);
+    },
+  });
+  try {
+    const parser = new TarParser(intake, { strict: true });
+    for await (const chunk of archive) {
+      parser.write(chunk);
+      options.onProgress?.(parser.offset);
+    }
+    parser.end();
+    const { id, bundles, missing, ...head } = intake.finish();
+    const transaction = intake.transaction!;
+    requirePresent(transaction.store, missing);
+    const name = options.name ?? head.name;
+    const { added, addedBytes } = transaction.publish({
+      image: id,
+      bundles,
+      ...(name === undefined ? {} : { name }),
+    });
+    if (verified !== undefined) remember(verified, options);
+    return { id, name, verified, added, addedBytes };
+  } finally {
+    intake.abandon();
+    intake.transaction?.close();
+  }
+}
+
+function verify(
+  bytes: Uint8Array,
+  head: ArchiveHead,
+  { trust: opened, name, now }: ImportOptions,
+): VerifiedImage | undefined {
+  if (opened === undefined) return undefined;
+  const { trust, state } = opened;
+  return verifyImageFile({
+    bytes,
+    bundles: head.bundles.map((bundle) => bundle.bytes),
+    trust,
+    name: name ?? head.name ?? ANY_NAME,
+    now,
+    markOf: state?.markOf.bind(state),
+  });
+}
+
+/** Its form is checked all the same: what is in a store can be mounted once it is signed. */
+function unvouched(bytes: Uint8Array): Image {
+  return verifyImage(bytes);
+}
+
+function remember({ progress, statement }: VerifiedImage, { trust: opened, now }: ImportOptions) {
+  if (progress !== "first" && progress !== "newer") return;
+  const policy = policyOf(opened!.trust);
+  opened!.state?.remember(statement.name, policy, markFor(statement, policy), now);
+}
+
+function requirePresent(store: Store, missing: ReadonlyMap<VerityDigest, number>): void {
+  for (const [digest, size] of missing) {
+    if (store.objects.state(digest, size) === "good") continue;
+    throw new NotFoundError("NO_OBJECT", `object ${digest}: in neither archive nor store`);
+  }
+}

@@ -6,7 +6,7 @@
  */
 import { TrustError, UsageError } from "../errors.ts";
 import { verifyVersion } from "../trust/high-water.ts";
-import { verifyInForce } from "../trust/policy-chain.ts";
+import { type PolicyDocument, verifyInForce } from "../trust/policy-chain.ts";
 import { TrustPolicy } from "../trust/policy.ts";
 import { keyringWarning, readKeyring } from "./key-files.ts";
 import { readPolicyFile } from "./policy-files.ts";
@@ -29,6 +29,8 @@ export interface TrustRequest {
 export interface OpenedTrust {
   readonly trust: TrustPolicy;
   readonly state: TrustState | undefined;
+  /** The policy file, where it is one. */
+  readonly document: PolicyDocument | undefined;
   readonly warnings: readonly string[];
 }
 
@@ -47,7 +49,8 @@ export function openTrust(request: TrustRequest, now: Date): OpenedTrust {
   const state = TrustState.open(request.state);
   if (request.policy === undefined) {
     const keyring = readKeyring(request.key, request.keys);
-    return { trust: TrustPolicy.ofKeyring(keyring), state, warnings: warningsOf(keyring) };
+    const trust = TrustPolicy.ofKeyring(keyring);
+    return { trust, state, document: undefined, warnings: warningsOf(keyring) };
   }
   if (request.key.length > 0 || request.keys.length > 0) {
     throw new UsageError(
@@ -74,7 +77,7 @@ export function openTrust(request: TrustRequest, now: Date): OpenedTrust {
       : refusingRollback(what, () => verifyVersion(mark, before, what));
     if (progress !== "same") state.rememberPolicy(content.name, mark, now);
   }
-  return { trust, state, warnings: warningsOf(trust.keyring) };
+  return { trust, state, document, warnings: warningsOf(trust.keyring) };
 }
 
 function refusingRollback<T>(what: string, compare: () => T): T {

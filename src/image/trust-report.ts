@@ -1,0 +1,244 @@
+/**
+ * Everything that is known about the trust in an image: who signed, which rule accepted it, what is
+ * remembered, and until when all that holds. Nothing is changed by asking.
+ *
+ * @module
+ */
+import { SealfsError } from "../errors.ts";
+import { type PolicyKey, type TrustPolicy, policyOf } from "../trust/policy.ts";
+import { type PolicyDocument, signersOf } from "../trust/policy-chain.ts";
+import type { Statement } from "../trust/statement.ts";
+import { formatTime } from "../trust/time.ts";
+import {
+  ANY_NAME,
+  type Expectation,
+  type VerifiedStatement,
+  verifyBundles,
+} from "../trust/verify.ts";
+import { type Demands, type Places, locateImage } from "./locate.ts";
+import type { KeptMark } from "./mark-file.ts";
+import { verifyImageFile } from "./verify.ts";
+
+/** The report, as `sealfs trust --json` prints it. */
+export interface TrustReport {
+  readonly target: string;
+  /** Whether the image would be accepted now. */
+  readonly ok: boolean;
+  readonly refusal: { readonly code: string; readonly message: string } | undefined;
+  /** The name asked for; undefined when none was, so that the statement's is the reader's to judge. */
+  readonly asked: string | undefined;
+  readonly statement: ReportedStatement | undefined;
+  readonly signedBy: readonly ReportedKey[];
+  readonly threshold: VerifiedStatement["threshold"] | undefined;
+  readonly policy: ReportedPolicy | undefined;
+  /** What is remembered of the name. */
+  readonly memory: ReportedMemory | undefined;
+  /** What ends the trust, the first at the front. */
+  readonly deadlines: readonly Deadline[];
+  /** Bundles that say nothing that counts. */
+  readonly refused: readonly { bundles: string; code: string; message: string }[];
+  /** Key hints of signatures that do not count. */
+  readonly notCounted: readonly string[];
+}
+
+type ReportedStatement = Omit<Statement, "created" | "expires"> & {
+  readonly created: string;
+  readonly expires: string;
+};
+
+interface ReportedKey {
+  readonly keyId: string;
+  readonly comment: string | undefined;
+  /** Patterns of the policy by which it may sign the name; none without a policy. */
+  readonly by: readonly string[];
+  readonly notAfter: string | undefined;
+}
+
+interface ReportedPolicy {
+  readonly name: string;
+  readonly version: number;
+  readonly epoch: number;
+  /** Keys that have signed it; none for a policy that is not signed. */
+  readonly signedBy: readonly string[];
+  readonly expires: string | undefined;
+}
+
+interface ReportedMemory {
+  readonly place: string;
+  /** The highest version seen; undefined when the name is new here. */
+  readonly version: number | undefined;
+  readonly epoch: number | undefined;
+  readonly since: string | undefined;
+}
+
+/** A time from which on the image is refused. */
+export interface Deadline {
+  readonly when: string;
+  readonly what: string;
+}
+
+/** Looks at everything; a refusal is part of the report. */
+export function reportTrust(
+  target: string,
+  places: Places,
+  demands: Demands,
+  document?: PolicyDocument,
+): TrustReport {
+  const { now, state } = demands;
+  const policy = policyOf(demands.trust);
+  const { bytes, bundles, problems, name: stored } = locateImage(target, places, policy.keyring);
+  const asked = demands.name ?? stored;
+  const expected: Expectation = { name: asked ?? ANY_NAME, now };
+  const { accepted, refused } = verifyBundles(bundles, policy, expected);
+  const markOf = state?.markOf.bind(state);
+  let refusal: TrustReport["refusal"];
+  let best = accepted[0];
+  let mark: KeptMark | undefined;
+  try {
+    const request = { ...expected, bytes, bundles, problems, trust: policy, markOf };
+    const verified = verifyImageFile(request);
+    best = accepted.find(({ statement }) => statement.version === verified.statement.version);
+  } catch (error) {
+    if (!(error instanceof SealfsError)) throw error;
+    refusal = { code: error.code, message: error.message };
+  }
+  try {
+    mark = asked === undefined ? undefined : state?.markOf(asked, policy);
+  } catch (error) {
+    if (!(error instanceof SealfsError)) throw error; // told by the refusal already
+  }
+  return {
+    target,
+    ok: refusal === undefined,
+    refusal,
+    asked,
+    statement: best && reportStatement(best.statement),
+    signedBy: best?.keyIds.map((id) => reportKey(id, policy, best.statement.name)) ?? [],
+    threshold: best?.threshold,
+    policy: reportPolicy(policy, document, now),
+    memory: state && {
+      place: state.path,
+      version: mark?.version,
+      epoch: mark?.epoch,
+      since: mark?.recorded,
+    },
+    deadlines: best === undefined || refusal !== undefined ? [] : deadlinesOf(best, policy),
+    refused: refused.map(({ label, error: { code, message } }) => {
+      return { bundles: label, code, message };
+    }),
+    notCounted: best?.unverified ?? [],
+  };
+}
+
+/** What ends the trust in a statement by the clock alone. */
+export function deadlinesOf(verified: VerifiedStatement, policy: TrustPolicy): Deadline[] {
+  const { statement, keyIds, threshold } = verified;
+  const { content } = policy;
+  const ends: [Date | undefined, string][] = [
+    [statement.expires, "the statement expires"],
+    [content?.expires, "the policy expires"],
+  ];
+  if (content?.maxAge !== undefined) {
+    const end = new Date(statement.created.getTime() + content.maxAge * 1000);
+    ends.push([end, "the statement is older than the policy's maxAge"]);
+  }
+  // So many may end before those that are left are too few.
+  const spare = keyIds.length - threshold.needed;
+  const keyEnds = keyIds
+    .map((id) => ({ id, end: entryOf(policy, id)?.notAfter?.getTime() ?? Infinity }))
+    .sort((a, b) => a.end - b.end);
+  const last = keyEnds[spare];
+  if (last !== undefined && last.end !== Infinity) {
+    ends.push([new Date(last.end), `too few keys are left: ${last.id} is no longer valid`]);
+  }
+  return ends
+    .flatMap(([time, what]) => (time === undefined ? [] : [{ when: formatTime(time), what }]))
+    .sort((a, b) => (a.when < b.when ? -1 : 1));
+}
+
+function entryOf({ content }: TrustPolicy, keyId: string): PolicyKey | undefined {
+  return content?.keys.find(({ key }) => key.id === keyId);
+}
+
+function reportStatement({ created, expires, ...statement }: Statement): ReportedStatement {
+  return { ...statement, created: formatTime(created), expires: formatTime(expires) };
+}
+
+function reportKey(keyId: string, policy: TrustPolicy, name: string): ReportedKey {
+  const entry = entryOf(policy, keyId);
+  const notAfter = entry?.notAfter && formatTime(entry.notAfter);
+  return { keyId, comment: entry?.comment, by: policy.patternsFor(keyId, name), notAfter };
+}
+
+function reportPolicy(
+  policy: TrustPolicy,
+  document: PolicyDocument | undefined,
+  now: Date,
+): ReportedPolicy | undefined {
+  const { content } = policy;
+  if (content === undefined) return undefined;
+  const { name, version, epoch, expires } = content;
+  const signedBy = document === undefined ? [] : signersOf(document, policy, now);
+  return { name, version, epoch, signedBy, expires: expires && formatTime(expires) };
+}
+
+/** The report in lines, for a person. */
+export function trustLines(report: TrustReport): string[] {
+  const { statement, threshold, policy, memory, refusal } = report;
+  const rows: [string, string][] = [];
+  const add = (label: string, text: string | undefined) => text && rows.push([label, text]);
+  add("image", report.target);
+  add("trusted", refusal === undefined ? "yes" : `NO, ${refusal.code}: ${refusal.message}`);
+  if (statement !== undefined) {
+    add("name", statement.name + (report.asked === undefined ? " (nobody asked for a name)" : ""));
+    for (const { keyId, comment, by, notAfter } of report.signedBy) {
+      const notes = [comment, by.length > 0 ? `by ${by.join(" ")}` : undefined];
+      if (notAfter !== undefined) notes.push(`until ${notAfter}`);
+      const said = notes.filter((note) => note !== undefined && note !== "").join("; ");
+      add("signed by", keyId + (said && ` (${said})`));
+    }
+    const { needed, pattern } = threshold!;
+    const why = pattern === undefined ? "" : ` (for ${pattern})`;
+    add("keys", `${report.signedBy.length} signed, ${needed} needed${why}`);
+    add("version", String(statement.version));
+    add("digest", statement.verityDigest);
+    add("sha256", statement.sha256);
+    add("size", `${statement.size} bytes`);
+    add("created", statement.created);
+    add("expires", statement.expires);
+    add("profile", statement.profile);
+    add("source", statement.source?.digest);
+    add("objects", `${statement.objects.count} (${statement.objects.bytes} bytes)`);
+  }
+  if (policy === undefined) add("rule", "plain keys: each may sign every name, alone, for ever");
+  else {
+    const signed = policy.signedBy.join(", ") || "not signed";
+    add("policy", `${policy.name}, version ${policy.version}, epoch ${policy.epoch}, ${signed}`);
+  }
+  add("memory", memoryText(memory));
+  for (const [i, { when, what }] of report.deadlines.entries()) {
+    add(i === 0 ? "ends" : "later", `${when}: ${what}`);
+  }
+  if (report.ok) add("or when", endsOtherwise(report));
+  for (const hint of report.notCounted) add("not counted", JSON.stringify(hint));
+  for (const { bundles, code, message } of report.refused) {
+    add("refused", message.startsWith(bundles) ? message : `${bundles}: ${code}: ${message}`);
+  }
+  return rows.map(([label, text]) => `${label.padEnd(12)}${text}`);
+}
+
+function memoryText(memory: ReportedMemory | undefined): string {
+  if (memory === undefined) return "none: older versions would not be noticed";
+  const { version, epoch, since, place } = memory;
+  if (version === undefined) return `nothing seen yet (${place})`;
+  return `version ${version}, epoch ${epoch}, since ${since} (${place})`;
+}
+
+function endsOtherwise({ statement, memory, policy }: TrustReport): string {
+  const ways = [
+    ...(memory === undefined ? [] : [`a version above ${statement!.version} is verified here`]),
+    ...(policy === undefined ? ["the key is taken out of the keyring"] : []),
+    ...(policy === undefined ? [] : ["a new policy revokes a key or the image"]),
+  ];
+  return ways.join(", or ");
+}

@@ -32,7 +32,7 @@ async function refusal(run: () => unknown): Promise<string> {
 function contents(image: OciImage): Uint8Array[] {
   return image.layers.map((layer) => {
     const blob = image.openBlob(layer);
-    const bytes = readRange(blob, 1 << 24, layer.label);
+    const bytes = readRange(blob, 1 << 28, layer.label);
     blob.close();
     return bytes;
   });
@@ -360,21 +360,27 @@ describe("images by other tools", () => {
     "every layer of them is read, in whatever form (test bed)",
     async () => {
       for (const name of images.filter((image) => image !== "minbase" || process.env["SLOW"])) {
+        const plain = await open(join(bed, name, "none"));
+        const sparse = contents(plain).flatMap((layer, at) =>
+          Buffer.from(layer).includes("GNU.sparse") ? [at] : [],
+        );
+        plain.close();
         for (const form of readdirSync(join(bed, name))) {
           const image = await open(join(bed, name, form));
-          const wrong: string[] = [];
-          for (const layer of image.layers) {
+          const wrong: number[] = [];
+          for (const [at, layer] of image.layers.entries()) {
             let bytes = 0;
             const result = await refusal(async () => {
               const report = await readLayer(image, layer, (chunk) => (bytes += chunk.length));
               expect(report).toMatchObject({ bytes, diffId: layer.diffId });
             });
-            if (result !== "accepted") wrong.push(result);
+            if (result === "accepted") continue;
+            expect(result).toBe("IntegrityError DIGEST_MISMATCH");
+            wrong.push(at);
           }
           image.close();
-          // skopeo expands a sparse file of one layer as it converts it, and leaves the diffID.
-          const sparse = name === "odd" && form === "zstdchunked";
-          expect(wrong).toEqual(sparse ? ["IntegrityError DIGEST_MISMATCH"] : []);
+          // In this conversion skopeo expands sparse files and leaves the diffIDs as they were.
+          expect(wrong).toEqual(form === "zstdchunked" ? sparse : []);
         }
       }
     },

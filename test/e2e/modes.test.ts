@@ -1,6 +1,14 @@
 /** The modes of a mount with the real command: what each shows, promises, and leaves behind. */
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
@@ -63,6 +71,8 @@ describe("hybrid mode", () => {
     try {
       expect(readFileSync(join(target, "large"))).toEqual(Buffer.alloc(300_000, "large "));
       expect(readFileSync(join(target, "link")).length).toBe(300_000);
+      const [one, other] = ["large", "link"].map((name) => statSync(join(target, name)));
+      expect([other?.ino, other?.nlink]).toEqual([one?.ino, 2]);
       expect(readFileSync(join(target, "small"))).toEqual(Buffer.alloc(100, "small "));
       expect(readFileSync(join(target, "text"), "utf8")).toBe("text\n");
       expect(errnoOf(() => readFileSync(join(target, "absent")))).toBe("EIO");

@@ -10,7 +10,7 @@ import { ImageFileSystem } from "../../src/fuse/filesystem.ts";
 import { Handles } from "../../src/fuse/handles.ts";
 import { type ObjectPlace, ObjectReader } from "../../src/fuse/objects.ts";
 import { type Server, operations } from "../../src/fuse/operations.ts";
-import { type Problem, Session } from "../../src/fuse/session.ts";
+import { type Operations, type Problem, Session } from "../../src/fuse/session.ts";
 import { SharedLeaves } from "../../src/fuse/shared-leaves.ts";
 import {
   Attr,
@@ -54,24 +54,16 @@ export interface ListedEntry {
 
 export const ROOT = 1;
 
-/** A mounted image without a mount. */
-export class FuseClient {
-  readonly session: Session<Server>;
+/** A file system without a mount. */
+export class SessionClient<S> {
+  readonly session: Session<S>;
+  readonly server: S;
   readonly problems: Problem[] = [];
-  readonly fs: ImageFileSystem;
   #unique = 0n;
 
-  constructor(
-    bytes: Uint8Array,
-    places: readonly ObjectPlace[] = [],
-    options: { leaves?: SharedLeaves; mostHandles?: number } = {},
-  ) {
-    const leaves = options.leaves ?? SharedLeaves.create(100, 1 << 20);
-    this.fs = new ImageFileSystem(Image.open(bytes), new ObjectReader(places, leaves));
-    const handles = new Handles(options.mostHandles ?? 100);
-    this.session = new Session(operations, { fs: this.fs, handles }, (problem) =>
-      this.problems.push(problem),
-    );
+  constructor(operations: Operations<S>, server: S) {
+    this.server = server;
+    this.session = new Session(operations, server, (problem) => this.problems.push(problem));
   }
 
   /** Sends raw bytes after a header; undefined when there is no answer at all. */
@@ -208,6 +200,22 @@ export class FuseClient {
 
   statfs(): ReturnType<typeof StatfsOut.decode> {
     return StatfsOut.decode(this.#ask(Opcode.STATFS, ROOT));
+  }
+}
+
+/** An image without a mount. */
+export class FuseClient extends SessionClient<Server> {
+  readonly fs: ImageFileSystem;
+
+  constructor(
+    bytes: Uint8Array,
+    places: readonly ObjectPlace[] = [],
+    options: { leaves?: SharedLeaves; mostHandles?: number } = {},
+  ) {
+    const leaves = options.leaves ?? SharedLeaves.create(100, 1 << 20);
+    const fs = new ImageFileSystem(Image.open(bytes), new ObjectReader(places, leaves));
+    super(operations, { fs, handles: new Handles(options.mostHandles ?? 100) });
+    this.fs = fs;
   }
 }
 

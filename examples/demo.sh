@@ -9,6 +9,7 @@ image=${1:-$here/site.oci.tar}
 work=$(mktemp -d)
 mnt=$work/mnt
 PATH=$work/bin:$PATH
+export SEALFS_STATE="$work/state" # what this client remembers of versions
 mkdir "$mnt" "$work/bin"
 printf '#!/bin/sh\nexec node "%s/../bin/sealfs.js" "$@"\n' "$here" >"$work/bin/sealfs"
 chmod +x "$work/bin/sealfs"

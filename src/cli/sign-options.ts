@@ -5,11 +5,13 @@
  */
 import { UsageError } from "../errors.ts";
 import { readPrivateKey, readPublicKey } from "../image/key-files.ts";
-import type { TargetRequest } from "../image/sign-target.ts";
+import type { PreparedTarget, TargetRequest } from "../image/sign-target.ts";
+import { type SidecarForm, sidecarEndings, writeSidecars } from "../image/sidecars.ts";
 import { type Signer, agentSigner, commandSigner, fileSigner } from "../image/signer.ts";
 import { readUserFile } from "../image/user-file.ts";
 import { settleValidity } from "../image/validity.ts";
 import { limits } from "../limits.ts";
+import { PrivateKey } from "../trust/private-key.ts";
 import { passphraseFor } from "./passphrase.ts";
 
 export interface SignOptions {
@@ -29,6 +31,7 @@ export interface SignOptions {
   readonly signCmd?: string;
   readonly sshAgent?: true;
   readonly withKey?: string;
+  readonly sidecar?: string[];
 }
 
 /** @throws {@link UsageError} for options that contradict one another */
@@ -67,6 +70,27 @@ export function signerOf(options: SignOptions): Signer {
   const publicKey = readPublicKey(withKey);
   if (attach !== undefined) return fileSigner(attach, publicKey);
   return signCmd === undefined ? agentSigner(publicKey) : commandSigner(signCmd, publicKey);
+}
+
+/**
+ * Writes the sidecars, when it is called.
+ *
+ * @throws {@link UsageError} when they cannot be made: the key is elsewhere, the image in a store
+ */
+export function sidecarsOf(
+  { sidecar = [] }: SignOptions,
+  { request, located, statement }: PreparedTarget,
+  signer: Signer,
+): () => string[] {
+  if (sidecar.length === 0) return () => [];
+  const forms = sidecar.map((form) => {
+    if (form in sidecarEndings) return form as SidecarForm;
+    throw new UsageError("USAGE", `sidecar: expected ssh or minisign, got ${form}`);
+  });
+  if (located.id !== undefined || !(signer instanceof PrivateKey)) {
+    throw new UsageError("USAGE", "sidecar: only for an image file, with the key in a file");
+  }
+  return () => writeSidecars(request.target, forms, located.bytes, statement, signer);
 }
 
 function refuseTogether(options: SignOptions, names: readonly (keyof SignOptions)[]): void {

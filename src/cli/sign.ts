@@ -3,11 +3,12 @@
  *
  * @module
  */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
+import { sidecarEndings } from "../image/sidecars.ts";
 import { prepareTarget, signTarget } from "../image/sign-target.ts";
 import { formatTime } from "../trust/time.ts";
 import type { Io } from "./io.ts";
-import { type SignOptions, sayOf, signerOf } from "./sign-options.ts";
+import { type SignOptions, sayOf, sidecarsOf, signerOf } from "./sign-options.ts";
 
 export function declare(command: Command, io: Io): void {
   const gather = (value: string, all: string[] = []) => [...all, value];
@@ -32,6 +33,11 @@ export function declare(command: Command, io: Io): void {
     .option("--sign-cmd <command>", "a shell command that signs: bytes in, signature out")
     .option("--ssh-agent", "the key is in ssh-agent")
     .option("--with-key <file>", "the public key of a key that is elsewhere")
+    .addOption(
+      new Option("--sidecar <form>", "also sign the image file itself for ssh-keygen or minisign")
+        .choices(Object.keys(sidecarEndings))
+        .argParser(gather),
+    )
     .addHelpText(
       "after",
       `
@@ -52,7 +58,10 @@ The image is checked before its bytes to sign are written, and again before a si
         io.write(target.message);
         return;
       }
-      const { place } = await signTarget(target, signerOf(options));
+      const signer = signerOf(options);
+      const sidecars = sidecarsOf(options, target, signer);
+      const { place } = await signTarget(target, signer);
+      for (const path of sidecars()) io.log(`signature for other tools: ${path}`);
       io.log(`signed ${statement.name} until ${formatTime(statement.expires)}: ${place}`);
       io.print(statement.verityDigest);
     });

@@ -1,5 +1,6 @@
 /**
- * Public keys: SPKI PEM as OpenSSL, cosign and Node write it, or an OpenSSH `ssh-ed25519` line. A
+ * Public keys: SPKI PEM as OpenSSL, cosign and Node write it, an OpenSSH `ssh-ed25519` line, or the
+ * file of signify or minisign (a comment line, then base64 of `Ed`, 8 bytes of key number, key). A
  * key is checked once, when it is read; its id is the fingerprint that `ssh-keygen -lf` prints.
  *
  * Spec: RFC 8410, section 4; RFC 8709, section 4.
@@ -62,6 +63,8 @@ export class PublicKey {
 export function parsePublicKey(text: string, what = "public key"): PublicKey {
   const ssh = /^ssh-ed25519 ([A-Za-z0-9+/=]+)(?: [^\r\n]*)?\s*$/.exec(text);
   if (ssh !== null) return new PublicKey(parseSshWire(ssh[1]!, what), what);
+  const signify = /^untrusted comment: [^\r\n]*\r?\n([A-Za-z0-9+/=]+)\s*$/.exec(text);
+  if (signify !== null) return new PublicKey(parseSignify(signify[1]!, what), what);
   const pem = parsePem(text);
   if (pem?.label === "PUBLIC KEY") return new PublicKey(parseSpki(pem.bytes, what), what);
   if (pem?.label.endsWith("PRIVATE KEY")) {
@@ -71,7 +74,7 @@ export function parsePublicKey(text: string, what = "public key"): PublicKey {
   }
   throw new TrustError(
     "BAD_KEY",
-    `${what}: expected one PEM block PUBLIC KEY or one ssh-ed25519 line`,
+    `${what}: expected one PEM block PUBLIC KEY, one ssh-ed25519 line, or a signify or minisign key`,
   );
 }
 
@@ -98,6 +101,17 @@ function parseSshWire(text: string, what: string): Uint8Array {
     throw new TrustError("BAD_KEY", `${what}: expected an ssh-ed25519 key`);
   }
   return key;
+}
+
+const SIGNIFY_HEAD = 2 + 8;
+
+function parseSignify(text: string, what: string): Uint8Array {
+  const bytes = decodeBase64(text);
+  // Signatures and private keys have the same start, and other lengths.
+  if (bytes?.length === SIGNIFY_HEAD + KEY_SIZE && bytes[0] === 0x45 && bytes[1] === 0x64) {
+    return bytes.subarray(SIGNIFY_HEAD);
+  }
+  throw new TrustError("BAD_KEY", `${what}: expected the public key of signify or minisign`);
 }
 
 function join(...parts: Uint8Array[]): Uint8Array {

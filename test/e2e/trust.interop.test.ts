@@ -11,26 +11,34 @@ import { encodeBase64 } from "../../src/trust/base64.ts";
 import { formatBundle, parseBundle } from "../../src/trust/bundle.ts";
 import { type Envelope, envelopeObject, preAuthEncoding } from "../../src/trust/dsse.ts";
 import { Keyring } from "../../src/trust/keyring.ts";
-import { PREDICATE_TYPE } from "../../src/trust/statement.ts";
+import { TrustError } from "../../src/errors.ts";
+import { SSH_NAMESPACE, sidecarOf } from "../../src/image/sidecars.ts";
+import { formatMinisignKey } from "../../src/trust/minisign.ts";
+import { PrivateKey } from "../../src/trust/private-key.ts";
+import { formatSshSignature, sshSignedBytes } from "../../src/trust/sshsig.ts";
+import { PREDICATE_TYPE, type Statement } from "../../src/trust/statement.ts";
 import { goldenImage } from "../support/golden-images.ts";
 import { oracle } from "../support/oracle.ts";
 import { alice, keyring, mallory, name, now, testKey } from "../support/trust.ts";
 
 let folder: string;
 let envelope: Envelope;
+let statement: Statement;
 const image = goldenImage("ext-basic.v1").bytes;
 const at = (file: string) => join(folder, file);
 const write = (file: string, bytes: Uint8Array | string) => writeFileSync(at(file), bytes);
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "sealfs-interop-"));
-  const { bundle } = signImage(image, {
+  const signed = signImage(image, {
     name,
     key: alice,
     version: 7,
     created: new Date("2026-09-01T00:00:00Z"),
     expires: new Date("2027-09-01T00:00:00Z"),
   });
+  const { bundle } = signed;
+  statement = signed.statement;
   envelope = parseBundle(bundle);
   const pae = preAuthEncoding(envelope.payloadType, envelope.payload);
   const changed = pae.slice();
@@ -48,9 +56,12 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Runs a tool in the folder. */
-function run(tool: string, ...args: string[]) {
+function run(tool: string, first: string | string[], ...more: (string | Uint8Array)[]) {
   const env = { ...process.env, COSIGN_PASSWORD: "" };
-  const result = spawnSync(oracle(tool)!, args, { cwd: folder, encoding: "utf8", env });
+  const input = more.find((each) => typeof each !== "string") ?? "";
+  const rest = more.filter((each) => typeof each === "string");
+  const args = Array.isArray(first) ? first : [first, ...rest];
+  const result = spawnSync(oracle(tool)!, args, { cwd: folder, encoding: "utf8", env, input });
   return { status: result.status, text: result.stdout + result.stderr };
 }
 
@@ -104,6 +115,38 @@ describe.skipIf(oracle("openssl") === undefined)("openssl (skipped where it is m
 describe.skipIf(oracle("ssh-keygen") === undefined)(
   "ssh-keygen (skipped where it is missing)",
   () => {
+    const check = (namespace: string, file: string, signers = "signers") => {
+      const options = ["-n", namespace, "-f", signers, "-I", "alice", "-s", "image.sig"];
+      return run("ssh-keygen", ["-Y", "verify", ...options], readFileSync(at(file)));
+    };
+
+    test("verifies our signature of an image, and refuses every other thing", () => {
+      write("image.sig", sidecarOf("ssh", image, statement, alice));
+      write("signers", `alice ${alice.publicKey.toSsh()}\n`);
+      write("others", `alice ${mallory.publicKey.toSsh()}\n`);
+      expect(check(SSH_NAMESPACE, "image").text).toContain("Good");
+      expect(check("git", "image").status).not.toBe(0);
+      expect(check(SSH_NAMESPACE, "other").status).not.toBe(0);
+      expect(check(SSH_NAMESPACE, "image", "others").status).not.toBe(0);
+      const flipped = Buffer.from(readFileSync(at("image.sig")));
+      flipped[flipped.length - 60]! ^= 1;
+      write("image.sig", flipped);
+      expect(check(SSH_NAMESPACE, "image").status).not.toBe(0);
+    });
+
+    test("makes the same file as we do from one key, byte for byte", () => {
+      run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", "theirs"]);
+      const key = opensshPrivateKey(readFileSync(at("theirs"), "utf8"));
+      expect(key.publicKey.toSsh()).toBe(readPublicKey(at("theirs.pub")).toSsh());
+      for (const namespace of [SSH_NAMESPACE, "git", "a b"]) {
+        rmSync(at("image.sig"), { force: true });
+        run("ssh-keygen", ["-q", "-Y", "sign", "-n", namespace, "-f", "theirs", "image"]);
+        const signature = key.sign(sshSignedBytes(image, namespace));
+        const ours = formatSshSignature(key.publicKey, namespace, signature);
+        expect(ours).toBe(readFileSync(at("image.sig"), "utf8"));
+      }
+    });
+
     test("gives every key the id that we give it", () => {
       for (const key of [alice, mallory, testKey(3), testKey(4)].map(
         ({ publicKey }) => publicKey,
@@ -143,10 +186,104 @@ describe.skipIf(oracle("cosign") === undefined)("cosign (skipped where it is mis
     expect(text).toContain("Verified OK");
   });
 
+  test("signs a statement with our key that we refuse: Ed25519ph, and another type", () => {
+    write("alice.key", alice.toPem());
+    write("predicate.json", "{}");
+    const config = "application/vnd.dev.sigstore.signingconfig.v0.2+json";
+    write("config.json", JSON.stringify({ mediaType: config }));
+    run("cosign", ["import-key-pair", "--key", "alice.key", "--output-key-prefix", "imported"]);
+    const options = ["--key", "imported.key", "--predicate", "predicate.json", "--yes"];
+    const kind = ["--type", PREDICATE_TYPE, "--bundle", "theirs.bundle"];
+    const made = run("cosign", [
+      "attest-blob",
+      ...options,
+      ...kind,
+      ...["--signing-config", "config.json"],
+      "image",
+    ]);
+    // cosign 2 has no signing configuration: it would go to the network.
+    if (made.status !== 0 && made.text.includes("signing-config")) return;
+    expect(made).toMatchObject({ status: 0 });
+    const bundles = [new Uint8Array(readFileSync(at("theirs.bundle")))];
+    const verify_ = () => verifyImageFile({ bytes: image, bundles, trust: keyring, name, now });
+    expect(verify_).toThrow(TrustError);
+  });
+
   test("refuses another image, another type and another key", () => {
     expect(verify(bundle, PREDICATE_TYPE, "other").status).not.toBe(0);
     expect(verify(bundle, "https://sealfs.dev/other/v1", "image").status).not.toBe(0);
     expect(verify(bundle, PREDICATE_TYPE, "image", "mallory.pub").status).not.toBe(0);
+  });
+});
+
+describe.skipIf(oracle("minisign") === undefined)("minisign (skipped where it is missing)", () => {
+  const verify = (file: string, key = "minisign.pub", ...more: string[]) =>
+    run("minisign", ["-V", "-p", key, "-x", "image.minisig", "-m", file, ...more]);
+
+  test("verifies our signature of an image with its comment, and refuses every other thing", () => {
+    const text = sidecarOf("minisign", image, statement, alice);
+    write("image.minisig", text);
+    write("minisign.pub", formatMinisignKey(alice.publicKey));
+    write("mallory.minisign", formatMinisignKey(mallory.publicKey));
+    const good = verify("image");
+    expect(good).toMatchObject({ status: 0 });
+    expect(good.text).toContain(`name:${name} version:7 expires:2027-09-01T00:00:00Z`);
+    expect(verify("image", "minisign.pub", "-H").status).toBe(0);
+    expect(verify("other").status).not.toBe(0);
+    expect(verify("image", "mallory.minisign").status).not.toBe(0);
+    write("image.minisig", text.replace("version:7", "version:8"));
+    expect(verify("image").status).not.toBe(0);
+    write("image.minisig", text.replace(/\n(RU[A-Za-z0-9+/]{60})./, "\n$1A"));
+    expect(verify("image").status).not.toBe(0);
+  });
+
+  test("makes a key whose public half we read", () => {
+    run("minisign", ["-G", "-W", "-p", "theirs.minisign", "-s", "theirs.secret"]);
+    const key = readPublicKey(at("theirs.minisign"));
+    expect(readFileSync(at("theirs.minisign"), "utf8")).toContain("minisign public key");
+    const bytes = Buffer.from(
+      readFileSync(at("theirs.minisign"), "utf8").split("\n")[1]!,
+      "base64",
+    );
+    expect(Buffer.from(key.bytes).equals(bytes.subarray(10))).toBe(true);
+    expect(() => readPublicKey(at("image.minisig"))).toThrow("public key");
+  });
+});
+
+const dsse =
+  spawnSync("python3", ["-c", "from securesystemslib.dsse import Envelope"]).status === 0;
+describe.skipIf(!dsse)("securesystemslib (skipped without python3-securesystemslib 1)", () => {
+  const script = `
+import json, sys
+from securesystemslib.dsse import Envelope
+from securesystemslib.signer import SSlibKey
+envelope = Envelope.from_dict({**json.load(open("both.json"))})
+keys = [SSlibKey(k["id"], "ed25519", "ed25519", {"public": k["hex"]}) for k in json.load(open("keys.json"))]
+print(len(envelope.verify(keys, int(sys.argv[1]))))`;
+
+  test("verifies an envelope with two signatures, and counts keys", () => {
+    const message = preAuthEncoding(envelope.payloadType, envelope.payload);
+    const signatures = [alice, mallory].map(({ publicKey }, i) => ({
+      keyId: publicKey.id,
+      bytes: [alice, mallory][i]!.sign(message),
+    }));
+    const both = envelopeObject({ ...envelope, signatures });
+    write("both.json", JSON.stringify(both));
+    const keysOf = (keys: (typeof alice)[]) =>
+      JSON.stringify(
+        keys.map(({ publicKey: { id, bytes } }) => ({
+          id,
+          hex: Buffer.from(bytes).toString("hex"),
+        })),
+      );
+    const verify = (threshold: number) => run("python3", ["-c", script, String(threshold)]);
+    write("keys.json", keysOf([alice, mallory]));
+    expect(verify(2)).toMatchObject({ status: 0, text: "2\n" });
+    write("keys.json", keysOf([alice]));
+    expect(verify(1)).toMatchObject({ status: 0, text: "1\n" });
+    expect(verify(2).status).not.toBe(0);
+    write("keys.json", keysOf([testKey(9)]));
+    expect(verify(1).status).not.toBe(0);
   });
 });
 
@@ -164,6 +301,7 @@ describe.skipIf(oracle("signify-openbsd") === undefined)(
     test("verifies the same 64 bytes", () => {
       write("signify.sig", file("signature", envelope.signatures[0]!.bytes));
       write("signify.pub", file("alice", alice.publicKey.bytes));
+      expect(readPublicKey(at("signify.pub")).id).toBe(alice.publicKey.id);
       write("signify2.pub", file("mallory", mallory.publicKey.bytes));
       expect(verify("pae", "signify.pub").text).toContain("Signature Verified");
       expect(verify("changed", "signify.pub").status).not.toBe(0);
@@ -171,3 +309,12 @@ describe.skipIf(oracle("signify-openbsd") === undefined)(
     });
   },
 );
+
+/** The seed in an unencrypted key file of OpenSSH (PROTOCOL.key): behind the key's second copy. */
+function opensshPrivateKey(text: string): PrivateKey {
+  const bytes = Buffer.from(text.replace(/-----[^-]*-----|\s/g, ""), "base64");
+  const mark = Buffer.from("\0\0\0\x0bssh-ed25519\0\0\0\x20", "latin1");
+  const second = bytes.indexOf(mark, bytes.indexOf(mark) + 1);
+  const seedAt = second + mark.length + 32 + 4;
+  return new PrivateKey(new Uint8Array(bytes.subarray(seedAt, seedAt + 32)));
+}

@@ -1,0 +1,52 @@
+/**
+ * Signatures of a bootstrap for people without sealfs: files beside it in the forms of OpenSSH and
+ * minisign, over the bootstrap's own bytes. Their verifiers check these bytes and, where the form has
+ * room, what the comment says; name, expiry and version are sealfs's to check.
+ *
+ * @module
+ */
+import { minisign } from "../trust/minisign.ts";
+import type { PrivateKey } from "../trust/private-key.ts";
+import { formatSshSignature, sshSignedBytes } from "../trust/sshsig.ts";
+import type { Statement } from "../trust/statement.ts";
+import { formatTime } from "../trust/time.ts";
+import { replaceFile } from "./new-file.ts";
+
+/** Forms of sidecars, and how their files end. */
+export const sidecarEndings = { ssh: ".sig", minisign: ".minisig" } as const;
+export type SidecarForm = keyof typeof sidecarEndings;
+
+/** What `ssh-keygen -Y verify -n` is given. */
+export const SSH_NAMESPACE = "bootstrap@sealfs.dev";
+
+/** The content of a sidecar. */
+export function sidecarOf(
+  form: SidecarForm,
+  bytes: Uint8Array,
+  statement: Statement,
+  key: PrivateKey,
+): string {
+  const { publicKey } = key;
+  if (form === "ssh") {
+    const signature = key.sign(sshSignedBytes(bytes, SSH_NAMESPACE));
+    return formatSshSignature(publicKey, SSH_NAMESPACE, signature);
+  }
+  const { name, version, expires } = statement;
+  const comment = `name:${name} version:${version} expires:${formatTime(expires)}`;
+  return minisign(bytes, comment, publicKey, (message) => key.sign(message));
+}
+
+/** Writes the sidecars of an image file; returns their paths. */
+export function writeSidecars(
+  image: string,
+  forms: readonly SidecarForm[],
+  bytes: Uint8Array,
+  statement: Statement,
+  key: PrivateKey,
+): string[] {
+  return forms.map((form) => {
+    const path = `${image}${sidecarEndings[form]}`;
+    replaceFile(path, Buffer.from(sidecarOf(form, bytes, statement, key)), 0o644);
+    return path;
+  });
+}

@@ -24,6 +24,7 @@ interface Result {
   unchecked: Record<string, string>;
   preflight: Preflight;
   faulty: object;
+  command: Record<string, unknown>[];
   left: object;
 }
 
@@ -103,6 +104,27 @@ describe("while it is mounted", () => {
       appendPlain: "EIO",
     });
   });
+});
+
+test("the command chooses the kernel mode, turns fs-verity on, and ends without a trace", () => {
+  expect(result.command).toEqual([
+    {
+      said: "0 mounted app:1 on /scratch/mnt (kernel, block)",
+      good: "right",
+      missing: "ENOENT",
+      write: "EPERM",
+      ended: "0",
+      loops: 0,
+    },
+    {
+      said: "0 mounted app:1 on /scratch/mnt (hybrid, block)",
+      good: "right",
+      missing: "EIO",
+      write: "EPERM",
+      ended: "0",
+      loops: 0,
+    },
+  ]);
 });
 
 test("the preflight finds the kernel mode and leaves nothing behind", () => {

@@ -17,6 +17,7 @@ import {
   writeSync,
 } from "node:fs";
 import { writeImage } from "./dist/erofs/writer.js";
+import { signImage } from "./dist/image/sign.js";
 import { Image } from "./dist/erofs/image.js";
 import { objectsOf } from "./dist/erofs/object-list.js";
 import { mountOverlay } from "./dist/mount/kernel/layers.js";
@@ -25,6 +26,8 @@ import { preflight } from "./dist/mount/preflight.js";
 import { probeKernel } from "./dist/mount/probe-kernel.js";
 import { protectObject, protectObjects } from "./dist/store/fsverity.js";
 import { Store } from "./dist/store/store.js";
+import { Transaction } from "./dist/store/transaction.js";
+import { PrivateKey } from "./dist/trust/private-key.js";
 import { unmountTarget } from "./dist/sys/mount.js";
 import { Inode, S_IFREG, newDirectory } from "./dist/tree/inode.js";
 import { objectPath, verityDigestOf } from "./dist/verity/index.js";
@@ -187,6 +190,42 @@ result.unchecked = {
   wrong: read(`${target}/wrong`, "wrong"),
 };
 unmountTarget(target);
+
+// The real command, which chooses by itself.
+const key = new PrivateKey(new Uint8Array(32).fill(7));
+writeFileSync("/scratch/key.pub", key.publicKey.toPem());
+const second = Store.create("/scratch/second");
+const app = treeImage(["good", "missing"]);
+const now = Math.floor(Date.now() / 1000) * 1000;
+const signed = signImage(app, {
+  name: "app:1",
+  key,
+  version: 1,
+  created: new Date(now - 60_000),
+  expires: new Date(now + 86_400_000),
+});
+const transaction = Transaction.begin(second, { durability: "none" });
+transaction.put(verityDigestOf(content("good"), "sha256"), content("good"));
+transaction.put(signed.statement.verityDigest, app);
+transaction.publish({
+  image: signed.statement.verityDigest,
+  name: "app:1",
+  bundles: [{ keyId: signed.keyId, bytes: signed.bundle, name: "app:1" }],
+});
+transaction.close();
+const sealfs = (...args) => {
+  const run = spawnSync(process.execPath, ["bin/sealfs.js", ...args], { encoding: "utf8" });
+  return `${run.status} ${run.stderr.trim().split("\n")[0]}`.trim();
+};
+result.command = ["auto", "hybrid"].map((mode) => {
+  const trust = ["--store", second.path, "--store", store.path, "--key", "/scratch/key.pub"];
+  const said = sealfs("mount", "app:1", target, ...trust, `--mode=${mode}`);
+  const path = second.objects.path(verityDigestOf(content("good"), "sha256"));
+  const good = read(`${target}/good`, "good");
+  const missing = read(`${target}/missing`, "missing");
+  const write = open(path, constants.O_RDWR);
+  return { said, good, missing, write, ended: sealfs("umount", target), loops: loops().length };
+});
 
 result.preflight = preflight(store.path);
 // A kernel that mounts with verity=require and does not keep to it.

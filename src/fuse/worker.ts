@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { parentPort, threadId, workerData } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import { Image } from "../erofs/image.ts";
 import { ImageFileSystem } from "./filesystem.ts";
 import { Handles } from "./handles.ts";
@@ -17,8 +17,8 @@ import { openPlaces } from "./store-place.ts";
 import type { SharedMemory, WorkerMessage } from "./threads.ts";
 import { warmUp } from "./warm-up.ts";
 
-/** As long as code takes to be compiled. */
-const WARM_UP_MS = 60;
+/** About as long as the code takes to be compiled; a mount takes so much longer. */
+const WARM_UP_MS = 50;
 
 /** What a server thread is given. */
 export interface WorkerInput extends SharedMemory {
@@ -35,6 +35,6 @@ const tell = (message: WorkerMessage) => {
   parentPort?.postMessage(message);
 };
 const session = new Session(operations, { fs, handles }, tell);
+warmUp(session, WARM_UP_MS);
 tell("ready");
-if (threadId > 1) warmUp(session, WARM_UP_MS); // the first is there for who comes meanwhile
 serve(input.fd, session);

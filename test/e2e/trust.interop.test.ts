@@ -2,7 +2,10 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { createPublicKey } from "node:crypto";
 import { join } from "node:path";
+import { bundleFromJSON } from "@sigstore/bundle";
+import { type TrustMaterial, Verifier, toSignedEntity } from "@sigstore/verify";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readPrivateKey, readPublicKey } from "../../src/image/key-files.ts";
 import { signImage } from "../../src/image/sign.ts";
@@ -247,6 +250,43 @@ describe.skipIf(oracle("minisign") === undefined)("minisign (skipped where it is
     );
     expect(Buffer.from(key.bytes).equals(bytes.subarray(10))).toBe(true);
     expect(() => readPublicKey(at("image.minisig"))).toThrow("public key");
+  });
+});
+
+describe("@sigstore/verify", () => {
+  /** Accepts or refuses a bundle by the library of npm, with the key alone. */
+  const verdict = (file: Uint8Array, key = alice.publicKey): string => {
+    const material: TrustMaterial = {
+      certificateAuthorities: [],
+      timestampAuthorities: [],
+      tlogs: [],
+      ctlogs: [],
+      publicKey: (hint) => {
+        expect(hint).toBe(alice.publicKey.id);
+        return { publicKey: createPublicKey(key.toPem()), validFor: () => true };
+      },
+    };
+    const none = { tlogThreshold: 0, ctlogThreshold: 0, timestampThreshold: 0 };
+    try {
+      const bundle = bundleFromJSON(JSON.parse(new TextDecoder().decode(file)));
+      new Verifier(material, none).verify(toSignedEntity(bundle));
+      return "accepted";
+    } catch (error) {
+      return (error as Error).constructor.name;
+    }
+  };
+
+  test("verifies our bundle, and no other payload, signature or key", () => {
+    expect(verdict(formatBundle(envelope))).toBe("accepted");
+    const [signature] = envelope.signatures;
+    const payload = Uint8Array.from(envelope.payload);
+    payload[payload.length - 3]! ^= 1;
+    expect(verdict(formatBundle({ ...envelope, payload }))).toBe("VerificationError");
+    const bytes = Uint8Array.from(signature!.bytes);
+    bytes[5]! ^= 1;
+    const signatures = [{ ...signature!, bytes }];
+    expect(verdict(formatBundle({ ...envelope, signatures }))).toBe("VerificationError");
+    expect(verdict(formatBundle(envelope), mallory.publicKey)).toBe("VerificationError");
   });
 });
 

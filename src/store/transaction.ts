@@ -77,11 +77,14 @@ export class Transaction {
   private constructor(store: Store, options: TransactionOptions) {
     this.store = store;
     this.#lock = StoreLock.shared(store);
+    let staging: StagingDirectory | undefined;
     try {
       reapStaging(`${store.path}/tmp`);
-      this.#staging = StagingDirectory.create(`${store.path}/tmp`);
-      this.#fileSystem = new FileSystemSync(this.#staging.path);
+      staging = StagingDirectory.create(`${store.path}/tmp`);
+      this.#fileSystem = new FileSystemSync(staging.path);
+      this.#staging = staging;
     } catch (error) {
+      staging?.remove();
       this.#lock.release();
       throw failure(`store ${store.path}`, error);
     }

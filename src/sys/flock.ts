@@ -7,7 +7,7 @@
  * @module
  */
 import { spawnSync } from "node:child_process";
-import { errnoName, hasLibc, lazy, loadLibc } from "./koffi.ts";
+import { errnoError, errnoName, hasLibc, lazy, loadLibc } from "./koffi.ts";
 
 /** What became of a try: `unavailable` when this machine or file system cannot lock files. */
 export type LockResult = "locked" | "busy" | "unavailable";
@@ -17,6 +17,8 @@ const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const RETRY_MS = 20;
+/** What file systems without locks say. */
+const CANNOT_LOCK = new Set(["ENOSYS", "EOPNOTSUPP", "ENOTSUP", "ENOLCK", "EINVAL"]);
 
 const calls = lazy(() => {
   const libc = loadLibc();
@@ -29,6 +31,8 @@ const calls = lazy(() => {
 /**
  * Tries to take a lock on the file open as `fd`, or to change its kind, waiting at most
  * `timeoutMs`.
+ *
+ * @throws {@link SystemError} when the system fails otherwise than by having no locks
  */
 export function flock(fd: number, kind: LockKind, timeoutMs = 0): LockResult {
   return hasLibc() ? callFlock(fd, kind, timeoutMs) : runFlock(fd, kind, timeoutMs);
@@ -39,8 +43,12 @@ function callFlock(fd: number, kind: LockKind, timeoutMs: number): LockResult {
   const end = performance.now() + timeoutMs;
   for (;;) {
     if (calls().flock(fd, operation) === 0) return "locked";
-    const errno = errnoName(calls().errno());
-    if (errno !== "EAGAIN" && errno !== "EWOULDBLOCK" && errno !== "EINTR") return "unavailable";
+    const errno = calls().errno();
+    const name = errnoName(errno);
+    if (name === "EINTR") continue;
+    if (CANNOT_LOCK.has(name)) return "unavailable";
+    // Whoever went on after any other error would work without a lock that others rely on.
+    if (name !== "EAGAIN" && name !== "EWOULDBLOCK") throw errnoError(errno, "flock");
     if (performance.now() >= end) return "busy";
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
   }

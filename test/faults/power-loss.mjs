@@ -1,0 +1,185 @@
+// Power loss: a store on a file system of its own, on a loop device, that is shut down without
+// warning (FS_IOC_SHUTDOWN) while a writer publishes, removes and collects. Flag 2 drops everything
+// that is not on the disk, flag 1 writes the journal but no data. After each remount: what the writer
+// was told is done is there, what it has not touched is unchanged, fsck finds nothing wrong, and the
+// next writer goes on with the same store.
+//
+// node test/faults/power-loss.mjs [--cycles N] [--fs ext4,ext4-writeback,xfs] [--durability none]
+// Needs root, loop devices and mkfs. With --durability none it must fail: that shows that it can.
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { checkStore } from "../../dist/store/fsck.js";
+import { Store } from "../../dist/store/store.js";
+import { loadLibc } from "../../dist/sys/koffi.js";
+
+const { values: options } = parseArgs({
+  options: {
+    cycles: { type: "string", default: "1000" },
+    fs: { type: "string", default: "ext4,ext4-writeback,xfs" },
+    durability: { type: "string", default: "transaction" },
+  },
+});
+
+const FS_IOC_SHUTDOWN = 0x8004587d;
+const libc = loadLibc();
+const ioctl = libc.func("int ioctl(int fd, unsigned long request, void *argument)");
+
+const kinds = {
+  ext4: { mkfs: ["mkfs.ext4", "-q", "-F"], mount: "defaults", mib: 64 },
+  "ext4-writeback": {
+    mkfs: ["mkfs.ext4", "-q", "-F"],
+    mount: "data=writeback,noauto_da_alloc,commit=300",
+    mib: 64,
+  },
+  xfs: { mkfs: ["mkfs.xfs", "-q", "-f"], mount: "defaults", mib: 320 },
+};
+
+const writer = fileURLToPath(new URL("power-writer.mjs", import.meta.url));
+const root = mkdtempSync(join(tmpdir(), "sealfs-power-"));
+const disk = join(root, "mnt");
+mkdirSync(disk);
+
+function must(...argv) {
+  const run = spawnSync(argv[0], argv.slice(1), { encoding: "utf8" });
+  if (run.status !== 0) throw new Error(`${argv.join(" ")}: ${run.error ?? run.stderr}`);
+}
+
+const mount = (kind) => must("mount", "-o", `loop,${kinds[kind].mount}`, join(root, "disk"), disk);
+
+async function unmount() {
+  for (let i = 0; i < 50; i++) {
+    if (spawnSync("umount", [disk]).status === 0) return;
+    await sleep(20);
+  }
+  must("umount", disk);
+}
+
+function format(kind) {
+  const { mkfs, mib } = kinds[kind];
+  writeFileSync(join(root, "disk"), "");
+  truncateSync(join(root, "disk"), mib * 1024 * 1024);
+  must(...mkfs, join(root, "disk"));
+}
+
+function shutDown(flag) {
+  const fd = openSync(disk, "r");
+  const argument = Buffer.alloc(4);
+  argument.writeUInt32LE(flag);
+  const result = ioctl(fd, FS_IOC_SHUTDOWN, argument);
+  closeSync(fd);
+  if (result !== 0) throw new Error(`FS_IOC_SHUTDOWN: errno ${libc.errno()}`);
+}
+
+/** What is allowed to be found: of each name the ids that it may have; "" stands for none. */
+class Expected {
+  #names = new Map();
+
+  take(line) {
+    const [verb, name, id] = line.split(" ");
+    const now = this.#names.get(name) ?? new Set([""]);
+    if (verb === "publishing") this.#names.set(name, new Set([...now, id]));
+    if (verb === "published") this.#names.set(name, new Set([id]));
+    if (verb === "removing") this.#names.set(name, new Set([...now, ""]));
+    if (verb === "removed") this.#names.set(name, new Set([""]));
+  }
+
+  /** Compares, and takes what is there as what has to be there from now on. */
+  check(refs) {
+    const wrong = [];
+    for (const [name, allowed] of this.#names) {
+      const id = refs.get(name) ?? "";
+      if (!allowed.has(id))
+        wrong.push(`${name} is ${id || "gone"}, may be ${[...allowed].join(" or ")}`);
+      this.#names.set(name, new Set([id]));
+    }
+    return wrong;
+  }
+}
+
+async function cycle(kind, expected, turn, flag, waitMs) {
+  mount(kind);
+  const child = spawn(
+    process.execPath,
+    [writer, join(disk, "store"), String(turn), options.durability],
+    {
+      stdio: ["ignore", "pipe", "ignore"],
+    },
+  );
+  let said = "";
+  child.stdout.setEncoding("utf8").on("data", (text) => (said += text));
+  const ended = once(child, "close");
+  while (said === "" && child.exitCode === null) await sleep(2);
+  await sleep(waitMs);
+  shutDown(flag);
+  child.kill("SIGKILL");
+  await ended;
+  await unmount();
+  mount(kind); // the journal is replayed
+  const lines = said.split("\n").slice(0, -1);
+  for (const line of lines) expected.take(line);
+  const store = Store.open(join(disk, "store"));
+  const wrong = expected.check(store.images.refs());
+  const { problems } = await checkStore(store, { threads: 0 });
+  for (const problem of problems) wrong.push(JSON.stringify(problem));
+  const left = readdirSync(join(disk, "store/tmp")).length;
+  await unmount();
+  const acknowledged = lines.filter((line) => /^(published|removed|collected)/.test(line)).length;
+  return { wrong, acknowledged, left };
+}
+
+const totals = { cycles: 0, acknowledged: 0, damaged: 0, interrupted: 0 };
+try {
+  const wanted = options.fs.split(",");
+  for (const kind of wanted) {
+    const cycles = Math.ceil(Number(options.cycles) / wanted.length);
+    const count = { acknowledged: 0, damaged: 0, interrupted: 0 };
+    const started = Date.now();
+    format(kind);
+    mount(kind);
+    Store.create(join(disk, "store"));
+    await unmount();
+    const expected = new Expected();
+    for (let i = 0; i < cycles; i++) {
+      const flag = 1 + (i % 2);
+      const { wrong, acknowledged, left } = await cycle(
+        kind,
+        expected,
+        i * 3,
+        flag,
+        Math.random() * 500,
+      );
+      count.acknowledged += acknowledged;
+      count.interrupted += left > 0 ? 1 : 0;
+      if (wrong.length === 0) continue;
+      count.damaged += 1;
+      console.log(`FAIL ${kind} cycle ${i} flag ${flag}: ${wrong.join("; ").slice(0, 800)}`);
+    }
+    const seconds = Math.round((Date.now() - started) / 1000);
+    console.log(
+      `${kind}: ${cycles} cycles, ${count.acknowledged} acknowledged, ${count.interrupted} with a ` +
+        `transaction cut short, ${count.damaged} damaged, ${seconds} s`,
+    );
+    totals.cycles += cycles;
+    for (const key of Object.keys(count)) totals[key] += count[key];
+  }
+} finally {
+  spawnSync("umount", ["-l", disk]);
+  rmSync(root, { recursive: true, force: true });
+}
+console.log(JSON.stringify(totals));
+process.exitCode = totals.damaged > 0 ? 1 : 0;

@@ -32,28 +32,25 @@ export function treeOfDirectory(
   }
 }
 
-function readInline({ inode, read }: ScannedFile): void {
-  const content = new Uint8Array(Number(inode.size));
+function readInline(file: ScannedFile): void {
+  const content = new Uint8Array(Number(file.inode.size));
   let at = 0;
-  read((chunk) => {
+  file.read((chunk) => {
     content.set(chunk, at);
     at += chunk.length;
   });
-  inode.content = content;
+  file.inode.content = content;
 }
 
 /** Files up to this size are kept in memory between hashing and storing. */
 const HELD_BYTES = 1 << 20;
 
-function readObject(
-  { inode, path, read }: ScannedFile,
-  store: DigestStore | undefined,
-  buffer: Uint8Array,
-): void {
+function readObject(file: ScannedFile, store: DigestStore | undefined, buffer: Uint8Array): void {
+  const { inode, path } = file;
   const size = Number(inode.size);
   const held = store !== undefined && size <= buffer.length;
   const hasher = new VerityHasher("sha256");
-  read((chunk) => {
+  file.read((chunk) => {
     if (held) buffer.set(chunk, hasher.bytes);
     hasher.update(chunk);
   });

@@ -1,0 +1,35 @@
+/**
+ * `sealfs label`: the label by which others of the composefs family know an image.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { composefsLabel, familyDigest, verifyLabel } from "../image/composefs-marks.ts";
+import { openImage } from "../image/open-image.ts";
+import { resolveSource } from "../oci/recognise.ts";
+import { parseSource } from "../oci/reference.ts";
+import { openSource } from "../oci/source.ts";
+import type { Io } from "./io.ts";
+import { addImageArgument } from "./image-argument.ts";
+
+interface Options {
+  readonly store?: string[];
+  readonly check?: string;
+}
+
+export function declare(command: Command, io: Io): void {
+  addImageArgument(command)
+    .option("--check <source>", "compare with the label of this OCI image; exit status 4 otherwise")
+    .action(async (target: string, { store, check }: Options) => {
+      const digest = familyDigest(await openImage(target, store));
+      if (check !== undefined) {
+        const source = await openSource(resolveSource(parseSource(check)), {});
+        try {
+          verifyLabel(source, digest);
+        } finally {
+          source.close();
+        }
+      }
+      io.print(composefsLabel(digest));
+    });
+}

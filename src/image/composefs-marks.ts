@@ -1,0 +1,66 @@
+/**
+ * The names by which others of the composefs family tell the digest of an image: the label in an
+ * image's configuration, and the kernel's boot arguments. All of them in this file, because some are
+ * drafts.
+ *
+ * - label `containers.composefs.fsverity`: the digest in hex (composefs, and composefs-rs until 2026;
+ *   its `oci fsck` still compares it);
+ * - boot argument `composefs.digest=v1-sha256-12:<hex>` (or `v1-sha512-12`), as the initramfs of
+ *   composefs-rs and bootc reads it.
+ *
+ * A digest is only as good as what carries it: a boot argument is when it is inside a signed kernel
+ * image, a label when the manifest is signed.
+ *
+ * @module
+ */
+import { asObject, stringMap } from "../bytes/json-fields.ts";
+import type { Image } from "../erofs/image.ts";
+import { objectsOf } from "../erofs/object-list.ts";
+import { IntegrityError, NotFoundError } from "../errors.ts";
+import type { OciImage } from "../oci/image.ts";
+import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/digest.ts";
+import { verityDigestOf } from "../verity/hasher.ts";
+
+/** The label that holds the digest. */
+export const COMPOSEFS_LABEL = "containers.composefs.fsverity";
+
+/** The digest by which others know the image: of the algorithm of its objects, unless told. */
+export function familyDigest(image: Image, algorithm?: VerityAlgorithm): VerityDigest {
+  const [first] = objectsOf(image).keys();
+  const natural = first === undefined ? "sha256" : algorithmOf(first);
+  return verityDigestOf(image.bytes, algorithm ?? natural);
+}
+
+/** `containers.composefs.fsverity=<hex>`, as `--label` of podman, buildah and crane takes it. */
+export function composefsLabel(digest: VerityDigest): string {
+  return `${COMPOSEFS_LABEL}=${digest}`;
+}
+
+/** `composefs.digest=v1-sha256-12:<hex>`. */
+export function bootArgument(digest: VerityDigest): string {
+  return `composefs.digest=v1-${algorithmOf(digest)}-12:${digest}`;
+}
+
+/**
+ * Compares the label of an OCI image with the digest of what was built from it.
+ *
+ * @throws {@link NotFoundError} `NO_REF` when there is no label; {@link IntegrityError}
+ *   `DIGEST_MISMATCH`; {@link FormatError} when the configuration's labels are none
+ */
+export function verifyLabel({ config, label: source }: OciImage, digest: VerityDigest): void {
+  const runtime = config?.document.get("config");
+  const labels =
+    runtime === undefined || runtime === null
+      ? undefined
+      : stringMap(asObject(runtime, `${source}: config`).get("Labels"), `${source}: Labels`);
+  const wanted = labels?.get(COMPOSEFS_LABEL);
+  if (wanted === undefined) {
+    throw new NotFoundError("NO_REF", `${source}: has no label ${COMPOSEFS_LABEL}`);
+  }
+  if (wanted === digest) return;
+  throw new IntegrityError(
+    "DIGEST_MISMATCH",
+    `${source}: its label says ${wanted.slice(0, 140)}, the image is ${digest}`,
+    { hint: "another tool or profile builds another image: sealfs explain says what differs" },
+  );
+}

@@ -129,6 +129,8 @@ test("the private handles are usable on this Node", () => {
   expect(unzstdHandleWorks()).toBe("createZstdDecompress" in zlib);
 });
 
+const zeros = gzipSync(Buffer.alloc(80_000_000), { level: constants.Z_BEST_COMPRESSION });
+
 describe.each(ways)("a layer read %s", (_, options) => {
   test.each([
     "plain.gz",
@@ -287,7 +289,6 @@ describe.each(ways)("a layer read %s", (_, options) => {
     expect(bytes).toBeLessThanOrEqual(limits.decompressionFloor);
     expect(bytes).toBeGreaterThan(limits.decompressionFloor - (13 << 20));
     expect(most).toBeLessThan(64 << 20);
-    const zeros = gzipSync(Buffer.alloc(80_000_000), { level: constants.Z_BEST_COMPRESSION });
     expect(zeros.length * limits.decompressionRatio).toBeLessThan(80_000_000);
     expect(await refusal(zeros, {}, options)).toBe("FormatError LIMIT");
     expect((await read(vector("zeros-50m.zst"), {}, options))[0].length).toBe(50_000_000);
@@ -423,33 +424,33 @@ describe("zstd framing", () => {
     );
   });
 
-  test("any bytes are a stream or a FormatError, and so is what is decoded from them", async () => {
-    const plain = vector("plain.zst");
-    const runs = process.env["SLOW"] ? 2000 : 60;
-    for (const decoder of ["documented", "private"] satisfies Decoder[]) {
-      await fc.assert(
-        fc.asyncProperty(
-          fc.nat(plain.length - 1),
-          fc.integer({ min: 1, max: 255 }),
-          async (at, bits) => {
-            const copy = Buffer.from(plain);
-            copy[at]! ^= bits;
-            const result = await refusal(
-              copy,
-              { compression: "zstd" },
-              { thread: "here", decoder },
-            );
-            // A flipped bit may only be harmless where the format does not look.
-            if (result === "accepted") {
-              const [bytes] = await read(copy, {}, { thread: "here", decoder });
-              expect(bytes.equals(text)).toBe(true);
-            } else expect(result).toMatch(/^FormatError/);
-          },
-        ),
-        { numRuns: runs },
-      );
-    }
-  });
+  test(
+    "a changed byte anywhere changes nothing or is a FormatError",
+    { timeout: 600_000 },
+    async () => {
+      const plain = vector("plain.zst");
+      const runs = process.env["SLOW"] ? 500 : 25;
+      for (const decoder of ["documented", "private"] satisfies Decoder[]) {
+        await fc.assert(
+          fc.asyncProperty(
+            fc.nat(plain.length - 1),
+            fc.integer({ min: 1, max: 255 }),
+            async (at, bits) => {
+              const copy = Buffer.from(plain);
+              copy[at]! ^= bits;
+              const options = { thread: "worker", decoder } as const;
+              const result = await refusal(copy, { compression: "zstd" }, options);
+              if (result === "accepted") {
+                const [bytes] = await read(copy, {}, options);
+                expect(bytes.equals(text)).toBe(true);
+              } else expect(result).toMatch(/^FormatError/);
+            },
+          ),
+          { numRuns: runs },
+        );
+      }
+    },
+  );
 });
 
 test("a flipped bit anywhere in a gzip stream changes nothing or is a FormatError", async () => {

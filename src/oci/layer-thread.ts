@@ -8,7 +8,7 @@ import { Worker } from "node:worker_threads";
 import { FormatError, IntegrityError, SystemError } from "../errors.ts";
 import { workerUrl } from "../sys/worker.ts";
 import type { LayerTask, StreamReport } from "./layer-stream.ts";
-import type { LayerEnding, LayerJob } from "./layer-worker.ts";
+import type { LayerAnswer, LayerEnding, LayerJob } from "./layer-worker.ts";
 import { RingReader, createRing, resetRing } from "./slab-ring.ts";
 
 const IDLE_MS = 1000;
@@ -25,7 +25,7 @@ class Thread {
     this.#worker = new Worker(workerUrl(import.meta.url, "./layer-worker.ts"), {
       execArgv: [], // whatever loaders this process was started with are for this process
     });
-    this.#worker.on("message", () => this.#release());
+    this.#worker.on("message", (answer: LayerAnswer) => this.#release(answer));
     this.#worker.on("error", (error) => this.#die(error));
     this.#worker.on("exit", () => this.#die(new Error("the thread has ended")));
   }
@@ -48,15 +48,20 @@ class Thread {
     });
   }
 
-  #release(): void {
+  #release(answer: LayerAnswer): void {
     this.#worker.unref();
+    if (answer === "spent") void this.#worker.terminate();
+    else this.#wait();
+    this.#done?.();
+    this.#done = undefined;
+  }
+
+  #wait(): void {
     Thread.#idle.push(this);
     this.#timer = setTimeout(() => {
       this.#forget();
       void this.#worker.terminate();
     }, IDLE_MS).unref();
-    this.#done?.();
-    this.#done = undefined;
   }
 
   #forget(): void {

@@ -8,11 +8,17 @@ import { SealfsError } from "../errors.ts";
 import { type LayerTask, type StreamReport, layerStream } from "./layer-stream.ts";
 import { RingCancelled, type RingMemory, RingWriter } from "./slab-ring.ts";
 
-/** What the thread is sent; it answers when it has let go of ring and file. */
+/** What the thread is sent. */
 export interface LayerJob {
   readonly task: LayerTask;
   readonly ring: RingMemory;
 }
+
+/**
+ * What the thread answers when it has let go of ring and file. After a stream that did not end well
+ * it is not to be used again: zstddec keeps the memory of such a stream, in all of the thread.
+ */
+export type LayerAnswer = "done" | "spent";
 
 /** What the ring ends with, as JSON. */
 export type LayerEnding =
@@ -26,7 +32,7 @@ export type LayerEnding =
       };
     };
 
-async function run({ task, ring }: LayerJob): Promise<void> {
+async function run({ task, ring }: LayerJob): Promise<LayerAnswer> {
   const writer = new RingWriter(ring);
   let ending: LayerEnding;
   try {
@@ -42,10 +48,11 @@ async function run({ task, ring }: LayerJob): Promise<void> {
       await stream.return(undefined as never);
     }
   } catch (error) {
-    if (error instanceof RingCancelled) return;
+    if (error instanceof RingCancelled) return "spent";
     ending = { error: plain(error) };
   }
   writer.end(JSON.stringify(ending));
+  return "error" in ending ? "spent" : "done";
 }
 
 function plain(error: unknown): Extract<LayerEnding, { error: unknown }>["error"] {
@@ -55,6 +62,9 @@ function plain(error: unknown): Extract<LayerEnding, { error: unknown }>["error"
   return { name, code: error.code, message: short, hint: error.hint };
 }
 
-parentPort!.on("message", (job: LayerJob) => {
-  void run(job).finally(() => parentPort!.postMessage("done", []));
-});
+async function answer(job: LayerJob): Promise<void> {
+  const result: LayerAnswer = await run(job);
+  parentPort!.postMessage(result, []);
+}
+
+parentPort!.on("message", (job: LayerJob) => void answer(job));

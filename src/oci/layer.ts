@@ -20,6 +20,7 @@ import {
   verifyDiffId,
 } from "./layer-stream.ts";
 import { LayerThread } from "./layer-thread.ts";
+import type { Compression } from "./media-types.ts";
 import { unzstdHandleWorks } from "./unzstd.ts";
 
 export type { LayerReport } from "./layer-stream.ts";
@@ -79,8 +80,9 @@ export async function* layerChunks(
   const range = image.openBlob(layer);
   try {
     verifySize(layer.size, range.size, layer.label);
-    const inWorker = options.thread ? options.thread === "worker" : range.size > SMALL_BYTES;
-    return yield* inWorker ? fromWorker(range, layer, options) : fromHere(range, layer, options);
+    const compression = compressionOf(range, layer.compression, layer.label);
+    const read = goesToWorker(range.size, compression, options) ? fromWorker : fromHere;
+    return yield* read(range, { ...layer, compression }, options);
   } catch (error) {
     throw blame(error, { ...layer, range });
   } finally {
@@ -96,6 +98,16 @@ function blamed(error: unknown, image: Pick<OciImage, "openBlob">, layer: LayerD
   } finally {
     range.close();
   }
+}
+
+function goesToWorker(size: number, compression: Compression, options: LayerOptions): boolean {
+  if (options.thread !== undefined) return options.thread === "worker";
+  // zstd in WebAssembly may cost the thread that it runs in.
+  return size > SMALL_BYTES || (compression === "zstd" && !hasQuickZstd(compression));
+}
+
+function hasQuickZstd(compression: Compression | undefined): boolean {
+  return compression === "zstd" && unzstdHandleWorks();
 }
 
 function taskOf(
@@ -123,11 +135,10 @@ async function* fromWorker(
   layer: LayerDescriptor,
   options: LayerOptions,
 ): AsyncGenerator<Uint8Array, LayerReport> {
-  const compression = compressionOf(range, layer.compression, layer.label);
   // Inflating, and zstd in WebAssembly, is more work than hashing what comes of it.
-  const quick = compression === "none" || (compression === "zstd" && unzstdHandleWorks());
+  const quick = layer.compression === "none" || hasQuickZstd(layer.compression);
   const here = options.diffIdIn ? options.diffIdIn === "here" : !quick;
-  const task = taskOf(range, { ...layer, compression }, options, here);
+  const task = taskOf(range, layer, options, here);
   const hasher = here ? diffIdHasher(task) : undefined;
   const progress = steps(options.onRead);
   const thread = LayerThread.start(task);

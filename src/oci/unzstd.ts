@@ -9,7 +9,7 @@
 import { createHash } from "node:crypto";
 import * as zlib from "node:zlib";
 import type { ZSTDDecoder } from "zstddec/stream";
-import { FormatError } from "../errors.ts";
+import { FormatError, SystemError } from "../errors.ts";
 import { type DecoderInput, type NextBuffer, ZlibHandle, tryDecoder } from "./zlib-handle.ts";
 import { ZstdFrames, framed } from "./zstd-frames.ts";
 
@@ -96,7 +96,12 @@ function tryHandle(): boolean {
 
 let loading: Promise<ZSTDDecoder> | undefined;
 
-/** Decodes by zstddec. A chunk is valid until the next. */
+/**
+ * Decodes by zstddec. A chunk is valid until the next. What a stream that is not read to its good
+ * end has allocated is lost to the thread, so this is for threads that can be thrown away.
+ *
+ * @throws {@link SystemError} when the decoder itself fails
+ */
 export async function* unzstdWasm(
   input: DecoderInput,
   label: string,
@@ -113,7 +118,9 @@ export async function* unzstdWasm(
   } catch (error) {
     // zstddec's only message of its own: the framing is whole, so what is in it is not.
     const own = error instanceof Error && error.message.startsWith("Incomplete stream");
-    throw own ? corrupt(label, error) : error;
+    if (own) throw corrupt(label, error);
+    if ((error as Error).name !== "RuntimeError") throw error; // of WebAssembly
+    throw new SystemError("IO", `${label}: the zstd decoder has failed`, { cause: error });
   }
 }
 

@@ -10,13 +10,15 @@ const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /** How often to look whether the parent is still there: Node hears nothing of its death. */
 const PARENT_MS = 250;
 
+// As early as this module is loaded: the parent may be gone by the time the mount is live.
+const parentAtStart = process.ppid;
+
 /** Waits for the end of `mount`; ends it on a signal and on the parent's death. */
 export async function holdMount(mount: Mount): Promise<boolean> {
   const end = () => mount.end();
   for (const signal of signals) process.on(signal, end);
-  const parent = process.ppid;
   const watch = setInterval(() => {
-    if (process.ppid !== parent) end();
+    if (process.ppid !== parentAtStart) end();
   }, PARENT_MS);
   try {
     return await mount.ended;

@@ -52,7 +52,6 @@ export class MountBed {
   readonly store = Store.create(join(this.path, "store"));
   readonly key = new PrivateKey(new Uint8Array(32).fill(7));
   readonly keyFile = join(this.path, "key.pub");
-  #mounts = new Set<string>();
   #count = 0;
 
   constructor() {
@@ -138,14 +137,12 @@ export class MountBed {
 
   /** Mounts in the background; the test fails when that fails. */
   mount(name: string, more: readonly string[] = [], directory = this.directory()): string {
-    this.#mounts.add(directory);
     run(process.execPath, this.args(name, directory, more));
     return directory;
   }
 
   /** Mounts in the foreground. */
   async hold(name: string, directory = this.directory()) {
-    this.#mounts.add(directory);
     const child = spawn(process.execPath, this.args(name, directory, ["-f"]), {
       stdio: ["ignore", "ignore", "pipe"],
     });
@@ -162,14 +159,15 @@ export class MountBed {
 
   unmount(directory: string): void {
     run(process.execPath, [bin, "umount", directory]);
-    this.#mounts.delete(directory);
   }
 
   /** Ends all mounts and removes everything. */
   close(): void {
-    for (const directory of this.#mounts) {
-      if (isMounted(directory)) spawnSync("umount", ["-f", "-l", directory]);
-    }
+    const targets = readFileSync("/proc/self/mountinfo", "utf8")
+      .split("\n")
+      .map((line) => line.split(" ")[4] ?? "")
+      .filter((target) => target.startsWith(`${this.path}/`));
+    for (const target of targets.toReversed()) spawnSync("umount", ["-f", "-l", target]);
     rmSync(this.path, { recursive: true, force: true });
   }
 }

@@ -390,13 +390,11 @@ test("threads neither keep the process alive nor leave files open", async () => 
     for await (const _ of layerChunks({ openBlob }, layer, { thread: "worker" })) break;
     console.log(chunks);
   `;
-  const started = performance.now();
   const { stdout, status } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
     timeout: 30_000,
   });
   expect(status).toBe(0);
   expect(Number(stdout.toString())).toBeGreaterThanOrEqual(10);
-  expect(performance.now() - started).toBeLessThan(30_000);
   const files = readdirSync("/proc/self/fd").map((fd) => {
     try {
       return readlinkSync(`/proc/self/fd/${fd}`);

@@ -1,5 +1,6 @@
 /** Key files on the disk. */
 import { execFileSync } from "node:child_process";
+import { createPrivateKey } from "node:crypto";
 import {
   chmodSync,
   mkdirSync,
@@ -117,5 +118,50 @@ describe.skipIf(oracle("openssl") === undefined)("a key that OpenSSL encrypted",
       throw new Error("asked");
     };
     expect(readPrivateKey(plain, asked).publicKey.id).toBe(alice.publicKey.id);
+  });
+});
+
+describe("an encrypted key", () => {
+  test("is made with scrypt, and opened by its passphrase alone, also by OpenSSL", () => {
+    const { privatePath, keyId } = writeKeyPair(at("box"), "correct horse");
+    const text = readFileSync(privatePath, "utf8");
+    expect(text).toContain("BEGIN ENCRYPTED PRIVATE KEY");
+    expect(statSync(privatePath).mode & 0o777).toBe(0o600);
+    const warnings: string[] = [];
+    const open = (passphrase: string) =>
+      readPrivateKey(
+        privatePath,
+        () => passphrase,
+        (message) => warnings.push(message),
+      );
+    expect(open("correct horse").publicKey.id).toBe(keyId);
+    expect(warnings).toEqual([]);
+    expect(refusal(() => open("wrong"))).toBe("BAD_KEY");
+    expect(refusal(() => readPrivateKey(privatePath))).toBe("BAD_KEY");
+    const openssl = oracle("openssl");
+    if (openssl === undefined) return;
+    write("pass", "correct horse\n");
+    const args = ["pkey", "-in", privatePath, "-passin", `file:${at("pass")}`, "-pubout"];
+    expect(execFileSync(openssl, args, { encoding: "utf8" })).toBe(
+      readFileSync(at("box.pub"), "utf8"),
+    );
+    const asn1 = execFileSync(openssl, ["asn1parse", "-in", privatePath], { encoding: "utf8" });
+    expect(asn1).toContain(":scrypt");
+    expect(asn1).toContain(":aes-256-cbc");
+  });
+
+  test("that is guarded by few rounds of PBKDF2 is opened with a warning", () => {
+    const key = createPrivateKey(alice.toPem());
+    const box = { format: "pem", type: "pkcs8", cipher: "aes-256-cbc", passphrase: "x" } as const;
+    const warnings: string[] = [];
+    const path = write("weak", key.export(box).toString());
+    const opened = readPrivateKey(
+      path,
+      () => "x",
+      (message) => warnings.push(message),
+    );
+    expect(opened.publicKey.id).toBe(alice.publicKey.id);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain("2048 rounds of PBKDF2");
   });
 });

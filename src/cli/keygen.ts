@@ -6,6 +6,13 @@
 import type { Command } from "commander";
 import { writeKeyPair } from "../image/keygen.ts";
 import type { Io } from "./io.ts";
+import { newPassphrase } from "./passphrase.ts";
+
+interface Options {
+  readonly output: string;
+  readonly encrypt?: true;
+  readonly passphraseFile?: string;
+}
 
 export function declare(command: Command, io: Io): void {
   command
@@ -13,15 +20,17 @@ export function declare(command: Command, io: Io): void {
       "make an Ed25519 key pair: PREFIX.key (keep it, mode 0600) and PREFIX.pub (give it to clients)",
     )
     .option("-o, --output <prefix>", "write PREFIX.key and PREFIX.pub", "sealfs")
+    .option("--encrypt", "encrypt the private key (scrypt, AES-256); asks for the passphrase twice")
+    .option("--passphrase-file <file>", "with --encrypt: its first line is the passphrase")
     .addHelpText(
       "after",
       `
 The key id that is printed is the fingerprint that ssh-keygen -lf prints. Existing files are never
-overwritten. To keep the private key encrypted:
-  openssl pkcs8 -topk8 -v2 aes-256-cbc -scrypt -in PREFIX.key -out PREFIX.enc.key`,
+overwritten. A passphrase can also come through a descriptor: --passphrase-file /dev/fd/3.`,
     )
-    .action((options: { output: string }) => {
-      const { keyId, privatePath, publicPath } = writeKeyPair(options.output);
+    .action(({ output, encrypt, passphraseFile }: Options) => {
+      const passphrase = encrypt ? newPassphrase(`${output}.key`, passphraseFile) : undefined;
+      const { keyId, privatePath, publicPath } = writeKeyPair(output, passphrase);
       io.log(`private key: ${privatePath}, public key: ${publicPath}`);
       io.print(keyId);
     });

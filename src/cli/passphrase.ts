@@ -15,6 +15,20 @@ export function passphraseFor(key: string, file: string | undefined): () => stri
       : readFileSync(file, "utf8").split(/\r?\n/, 1)[0]!;
 }
 
+/**
+ * The passphrase of a key that is being made.
+ *
+ * @throws {@link UsageError} for an empty one, or two that differ
+ */
+export function newPassphrase(key: string, file: string | undefined): string {
+  const passphrase = passphraseFor(key, file)();
+  if (passphrase === "") throw new UsageError("USAGE", "passphrase: is empty");
+  if (file === undefined && ask("the same once more: ") !== passphrase) {
+    throw new UsageError("USAGE", "passphrase: the two differ");
+  }
+  return passphrase;
+}
+
 function ask(question: string): string {
   let fd: number;
   try {

@@ -56,9 +56,11 @@ export function sayOf(options: SignOptions, now: Date): TargetRequest["say"] {
 }
 
 /** @throws {@link UsageError} when no key is named */
-export function signerOf(options: SignOptions): Signer {
+export function signerOf(options: SignOptions, warn: (message: string) => void): Signer {
   const { key, attach, signCmd, sshAgent, withKey } = options;
-  if (key !== undefined) return readPrivateKey(key, passphraseFor(key, options.passphraseFile));
+  if (key !== undefined) {
+    return readPrivateKey(key, passphraseFor(key, options.passphraseFile), warn);
+  }
   if (attach === undefined && signCmd === undefined && sshAgent === undefined) {
     throw new UsageError("USAGE", "key: which one signs?", {
       hint: "name it with --key, or one that is elsewhere with --attach, --sign-cmd or --ssh-agent",

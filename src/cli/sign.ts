@@ -58,7 +58,7 @@ The image is checked before its bytes to sign are written, and again before a si
         io.write(target.message);
         return;
       }
-      const signer = signerOf(options);
+      const signer = signerOf(options, (message) => io.log(message));
       const sidecars = sidecarsOf(options, target, signer);
       const { place } = await signTarget(target, signer);
       for (const path of sidecars()) io.log(`signature for other tools: ${path}`);

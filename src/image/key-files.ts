@@ -12,6 +12,7 @@ import { limits } from "../limits.ts";
 import { Keyring } from "../trust/keyring.ts";
 import { type PrivateKey, isEncrypted, parsePrivateKey } from "../trust/private-key.ts";
 import { type PublicKey, parsePublicKey } from "../trust/public-key.ts";
+import { weaknessOf } from "./encrypted-key.ts";
 
 /** Files of a folder of keys end so; others in it are left alone. */
 const PUBLIC_KEY_FILE = /^[^.].*\.(?:pem|pub)$/;
@@ -21,15 +22,21 @@ const TEST_KEY_ID = "SHA256:1KzKE/9yZ9vhaSeUVwPLSErqV8bEXKX6SsW/+P4jCdI";
 
 /**
  * Reads a private key, from standard input when `path` is `-`. `passphrase` is asked for only when
- * the key is encrypted.
+ * the key is encrypted; `warn` hears when the encryption is weak.
  *
  * @throws {@link TrustError} `BAD_KEY`, also for a file that group or others may read
  * @throws {@link NotFoundError} `NO_FILE`
  */
-export function readPrivateKey(path: string, passphrase?: () => string): PrivateKey {
+export function readPrivateKey(
+  path: string,
+  passphrase?: () => string,
+  warn?: (message: string) => void,
+): PrivateKey {
   const what = path === "-" ? "private key on standard input" : `private key ${path}`;
   const text = readKeyFile(path, what, true);
   if (passphrase === undefined || !isEncrypted(text)) return parsePrivateKey(text, what);
+  const weakness = weaknessOf(text);
+  if (weakness !== undefined) warn?.(`warning: ${what}: ${weakness}`);
   return parsePrivateKey(decrypt(text, passphrase(), what), what);
 }
 

@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
 import { UsageError } from "../errors.ts";
 import { PrivateKey } from "../trust/private-key.ts";
+import { encryptKey } from "./encrypted-key.ts";
 import { createFile } from "./new-file.ts";
 
 /** A key pair on the disk. */
@@ -20,18 +21,20 @@ export interface WrittenKeyPair {
 const SEED_BYTES = 32;
 
 /**
- * Writes `PREFIX.key` and `PREFIX.pub`, a new Ed25519 key pair.
+ * Writes `PREFIX.key` and `PREFIX.pub`, a new Ed25519 key pair, the private half encrypted when there
+ * is a passphrase.
  *
  * @throws {@link UsageError} when one of them exists; neither is touched then
  */
-export function writeKeyPair(prefix: string): WrittenKeyPair {
+export function writeKeyPair(prefix: string, passphrase?: string): WrittenKeyPair {
   const privatePath = `${prefix}.key`;
   const publicPath = `${prefix}.pub`;
   if (existsSync(publicPath)) {
     throw new UsageError("USAGE", `${publicPath}: exists already, and is not overwritten`);
   }
   const key = new PrivateKey(randomBytes(SEED_BYTES));
-  createFile(privatePath, Buffer.from(key.toPem()), 0o600);
+  const pem = passphrase === undefined ? key.toPem() : encryptKey(key, passphrase);
+  createFile(privatePath, Buffer.from(pem), 0o600);
   try {
     createFile(publicPath, Buffer.from(key.publicKey.toPem()), 0o644);
   } catch (error) {

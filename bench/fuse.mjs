@@ -1,7 +1,8 @@
 /**
- * A mounted image of 50,000 files: sealfs over /dev/fuse, every block checked, against erofsfuse
- * (which checks nothing) on an image that mkfs.erofs made of the same tree, in alternation, each
- * measurement on a fresh mount. Needs root, dist/ (npm run build) and the oracles (.ci/oracles).
+ * A mounted image of 50,000 files in each mode: FUSE alone against erofsfuse (which checks nothing) on
+ * an image that mkfs.erofs made of the same tree, and the hybrid mode against the kernel's EROFS and
+ * overlay without any check. In alternation, each measurement on a fresh mount. Needs root, dist/
+ * (npm run build) and the oracles (.ci/oracles).
  *
  * Usage: node bench/fuse.mjs [FILES] [ROUNDS] [THREADS]
  */
@@ -132,23 +133,25 @@ const mnt = join(folder, "mnt");
 const bin = join(root, "bin/sealfs.js");
 const erofsfuse = oracle("erofsfuse");
 const mkfs = oracle("mkfs.erofs");
-const systems = [
-  {
-    name: "sealfs",
-    mount: () => {
-      const args = ["mount", "bench", mnt, "--store", join(folder, "store")];
-      args.push(
-        "--key",
-        join(folder, "key.pub"),
-        "--state",
-        "none",
-        ...(threads ? ["--threads", threads] : []),
-      );
-      run(process.execPath, [bin, ...args]);
-    },
+function sealfs(name, ...options) {
+  const args = ["mount", "bench", mnt, "--store", join(folder, "store")];
+  args.push("--key", join(folder, "key.pub"), "--state", "none", ...options);
+  if (threads) args.push("--threads", threads);
+  return {
+    name,
+    mount: () => run(process.execPath, [bin, ...args]),
     unmount: () => run(process.execPath, [bin, "umount", mnt]),
-  },
-];
+  };
+}
+const systems = [sealfs("fuse", "--mode=fuse")];
+// Where the kernel has what it takes.
+const preflight = JSON.parse(run(process.execPath, [bin, "preflight", "--json"]));
+const has = (mode, promise) =>
+  preflight.modes.some((each) => each.mode === mode && each.promise === promise && each.possible);
+if (has("hybrid", "block")) systems.push(sealfs("hybrid", "--mode=hybrid"));
+if (has("kernel", "metadata")) {
+  systems.push(sealfs("unchecked", "--mode=kernel", "--require=metadata"));
+}
 if (erofsfuse && mkfs) {
   systems.push({
     name: "erofsfuse",
@@ -194,15 +197,22 @@ try {
   rmSync(tree, { recursive: true });
 
   const results = new Map();
+  const note = (what, unit, name, value) => {
+    const row = results.get(what) ?? { unit, values: {} };
+    results.set(what, row);
+    (row.values[name] ??= []).push(value);
+  };
   for (let round = 0; round < rounds; round++) {
     for (const group of measurements(made)) {
       for (const system of round % 2 === 0 ? systems : systems.toReversed()) {
-        system.mount();
+        const mounting = time(() => {
+          system.mount();
+          readdirSync(mnt);
+        });
+        note("mount to first ls", "ms", system.name, mounting / 1000);
         try {
           for (const [what, unit, count, work] of group) {
-            const row = results.get(what) ?? { unit, values: {} };
-            results.set(what, row);
-            (row.values[system.name] ??= []).push(time(() => work(mnt)) / count);
+            note(what, unit, system.name, time(() => work(mnt)) / count);
           }
         } finally {
           system.unmount();
@@ -212,19 +222,19 @@ try {
   }
   console.log(`fuse, ${files} files, ${rounds} rounds: median (best)`);
   for (const [what, { unit, values }] of results) {
-    const show = (name) => {
-      const all = values[name];
-      return all && `${median(all).toFixed(2)} (${Math.min(...all).toFixed(2)}) ${unit}`;
+    const cells = Object.entries(values).map(
+      ([name, all]) => `${name} ${median(all).toFixed(2)} (${Math.min(...all).toFixed(2)})`,
+    );
+    const ratio = (one, other) => {
+      if (!values[one] || !values[other]) return [];
+      const ratios = values[one].map((value, i) => value / values[other][i]);
+      return [`${one}/${other} ${median(ratios).toFixed(2)}`];
     };
-    let line = `${what.padEnd(26)} sealfs ${show("sealfs")}`;
-    if (values.erofsfuse) {
-      const ratios = values.sealfs.map((value, i) => value / values.erofsfuse[i]);
-      line += `, erofsfuse ${show("erofsfuse")}, ratio ${median(ratios).toFixed(2)}`;
-    }
-    console.log(line);
+    const ratios = [...ratio("fuse", "erofsfuse"), ...ratio("hybrid", "unchecked")];
+    console.log(`${what.padEnd(26)} ${cells.join(", ")} ${unit}; ${ratios.join(", ")}`);
   }
-  if (systems.length === 1)
-    console.log("erofsfuse or mkfs.erofs is not installed: nothing to compare with");
+  console.log("fuse, hybrid: every block checked; unchecked: the kernel's EROFS and overlay alone");
+  if (!erofsfuse || !mkfs) console.log("erofsfuse or mkfs.erofs is not installed");
 } finally {
   spawnSync("umount", ["-l", mnt]);
   rmSync(folder, { recursive: true, force: true });

@@ -8,10 +8,10 @@
 import { S_IFDIR, S_IFREG } from "../tree/inode.ts";
 import { Attributes, packAttributes } from "./attributes.ts";
 import { BODY, type Call, MAX_READ, PAYLOAD } from "./call.ts";
-import { EISDIR, ENOENT } from "./errno.ts";
-import type { Handles } from "./handles.ts";
-import type { ListedObject, ObjectTable } from "./object-table.ts";
-import type { ObjectFile, ObjectReader } from "./objects.ts";
+import { ENOENT } from "./errno.ts";
+import { NO_DESCRIPTOR } from "./filesystem.ts";
+import type { ObjectTable } from "./object-table.ts";
+import type { ObjectReader } from "./objects.ts";
 import {
   type Operation,
   attrTemplate,
@@ -21,13 +21,12 @@ import {
   writeEntryHead,
 } from "./operations.ts";
 import { readBlocks } from "./read-blocks.ts";
-import { ATTR_OUT_SIZE, AttrOut, ENTRY_SIZE, EntryOut, OpenFlag, OpenOut, Opcode, ReadIn, ReleaseIn } from "./wire.ts"; // prettier-ignore
+import { ATTR_OUT_SIZE, AttrOut, ENTRY_SIZE, EntryOut, Opcode, ReadIn } from "./wire.ts";
 
 /** What handlers work on. */
 export interface ObjectServer {
   readonly table: ObjectTable;
   readonly reader: ObjectReader;
-  readonly handles: Handles;
 }
 
 const attributes = new Attributes();
@@ -61,44 +60,28 @@ function getattr(server: ObjectServer, call: Call): number {
   return ATTR_OUT_SIZE;
 }
 
-/** Named by its node: leaves are shared under this number. */
-function fileOf(node: number, { digest, size }: ListedObject): ObjectFile {
-  return { nid: node, digest, size };
-}
-
-function open(server: ObjectServer, call: Call): number {
-  const { nodeid } = call;
-  const object = server.table.at(nodeid);
-  if (object === undefined) return server.table.isDirectory(nodeid) ? -EISDIR : -ENOENT;
-  const fh = server.handles.hold(server.reader.open(fileOf(nodeid, object)));
-  OpenOut.encodeInto(call.reply, PAYLOAD, {
-    fh: BigInt(fh),
-    openFlags: OpenFlag.KEEP_CACHE | OpenFlag.NOFLUSH,
-    backingId: 0,
-  });
-  return OpenOut.size;
-}
-
 function read(server: ObjectServer, call: Call): number {
   const { nodeid } = call;
   const object = server.table.at(nodeid);
   if (object === undefined) return -ENOENT;
-  const { fh, offset, size } = ReadIn.offsets;
+  const { offset, size } = ReadIn.offsets;
   const length = Math.min(call.u32(size), MAX_READ);
-  const fd = server.handles.descriptor(call.u64(fh));
-  const file = fileOf(nodeid, object);
-  return readBlocks(server.reader, file, fd, call.u64(offset), length, call.reply, PAYLOAD);
-}
-
-function release(server: ObjectServer, call: Call): number {
-  server.handles.release(call.u64(ReleaseIn.offsets.fh));
-  return 0;
+  // Named by its node: leaves are shared under this number.
+  const file = { nid: nodeid, digest: object.digest, size: object.size };
+  const at = call.u64(offset);
+  return readBlocks(server.reader, file, NO_DESCRIPTOR, at, length, call.reply, PAYLOAD);
 }
 
 /** Names are not listed: who needs an object knows its digest. */
 const readdir = (): number => 0;
 
-/** Every operation by its opcode; the kernel takes ENOSYS for all others, such as xattrs. */
+/**
+ * Every operation by its opcode; the kernel takes ENOSYS for all others, such as xattrs.
+ *
+ * There is no OPEN: the kernel learns that with the first one, and from then on opens files by itself,
+ * which makes those in its cache as fast as any of its own. Objects are opened and looked at whenever
+ * something is read that the cache does not have.
+ */
 export const objectOperations: ReadonlyMap<number, Operation<ObjectServer>> = new Map<
   number,
   Operation<ObjectServer>
@@ -106,9 +89,7 @@ export const objectOperations: ReadonlyMap<number, Operation<ObjectServer>> = ne
   ...commonOperations,
   [Opcode.LOOKUP, operation("LOOKUP", "name", lookup)],
   [Opcode.GETATTR, operation("GETATTR", "none", getattr)],
-  [Opcode.OPEN, operation("OPEN", "none", open)],
   [Opcode.READ, operation("READ", ReadIn, read)],
-  [Opcode.RELEASE, operation("RELEASE", ReleaseIn, release)],
   [
     Opcode.STATFS,
     operation("STATFS", "none", ({ table }: ObjectServer, call) =>

@@ -4,7 +4,6 @@
  * @module
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { Handles } from "./handles.ts";
 import { objectOperations } from "./object-operations.ts";
 import { ObjectTable, type ObjectTableMemory } from "./object-table.ts";
 import { ObjectReader } from "./objects.ts";
@@ -23,12 +22,11 @@ export interface ObjectWorkerInput extends SharedMemory {
 const input = workerData as ObjectWorkerInput;
 const table = new ObjectTable(input.objects);
 const reader = new ObjectReader(openPlaces(input.stores), new SharedLeaves(input.leaves));
-const handles = new Handles(input.mostHandles, input.handles);
 const tell = (message: WorkerMessage) => {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has no origin
   parentPort?.postMessage(message);
 };
-const session = new Session(objectOperations, { table, reader, handles }, (problem) =>
+const session = new Session(objectOperations, { table, reader }, (problem) =>
   // The log tells paths of the image.
   tell({ ...problem, nodeid: table.at(problem.nodeid)?.nid ?? problem.nodeid }),
 );

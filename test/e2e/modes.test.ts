@@ -76,7 +76,7 @@ describe("hybrid mode", () => {
       expect(readFileSync(join(target, "small"))).toEqual(Buffer.alloc(100, "small "));
       expect(readFileSync(join(target, "text"), "utf8")).toBe("text\n");
       expect(errnoOf(() => readFileSync(join(target, "absent")))).toBe("EIO");
-      const line = /\/absent: OPEN: object [0-9a-f]{64}: /;
+      const line = /\/absent: READ: object [0-9a-f]{64}: /;
       expect(await until(() => bed.readLog().some((each) => line.test(each)))).toBe(true);
       const direct = ["bs=1000", "skip=299", "count=1", "iflag=direct", "status=none"];
       const tail = spawnSync("dd", [`if=${target}/large`, ...direct]);

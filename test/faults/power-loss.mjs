@@ -10,9 +10,11 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
   closeSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
+  readFileSync,
   readdirSync,
   rmSync,
   truncateSync,
@@ -59,7 +61,24 @@ function must(...argv) {
   if (run.status !== 0) throw new Error(`${argv.join(" ")}: ${run.error ?? run.stderr}`);
 }
 
-const mount = (kind) => must("mount", "-o", `loop,${kinds[kind].mount}`, join(root, "disk"), disk);
+/**
+ * Another process with a mount namespace of its own can keep the file system that was shut down alive
+ * for a moment: then the mount is of that one, and gives nothing but errors.
+ */
+async function mount(kind) {
+  for (let i = 0; ; i++) {
+    must("mount", "-o", `loop,${kinds[kind].mount}`, join(root, "disk"), disk);
+    try {
+      readdirSync(disk);
+      if (existsSync(join(disk, "store"))) readFileSync(join(disk, "store/meta.json"));
+      return;
+    } catch (error) {
+      if (i === 100) throw error;
+      await unmount();
+      await sleep(100);
+    }
+  }
+}
 
 async function unmount() {
   for (let i = 0; i < 50; i++) {
@@ -112,7 +131,7 @@ class Expected {
 }
 
 async function cycle(kind, expected, turn, flag, waitMs) {
-  mount(kind);
+  await mount(kind);
   const child = spawn(
     process.execPath,
     [writer, join(disk, "store"), String(turn), options.durability],
@@ -129,7 +148,7 @@ async function cycle(kind, expected, turn, flag, waitMs) {
   child.kill("SIGKILL");
   await ended;
   await unmount();
-  mount(kind); // the journal is replayed
+  await mount(kind); // the journal is replayed
   const lines = said.split("\n").slice(0, -1);
   for (const line of lines) expected.take(line);
   const store = Store.open(join(disk, "store"));
@@ -150,7 +169,7 @@ try {
     const count = { acknowledged: 0, damaged: 0, interrupted: 0 };
     const started = Date.now();
     format(kind);
-    mount(kind);
+    await mount(kind);
     Store.create(join(disk, "store"));
     await unmount();
     const expected = new Expected();

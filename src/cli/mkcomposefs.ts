@@ -41,6 +41,7 @@ const OPTIONS = {
 /** Runs the command and returns its exit status: 0, or 1 for every error. */
 export async function run(args: string[], io: Io): Promise<number> {
   try {
+    if (args[0] === "--help") throw new OptionError("");
     const { values, operands } = parseLongOptions(args, OPTIONS);
     const [source, image] = operands;
     const print = values.has("print-digest") || values.has("print-digest-only");

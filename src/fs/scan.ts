@@ -171,8 +171,7 @@ class Scan {
   #read(path: ByteString, seen: BigIntStats, write: (chunk: Uint8Array) => void): void {
     const fd = openSync(systemPath(path), OPEN_FLAGS);
     try {
-      const stat = fstatSync(fd, { bigint: true });
-      if (stat.ino !== seen.ino || stat.dev !== seen.dev) throw changed(path);
+      if (!isSame(fstatSync(fd, { bigint: true }), seen)) throw changed(path);
       let left = Number(seen.size);
       while (left > 0) {
         const got = readSync(fd, this.#buffer, 0, Math.min(CHUNK, left), null);
@@ -180,7 +179,7 @@ class Scan {
         write(this.#buffer.subarray(0, got));
         left -= got;
       }
-      if (readSync(fd, this.#buffer, 0, 1, null) !== 0) throw changed(path);
+      if (!isSame(fstatSync(fd, { bigint: true }), seen)) throw changed(path);
     } finally {
       closeSync(fd);
     }
@@ -198,6 +197,16 @@ function lstat(path: ByteString): BigIntStats {
 
 function namesIn(path: ByteString): ByteString[] {
   return (readdirSync(systemPath(path), { encoding: "latin1" }) as ByteString[]).sort();
+}
+
+/** Whether nothing was written or replaced in between; times are as fine as the kernel keeps them. */
+function isSame(stat: BigIntStats, seen: BigIntStats): boolean {
+  return (
+    stat.ino === seen.ino &&
+    stat.dev === seen.dev &&
+    stat.size === seen.size &&
+    stat.ctimeNs === seen.ctimeNs
+  );
 }
 
 function changed(path: ByteString): IntegrityError {

@@ -8,7 +8,7 @@
  * images/<id>                  -> ../objects/ab/cdef…; images/refs/<name> -> ../<id>
  * bundles/<id>/<key id>~….json  signed statements, one per signer and name
  * seek/<id>                    seek indexes
- * leases/ tmp/ quarantine/ lock
+ * leases/ tmp/ quarantine/ lock lock.gate
  * ```
  *
  * `objects/` has the layout of `mkcomposefs --digest-store`, and with `images/` that of a
@@ -38,6 +38,8 @@ export const fanOut: readonly string[] = Array.from({ length: 256 }, (_, byte) =
 
 export const META_FILE = "meta.json";
 export const LOCK_FILE = "lock";
+/** In front of the lock; see `lock.ts`. Made when it is needed. */
+export const GATE_FILE = "lock.gate";
 export const REFS = "images/refs";
 
 /** The target of `images/<id>`. */

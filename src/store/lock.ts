@@ -9,13 +9,17 @@
  */
 import { closeSync, openSync } from "node:fs";
 import { SystemError } from "../errors.ts";
-import { type LockKind, flock } from "../sys/flock.ts";
+import { type LockKind, type LockResult, flock } from "../sys/flock.ts";
 import { failure } from "./failure.ts";
-import { LOCK_FILE } from "./layout.ts";
+import { GATE_FILE, LOCK_FILE } from "./layout.ts";
 import type { Store } from "./store.ts";
 
-/** How long to wait for a lock when nothing else is said. */
-export const LOCK_TIMEOUT_MS = 30_000;
+/**
+ * How long to wait when nothing else is said. Writers wait longer than gc does: when a long write
+ * keeps gc waiting, gc gives up before those that wait behind it.
+ */
+const SHARED_TIMEOUT_MS = 90_000;
+const EXCLUSIVE_TIMEOUT_MS = 30_000;
 
 /** A lock that this process holds until it lets go, or ends. */
 export class StoreLock {
@@ -32,10 +36,9 @@ export class StoreLock {
    * @throws {@link SystemError} `BUSY` when the store is being cleaned up for longer than
    *   `timeoutMs`; `READ_ONLY` or `PERMISSION` when the store cannot be written to
    */
-  static shared(store: Store, timeoutMs = LOCK_TIMEOUT_MS): StoreLock {
-    const { fd, result } = take(store, "shared", timeoutMs);
-    if (result !== "busy") return new StoreLock(fd);
-    closeSync(fd);
+  static shared(store: Store, timeoutMs = SHARED_TIMEOUT_MS): StoreLock {
+    const taken = take(store, "shared", timeoutMs);
+    if (taken !== "busy") return new StoreLock(taken.fd);
     throw new SystemError("BUSY", `store ${store.path}: another process is cleaning it up`);
   }
 
@@ -45,15 +48,15 @@ export class StoreLock {
    * @throws {@link SystemError} `BUSY` when others work with the store for longer than `timeoutMs`;
    *   `IO` where the file system cannot lock files; `READ_ONLY` or `PERMISSION`
    */
-  static exclusive(store: Store, timeoutMs = LOCK_TIMEOUT_MS): StoreLock {
-    const { fd, result } = take(store, "exclusive", timeoutMs);
-    if (result === "locked") return new StoreLock(fd);
-    closeSync(fd);
-    if (result === "busy") {
+  static exclusive(store: Store, timeoutMs = EXCLUSIVE_TIMEOUT_MS): StoreLock {
+    const taken = take(store, "exclusive", timeoutMs);
+    if (taken === "busy") {
       throw new SystemError("BUSY", `store ${store.path}: other processes are working with it`, {
         hint: "try again when builds and fetches are done, or wait longer with --timeout",
       });
     }
+    if (taken.result === "locked") return new StoreLock(taken.fd);
+    closeSync(taken.fd);
     throw new SystemError("IO", `store ${store.path}: its file system cannot lock files`, {
       hint: "without locks nothing can be removed safely while others may be writing",
     });
@@ -65,12 +68,44 @@ export class StoreLock {
   }
 }
 
+/**
+ * Everybody goes through the gate first, and lets go of it once inside. Who waits for the exclusive
+ * lock holds it closed meanwhile, so that a stream of writers, each starting before the last has
+ * ended, cannot keep gc out for ever.
+ */
 function take(store: Store, kind: LockKind, timeoutMs: number) {
+  const end = performance.now() + timeoutMs;
+  const gate = open(store, GATE_FILE);
   try {
-    // For writing, as some network file systems lock exclusively only then; and a store that is
-    // read-only says so here.
-    const fd = openSync(`${store.path}/${LOCK_FILE}`, "a", 0o644);
-    return { fd, result: flock(fd, kind, timeoutMs) };
+    if (flock(gate, kind, timeoutMs) === "busy") return "busy";
+    const fd = open(store, LOCK_FILE);
+    const result = attempt(fd, kind, Math.max(0, end - performance.now()));
+    if (result !== "busy") return { fd, result };
+    closeSync(fd);
+    return "busy";
+  } catch (error) {
+    throw failure(`store ${store.path}`, error);
+  } finally {
+    closeSync(gate);
+  }
+}
+
+function attempt(fd: number, kind: LockKind, timeoutMs: number): LockResult {
+  try {
+    return flock(fd, kind, timeoutMs);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/**
+ * For writing, as some network file systems lock exclusively only then; and a store that is
+ * read-only says so here.
+ */
+function open(store: Store, file: string): number {
+  try {
+    return openSync(`${store.path}/${file}`, "a", 0o644);
   } catch (error) {
     throw failure(`store ${store.path}`, error);
   }

@@ -1,6 +1,6 @@
 // Publishes, re-publishes, removes and collects on a store until it is killed or the store fails, and
 // says on standard output what it has begun and what it has been told is done:
-// node power-writer.mjs STORE SEED DURABILITY
+// node power-writer.mjs STORE SEED DURABILITY [PREFIX [nogc]]
 import { randomBytes } from "node:crypto";
 import { writeSync } from "node:fs";
 import { parseDump } from "../../dist/tree/dump-reader.js";
@@ -11,7 +11,7 @@ import { Store } from "../../dist/store/store.js";
 import { Transaction } from "../../dist/store/transaction.js";
 import { verityDigestOf } from "../../dist/verity/hasher.js";
 
-const [directory, seed, durability] = process.argv.slice(2);
+const [directory, seed, durability, prefix = "n", nogc] = process.argv.slice(2);
 const say = (...words) => writeSync(1, `${words.join(" ")}\n`);
 const store = Store.open(directory);
 const NAMES = 6;
@@ -45,13 +45,13 @@ function publish(name) {
 }
 
 for (let turn = Number(seed); ; turn++) {
-  const name = `n${turn % NAMES}`;
+  const name = `${prefix}${turn % NAMES}`;
   if (turn % 5 === 4 && store.images.hasName(name)) {
     say("removing", name);
     removeNames(store, [name]);
     say("removed", name);
   } else publish(name);
-  if (turn % 4 === 3) {
+  if (turn % 4 === 3 && nogc === undefined) {
     collectGarbage(store);
     say("collected");
   }

@@ -92,6 +92,8 @@ describe("a digest store", () => {
   let store: string;
   const place = (bytes: Uint8Array) => join(store, objectPath(verityDigestOf(bytes)));
 
+  const isRight = (bytes: Buffer) => readFileSync(place(bytes)).equals(bytes);
+
   beforeAll(() => {
     store = mkdtempSync(join(fast, "sealfs-store-"));
     mkdirSync(at("source", "d"), { recursive: true });
@@ -110,8 +112,7 @@ describe("a digest store", () => {
     expect(fans.toSorted()).toEqual(
       [content, large].map((bytes) => verityDigestOf(bytes).slice(0, 2)).toSorted(),
     );
-    expect(readFileSync(place(content))).toEqual(content);
-    expect(readFileSync(place(large))).toEqual(large);
+    for (const bytes of [content, large]) expect(isRight(bytes)).toBe(true);
     expect(lstatSync(place(content)).mode & 0o777).toBe(0o644);
   });
 
@@ -142,7 +143,7 @@ describe("a digest store", () => {
       await make();
       for (const bytes of [content, large]) {
         expect(lstatSync(place(bytes)).isFile()).toBe(true);
-        expect(readFileSync(place(bytes))).toEqual(bytes);
+        expect(isRight(bytes)).toBe(true);
       }
     }
     expect(readdirSync(store).filter((name) => name.startsWith("."))).toEqual([]);

@@ -77,6 +77,13 @@ export const commands: ReadonlyMap<string, CommandRow> = new Map([
   ["dump", { summary: "print an image as a composefs dump file", load: () => import("./dump.ts") }],
   ["digest", { summary: "print the fs-verity digest of files", load: () => import("./digest.ts") }],
   ["inspect", { summary: "print what an image holds", load: () => import("./inspect.ts") }],
+  [
+    "pkcs7",
+    {
+      summary: "make and check signatures for the kernel's fs-verity keyring",
+      load: () => import("./pkcs7.ts"),
+    },
+  ],
   ["karg", { summary: "print the boot argument of an image", load: () => import("./karg.ts") }],
   [
     "label",

@@ -8,6 +8,10 @@
  * - boot argument `composefs.digest=v1-sha256-12:<hex>` (or `v1-sha512-12`), as the initramfs of
  *   composefs-rs and bootc reads it.
  *
+ * - annotations of a manifest, by the composefs project's draft for sealed images:
+ *   `composefs.merged.erofs.v1.fsverity-sha256-12` is the digest of the image of all layers, the same
+ *   with `.sig` the base64 of the PKCS#7 signature over it (see `pkcs7.ts`).
+ *
  * A digest is only as good as what carries it: a boot argument is when it is inside a signed kernel
  * image, a label when the manifest is signed.
  *
@@ -18,6 +22,7 @@ import type { Image } from "../erofs/image.ts";
 import { objectsOf } from "../erofs/object-list.ts";
 import { IntegrityError, NotFoundError } from "../errors.ts";
 import type { OciImage } from "../oci/image.ts";
+import { encodeBase64 } from "../trust/base64.ts";
 import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 
@@ -39,6 +44,15 @@ export function composefsLabel(digest: VerityDigest): string {
 /** `composefs.digest=v1-sha256-12:<hex>`. */
 export function bootArgument(digest: VerityDigest): string {
   return `composefs.digest=v1-${algorithmOf(digest)}-12:${digest}`;
+}
+
+/** The two annotations of a manifest: digest, and signature. */
+export function draftAnnotations(digest: VerityDigest, signature: Uint8Array): [string, string][] {
+  const key = `composefs.merged.erofs.v1.fsverity-${algorithmOf(digest)}-12`;
+  return [
+    [key, digest],
+    [`${key}.sig`, encodeBase64(signature)],
+  ];
 }
 
 /**

@@ -44,3 +44,42 @@ function lengthOf(length: number): Buffer {
   const bytes = Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, "hex");
   return Buffer.concat([Buffer.of(0x80 | bytes.length), bytes]);
 }
+
+/** A value as it was read. */
+export interface DerValue {
+  readonly tag: number;
+  /** Tag and length included. */
+  readonly whole: Uint8Array;
+  readonly content: Uint8Array;
+}
+
+/** The values inside the value that `bytes` starts with; fewer when one is cut off. */
+export function childrenOf(bytes: Uint8Array): DerValue[] {
+  const outer = valueAt(bytes, 0);
+  if (outer === undefined) return [];
+  const values: DerValue[] = [];
+  for (let at = 0; at < outer.content.length;) {
+    const value = valueAt(outer.content, at);
+    if (value === undefined) break;
+    values.push(value);
+    at += value.whole.length;
+  }
+  return values;
+}
+
+function valueAt(bytes: Uint8Array, at: number): DerValue | undefined {
+  const tag = bytes[at];
+  const first = bytes[at + 1];
+  if (tag === undefined || first === undefined) return undefined;
+  const digits = first < 0x80 ? 0 : first & 0x7f;
+  if (digits > 4) return undefined;
+  const start = at + 2 + digits;
+  const length =
+    digits === 0 ? first : bytes.subarray(at + 2, start).reduce((sum, byte) => sum * 256 + byte, 0);
+  if (start + length > bytes.length) return undefined;
+  return {
+    tag,
+    whole: bytes.subarray(at, start + length),
+    content: bytes.subarray(start, start + length),
+  };
+}

@@ -82,6 +82,15 @@ function keyFilesIn(folder: string): string[] {
   }
 }
 
+/**
+ * The text of a private key of any kind, such as RSA for a kernel's keyring.
+ *
+ * @throws {@link TrustError} `BAD_KEY` for a file that group or others may read
+ */
+export function readSecretText(path: string): string {
+  return readKeyFile(path, `private key ${path}`, true);
+}
+
 function readKeyFile(path: string, what: string, secret: boolean): string {
   try {
     const fd = path === "-" ? 0 : openSync(path, "r");

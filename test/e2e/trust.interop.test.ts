@@ -201,7 +201,8 @@ describe.skipIf(oracle("cosign") === undefined)("cosign (skipped where it is mis
       "attest-blob",
       ...options,
       ...kind,
-      ...["--signing-config", "config.json"],
+      "--signing-config",
+      "config.json",
       "image",
     ]);
     // cosign 2 has no signing configuration: it would go to the network.

@@ -52,8 +52,13 @@ describe.skipIf(openssl === undefined)("pkcs7 (skipped without openssl)", () => 
     run("pkcs7", "verify", at(file), "--cert", at(`${name}.pem`), "--signature", at(signature));
   const theirs = (name: string) =>
     spawnSync(openssl!, [
-      ...["smime", "-verify", "-binary", "-inform", "DER", "-noverify", "-nointern"],
-      ...["-in", at("app.img.p7s"), "-content", at("message"), "-certfile", at(`${name}.pem`)],
+      ..."smime -verify -binary -inform DER -noverify -nointern".split(" "),
+      "-in",
+      at("app.img.p7s"),
+      "-content",
+      at("message"),
+      "-certfile",
+      at(`${name}.pem`),
     ]).status;
 
   test.skipIf(fsverity === undefined)(

@@ -1,6 +1,7 @@
 /** The trust policy: its file, its patterns, and what the verifier makes of it. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { TrustError } from "../src/errors.ts";
 import { formatDuration, parseDuration } from "../src/trust/duration.ts";
 import { NamePattern } from "../src/trust/name-pattern.ts";
 import type { TrustPolicy } from "../src/trust/policy.ts";
@@ -397,6 +398,23 @@ test("a revoked image is refused by either of its digests", () => {
   expect(at("a".repeat(64))).toBe("REVOKED_IMAGE");
   expect(at("b".repeat(64))).toBe("REVOKED_IMAGE");
   expect(at("c".repeat(64))).toBe("accepted");
+});
+
+test("any bytes give a verdict, and no error but our own", () => {
+  const good = new TextDecoder().decode(bundleOf(payload));
+  const policy = policyWith((p) => (p.thresholds = [{ names: "**", threshold: 2 }]));
+  const mutated = fc
+    .tuple(fc.nat(good.length), fc.nat(20), fc.string({ maxLength: 20 }))
+    .map(([at, cut, put]) => utf8(good.slice(0, at) + put + good.slice(at + cut)));
+  const file = fc.oneof(fc.uint8Array({ maxLength: 200 }), mutated);
+  fc.assert(
+    fc.property(fc.array(file, { maxLength: 4 }), (files) => {
+      const { accepted, refused } = verifyBundles(files, policy, { name, now });
+      expect(accepted).toEqual([]);
+      expect(refused.every(({ error }) => error instanceof TrustError)).toBe(true);
+    }),
+    { numRuns: process.env["SLOW"] ? 2000 : 100 },
+  );
 });
 
 test("the highest version is the first of several good statements", () => {

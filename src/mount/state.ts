@@ -16,20 +16,32 @@ export interface MountState {
 }
 
 /**
- * The directory for state and logs, made when missing: `/run/sealfs`, or the user's own.
+ * The directory for state and logs, made when missing: `/run/sealfs`, the user's own, or where these
+ * are somebody else's (as for root of a user namespace) one among the temporary files.
  *
- * @throws {@link SystemError} `PERMISSION` when somebody else has made it
+ * @throws {@link SystemError} `PERMISSION` when somebody else has made that too
  */
 export function stateDirectory(): string {
   const uid = process.geteuid?.() ?? 0;
   const runtime = process.env["XDG_RUNTIME_DIR"];
-  let path = `${tmpdir()}/sealfs-${uid}`;
-  if (uid === 0) path = "/run/sealfs";
-  else if (runtime !== undefined && runtime !== "") path = `${runtime}/sealfs`;
-  mkdirSync(path, { recursive: true, mode: 0o700 });
-  const stat = lstatSync(path);
-  if (stat.isDirectory() && stat.uid === uid) return path;
-  throw new SystemError("PERMISSION", `${path}: belongs to somebody else`);
+  const fallback = `${tmpdir()}/sealfs-${uid}`;
+  const paths = [fallback];
+  if (uid === 0) paths.unshift("/run/sealfs");
+  else if (runtime !== undefined && runtime !== "") paths.unshift(`${runtime}/sealfs`);
+  const path = paths.find((each) => isOwn(each, uid));
+  if (path !== undefined) return path;
+  throw new SystemError("PERMISSION", `${fallback}: belongs to somebody else`);
+}
+
+/** Whether the directory is there, or could be made, and belongs to this user. */
+function isOwn(path: string, uid: number): boolean {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    const stat = lstatSync(path);
+    return stat.isDirectory() && stat.uid === uid;
+  } catch {
+    return false;
+  }
 }
 
 /** The file of the mount with this device number that ends in `.json` (state) or `.log`. */

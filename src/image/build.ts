@@ -93,11 +93,12 @@ export interface ProfileResult {
   readonly refused?: string;
 }
 
-/** A tree with what is known about its origin. */
+/** A tree with what is known about its origin; not the layers, whose entries take memory. */
 interface SourceTree {
   readonly tree: Directory;
   readonly image: OciImage | undefined;
-  readonly layers: readonly Layer[];
+  /** What the profiles that were not asked for make of the layers. */
+  readonly others: readonly ProfileResult[];
 }
 
 /**
@@ -116,11 +117,10 @@ export async function buildImage(
   const warnings: string[] = [];
   const transaction = Transaction.begin(store, { durability });
   try {
-    const source = await readSource(reference, transaction, options, warnings);
-    const { image } = source;
+    const { tree, image, others } = await readSource(reference, transaction, options, warnings);
     const profile = image && (options.profile ?? profileNames[0]);
     const origin = image && originOf(image);
-    const { id, bytes, objects, published } = publishTree(source.tree, transaction, {
+    const { id, bytes, objects, published } = publishTree(tree, transaction, {
       ...versionsOf(options),
       name,
       sign:
@@ -140,7 +140,7 @@ export async function buildImage(
       layers: image?.layers.map(({ digest }) => digest) ?? [],
       manifestDigest: image?.manifestDigest,
       profile,
-      profiles: options.compareProfiles && image ? compare(source.layers, id, options) : [],
+      profiles: others.length > 0 ? [{ profile: profile!, digest: id }, ...others] : [],
       warnings,
     };
   } finally {
@@ -163,7 +163,7 @@ async function readSource(
       source.transport === "dir"
         ? treeOfFolder(source.path, transaction)
         : treeOfDump(source.path, transaction, options);
-    return { tree, image: undefined, layers: [] };
+    return { tree, image: undefined, others: [] };
   }
   const image = await openSource(source, { platform: options.platform });
   try {
@@ -174,7 +174,7 @@ async function readSource(
       ...mergeOptions(options),
       warn,
     });
-    return { tree, image, layers };
+    return { tree, image, others: options.compareProfiles ? compare(layers, options) : [] };
   } finally {
     image.close();
   }
@@ -194,15 +194,11 @@ function originOf({ manifestDigest, mediaType }: OciImage): BuiltImage["source"]
   return { mediaType, digest: manifestDigest };
 }
 
-/** The image under each profile; `built` is the id under the chosen one. */
-function compare(
-  layers: readonly Layer[],
-  built: VerityDigest,
-  options: BuildOptions,
-): ProfileResult[] {
+/** The image's id under each profile but the chosen one. */
+function compare(layers: readonly Layer[], options: BuildOptions): ProfileResult[] {
   const chosen = options.profile ?? profileNames[0];
-  return profileNames.map((profile) => {
-    if (profile === chosen) return { profile, digest: built };
+  const others = profileNames.filter((profile) => profile !== chosen);
+  return others.map((profile) => {
     try {
       const tree = mergeLayers(layers, profile, { strict: options.strict ?? false });
       const bytes = writeImage(tree, versionsOf(options));

@@ -33,13 +33,16 @@ export interface StagedObject {
   abandon(): void;
 }
 
+/** Small: there may be millions of them. */
 interface Entry {
-  /** Where it lies in the staging directory; undefined when the store has a good one. */
-  readonly path: string | undefined;
+  /** Its file in the staging directory; {@link PRESENT} when the store has a good one. */
+  readonly number: number;
   readonly size: number;
   /** Whether something wrong stands under its name. */
   readonly replaces: boolean;
 }
+
+const PRESENT = -1;
 
 /** Objects by digest, each in the staging directory or known to be in the store. */
 export class StagedObjects {
@@ -66,25 +69,25 @@ export class StagedObjects {
     const state: ObjectState = this.#presence.mayHave(digest)
       ? this.#objects.compare(digest, content)
       : "absent";
-    let path: string | undefined;
+    let number = PRESENT;
     if (state !== "good") {
-      path = this.#nextPath();
-      const file = new StagedFile(path, this.#umask);
+      number = this.#next++;
+      const file = new StagedFile(this.#pathOf(number), this.#umask);
       file.write(content);
       file.close();
     }
-    this.#entries.set(digest, { path, size: content.length, replaces: state === "wrong" });
+    this.#entries.set(digest, { number, size: content.length, replaces: state === "wrong" });
   }
 
   stage(): StagedObject {
-    const path = this.#nextPath();
-    const file = new StagedFile(path, this.#umask);
+    const number = this.#next++;
+    const file = new StagedFile(this.#pathOf(number), this.#umask);
     return {
       write: (chunk) => file.write(chunk),
       abandon: () => file.abandon(),
       finish: (digest) => {
         file.close();
-        this.#add(digest, path, file.size);
+        this.#add(digest, number, file.size);
       },
     };
   }
@@ -95,9 +98,9 @@ export class StagedObjects {
     let addedBytes = 0;
     let present = 0;
     const replaced: VerityDigest[] = [];
-    for (const [digest, { path, size, replaces }] of this.#entries) {
+    for (const [digest, { number, size, replaces }] of this.#entries) {
       if (wanted !== undefined && !wanted.has(digest)) continue;
-      if (path === undefined) {
+      if (number === PRESENT) {
         present += 1;
         continue;
       }
@@ -106,25 +109,25 @@ export class StagedObjects {
         moveAway(target, `${quarantine}/${digest}.${basename(this.#directory)}`);
         replaced.push(digest);
       }
-      renameSync(path, target);
+      renameSync(this.#pathOf(number), target);
       added += 1;
       addedBytes += size;
     }
     return { added, addedBytes, present, replaced };
   }
 
-  #nextPath(): string {
-    return `${this.#directory}/${(this.#next++).toString(36)}`;
+  #pathOf(number: number): string {
+    return `${this.#directory}/${number.toString(36)}`;
   }
 
-  #add(digest: VerityDigest, path: string, size: number): void {
+  #add(digest: VerityDigest, number: number, size: number): void {
     const known = this.#entries.has(digest);
     const state: ObjectState =
       !known && this.#presence.mayHave(digest) ? this.#objects.state(digest, size) : "absent";
-    if (known || state === "good") unlinkSync(path);
+    if (known || state === "good") unlinkSync(this.#pathOf(number));
     if (known) return;
     this.#entries.set(digest, {
-      path: state === "good" ? undefined : path,
+      number: state === "good" ? PRESENT : number,
       size,
       replaces: state === "wrong",
     });

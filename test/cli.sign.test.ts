@@ -209,6 +209,19 @@ describe("a key that is elsewhere", () => {
   });
 });
 
+test("sidecars for other tools are written beside the image, with a key in a file only", async () => {
+  const sidecars = ["--sidecar", "ssh", "--sidecar", "minisign"];
+  const signed = await sign("--name", name, ...key("alice"), ...sidecars);
+  expect(signed.status).toBe(0);
+  expect(readFileSync(at("app.img.sig"), "utf8")).toContain("BEGIN SSH SIGNATURE");
+  expect(readFileSync(at("app.img.minisig"), "utf8")).toContain(`trusted comment: name:${name}`);
+  expect((await sign("--name", name, ...key("alice"), "--sidecar", "pgp")).status).toBe(2);
+  rmSync(at("app.img.bundle.json"));
+  const elsewhere = ["--sign-cmd", "true", "--with-key", at("alice.pub")];
+  expect((await sign("--name", name, ...elsewhere, ...sidecars)).status).toBe(2);
+  expect(existsSync(at("app.img.bundle.json"))).toBe(false);
+});
+
 test("an agent that answers nonsense, too much or nothing is an error, not a hang", async () => {
   const answers = [
     Buffer.of(0, 0, 0, 1, 5),

@@ -5,6 +5,7 @@
  * @module
  */
 import { sha256, sha512 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
 import { type ByteString, toByteString } from "../bytes/bytestring.ts";
 import { type VerityAlgorithm, verityAlgorithms } from "./digest.ts";
 
@@ -17,6 +18,8 @@ export interface BlockHash {
   hash(message: Uint8Array): ByteString;
   /** Writes the hash of `message` into `out` at `at`; the caller has made room. */
   hashInto(message: Uint8Array, out: Uint8Array, at: number): void;
+  /** The hash of `message` in lower-case hex. */
+  hex(message: Uint8Array): string;
   /** Whether `bytes` holds the hash of `message` at `at`. */
   matches(message: Uint8Array, bytes: Uint8Array, at: number): boolean;
 }
@@ -32,6 +35,7 @@ export function portableHash(algorithm: VerityAlgorithm): BlockHash {
     size: verityAlgorithms[algorithm].digestSize,
     hash: (message) => toByteString(digest(message)),
     hashInto: (message, out, at) => out.set(digest(message), at),
+    hex: (message) => bytesToHex(digest(message)),
     matches: (message, bytes, at) =>
       digest(message).every((byte, index) => byte === bytes[at + index]),
   };
@@ -55,6 +59,7 @@ export function nodeHash(algorithm: VerityAlgorithm): BlockHash | undefined {
     size,
     hash,
     hashInto: (message, out, at) => void latin1Write.call(out, hash(message), at, size),
+    hex: (message) => digest(algorithm, message, "hex"),
     matches: (message, bytes, at) => hash(message) === latin1Slice.call(bytes, at, at + size),
   };
 }

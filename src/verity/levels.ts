@@ -6,7 +6,6 @@
  *
  * @module
  */
-import type { ByteString } from "../bytes/bytestring.ts";
 import type { BlockHash } from "./block-hash.ts";
 import { VERITY_BLOCK_SIZE, type VerityDigest, verityAlgorithms } from "./digest.ts";
 
@@ -83,25 +82,22 @@ export class HashLevels {
   }
 }
 
+// One for all: it is filled and hashed without a break.
+const descriptor = new Uint8Array(DESCRIPTOR_SIZE);
+const descriptorView = new DataView(descriptor.buffer);
+
 /** Hash of `struct fsverity_descriptor`; an empty file has no root hash, its field stays zero. */
 export function descriptorDigest(
   hash: BlockHash,
   size: number,
   root: Uint8Array | undefined,
 ): VerityDigest {
-  const descriptor = new Uint8Array(DESCRIPTOR_SIZE);
+  descriptor.fill(0);
   descriptor[0] = 1; // version
   descriptor[1] = verityAlgorithms[hash.algorithm].id;
   descriptor[2] = 12; // log2 of the block size; salt size and signature size stay 0
-  new DataView(descriptor.buffer).setBigUint64(8, BigInt(size), true);
+  descriptorView.setUint32(8, size % 2 ** 32, true);
+  descriptorView.setUint32(12, size / 2 ** 32, true);
   if (root !== undefined) descriptor.set(root, 16);
-  return hexOf(hash.hash(descriptor)) as VerityDigest;
-}
-
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
-
-function hexOf(bytes: ByteString): string {
-  let hex = "";
-  for (let i = 0; i < bytes.length; i++) hex += HEX[bytes.charCodeAt(i)]!;
-  return hex;
+  return hash.hex(descriptor) as VerityDigest;
 }

@@ -76,8 +76,9 @@ export function verifyBlocks(
   for (let at = 0; at < data.length; at += VERITY_BLOCK_SIZE, block++) {
     const leaf = block * hash.size;
     if (leaf < 0 || leaf + hash.size > leaves.length) return block;
-    let bytes = data.subarray(at, at + VERITY_BLOCK_SIZE);
-    if (bytes.length < VERITY_BLOCK_SIZE) {
+    const length = Math.min(VERITY_BLOCK_SIZE, data.length - at);
+    let bytes = new Uint8Array(data.buffer, data.byteOffset + at, length);
+    if (length < VERITY_BLOCK_SIZE) {
       const padded = new Uint8Array(VERITY_BLOCK_SIZE);
       padded.set(bytes);
       bytes = padded;

@@ -20,6 +20,7 @@ import { type FsckOptions, checkStore } from "../src/store/fsck.ts";
 import { imageLinkTarget } from "../src/store/layout.ts";
 import { StoreLock } from "../src/store/lock.ts";
 import { Store } from "../src/store/store.ts";
+import { Transaction } from "../src/store/transaction.ts";
 import type { VerityDigest } from "../src/verity/digest.ts";
 import { run } from "./support/run-command.ts";
 import { contentOf, damage, digestOf, objectsIn, publish } from "./support/store.ts";
@@ -70,6 +71,20 @@ test("a good store is good, and everything in it was looked at", async () => {
     });
   }
   expect((await run("fsck", "--store", store.path)).status).toBe(0);
+});
+
+test("more objects than threads take at once are all looked at", async () => {
+  const transaction = Transaction.begin(store, { durability: "none" });
+  for (let i = 0; i < 900; i++) transaction.put(digestOf(`${i}`), contentOf(`${i}`));
+  transaction.publish();
+  transaction.close();
+  damage(store, digestOf("17"));
+  damage(store, digestOf("899"));
+  for (const threads of [0, 1, 2]) {
+    const { objects, problems } = await fsck({ threads });
+    expect(objects).toBe(903);
+    expect(problems.map(({ digest }) => digest)).toEqual([digestOf("17"), digestOf("899")].sort());
+  }
 });
 
 describe("an object", () => {
@@ -187,7 +202,6 @@ describe("an image", () => {
   });
 
   test("that breaks the format is told, and stays", async () => {
-    const { Transaction } = await import("../src/store/transaction.ts");
     const { verityDigestOf } = await import("../src/verity/hasher.ts");
     const bytes = contentOf("no image");
     const transaction = Transaction.begin(store, { durability: "none" });

@@ -50,11 +50,11 @@ export async function checkStoredObjects(
     for (const batch of batches) tally.add(checkBatch(store.objects, batch));
     return tally.result();
   }
-  const workers = Array.from({ length: threads }, () => startWorker(store));
+  const pool = Array.from({ length: threads }, () => new Thread(store));
   try {
-    await Promise.all(workers.map((worker) => drain(worker, batches, tally)));
+    await Promise.all(pool.map((thread) => thread.drain(batches, tally)));
   } finally {
-    await Promise.all(workers.map((worker) => worker.terminate()));
+    await Promise.all(pool.map((thread) => thread.end()));
   }
   return tally.result();
 }
@@ -113,30 +113,47 @@ function oddName({ path }: ObjectName): StoreProblem {
   return { kind: "name", path, message: "the name is no digest of this store's kind", bad: true };
 }
 
-function startWorker(store: Store): Worker {
-  return new Worker(workerUrl(import.meta.url, "./fsck-worker.ts"), {
-    workerData: { directory: store.objects.directory },
-  });
-}
+/** One thread, with at most one batch at a time. */
+class Thread {
+  readonly #worker: Worker;
+  #done: ((result: BatchResult) => void) | undefined;
+  #fail: ((error: Error) => void) | undefined;
+  #ended: Error | undefined;
 
-/** Gives a thread one batch after the other until there are none. */
-async function drain(worker: Worker, batches: Generator<Batch>, tally: Tally): Promise<void> {
-  for (const batch of batches) tally.add(await ask(worker, batch));
-}
-
-function ask(worker: Worker, batch: Batch): Promise<BatchResult> {
-  return new Promise((done, fail) => {
-    const stop = (reason: unknown) => {
-      worker.removeAllListeners();
-      fail(new SystemError("IO", `fsck: ${String(reason)}`));
-    };
-    worker.once("error", stop);
-    worker.once("exit", () => stop("a thread ended"));
-    worker.once("message", (answer: BatchAnswer) => {
-      worker.removeAllListeners();
-      if ("error" in answer) stop(answer.error);
-      else done(answer.result);
+  constructor(store: Store) {
+    this.#worker = new Worker(workerUrl(import.meta.url, "./fsck-worker.ts"), {
+      workerData: { directory: store.objects.directory },
     });
-    worker.postMessage(batch);
-  });
+    this.#worker.on("error", (error) => this.#stop(String(error)));
+    this.#worker.on("exit", () => this.#stop("a thread ended"));
+    this.#worker.on("message", (answer: BatchAnswer) => {
+      if ("error" in answer) this.#stop(answer.error);
+      else this.#done?.(answer.result);
+    });
+  }
+
+  /** Checks one batch after the other until there are none. */
+  async drain(batches: Generator<Batch>, tally: Tally): Promise<void> {
+    for (let next = batches.next(); next.done !== true; next = batches.next()) {
+      tally.add(await this.#ask(next.value));
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #ask(batch: Batch): Promise<BatchResult> {
+    return new Promise((done, fail) => {
+      this.#done = done;
+      this.#fail = fail;
+      if (this.#ended !== undefined) fail(this.#ended);
+      else this.#worker.postMessage(batch);
+    });
+  }
+
+  #stop(reason: string): void {
+    this.#ended ??= new SystemError("IO", `fsck: ${reason}`);
+    this.#fail?.(this.#ended);
+  }
 }

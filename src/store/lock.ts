@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { closeSync, openSync } from "node:fs";
+import { closeSync, fsyncSync, openSync } from "node:fs";
 import { SystemError } from "../errors.ts";
 import { type LockKind, type LockResult, flock } from "../sys/flock.ts";
 import { failure } from "./failure.ts";
@@ -60,6 +60,22 @@ export class StoreLock {
     throw new SystemError("IO", `store ${store.path}: its file system cannot lock files`, {
       hint: "without locks nothing can be removed safely while others may be writing",
     });
+  }
+
+  /**
+   * Makes sure that the file system was alive until now. One that has shut itself down after an
+   * error of its disk may report success for the fsync of a directory (XFS does, as nothing is
+   * pending any more), but not for that of a file: so this comes between the last sync of a
+   * directory and the word to the caller that all is well.
+   *
+   * @throws {@link SystemError} `IO` when it is not
+   */
+  confirm(): void {
+    try {
+      fsyncSync(this.#fd);
+    } catch (error) {
+      throw failure("lock", error);
+    }
   }
 
   release(): void {

@@ -34,6 +34,7 @@ export function removeNames(store: Store, names: readonly string[]): void {
       }
     }
     syncDirectory(directory);
+    lock.confirm();
   } catch (error) {
     throw failure(`store ${store.path}`, error);
   } finally {

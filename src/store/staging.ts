@@ -22,7 +22,7 @@ import {
   unlinkSync,
 } from "node:fs";
 import { SystemError } from "../errors.ts";
-import { flock } from "../sys/flock.ts";
+import { type LockResult, flock } from "../sys/flock.ts";
 import { bootId } from "./boot-id.ts";
 import { errnoOf, failure } from "./failure.ts";
 
@@ -88,7 +88,14 @@ function tryCreate(
     removeDirectory(path);
     throw error;
   }
-  const result = flock(lockFd, "exclusive");
+  let result: LockResult;
+  try {
+    result = flock(lockFd, "exclusive");
+  } catch (error) {
+    removeDirectory(path);
+    closeSync(lockFd);
+    throw error;
+  }
   if (result === "locked" && fstatSync(lockFd).nlink > 0) return { path, lockFd };
   closeSync(lockFd);
   if (result !== "unavailable") return undefined;

@@ -138,6 +138,7 @@ export class Transaction {
         const target = this.#move(link);
         if (this.#sync !== undefined) syncDirectory(dirname(target));
       }
+      if (this.#sync !== undefined) this.#lock.confirm();
       return published;
     });
   }

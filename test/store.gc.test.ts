@@ -46,7 +46,7 @@ async function hold(...args: string[]): Promise<ChildProcess> {
   const child = spawn(process.execPath, [holder, store.path, ...args], {
     stdio: ["pipe", "pipe", "inherit"],
   });
-  const [said] = (await once(child.stdout!, "data")) as [Buffer];
+  const [said] = (await once(child.stdout, "data")) as [Buffer];
   expect(said.toString()).toBe("leased\n");
   return child;
 }

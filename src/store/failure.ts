@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { constants } from "node:os";
 import { SealfsError, SystemError } from "../errors.ts";
+import { errnoName } from "../sys/koffi.ts";
 
 const codes = new Map<string, SystemError["code"]>([
   ["ENOSPC", "NO_SPACE"],
@@ -23,14 +23,13 @@ const hints = new Map<string, string>([
   ["ENFILE", "the system has too many open files"],
 ]);
 
-/** Names of error numbers; Node itself leaves some out, EDQUOT among them. */
-const names = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
-
 /** The error number's name of a failed system call, `ENOENT`; undefined for other errors. */
 export function errnoOf(error: unknown): string | undefined {
   const { code, errno } = (error ?? {}) as NodeJS.ErrnoException;
   if (typeof code === "string" && /^E[A-Z0-9]+$/.test(code)) return code;
-  return typeof errno === "number" ? names.get(-errno) : undefined;
+  // Node itself leaves some names out, EDQUOT among them.
+  const name = typeof errno === "number" ? errnoName(-errno) : "";
+  return name.startsWith("E") ? name : undefined;
 }
 
 /** `error` as a `SystemError` whose message starts with `what`; errors of sealfs stay. */

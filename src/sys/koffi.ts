@@ -5,7 +5,7 @@
  * @module
  */
 import { createRequire } from "node:module";
-import { getSystemErrorName } from "node:util";
+import { constants } from "node:os";
 import type * as Koffi from "koffi";
 import { NotFoundError, SystemError } from "../errors.ts";
 
@@ -65,13 +65,20 @@ export function lazy<T>(value: () => T): () => T {
   return () => (held ??= { value: value() }).value;
 }
 
+/**
+ * Names of Linux error numbers. Those that Node's own messages know are fewer; EUCLEAN, which file
+ * systems say of damaged metadata, is in none of its tables.
+ */
+const errnoNames: ReadonlyMap<number, string> = new Map([
+  ...Object.entries(constants.errno).map(([name, errno]): [number, string] => [errno, name]),
+  [constants.errno.EAGAIN, "EAGAIN"],
+  [constants.errno.ENOTSUP, "ENOTSUP"],
+  [117, "EUCLEAN"],
+]);
+
 /** The name of an error number, such as `ENOENT`. */
 export function errnoName(errno: number): string {
-  try {
-    return getSystemErrorName(-errno);
-  } catch {
-    return `errno ${errno}`;
-  }
+  return errnoNames.get(errno) ?? `errno ${errno}`;
 }
 
 /** The typed error for a failed system call; `what` names the call and what it was about. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ascii, fromText } from "../bytes/bytestring.ts";
+import { fromText } from "../bytes/bytestring.ts";
 import { NotFoundError } from "../errors.ts";
 import { scanDirectory } from "../fs/scan.ts";
 import { openNamed } from "../oci/blob.ts";
@@ -11,7 +11,7 @@ import { readFully } from "../store/files.ts";
 import type { Transaction } from "../store/transaction.ts";
 import { parseDump } from "../tree/dump-reader.ts";
 import type { Directory } from "../tree/inode.ts";
-import { type VerityDigest, objectPath } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/digest.ts";
 import { ContentIntake, type FileContent } from "./build-content.ts";
 import { objectsOfTree } from "./tree-objects.ts";
 
@@ -23,15 +23,14 @@ import { objectsOfTree } from "./tree-objects.ts";
 export function treeOfFolder(path: string, transaction: Transaction): Directory {
   const intake = new ContentIntake(transaction);
   try {
-    return scanDirectory(fromText(path), {}, ({ inode, read }) => {
+    return scanDirectory(fromText(path), {}, (scanned) => {
+      const { inode } = scanned;
       const file: FileContent = {};
       const sink = intake.sink(Number(inode.size), file);
-      read((chunk) => sink.write(chunk));
+      scanned.read((chunk) => sink.write(chunk));
       sink.end();
       if (file.content !== undefined) inode.content = file.content;
-      if (file.digest === undefined) return;
-      inode.digest = file.digest;
-      inode.payload = ascii(objectPath(file.digest));
+      if (file.digest !== undefined) inode.digest = file.digest;
     });
   } finally {
     intake.abandon();

@@ -5,7 +5,8 @@
  * @module
  */
 import { IntegrityError, NotFoundError, SystemError, UsageError } from "../errors.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
+import { verityDigestOf } from "../verity/hasher.ts";
 import type { StoredBundle } from "./bundles.ts";
 import { type ObjectSource, Store } from "./store.ts";
 
@@ -87,16 +88,26 @@ export class Stores implements ObjectSource {
     throw new NotFoundError("NO_REF", `image ${nameOrId}: no such image in ${places}`);
   }
 
-  /** The bytes of an image from the first store that has it, unchecked. */
+  /**
+   * The bytes of an image from the first store that has it right. When none has, what the first one
+   * has instead: who asks checks it, and can say what is wrong.
+   *
+   * @throws {@link NotFoundError} `NO_OBJECT`; what is wrong with the first when none can be read
+   */
   readImage(id: VerityDigest): Uint8Array {
+    let wrong: Uint8Array | undefined;
+    let problem: unknown;
     for (const store of this.all) {
       try {
-        return store.readImage(id);
+        const bytes = store.readImage(id);
+        if (verityDigestOf(bytes, algorithmOf(id)) === id) return bytes;
+        wrong ??= bytes;
       } catch (error) {
-        if (!(error instanceof NotFoundError)) throw error;
+        if (!(error instanceof NotFoundError)) problem ??= error;
       }
     }
-    throw new NotFoundError("NO_OBJECT", `image ${id}: in no store`);
+    if (wrong !== undefined) return wrong;
+    throw problem ?? new NotFoundError("NO_OBJECT", `image ${id}: in no store`);
   }
 
   /** The bundles about an image in every store, unchecked; as {@link Store.readBundles}. */

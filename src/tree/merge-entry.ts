@@ -8,7 +8,7 @@ import { type ByteString, ascii, printable } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { TarEntry, TarEntryType } from "../tar/entry.ts";
-import { type VerityDigest, objectPath } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/digest.ts";
 import {
   type Directory,
   Inode,
@@ -132,7 +132,7 @@ export class MergeEntry {
     inode.gid = entry.gid;
     inode.mtimeSeconds = entry.mtimeSeconds;
     inode.mtimeNanoseconds = entry.mtimeNanoseconds;
-    inode.xattrs = new Map(entry.xattrs);
+    inode.xattrs = entry.xattrs;
   }
 
   #addContent(inode: Inode): void {
@@ -147,7 +147,6 @@ export class MergeEntry {
     }
     if (digest === undefined) throw new TypeError(`${this.place()}: digest is not given`);
     inode.digest = digest;
-    inode.payload = ascii(objectPath(digest));
   }
 }
 

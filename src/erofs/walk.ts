@@ -33,7 +33,7 @@ export function findFile(view: ImageView, path: ByteString, follow = false): Wal
       hint: "sealfs ls -R lists what the image has",
     });
   const reached: { name: ByteString; inode: ImageInode }[] = [];
-  const names = splitPath(path).reverse();
+  const names = splitPath(path).toReversed();
   let symlinks = 0;
   for (let name = names.pop(); name !== undefined; name = names.pop()) {
     if (name === "..") {
@@ -48,7 +48,7 @@ export function findFile(view: ImageView, path: ByteString, follow = false): Wal
       if (++symlinks > SYMLINKS_MAX) throw missing("too many symbolic links");
       const target = view.image.target(inode);
       if (target.startsWith("/")) reached.length = 0;
-      names.push(...splitPath(target).reverse());
+      names.push(...splitPath(target).toReversed());
       continue;
     }
     reached.push({ name, inode });

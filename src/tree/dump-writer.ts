@@ -49,8 +49,8 @@ export interface DumpSource<Key> {
  * order. Of several names of an inode the first in that order stands for it, the others refer to it.
  */
 export function formatDump(root: Directory): Generator<Uint8Array, void, undefined> {
-  return formatDumpOf({
-    root: root as Inode,
+  return formatDumpOf<Inode>({
+    root,
     node: (inode) => inode,
     entries: (inode) => sortedEntries(inode),
     linked: () => linkTargets(root),

@@ -87,11 +87,7 @@ export class TestLayout {
   /** An image of uncompressed layer tars, stored as gzip; `patch` replaces fields of the manifest. */
   image(
     layers: readonly Uint8Array[],
-    { platform = "linux/amd64", manifest = {}, config = {} } = {} as {
-      platform?: string;
-      manifest?: Record<string, unknown>;
-      config?: Record<string, unknown>;
-    },
+    { platform = "linux/amd64", manifest = {}, config = {} } = {},
   ): BlobDescriptor {
     const [os, architecture, variant] = platform.split("/");
     const configuration = this.json(

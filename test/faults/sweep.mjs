@@ -200,7 +200,7 @@ function strace(argv, ...more) {
   return { ...run, lines };
 }
 
-/** Of files opened for reading one of each kind is enough: there are hundreds of directories. */
+/** Of directories read or made one of each kind is enough: there are hundreds. */
 function isRepeated(seen, text) {
   const kind = text.replace(/ = .*/, "").replace(/[0-9a-f]{8,}|\b[0-9a-f]{2}\b/g, "X");
   if (seen.has(kind)) return true;
@@ -225,7 +225,7 @@ function listPoints(scenario, name) {
     counts.set(key, when);
     if (!rest.includes(store)) continue;
     const writes = call !== "openat" || ONLY_WRITING_OPENS.test(rest);
-    if (!writes && isRepeated(seen, rest)) continue;
+    if ((!writes || call.startsWith("mkdir")) && isRepeated(seen, call + rest)) continue;
     points.push({ call, when, writes, text: rest.slice(0, 160) });
   }
   return points;

@@ -75,6 +75,27 @@ export class TrustError extends SealfsError<
 /** A server or the way to it failed; `retriable` says whether asking again may help. */
 export class TransportError extends SealfsError<"UNREACHABLE" | "REFUSED" | "TIMEOUT"> {}
 
+/** Why one source did not give an object. */
+export interface SourceFailure {
+  readonly source: string;
+  readonly reason: string;
+}
+
+/** Objects could not be fetched: no source has them, or each that was asked failed. */
+export class FetchError extends SealfsError<"NO_SOURCE" | "ALL_FAILED" | "INCOMPLETE"> {
+  /** One entry for each source that was asked; none for `NO_SOURCE`. */
+  readonly failures: readonly SourceFailure[];
+
+  constructor(
+    code: FetchError["code"],
+    message: string,
+    options: ErrorOptions & { hint?: string; failures?: readonly SourceFailure[] } = {},
+  ) {
+    super(code, message, options);
+    this.failures = options.failures ?? [];
+  }
+}
+
 /** What was named is not there. */
 export class NotFoundError extends SealfsError<"NO_FILE" | "NO_REF" | "NO_OBJECT" | "NO_STORE"> {}
 

@@ -79,6 +79,12 @@ export const limits = {
   inlineBytes: 64,
   /** Bytes of cached leaf hashes of one object (an object of 128 GiB with sha256). */
   leafBytes: GIB,
+  /** Objects that one source is remembered to lack, or to have wrong; the oldest are forgotten. */
+  objectsSetAside: 4096,
+  /** Bytes of a file of mirrors, mirrors in it, and patterns of names of one. */
+  mirrorsBytes: 256 * KIB,
+  mirrors: 64,
+  mirrorNames: 256,
   /** Bytes of a key file. */
   keyBytes: 64 * KIB,
 } as const;

@@ -8,6 +8,7 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import {
+  FetchError,
   FormatError,
   IntegrityError,
   NotFoundError,
@@ -132,7 +133,7 @@ export function exitStatus(error: unknown): number {
   if (error instanceof FormatError) return 3;
   if (error instanceof IntegrityError) return 4;
   if (error instanceof TrustError) return 5;
-  if (error instanceof TransportError) return 6;
+  if (error instanceof TransportError || error instanceof FetchError) return 6;
   if (error instanceof NotFoundError) return 7;
   return 1;
 }

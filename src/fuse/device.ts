@@ -10,6 +10,10 @@ import { Image } from "../erofs/image.ts";
 import { mountFuse, unmountTarget } from "../sys/mount.ts";
 import { workerUrl } from "../sys/worker.ts";
 import { MAX_READ } from "./call.ts";
+import { ImageFileSystem } from "./filesystem.ts";
+import { Handles } from "./handles.ts";
+import { operations } from "./operations.ts";
+import { lateAnswers } from "./late-threads.ts";
 import { agree, sharedMemory, startThreads } from "./threads.ts";
 import type { Served, ServeInput } from "./transport.ts";
 import type { WorkerInput } from "./worker.ts";
@@ -69,9 +73,13 @@ export async function serveDevice(input: ServeInput): Promise<Served> {
   }
   // From here on the descriptor is the threads': it lives as long as this process.
   const url = workerUrl(import.meta.url, "./worker.ts");
-  const shared = sharedMemory(fd, Number(image.superblock.inos), input.stores);
+  const shared = sharedMemory(fd, Number(image.superblock.inos), input);
   const workerData: WorkerInput = { ...shared, image: input.image };
-  const { ready, ended } = startThreads(url, workerData, input);
+  const late = lateAnswers(input, operations, shared, (reader) => ({
+    fs: new ImageFileSystem(image, reader),
+    handles: new Handles(shared.mostHandles, shared.handles),
+  }));
+  const { ready, ended } = startThreads(url, workerData, { ...input, ...late });
   try {
     await ready;
   } catch (error) {

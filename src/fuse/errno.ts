@@ -4,6 +4,7 @@
  * @module
  */
 export const ENOENT = 2;
+export const EINTR = 4;
 export const EIO = 5;
 export const ENOMEM = 12;
 export const ENODEV = 19;

@@ -20,7 +20,8 @@ import { EIO, EISDIR, ENODATA, ENOENT } from "./errno.ts";
 import { ImageFileSystem } from "./filesystem.ts";
 import type { FuseNative, FuseOperations, FuseStat } from "./fuse-native.ts";
 import { Handles } from "./handles.ts";
-import { ObjectReader } from "./objects.ts";
+import { LATE_TRIES } from "./late-answers.ts";
+import { ObjectReader, ObjectUnavailable } from "./objects.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
 import { openPlaces } from "./store-place.ts";
 import type { ServeInput, Served } from "./transport.ts";
@@ -76,7 +77,10 @@ function loadFuseNative(): FuseNative {
 function operationsOf(input: ServeInput): FuseOperations {
   const leaves = SharedLeaves.create(4096, LEAVES_BYTES);
   const image = Image.open(new Uint8Array(input.image));
-  const fs = new ImageFileSystem(image, new ObjectReader(openPlaces(input.stores), leaves));
+  const { supply } = input;
+  const places = openPlaces(input.stores);
+  if (supply !== undefined) places.push(supply.place);
+  const fs = new ImageFileSystem(image, new ObjectReader(places, leaves));
   const handles = new Handles(MOST_HANDLES);
 
   const find = (path: string): number => {
@@ -90,21 +94,34 @@ function operationsOf(input: ServeInput): FuseOperations {
     }
     return nid;
   };
-  /** Calls `work` with the node of `path`; whatever happens, there is an answer. */
+  /**
+   * Calls `work` with the node of `path`, again when it had to wait for content; whatever happens,
+   * there is an answer.
+   */
   const on = (
     operation: string,
     path: string,
     answer: (error: number) => void,
     work: (nid: number) => void,
+    tries = LATE_TRIES,
   ) => {
     let nid = 0;
+    const refuse = (error: unknown) => {
+      input.onProblem({ operation, nodeid: nid, message: (error as Error).message });
+      answer(-EIO);
+    };
     try {
       nid = find(path);
       if (nid === 0) answer(-ENOENT);
       else work(nid);
     } catch (error) {
-      input.onProblem({ operation, nodeid: nid, message: (error as Error).message });
-      answer(-EIO);
+      if (supply === undefined || !(error instanceof ObjectUnavailable) || tries === 0) {
+        refuse(error);
+        return;
+      }
+      supply
+        .provide(error.file, error.range, new AbortController().signal)
+        .then(() => on(operation, path, answer, work, tries - 1), refuse);
     }
   };
 

@@ -12,7 +12,14 @@ import { MAX_READ } from "./call.ts";
 import { openDevice } from "./device.ts";
 import { type ListedObject, ObjectTable } from "./object-table.ts";
 import type { ObjectWorkerInput } from "./object-worker.ts";
+import { lateAnswers } from "./late-threads.ts";
+import { inImage, objectOperations } from "./object-operations.ts";
+import type { Problem } from "./session.ts";
+import type { ServeInput } from "./transport.ts";
 import { type ThreadOptions, agree, sharedMemory, startThreads } from "./threads.ts";
+
+/** Where the content comes from, and who serves it. */
+export type ObjectsInput = ThreadOptions & Pick<ServeInput, "stores" | "supply">;
 
 /** An objects file system that is being served. */
 export interface ServedObjects {
@@ -23,14 +30,13 @@ export interface ServedObjects {
 }
 
 /**
- * Serves `objects` from the stores, which are searched in order.
+ * Serves `objects` from the stores, which are searched in order, and from the supply.
  *
  * @throws {@link SystemError} `NO_FUSE`, `NO_KOFFI`, `PERMISSION`, or what the kernel says
  */
 export async function serveObjects(
   objects: readonly ListedObject[],
-  stores: readonly string[],
-  options: ThreadOptions,
+  options: ObjectsInput,
 ): Promise<ServedObjects> {
   const fd = openDevice();
   let mount: number | undefined;
@@ -44,10 +50,15 @@ export async function serveObjects(
   }
   // From here on the descriptor is the threads': it lives as long as this process.
   const table = ObjectTable.create(objects);
-  const shared = sharedMemory(fd, table.count, stores);
+  const shared = sharedMemory(fd, table.count, options);
   const workerData: ObjectWorkerInput = { ...shared, objects: table.memory };
   const url = workerUrl(import.meta.url, "./object-worker.ts");
-  const { ready, ended } = startThreads(url, workerData, options);
+  const onProblem = (problem: Problem) => options.onProblem(inImage(problem, table));
+  const late = lateAnswers({ ...options, onProblem }, objectOperations, shared, (reader) => ({
+    table,
+    reader,
+  }));
+  const { ready, ended } = startThreads(url, workerData, { ...options, ...late });
   try {
     await ready;
   } catch (error) {

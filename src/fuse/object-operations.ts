@@ -21,6 +21,7 @@ import {
   writeEntryHead,
 } from "./operations.ts";
 import { readBlocks } from "./read-blocks.ts";
+import type { Problem } from "./session.ts";
 import { ATTR_OUT_SIZE, AttrOut, ENTRY_SIZE, EntryOut, Opcode, ReadIn } from "./wire.ts";
 
 /** What handlers work on. */
@@ -70,6 +71,11 @@ function read(server: ObjectServer, call: Call): number {
   const file = { nid: nodeid, digest: object.digest, size: object.size };
   const at = call.u64(offset);
   return readBlocks(server.reader, file, NO_DESCRIPTOR, at, length, call.reply, PAYLOAD);
+}
+
+/** A problem as the log tells it: about a file of the image, not about a node of ours. */
+export function inImage(problem: Problem, table: ObjectTable): Problem {
+  return { ...problem, nodeid: table.at(problem.nodeid)?.nid ?? problem.nodeid };
 }
 
 /** Names are not listed: who needs an object knows its digest. */

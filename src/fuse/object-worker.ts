@@ -4,14 +4,14 @@
  * @module
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { objectOperations } from "./object-operations.ts";
+import { inImage, objectOperations } from "./object-operations.ts";
 import { ObjectTable, type ObjectTableMemory } from "./object-table.ts";
 import { ObjectReader } from "./objects.ts";
 import { serve } from "./serve.ts";
 import { Session } from "./session.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
 import { openPlaces } from "./store-place.ts";
-import type { SharedMemory, WorkerMessage } from "./threads.ts";
+import { type SharedMemory, type WorkerMessage, handingOver } from "./threads.ts";
 
 /** What a server thread is given. */
 export interface ObjectWorkerInput extends SharedMemory {
@@ -21,14 +21,19 @@ export interface ObjectWorkerInput extends SharedMemory {
 
 const input = workerData as ObjectWorkerInput;
 const table = new ObjectTable(input.objects);
-const reader = new ObjectReader(openPlaces(input.stores), new SharedLeaves(input.leaves));
+const reader = new ObjectReader(
+  openPlaces(input.stores, input.partial),
+  new SharedLeaves(input.leaves),
+);
 const tell = (message: WorkerMessage) => {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has no origin
   parentPort?.postMessage(message);
 };
-const session = new Session(objectOperations, { table, reader }, (problem) =>
-  // The log tells paths of the image.
-  tell({ ...problem, nodeid: table.at(problem.nodeid)?.nid ?? problem.nodeid }),
+const session = new Session(
+  objectOperations,
+  { table, reader },
+  (problem) => tell(inImage(problem, table)),
+  handingOver(input, tell),
 );
 tell("ready");
 serve(input.fd, session);

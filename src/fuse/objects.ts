@@ -44,6 +44,25 @@ export interface ObjectFile {
   readonly size: number;
 }
 
+/** Content that no place has as signed; somebody else may still get it. */
+export class ObjectUnavailable extends IntegrityError {
+  readonly file: ObjectFile;
+  /** The bytes that were to be read; undefined when the object was to be opened. */
+  readonly range: ByteRange | undefined;
+
+  constructor(file: ObjectFile, range: ByteRange | undefined, problems: readonly string[]) {
+    super("DIGEST_MISMATCH", `object ${file.digest}: ${[...new Set(problems)].join("; ")}`);
+    this.file = file;
+    this.range = range;
+  }
+}
+
+/** Bytes of an object, `end` not among them. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
 const HASH_BYTES = 1024 * 1024;
 /** Leaves of smaller objects are quicker hashed again than fetched from a file. */
 const KEEP_LEAVES_ABOVE = 1024 * 1024;
@@ -67,7 +86,7 @@ export class ObjectReader {
    * Opens the object: it is there, regular, as long as the image says, and its leaf hashes are
    * known. Returns a descriptor for {@link read}, the caller's to close.
    *
-   * @throws {@link IntegrityError} with what is wrong at each place
+   * @throws {@link ObjectUnavailable} with what is wrong at each place
    */
   open(file: ObjectFile): number {
     const problems: string[] = [];
@@ -75,7 +94,7 @@ export class ObjectReader {
       const fd = this.#openAt(place, file, problems);
       if (fd !== undefined) return fd;
     }
-    throw failed(file, problems);
+    throw new ObjectUnavailable(file, undefined, problems);
   }
 
   /**
@@ -84,8 +103,8 @@ export class ObjectReader {
    * {@link open}; -1 opens the object for this read. When the descriptor turns out to be of a bad
    * object, every place is asked once more: the object may have been repaired.
    *
-   * @throws {@link IntegrityError} when the right bytes are nowhere to be had; what `out` holds then
-   *   must not be used
+   * @throws {@link ObjectUnavailable} when the right bytes are nowhere to be had; what `out` holds
+   *   then must not be used
    */
   read(
     file: ObjectFile,
@@ -108,7 +127,7 @@ export class ObjectReader {
         closeSync(again);
       }
     }
-    throw failed(file, problems);
+    throw new ObjectUnavailable(file, { start: position, end: position + length }, problems);
   }
 
   #openAt(place: ObjectPlace, file: ObjectFile, problems: string[]): number | undefined {
@@ -220,9 +239,4 @@ export class ObjectReader {
       this.#ownBytes -= bytes.length;
     }
   }
-}
-
-function failed(file: ObjectFile, problems: readonly string[]): IntegrityError {
-  const reasons = [...new Set(problems)].join("; ");
-  return new IntegrityError("DIGEST_MISMATCH", `object ${file.digest}: ${reasons}`);
 }

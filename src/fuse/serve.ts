@@ -25,11 +25,12 @@ export function serve(fd: number, session: Pick<Session<unknown>, "call" | "answ
     }
     if (length === 0) return;
     const answer = session.answer(length);
-    if (answer > 0 && !write(fd, session.call, answer)) return;
+    if (answer > 0 && !sendAnswer(fd, session.call, answer)) return;
   }
 }
 
-function write(fd: number, call: Call, length: number): boolean {
+/** Gives the kernel the first `length` bytes of the reply; false when the connection has ended. */
+export function sendAnswer(fd: number, call: Call, length: number): boolean {
   try {
     writeSync(fd, call.reply, 0, length, null);
   } catch (error) {

@@ -6,7 +6,9 @@
  */
 import { BODY, Call } from "./call.ts";
 import { EINVAL, EIO, ENOSYS } from "./errno.ts";
+import { ObjectUnavailable } from "./objects.ts";
 import { NO_REPLY, type Operation } from "./operations.ts";
+import { Opcode } from "./wire.ts";
 
 /** A request that failed: what the log should say. */
 export interface Problem {
@@ -15,6 +17,12 @@ export interface Problem {
   readonly nodeid: number;
   readonly message: string;
 }
+
+/**
+ * Takes over a request that cannot be answered at once: its content has to be fetched, or it
+ * interrupts one of these. The bytes are valid during the call only.
+ */
+export type HandOver = (request: Uint8Array, reason: ObjectUnavailable | undefined) => void;
 
 /** Operations by their opcodes. */
 export type Operations<S> = ReadonlyMap<number, Operation<S>>;
@@ -25,21 +33,33 @@ export class Session<S> {
   readonly #operations: Operations<S>;
   readonly #server: S;
   readonly #onProblem: (problem: Problem) => void;
+  readonly #handOver: HandOver | undefined;
 
-  constructor(operations: Operations<S>, server: S, onProblem: (problem: Problem) => void) {
+  constructor(
+    operations: Operations<S>,
+    server: S,
+    onProblem: (problem: Problem) => void,
+    handOver?: HandOver,
+  ) {
     this.#operations = operations;
     this.#server = server;
     this.#onProblem = onProblem;
+    this.#handOver = handOver;
   }
 
   /**
    * Answers the request of `length` bytes in `call.request`; returns how many bytes of `call.reply`
-   * are the answer, 0 for none.
+   * are the answer, 0 for none, or none yet.
    */
   answer(length: number): number {
     const { call } = this;
     call.length = length;
-    const operation = this.#operations.get(call.opcode);
+    const { opcode } = call;
+    if (opcode === Opcode.INTERRUPT && this.#handOver !== undefined) {
+      this.#handOver(call.request.subarray(0, length), undefined);
+      return 0;
+    }
+    const operation = this.#operations.get(opcode);
     if (operation === undefined) return call.finish(-ENOSYS, 0);
     if (length < BODY + operation.requestBytes) return call.finish(-EINVAL, 0);
     try {
@@ -47,6 +67,10 @@ export class Session<S> {
       if (result === NO_REPLY) return 0;
       return result < 0 ? call.finish(result, 0) : call.finish(0, result);
     } catch (error) {
+      if (error instanceof ObjectUnavailable && this.#handOver !== undefined) {
+        this.#handOver(call.request.subarray(0, length), error);
+        return 0;
+      }
       // A request without an answer would hang its caller for ever.
       this.#onProblem({
         operation: operation.name,

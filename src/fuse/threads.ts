@@ -9,8 +9,9 @@ import { Worker } from "node:worker_threads";
 import { REQUEST_BYTES } from "./call.ts";
 import { Handles } from "./handles.ts";
 import { answerInit, refuseInit } from "./init.ts";
-import type { Problem } from "./session.ts";
+import type { HandOver, Problem } from "./session.ts";
 import { SharedLeaves, type SharedLeavesMemory } from "./shared-leaves.ts";
+import type { ServeInput } from "./transport.ts";
 
 /** One byte of leaves stands for 128 bytes of content that has been opened. */
 const SHARED_LEAVES_BYTES = 128 * 1024 * 1024;
@@ -32,13 +33,24 @@ export interface SharedMemory {
   readonly handles: SharedArrayBuffer;
   /** Descriptors of open files that the mount may hold. */
   readonly mostHandles: number;
+  /** Where objects are of which a part is there, when what is missing is fetched. */
+  readonly partial: string | undefined;
+}
+
+/** A request that a thread could not answer from what is there. */
+export interface HandedOver {
+  readonly request: Uint8Array;
 }
 
 /** What a server thread says. */
-export type WorkerMessage = "ready" | Problem;
+export type WorkerMessage = "ready" | Problem | HandedOver;
 
 /** Memory for the threads that serve `files` files through `fd`. */
-export function sharedMemory(fd: number, files: number, stores: readonly string[]): SharedMemory {
+export function sharedMemory(
+  fd: number,
+  files: number,
+  { stores, supply }: Pick<ServeInput, "stores" | "supply">,
+): SharedMemory {
   const mostHandles = Math.max(LEAST_HANDLES, descriptorLimit() - OTHER_DESCRIPTORS);
   return {
     fd,
@@ -46,6 +58,7 @@ export function sharedMemory(fd: number, files: number, stores: readonly string[
     leaves: SharedLeaves.create(Math.min(files, MOST_FILES), SHARED_LEAVES_BYTES).memory,
     handles: new Handles(mostHandles).memory,
     mostHandles,
+    partial: supply?.place.path,
   };
 }
 
@@ -74,6 +87,8 @@ export interface ThreadOptions {
   /** By default as many as processors, from 2 to 4. */
   readonly threads?: number;
   readonly onProblem: (problem: Problem) => void;
+  /** Takes requests over whose content has to be fetched. */
+  readonly onHandedOver?: (request: Uint8Array) => void;
 }
 
 /** The threads of a mount; `ready` when all of them serve. */
@@ -86,7 +101,7 @@ export interface Threads {
 export function startThreads(
   url: URL,
   workerData: SharedMemory,
-  { threads: wanted, onProblem }: ThreadOptions,
+  { threads: wanted, onProblem, onHandedOver }: ThreadOptions,
 ): Threads {
   const count = Math.min(MOST_THREADS, Math.max(LEAST_THREADS, availableParallelism()));
   const threads = Array.from({ length: wanted ?? count }, () => {
@@ -98,6 +113,7 @@ export function startThreads(
     const ready = new Promise<void>((resolve) => {
       worker.on("message", (message: WorkerMessage) => {
         if (message === "ready") resolve();
+        else if ("request" in message) onHandedOver?.(message.request);
         else onProblem(message);
       });
     });
@@ -108,6 +124,15 @@ export function startThreads(
     // The first that dies of an error ends the mount: its request would wait for ever.
     ended: Promise.all(threads.map(({ ended }) => ended)).then(() => undefined),
   };
+}
+
+/** How a thread hands requests over; undefined when nothing is fetched. */
+export function handingOver(
+  { partial }: SharedMemory,
+  tell: (message: HandedOver) => void,
+): HandOver | undefined {
+  if (partial === undefined) return undefined;
+  return (request) => tell({ request: Uint8Array.from(request) });
 }
 
 /** The soft limit of open files, as Linux tells it. */

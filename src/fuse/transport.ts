@@ -4,6 +4,7 @@
  * @module
  */
 import type { Problem } from "./session.ts";
+import type { Supply } from "./supply.ts";
 
 /** The ways to speak FUSE: /dev/fuse ourselves, or through libfuse by the package fuse-native. */
 export type TransportName = "dev" | "libfuse";
@@ -24,6 +25,8 @@ export interface ServeInput {
   readonly threads?: number;
   /** Resolves when nothing of this mount is at `target` any more. */
   readonly unmounted: () => Promise<void>;
+  /** Gets what no store has; without it that is an error. */
+  readonly supply?: Supply | undefined;
   /** Hears of every request that failed. */
   readonly onProblem: (problem: Problem) => void;
 }

@@ -174,6 +174,8 @@ export const ReleaseIn = struct("fuse_release_in", 24, {
   lockOwner: u64,
 });
 
+export const InterruptIn = struct("fuse_interrupt_in", 8, { unique: u64 });
+
 /** GETXATTR (the name follows) and LISTXATTR. */
 export const GetxattrIn = struct("fuse_getxattr_in", 8, { size: u32, padding: u32 });
 export const GetxattrOut = struct("fuse_getxattr_out", 8, { size: u32, padding: u32 });

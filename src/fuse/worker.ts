@@ -14,7 +14,7 @@ import { serve } from "./serve.ts";
 import { Session } from "./session.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
 import { openPlaces } from "./store-place.ts";
-import type { SharedMemory, WorkerMessage } from "./threads.ts";
+import { type SharedMemory, type WorkerMessage, handingOver } from "./threads.ts";
 import { warmUp } from "./warm-up.ts";
 
 /** About as long as the code takes to be compiled; a mount takes so much longer. */
@@ -27,14 +27,17 @@ export interface WorkerInput extends SharedMemory {
 }
 
 const input = workerData as WorkerInput;
-const reader = new ObjectReader(openPlaces(input.stores), new SharedLeaves(input.leaves));
+const reader = new ObjectReader(
+  openPlaces(input.stores, input.partial),
+  new SharedLeaves(input.leaves),
+);
 const fs = new ImageFileSystem(Image.open(new Uint8Array(input.image)), reader);
 const handles = new Handles(input.mostHandles, input.handles);
 const tell = (message: WorkerMessage) => {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has no origin
   parentPort?.postMessage(message);
 };
-const session = new Session(operations, { fs, handles }, tell);
+const session = new Session(operations, { fs, handles }, tell, handingOver(input, tell));
 warmUp(session, WARM_UP_MS);
 tell("ready");
 serve(input.fd, session);

@@ -31,7 +31,7 @@ export interface HybridInput extends ServeInput, Pick<StackOptions, "writable"> 
 export async function serveHybrid(input: HybridInput): Promise<Served> {
   const bytes = new Uint8Array(input.image);
   const objects = listObjects(Image.open(bytes));
-  const { mount, ended } = await serveObjects(objects, input.stores, input);
+  const { mount, ended } = await serveObjects(objects, input);
   try {
     mountStack(
       { bytes, digest: input.digest },

@@ -92,6 +92,13 @@ export class StagedObjects {
     };
   }
 
+  /** Takes over a file of this file system whose content has this digest. */
+  adopt(digest: VerityDigest, path: string, size: number): void {
+    const number = this.#next++;
+    renameSync(path, this.#pathOf(number));
+    this.#add(digest, number, size);
+  }
+
   /** Renames the wanted objects to their names; wrong ones in their place go to `quarantine`. */
   publish(wanted: ReadonlySet<VerityDigest> | undefined, quarantine: string): Published {
     let added = 0;

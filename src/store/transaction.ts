@@ -113,6 +113,11 @@ export class Transaction {
     return this.#attempt(() => this.#objects.stage());
   }
 
+  /** Stages an object that another staging directory of this store holds whole; the file moves. */
+  adopt(digest: VerityDigest, path: string, size: number): void {
+    this.#attempt(() => this.#objects.adopt(digest, path, size));
+  }
+
   /** Whether the object was staged already. */
   has(digest: VerityDigest): boolean {
     return this.#objects.has(digest);

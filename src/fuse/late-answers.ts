@@ -1,0 +1,114 @@
+/**
+ * Answers to requests whose content has to be fetched first. The threads that serve a connection
+ * never wait for a network: they hand such a request over, go on with the next one, and it is
+ * answered from here, by the same operations, once the content has come.
+ *
+ * @module
+ */
+import { EINTR, EIO } from "./errno.ts";
+import type { ObjectUnavailable } from "./objects.ts";
+import { type Operations, type Problem, Session } from "./session.ts";
+import type { Supply } from "./supply.ts";
+import { InHeader, InterruptIn, Opcode } from "./wire.ts";
+
+/** How often content that was fetched may turn out not to be readable before that is an error. */
+export const LATE_TRIES = 3;
+/** Interrupts that may have overtaken the request that they are about. */
+const EARLY_INTERRUPTS = 64;
+
+/** What answering takes. */
+export interface LateAnswersInput<S> {
+  readonly operations: Operations<S>;
+  /** What the operations work on; it reads from the supply's place too. */
+  readonly server: S;
+  readonly supply: Supply;
+  /** Sends the first `length` bytes of the session's reply to the kernel. */
+  readonly send: (session: Session<S>, length: number) => void;
+  readonly onProblem: (problem: Problem) => void;
+}
+
+/** The requests of one connection that wait for content. */
+export class LateAnswers<S> {
+  readonly #input: LateAnswersInput<S>;
+  readonly #session: Session<S>;
+  readonly #waiting = new Map<bigint, AbortController>();
+  readonly #early = new Set<bigint>();
+  #unavailable: ObjectUnavailable | undefined;
+
+  constructor(input: LateAnswersInput<S>) {
+    this.#input = input;
+    this.#session = new Session(input.operations, input.server, input.onProblem, (_, reason) => {
+      this.#unavailable = reason;
+    });
+  }
+
+  /** Requests that wait now. */
+  get count(): number {
+    return this.#waiting.size;
+  }
+
+  /** Takes a request over; resolves when it has been answered. Never rejects. */
+  async take(request: Uint8Array): Promise<void> {
+    const { opcode, unique } = InHeader.decode(request, 0);
+    if (opcode === Opcode.INTERRUPT) return this.#interrupt(request);
+    const abort = new AbortController();
+    this.#waiting.set(unique, abort);
+    if (this.#early.delete(unique)) abort.abort();
+    try {
+      await this.#answer(request, abort.signal);
+    } finally {
+      this.#waiting.delete(unique);
+    }
+  }
+
+  /** Ends all waiting, at the end of the mount. */
+  stop(): void {
+    for (const abort of this.#waiting.values()) abort.abort();
+  }
+
+  async #answer(request: Uint8Array, signal: AbortSignal): Promise<void> {
+    let reason: ObjectUnavailable | undefined;
+    for (let attempt = 0; ; attempt++) {
+      const length = this.#try(request);
+      reason = this.#unavailable;
+      if (reason === undefined) return this.#input.send(this.#session, length);
+      if (attempt === LATE_TRIES) return this.#refuse(request, EIO, reason.message);
+      try {
+        signal.throwIfAborted();
+        await this.#input.supply.provide(reason.file, reason.range, signal);
+      } catch (error) {
+        if (signal.aborted) return this.#refuse(request, EINTR);
+        return this.#refuse(request, EIO, (error as Error).message);
+      }
+    }
+  }
+
+  /** Answers the request; sets what is missing when that cannot be. */
+  #try(request: Uint8Array): number {
+    this.#unavailable = undefined;
+    this.#session.call.request.set(request);
+    return this.#session.answer(request.length);
+  }
+
+  /** Others were answered in between: the request has to be put back for its number. */
+  #refuse(request: Uint8Array, errno: number, message?: string): void {
+    const { call } = this.#session;
+    call.request.set(request);
+    call.length = request.length;
+    if (message !== undefined) {
+      const operation = this.#input.operations.get(call.opcode)?.name ?? String(call.opcode);
+      this.#input.onProblem({ operation, nodeid: call.nodeid, message });
+    }
+    this.#input.send(this.#session, call.finish(-errno, 0));
+  }
+
+  #interrupt(request: Uint8Array): void {
+    const { unique } = InterruptIn.decode(request, InHeader.size);
+    const waiting = this.#waiting.get(unique);
+    if (waiting !== undefined) return waiting.abort();
+    // It has been answered, or is still on its way here from another thread.
+    this.#early.add(unique);
+    const [oldest] = this.#early;
+    if (this.#early.size > EARLY_INTERRUPTS && oldest !== undefined) this.#early.delete(oldest);
+  }
+}

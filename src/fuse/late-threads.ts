@@ -1,0 +1,35 @@
+/**
+ * Late answers on a raw connection: what its threads hand over is answered from this thread.
+ *
+ * @module
+ */
+import { LateAnswers } from "./late-answers.ts";
+import { ObjectReader } from "./objects.ts";
+import { sendAnswer } from "./serve.ts";
+import type { Operations } from "./session.ts";
+import { SharedLeaves } from "./shared-leaves.ts";
+import { openPlaces } from "./store-place.ts";
+import type { SharedMemory, ThreadOptions } from "./threads.ts";
+import type { ServeInput } from "./transport.ts";
+
+/**
+ * The option of the threads by which requests come here, when there is a supply. `serverOf` makes
+ * what the operations work on.
+ */
+export function lateAnswers<S>(
+  { supply, stores, onProblem }: Pick<ServeInput, "supply" | "stores" | "onProblem">,
+  operations: Operations<S>,
+  { fd, leaves }: SharedMemory,
+  serverOf: (reader: ObjectReader) => S,
+): Pick<ThreadOptions, "onHandedOver"> {
+  if (supply === undefined) return {};
+  const places = [...openPlaces(stores), supply.place];
+  const late = new LateAnswers({
+    operations,
+    server: serverOf(new ObjectReader(places, new SharedLeaves(leaves))),
+    supply,
+    send: ({ call }, length) => void sendAnswer(fd, call, length),
+    onProblem,
+  });
+  return { onHandedOver: (request) => void late.take(request) };
+}

@@ -1,0 +1,19 @@
+/**
+ * Where a mount gets content that no store has.
+ *
+ * @module
+ */
+import type { ByteRange, ObjectFile, ObjectPlace } from "./objects.ts";
+
+/** Gets content from elsewhere, checked, into a place where it can be read. */
+export interface Supply {
+  /** Objects of which a part is there; asked after the stores. */
+  readonly place: ObjectPlace;
+  /**
+   * Resolves when the object can be opened, or with a `range` when these bytes can be read, from a
+   * store or from {@link place}.
+   *
+   * @throws what was wrong with each source; within its own deadline, or when `signal` says so
+   */
+  provide(file: ObjectFile, range: ByteRange | undefined, signal: AbortSignal): Promise<void>;
+}

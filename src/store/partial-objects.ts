@@ -6,15 +6,17 @@
  * @module
  */
 import {
+  chmodSync,
   closeSync,
   fchmodSync,
   ftruncateSync,
   openSync,
+  renameSync,
   rmSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { IntegrityError } from "../errors.ts";
+import { IntegrityError, SystemError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import {
   VERITY_BLOCK_SIZE,
@@ -27,6 +29,8 @@ import { failure } from "./failure.ts";
 import { type OpenFile, openRegular, readRegular } from "./files.ts";
 
 const MODE = 0o444;
+/** What is checked and written at once: a multiple of the block size. */
+const FILL_BYTES = 64 * 1024;
 
 /** Bytes of an object from `start` to before `end`. */
 export interface Span {
@@ -52,15 +56,49 @@ function leavesPath(directory: string, digest: VerityDigest): string {
   return `${directory}/${digest}.leaves`;
 }
 
+/** A whole object that is not in its place yet. */
+export interface WholeObject {
+  readonly digest: VerityDigest;
+  readonly size: number;
+  readonly path: string;
+  /** Removes what is still there under its path. */
+  remove(): void;
+}
+
+/**
+ * Keeps an object whose content is at hand, and right. It has no leaf hashes beside it: small objects
+ * are hashed when they are opened.
+ *
+ * @throws {@link SystemError} when it cannot be written; nothing is kept then
+ */
+export function keepWhole(
+  directory: string,
+  digest: VerityDigest,
+  content: Uint8Array,
+): WholeObject {
+  const path = dataPath(directory, digest);
+  const temporary = `${path}.new`;
+  try {
+    writeFileSync(temporary, content, { flag: "w", mode: MODE });
+    chmodSync(temporary, MODE); // whatever the umask
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw failure(`object ${digest}`, error);
+  }
+  return { digest, size: content.length, path, remove: () => rmSync(path, { force: true }) };
+}
+
 /** One object that is being put together from blocks in any order. */
-export class PartialObject {
+export class PartialObject implements WholeObject {
   readonly digest: VerityDigest;
   /** Bytes of the whole object. */
   readonly size: number;
   readonly path: string;
   readonly #directory: string;
   readonly #leaves: Uint8Array;
-  readonly #fd: number;
+  /** -1 when it is closed. */
+  #fd: number;
   /** A byte for each block: 1 when it is there. */
   readonly #blocks: Uint8Array;
   #missing: number;
@@ -134,6 +172,8 @@ export class PartialObject {
    * @throws {@link SystemError} when they cannot be written
    */
   write(position: number, bytes: Uint8Array): void {
+    // A source that was given up may still send: the descriptor may be another file's by now.
+    if (this.#fd < 0) throw new SystemError("IO", `object ${this.digest}: closed`);
     const first = position / VERITY_BLOCK_SIZE;
     const bad = verifyBlocks(bytes, first, this.#leaves, algorithmOf(this.digest));
     const good = bad < 0 ? bytes.length : (bad - first) * VERITY_BLOCK_SIZE;
@@ -156,14 +196,56 @@ export class PartialObject {
     }
   }
 
-  /** Lets go of the file, which stays. */
-  close(): void {
-    closeSync(this.#fd);
+  /**
+   * Checks and keeps what comes from a stream: exactly the bytes of `range`, which is of whole
+   * blocks. `onKept` hears how many bytes were kept.
+   *
+   * @throws as {@link write}; {@link IntegrityError} `SIZE_MISMATCH` when there are more or fewer
+   */
+  async receive(
+    { start, end }: Span,
+    stream: AsyncIterable<Uint8Array>,
+    onKept?: (bytes: number) => void,
+  ): Promise<void> {
+    const buffer = new Uint8Array(Math.min(FILL_BYTES, end - start));
+    let at = start; // of the object: where the buffer begins
+    let fill = 0;
+    const keep = () => {
+      this.write(at, buffer.subarray(0, fill));
+      onKept?.(fill);
+      at += fill;
+      fill = 0;
+    };
+    for await (const chunk of stream) {
+      for (let from = 0; from < chunk.length;) {
+        const room = Math.min(buffer.length, end - at) - fill;
+        if (room === 0) throw wrongLength(this.digest, end - start, "more");
+        const taken = Math.min(room, chunk.length - from);
+        buffer.set(chunk.subarray(from, from + taken), fill);
+        fill += taken;
+        from += taken;
+        if (fill === buffer.length || at + fill === end) keep();
+      }
+    }
+    if (at === end) return;
+    throw wrongLength(this.digest, end - start, String(at + fill - start));
   }
 
-  /** Removes what is still there under the name of the part. */
+  /** Lets go of the file, which stays. */
+  close(): void {
+    if (this.#fd >= 0) closeSync(this.#fd);
+    this.#fd = -1;
+  }
+
   remove(): void {
     rmSync(this.path, { force: true });
     rmSync(leavesPath(this.#directory, this.digest), { force: true });
   }
+}
+
+function wrongLength(digest: VerityDigest, expected: number, got: string): IntegrityError {
+  return new IntegrityError(
+    "SIZE_MISMATCH",
+    `object ${digest}: expected ${expected} bytes, got ${got}`,
+  );
 }

@@ -1,0 +1,244 @@
+/**
+ * Objects that come while they are read: small ones whole, large ones block by block, from sources
+ * that nobody trusts. What has come lies in a staging directory of the store, checked, and is
+ * published when it is whole.
+ *
+ * - Of an object over 1 MiB the leaf hashes come first, checked against the object's name; then only
+ *   the blocks that are read, and some ahead of readers that go on in order.
+ * - A block that fails its check blames its source, and the next one is asked for it.
+ * - Where no source has leaf hashes the object is fetched whole; {@link LazyStats.whole} says so.
+ *
+ * @module
+ */
+import { setMaxListeners } from "node:events";
+import { IntegrityError, NotFoundError, type SealfsError, TransportError } from "../errors.ts";
+import { PartialObject, keepWhole } from "../store/partial-objects.ts";
+import { StagingDirectory } from "../store/staging.ts";
+import type { Store } from "../store/store.ts";
+import { type VerityDigest, algorithmOf, verityDigestOf } from "../verity/index.ts";
+import { collect } from "./collect.ts";
+import { failover } from "./failover.ts";
+import type { Health } from "./health.ts";
+import { LateObjects } from "./late-objects.ts";
+import { type FetchRun, LazyObject } from "./lazy-object.ts";
+import { type ByteRange, type ObjectSource, type WantedObject, wholeOf } from "./source.ts";
+
+/** Objects up to this size come whole: asking for parts would take longer. */
+export const WHOLE_BYTES = 1024 * 1024;
+
+export interface LazyOptions {
+  /** Takes what has come. */
+  readonly store: Store;
+  readonly sources: readonly ObjectSource[];
+  readonly health: Health;
+  /** Milliseconds that a reader waits at most. */
+  readonly deadlineMs: number;
+  /** Gets an object that can only come whole into the store. */
+  readonly fetchWhole: (object: WantedObject) => Promise<void>;
+  /** Hears of what went wrong apart from any reader. */
+  readonly onProblem?: (message: string) => void;
+}
+
+/** What has come so far. */
+export interface LazyStats {
+  /** Bytes of objects that readers asked for, and those that came ahead of them. */
+  readonly bytes: number;
+  /** Objects that came, wholly or in part. */
+  readonly objects: number;
+  /** Large objects that were fetched whole, and why. */
+  readonly whole: readonly { readonly digest: VerityDigest; readonly reason: string }[];
+}
+
+/** The objects that one mount fetches on demand. */
+export class LazyObjects {
+  readonly #options: LazyOptions;
+  readonly #staging: StagingDirectory;
+  readonly #late: LateObjects;
+  /** Small objects, and leaf hashes of large ones, that are on their way. */
+  readonly #coming = new Map<VerityDigest, Promise<void>>();
+  readonly #parts = new Map<VerityDigest, LazyObject>();
+  readonly #whole = new Map<VerityDigest, string>();
+  readonly #ending = new AbortController();
+  #bytes = 0;
+  #objects = 0;
+
+  /** @throws {@link SystemError} when the store cannot be written to */
+  constructor(options: LazyOptions) {
+    this.#options = options;
+    setMaxListeners(0, this.#ending.signal); // one for each request that waits
+    this.#staging = StagingDirectory.create(`${options.store.path}/tmp`);
+    this.#late = new LateObjects(options.store, (error) =>
+      options.onProblem?.(`what was fetched could not be kept: ${error.message}`),
+    );
+  }
+
+  /** Where objects are of which a part is there. */
+  get directory(): string {
+    return this.#staging.path;
+  }
+
+  /**
+   * Resolves when the object can be opened, or with a `range` when these bytes can be read.
+   *
+   * @throws {@link FetchError} with what was wrong with each source; {@link TransportError} `TIMEOUT`
+   *   at the deadline; {@link SystemError} when what came cannot be written
+   */
+  async provide(
+    object: WantedObject,
+    range: ByteRange | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { deadlineMs } = this.#options;
+    await within(deadlineMs, signal, object, this.#provide(object, range));
+  }
+
+  stats(): LazyStats {
+    const whole = [...this.#whole].map(([digest, reason]) => ({ digest, reason }));
+    return { bytes: this.#bytes, objects: this.#objects, whole };
+  }
+
+  /** Publishes what is whole and lets go of the rest. */
+  close(): void {
+    if (this.#ending.signal.aborted) return;
+    this.#ending.abort(new TransportError("UNREACHABLE", "the mount has ended"));
+    for (const part of this.#parts.values()) part.close();
+    this.#late.flush();
+    this.#staging.remove();
+  }
+
+  async #provide(object: WantedObject, range: ByteRange | undefined): Promise<void> {
+    const { digest, size } = object;
+    // It came a moment ago, while the request was on its way here.
+    if (this.#late.has(digest)) return;
+    if (this.#late.wasPublished(digest) && this.#isGood(object)) return;
+    if (size <= WHOLE_BYTES) return this.#once(digest, () => this.#getSmall(object));
+    if (!this.#parts.has(digest) && !this.#whole.has(digest)) {
+      await this.#once(digest, () => this.#begin(object));
+    }
+    const part = this.#parts.get(digest);
+    if (part === undefined) return this.#once(digest, () => this.#options.fetchWhole(object));
+    if (range === undefined) return;
+    await part.provide(range);
+    if (part.complete) this.#finish(object, part);
+  }
+
+  /** One at a time for each object; whoever else asks gets the same result. */
+  #once(digest: VerityDigest, work: () => Promise<void>): Promise<void> {
+    let coming = this.#coming.get(digest);
+    if (coming === undefined) {
+      coming = work().finally(() => this.#coming.delete(digest));
+      this.#coming.set(digest, coming);
+    }
+    return coming;
+  }
+
+  async #getSmall(object: WantedObject): Promise<void> {
+    const { digest, size } = object;
+    const bytes = await this.#ask(object, this.#options.sources, async (source, attempt) => {
+      const got = await collect(source.read(object, wholeOf(object), attempt), size, attempt);
+      const found = verityDigestOf(got, algorithmOf(digest));
+      if (found === digest) return got;
+      throw new IntegrityError("DIGEST_MISMATCH", `${source.name}: content has ${found}`);
+    });
+    this.#count(bytes.length);
+    this.#objects += 1;
+    this.#late.add(keepWhole(this.directory, digest, bytes));
+  }
+
+  /** Gets the leaf hashes of a large object, or decides that it has to come whole. */
+  async #begin(object: WantedObject): Promise<void> {
+    const holders = this.#options.sources.filter((source) => source.leaves !== undefined);
+    let part: PartialObject;
+    try {
+      part = await this.#ask(object, holders, async (source, attempt) => {
+        const leaves = await source.leaves!(object, attempt);
+        if (leaves === undefined) {
+          throw new NotFoundError("NO_OBJECT", `${source.name}: no leaf hashes`);
+        }
+        attempt.progress(leaves.length);
+        const begun = PartialObject.begin(this.directory, object, leaves);
+        this.#options.store.writeLeaves(object.digest, leaves);
+        return begun;
+      });
+    } catch (error) {
+      if (this.#ending.signal.aborted) throw error;
+      const { code } = error as SealfsError;
+      if (code !== "NO_SOURCE" && code !== "ALL_FAILED") throw error;
+      this.#whole.set(object.digest, `no leaf hashes: ${(error as Error).message}`);
+      return;
+    }
+    this.#objects += 1;
+    const fetchRun: FetchRun = (run, onKept) => this.#getRun(object, part, run, onKept);
+    this.#parts.set(object.digest, new LazyObject(part, fetchRun));
+  }
+
+  /** Gets a run of blocks, from as many sources as it takes. */
+  async #getRun(
+    object: WantedObject,
+    part: PartialObject,
+    run: ByteRange,
+    onKept: () => void,
+  ): Promise<void> {
+    await this.#ask(object, this.#options.sources, async (source, attempt) => {
+      // What an earlier source gave rightly need not come again.
+      const [rest] = part.missing(run);
+      if (rest === undefined) return;
+      const range = { start: rest.start, end: run.end };
+      await part.receive(range, source.read(object, range, attempt), (bytes) => {
+        attempt.progress(bytes);
+        this.#count(bytes);
+        onKept();
+      });
+    });
+  }
+
+  #ask<T>(
+    object: WantedObject,
+    sources: readonly ObjectSource[],
+    attempt: Parameters<typeof failover<T>>[0]["attempt"],
+  ): Promise<T> {
+    const { health, deadlineMs } = this.#options;
+    const { signal } = this.#ending;
+    return failover({ object, sources, health, deadlineMs, signal, attempt });
+  }
+
+  #finish(object: WantedObject, part: LazyObject): void {
+    if (!this.#parts.delete(object.digest)) return;
+    this.#late.add(part.release());
+  }
+
+  #isGood({ digest, size }: WantedObject): boolean {
+    return this.#options.store.objects.state(digest, size) === "good";
+  }
+
+  #count(bytes: number): void {
+    this.#bytes += bytes;
+  }
+}
+
+/** The result of `work`, unless time or patience ends first; `work` goes on for others then. */
+async function within(
+  ms: number,
+  signal: AbortSignal,
+  { digest }: WantedObject,
+  work: Promise<void>,
+): Promise<void> {
+  work.catch(() => undefined); // when nobody waits for it any more
+  signal.throwIfAborted();
+  let stop: (() => void) | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const ended = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const message = `object ${digest}: not there after ${(ms / 1000).toFixed(1)} s`;
+      reject(new TransportError("TIMEOUT", message));
+    }, ms);
+    stop = () => reject(signal.reason as Error);
+    signal.addEventListener("abort", stop, { once: true });
+  });
+  try {
+    await Promise.race([work, ended]);
+  } finally {
+    clearTimeout(timer);
+    if (stop !== undefined) signal.removeEventListener("abort", stop);
+  }
+}

@@ -42,29 +42,32 @@ function made(size: number, seed = 1): Made {
   return { content, size, digest: hasher.digest(), leaves: hasher.leaves() };
 }
 
+interface How {
+  readonly leaves?: Uint8Array | undefined;
+  readonly spoil?: (content: Buffer, range: ByteRange) => Uint8Array;
+  readonly delayMs?: number;
+  readonly fail?: () => Error | undefined;
+}
+
 /** A source of one object, that remembers what it was asked. */
 class Fake implements ObjectSource {
   readonly kind = "mirror";
   readonly asked: ByteRange[] = [];
   leavesAsked = 0;
-  leaves: ObjectSource["leaves"];
+  readonly leaves?: NonNullable<ObjectSource["leaves"]>;
+  readonly name: string;
+  readonly object: Made;
+  readonly how: How;
 
-  constructor(
-    readonly name: string,
-    readonly object: Made,
-    readonly how: {
-      leaves?: Uint8Array | undefined;
-      spoil?: (content: Buffer, range: ByteRange) => Uint8Array;
-      delayMs?: number;
-      fail?: () => Error | undefined;
-    } = {},
-  ) {
-    if ("leaves" in how) {
-      this.leaves = () => {
-        this.leavesAsked += 1;
-        return Promise.resolve(how.leaves);
-      };
-    }
+  constructor(name: string, object: Made, how: How = {}) {
+    this.name = name;
+    this.object = object;
+    this.how = how;
+    if (!("leaves" in how)) return;
+    this.leaves = () => {
+      this.leavesAsked += 1;
+      return Promise.resolve(how.leaves);
+    };
   }
 
   cost = () => this.object.size;

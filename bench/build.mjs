@@ -10,7 +10,8 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
-import { basename, delimiter, dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
+import { median, oracle } from "./support/tools.mjs";
 
 const rounds = Number(process.argv[2] ?? 3);
 const bed = process.env.SEALFS_BED ?? join(homedir(), ".cache/sealfs-bed");
@@ -25,12 +26,6 @@ mkdirSync(join(homedir(), ".cache"), { recursive: true });
 const folder = mkdtempSync(join(homedir(), ".cache/sealfs-bench-build-"));
 let fresh = 0;
 const freshPath = () => join(folder, `${fresh++}`);
-
-function oracle(name) {
-  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
-  const folders = [...process.env.PATH.split(delimiter), join(cache, "sealfs-oracle/bin")];
-  return folders.map((path) => join(path, name)).find((path) => existsSync(path));
-}
 
 /** Wall and CPU seconds of a command. */
 function timeOf(command, ...args) {
@@ -50,8 +45,6 @@ const build = (source) =>
 const unpack = 'mkdir "$1" && tar -xzf "$0" -C "$1" && "$2" --digest-store="$3" "$1" "$4"';
 const unpackAndMake = (layer, mkcomposefs) =>
   timeOf("bash", "-c", unpack, layer, freshPath(), mkcomposefs, freshPath(), freshPath());
-
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
 /** Runs both in turn, once to warm up, and prints medians and ratios. */
 function compare(label, ours, peerLabel, peer, target) {

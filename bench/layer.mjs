@@ -9,6 +9,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, statSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { readLayer } from "../dist/oci/layer.js";
+import { median } from "./support/tools.mjs";
 
 const RUNS = 5;
 const ways = process.argv.includes("--ways");
@@ -21,8 +22,6 @@ function sh(command) {
   });
   if (status !== 0) throw new Error(`${command}: ${stderr}`);
 }
-
-const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
 /** Runs all `tasks` in turn, several times; the median of each in ms. */
 async function race(tasks) {

@@ -6,22 +6,16 @@
  * Usage: node bench/writer.mjs [ENTRIES] [ROUNDS]
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createServer } from "vite";
+import { median, oracle } from "./support/tools.mjs";
 
 const entries = Number(process.argv[2] ?? 100_000);
 const rounds = Number(process.argv[3] ?? 7);
 const root = new URL("..", import.meta.url).pathname;
 const folder = mkdtempSync(join(tmpdir(), "sealfs-bench-"));
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
-
-function oracle(name) {
-  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
-  const folders = [...process.env.PATH.split(delimiter), join(cache, "sealfs-oracle/bin")];
-  return folders.map((path) => join(path, name)).find((path) => existsSync(path));
-}
 
 function timeOf(command, args) {
   const start = process.hrtime.bigint();

@@ -6,7 +6,6 @@ import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Image } from "../src/erofs/image.ts";
 import { ImageFileSystem } from "../src/fuse/filesystem.ts";
-import { Handles } from "../src/fuse/handles.ts";
 import { LateAnswers } from "../src/fuse/late-answers.ts";
 import { ObjectReader } from "../src/fuse/objects.ts";
 import { type Server, operations } from "../src/fuse/operations.ts";
@@ -47,7 +46,7 @@ function answering(provide: Supply["provide"]): LateAnswers<Server> {
   const reader = new ObjectReader(openPlaces([store.path]), SharedLeaves.create(8, 1 << 16));
   return new LateAnswers({
     operations,
-    server: { fs: new ImageFileSystem(Image.open(image), reader), handles: new Handles(8) },
+    server: { fs: new ImageFileSystem(Image.open(image), reader) },
     supply: { place: partialPlace(join(scratch, "none")), provide },
     send: ({ call }, length) => {
       const { unique, error } = OutHeader.decode(call.reply);
@@ -64,14 +63,14 @@ function request(unique: bigint, opcode: number, body: Uint8Array): Uint8Array {
   return Buffer.concat([InHeader.encode({ ...header, len, totalExtlen: 0, padding: 0 }), body]);
 }
 
-const read = (unique: bigint, offset = 0) => request(unique, Opcode.READ, readIn(0n, offset, 4096));
+const read = (unique: bigint, offset = 0) => request(unique, Opcode.READ, readIn(offset, 4096));
 const interrupt = (unique: bigint) =>
   request(unique | 1n, Opcode.INTERRUPT, InterruptIn.encode({ unique }));
 
 describe("a session that can hand over", () => {
   test("hands over what it cannot read, and what interrupts that; it answers everything else", () => {
     const reader = new ObjectReader(openPlaces([store.path]), SharedLeaves.create(8, 1 << 16));
-    const server = { fs: new ImageFileSystem(Image.open(image), reader), handles: new Handles(8) };
+    const server = { fs: new ImageFileSystem(Image.open(image), reader) };
     const handed: [number, number | undefined][] = [];
     const session = new Session(
       operations,
@@ -84,13 +83,12 @@ describe("a session that can hand over", () => {
       return session.answer(bytes.length);
     };
     expect(send(read(2n, 8192))).toBe(0);
-    expect(send(request(4n, Opcode.OPEN, new Uint8Array(8)))).toBe(0);
     expect(send(interrupt(2n))).toBe(0);
     expect(handed).toEqual([
       [Opcode.READ, 8192],
-      [Opcode.OPEN, undefined],
       [Opcode.INTERRUPT, undefined],
     ]);
+    expect(send(request(4n, Opcode.OPEN, new Uint8Array(8)))).toBeGreaterThan(0); // ENOSYS
     expect(send(request(6n, Opcode.GETATTR, new Uint8Array(16)))).toBeGreaterThan(OutHeader.size);
     expect(problems).toEqual([]);
   });

@@ -2,8 +2,10 @@
 import {
   closeSync,
   mkdtempSync,
+  fstatSync,
   openSync,
   readFileSync,
+  readdirSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -16,7 +18,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { Handles } from "../src/fuse/handles.ts";
+import { OpenFiles } from "../src/fuse/open-files.ts";
 import { type ObjectFile, type ObjectPlace, ObjectReader } from "../src/fuse/objects.ts";
 import { SharedLeaves } from "../src/fuse/shared-leaves.ts";
 import { openPlaces } from "../src/fuse/store-place.ts";
@@ -52,16 +54,11 @@ const newReader = (stores = [store], leaves = SharedLeaves.create(64, 1 << 20)) 
 
 /** All of a file, in whole blocks, `chunk` bytes at a time. */
 function readAll(reader: ObjectReader, file: ObjectFile, chunk = 128 * 1024): Buffer {
-  const fd = reader.open(file);
-  try {
-    const out = Buffer.alloc(file.size);
-    for (let at = 0; at < file.size; at += chunk) {
-      reader.read(file, fd, at, out, at, Math.min(chunk, file.size - at));
-    }
-    return out;
-  } finally {
-    closeSync(fd);
+  const out = Buffer.alloc(file.size);
+  for (let at = 0; at < file.size; at += chunk) {
+    reader.read(file, at, out, at, Math.min(chunk, file.size - at));
   }
+  return out;
 }
 
 function poke(path: string, offset: number): void {
@@ -81,7 +78,7 @@ test.each(sizes)("reads an object of %i bytes", (size) => {
   expect(readAll(reader, file, 4096 * 3).equals(bytes)).toBe(true);
 });
 
-describe("an object that is not as signed is refused when it is opened", () => {
+describe("an object that is not as signed is refused before anything of it is read", () => {
   const size = 20_000;
   const cases: [string, (path: string) => void, RegExp][] = [
     ["changed in its first byte", (path) => poke(path, 0), /content has/],
@@ -113,29 +110,28 @@ describe("an object that is not as signed is refused when it is opened", () => {
   test.each(cases)("%s", (_, damage, message) => {
     const file = put(content(size));
     damage(store.objects.path(file.digest));
-    expect(() => newReader().open(file)).toThrow(message);
+    expect(() => newReader().prepare(file)).toThrow(message);
   });
 });
 
 test("an object of one block is checked when it is read", () => {
   const file = put(content(4096));
   const reader = newReader();
-  const fd = reader.open(file);
+  reader.prepare(file);
   poke(store.objects.path(file.digest), 4095);
   const out = Buffer.alloc(4096);
-  expect(() => reader.read(file, fd, 0, out, 0, 4096)).toThrow(/content has/);
-  closeSync(fd);
+  expect(() => reader.read(file, 0, out, 0, 4096)).toThrow(/content has/);
 });
 
 test("a change after opening is refused in its block; the others can be read", () => {
   const bytes = content(40_000);
   const file = put(bytes);
   const reader = newReader();
-  const fd = reader.open(file);
+  reader.prepare(file);
   poke(store.objects.path(file.digest), 4096 * 3 + 5);
   const out = Buffer.alloc(4096);
   for (let block = 0; block < 9; block++) {
-    const read = () => reader.read(file, fd, block * 4096, out, 0, 4096);
+    const read = () => reader.read(file, block * 4096, out, 0, 4096);
     if (block === 3) {
       expect(read).toThrow(/block 3 is not as signed/);
     } else {
@@ -143,7 +139,6 @@ test("a change after opening is refused in its block; the others can be read", (
       expect(out.equals(bytes.subarray(block * 4096, block * 4096 + 4096))).toBe(true);
     }
   }
-  closeSync(fd);
 });
 
 test("any change of any byte at any time gives an error or the right bytes", () => {
@@ -160,12 +155,12 @@ test("any change of any byte at any time gives an error or the right bytes", () 
         const change = () => poke(path, offset);
         try {
           if (when === "before") change();
-          const fd = reader.open(file);
+          reader.prepare(file);
           if (when === "opened") change();
           const out = Buffer.alloc(chunk);
           for (let at = 0; at < file.size; at += chunk) {
             const length = Math.min(chunk, file.size - at);
-            reader.read(file, fd, at, out, 0, length);
+            reader.read(file, at, out, 0, length);
             expect(out.subarray(0, length).equals(bytes.subarray(at, at + length))).toBe(true);
           }
           expect.unreachable();
@@ -188,23 +183,22 @@ describe("several stores", () => {
     poke(store.objects.path(file.digest), 1);
     expect(readAll(newReader([store, second]), file).equals(bytes)).toBe(true);
     poke(second.objects.path(file.digest), 1);
-    expect(() => newReader([store, second]).open(file)).toThrow(/\/store: .*; .*\/second: /);
+    expect(() => newReader([store, second]).prepare(file)).toThrow(/\/store: .*; .*\/second: /);
   });
 
   test("a good copy elsewhere serves when the open one turns bad, and so does a repaired one", () => {
-    const bytes = content(9000);
+    const bytes = content(200_000); // large enough to be kept open
     const file = put(bytes);
     const reader = newReader();
-    const fd = reader.open(file);
+    reader.prepare(file);
     const path = store.objects.path(file.digest);
     poke(path, 5);
     const out = Buffer.alloc(4096);
-    expect(() => reader.read(file, fd, 0, out, 0, 4096)).toThrow();
+    expect(() => reader.read(file, 0, out, 0, 4096)).toThrow();
     writeFileSync(`${path}.new`, bytes);
     renameSync(`${path}.new`, path);
-    reader.read(file, fd, 0, out, 0, 4096);
+    reader.read(file, 0, out, 0, 4096);
     expect(out.equals(bytes.subarray(0, 4096))).toBe(true);
-    closeSync(fd);
   });
 });
 
@@ -214,23 +208,22 @@ describe("leaves", () => {
   test("of a large object are kept in the store and used by the next mount", () => {
     const bytes = content(size);
     const file = put(bytes);
-    closeSync(newReader().open(file));
+    newReader().prepare(file);
     expect(store.readLeaves(file.digest)?.length).toBe(Math.ceil(size / 4096) * 32);
     // Nobody hashes it again: a change outside of the block that is read goes unnoticed.
     poke(store.objects.path(file.digest), size - 1);
     const reader = newReader();
-    const fd = reader.open(file);
+    reader.prepare(file);
     const out = Buffer.alloc(4096);
-    reader.read(file, fd, 0, out, 0, 4096);
+    reader.read(file, 0, out, 0, 4096);
     expect(out.equals(bytes.subarray(0, 4096))).toBe(true);
     const last = Math.floor(size / 4096) * 4096;
-    expect(() => reader.read(file, fd, last, out, 0, size - last)).toThrow(/not as signed/);
-    closeSync(fd);
+    expect(() => reader.read(file, last, out, 0, size - last)).toThrow(/not as signed/);
   });
 
   test("of a small object are not kept", () => {
     const file = put(content(1_000_000));
-    closeSync(newReader().open(file));
+    newReader().prepare(file);
     expect(store.readLeaves(file.digest)).toBeUndefined();
   });
 
@@ -242,7 +235,7 @@ describe("leaves", () => {
   ])("in the store that are %s are not believed", (_, spoil) => {
     const bytes = content(size);
     const file = put(bytes);
-    closeSync(newReader().open(file));
+    newReader().prepare(file);
     store.writeLeaves(file.digest, spoil(Buffer.from(store.readLeaves(file.digest)!)));
     expect(readAll(newReader(), file).equals(bytes)).toBe(true);
   });
@@ -251,16 +244,15 @@ describe("leaves", () => {
     const shared = SharedLeaves.create(64, 1 << 20);
     const bytes = content(50_000);
     const file = put(bytes);
-    closeSync(newReader([store], shared).open(file));
+    newReader([store], shared).prepare(file);
     const path = store.objects.path(file.digest);
     poke(path, 49_999);
     const other = newReader([store], new SharedLeaves(shared.memory));
-    const fd = other.open(file); // not hashed again
+    other.prepare(file); // not hashed again
     const out = Buffer.alloc(4096);
-    other.read(file, fd, 0, out, 0, 4096);
+    other.read(file, 0, out, 0, 4096);
     expect(out.equals(bytes.subarray(0, 4096))).toBe(true);
-    expect(() => other.read(file, fd, 49152, out, 0, 848)).toThrow(/block 12 is not as signed/);
-    closeSync(fd);
+    expect(() => other.read(file, 49152, out, 0, 848)).toThrow(/block 12 is not as signed/);
   });
 
   test("a store that cannot be written to is no hindrance", () => {
@@ -299,20 +291,40 @@ describe("shared leaves", () => {
   });
 });
 
-test("beyond the limit of descriptors files are opened for each read", () => {
-  const bytes = content(5000);
-  const file = put(bytes);
+test("of many open files the one that was not read for the longest is closed, and no other", () => {
+  const open = new OpenFiles(3);
+  const fds = Array.from({ length: 5 }, () => openSync(store.path, "r"));
+  const isOpen = (fd: number) => {
+    try {
+      return fstatSync(fd).isDirectory();
+    } catch {
+      return false;
+    }
+  };
+  for (const i of [0, 1, 2]) open.add(i, fds[i]!);
+  expect(open.get(0)).toBe(fds[0]);
+  open.add(3, fds[3]!);
+  expect(fds.map(isOpen)).toEqual([true, false, true, true, true]);
+  expect(open.get(1)).toBeUndefined();
+  open.add(0, fds[4]!); // a new descriptor of the same file takes the place of the old one
+  expect(fds.map(isOpen)).toEqual([false, false, true, true, true]);
+  expect(open.get(0)).toBe(fds[4]);
+  for (const i of [0, 1, 2, 3]) open.drop(i);
+  expect(fds.map(isOpen)).toEqual(fds.map(() => false));
+});
+
+test("however many objects are read, few descriptors are held", () => {
   const reader = newReader();
-  const handles = new Handles(2);
-  const held = Array.from({ length: 4 }, () => handles.hold(reader.open(file)));
-  expect(held.map((handle) => handles.descriptor(handle) >= 0)).toEqual([true, true, false, false]);
-  const out = Buffer.alloc(5000);
-  reader.read(file, handles.descriptor(held[3]!), 0, out, 0, 5000);
-  expect(out.equals(bytes)).toBe(true);
-  for (const handle of held) handles.release(handle);
-  const again = handles.hold(reader.open(file));
-  expect(handles.descriptor(again)).toBeGreaterThanOrEqual(0);
-  handles.release(again);
+  const held = () => readdirSync("/proc/self/fd").length;
+  const before = held();
+  const out = Buffer.alloc(4096);
+  for (let i = 0; i < 100; i++) {
+    const file = put(Buffer.alloc(140_000, i));
+    reader.read(file, 4096, out, 0, 4096);
+    expect(out[0]).toBe(i);
+  }
+  expect(held() - before).toBeGreaterThan(0);
+  expect(held() - before).toBeLessThanOrEqual(40);
 });
 
 test("a sha512 object", () => {

@@ -49,7 +49,7 @@ describe("every request gets an answer", () => {
       expect(() => client.getattr(nodeid)).toThrow(new Errno(EIO));
       expect(() => client.list(nodeid)).toThrow(new Errno(EIO));
       expect(() => client.lookup(nodeid, ascii("x"))).toThrow(new Errno(EIO));
-      expect(() => client.open(nodeid)).toThrow(new Errno(EIO));
+      expect(() => client.read(nodeid, 0, 4096)).toThrow(new Errno(EIO));
     }
   });
 
@@ -172,9 +172,16 @@ test("statfs counts what there is, and has no room for more", () => {
   expect(Number(files)).toBeLessThanOrEqual(Number(client.fs.image.superblock.inos) - 256 + 1);
 });
 
-test("a directory is not opened as a file, and `.` and `..` lead where they should", () => {
+test("the kernel is told to open files and directories by itself", () => {
   const client = rootfs();
-  expect(() => client.open(ROOT)).toThrow(new Errno(21));
+  expect(() => client.open(ROOT)).toThrow(new Errno(38));
+  for (const opcode of [Opcode.OPENDIR, Opcode.FLUSH]) {
+    expect(() => client.send(opcode, ROOT, none)).toThrow(new Errno(38));
+  }
+});
+
+test("`.` and `..` lead where they should", () => {
+  const client = rootfs();
   const child = client.list(ROOT).find(({ type, name }) => type === 4 && !name.startsWith("."))!;
   expect(client.lookup(child.ino, ascii("..")).nodeid).toBe(ROOT);
   expect(client.lookup(child.ino, ascii(".")).nodeid).toBe(child.ino);
@@ -196,9 +203,8 @@ test.each(["dir-5000.v1", "hardlink-100.v1", "empty-root.v0"])(
 test("a read beyond the end gives nothing", () => {
   const client = new FuseClient(goldenImage("inline-100.v1").bytes);
   const file = client.list(ROOT).find(({ type }) => type === 8)!.ino;
-  const fh = client.open(file);
-  expect(client.read(file, fh, 90, 4096).length).toBe(10);
-  expect(client.read(file, fh, 100, 4096).length).toBe(0);
-  expect(client.read(file, fh, 2 ** 40, 4096).length).toBe(0);
-  expect(() => client.send(Opcode.READ, ROOT, readIn(0n, 0, 10))).toThrow(new Errno(EIO));
+  expect(client.read(file, 90, 4096).length).toBe(10);
+  expect(client.read(file, 100, 4096).length).toBe(0);
+  expect(client.read(file, 2 ** 40, 4096).length).toBe(0);
+  expect(() => client.send(Opcode.READ, ROOT, readIn(0, 10))).toThrow(new Errno(EIO));
 });

@@ -79,7 +79,7 @@ test.each(goldenImages())("shows what the kernel shows of $name", ({ name, bytes
     }
     // What overlayfs does not show, and objects that are not there, are errors here.
     if (shown.lstat_errno !== undefined || shown.data_errno !== undefined) {
-      expect(() => client.open(entry.nodeid)).toThrow(new Errno(5));
+      expect(() => client.read(entry.nodeid, 0, 4096)).toThrow(new Errno(5));
     }
   }
   expect([...kernel.keys()]).toEqual([]);

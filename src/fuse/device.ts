@@ -11,7 +11,6 @@ import { mountFuse, unmountTarget } from "../sys/mount.ts";
 import { workerUrl } from "../sys/worker.ts";
 import { MAX_READ } from "./call.ts";
 import { ImageFileSystem } from "./filesystem.ts";
-import { Handles } from "./handles.ts";
 import { operations } from "./operations.ts";
 import { lateAnswers } from "./late-threads.ts";
 import { agree, sharedMemory, startThreads } from "./threads.ts";
@@ -77,7 +76,6 @@ export async function serveDevice(input: ServeInput): Promise<Served> {
   const workerData: WorkerInput = { ...shared, image: input.image };
   const late = lateAnswers(input, operations, shared, (reader) => ({
     fs: new ImageFileSystem(image, reader),
-    handles: new Handles(shared.mostHandles, shared.handles),
   }));
   const { ready, ended } = startThreads(url, workerData, { ...input, ...late });
   try {

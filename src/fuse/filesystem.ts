@@ -5,7 +5,6 @@
  *
  * @module
  */
-import { closeSync } from "node:fs";
 import { type ByteString, toBytes } from "../bytes/bytestring.ts";
 import { IntegrityError } from "../errors.ts";
 import { BLOCK_SIZE } from "../erofs/format.ts";
@@ -23,9 +22,6 @@ export interface FileSystemSize {
   readonly blocks: number;
   readonly files: number;
 }
-
-/** No descriptor: the content is in the image, or is opened anew for each read. */
-export const NO_DESCRIPTOR = -1;
 
 const CACHED_FILES = 1024;
 const noXattrs: ReadonlyMap<ByteString, ByteString> = new Map();
@@ -70,20 +66,15 @@ export class ImageFileSystem {
   }
 
   /**
-   * Opens a regular file's content: a descriptor to be passed to {@link read} and {@link close}, or
-   * {@link NO_DESCRIPTOR}.
+   * Makes sure that a regular file can be read, before anybody does.
    *
    * @throws {@link IntegrityError} when the content is not to be had as signed
    */
-  open(nid: number): number {
+  prepare(nid: number): void {
     const content = this.#content(nid);
-    if (content.kind === "inline") return NO_DESCRIPTOR;
+    if (content.kind === "inline") return;
     if (content.kind === "unverifiable") throw unverifiable(nid, content.reason);
-    return this.#objects.open({ nid, digest: content.digest, size: content.size });
-  }
-
-  close(fd: number): void {
-    if (fd !== NO_DESCRIPTOR) closeSync(fd);
+    this.#objects.prepare({ nid, digest: content.digest, size: content.size });
   }
 
   /**
@@ -92,14 +83,7 @@ export class ImageFileSystem {
    *
    * @throws {@link IntegrityError} when the content is not to be had as signed
    */
-  read(
-    nid: number,
-    fd: number,
-    offset: number,
-    length: number,
-    out: Uint8Array,
-    at: number,
-  ): number {
+  read(nid: number, offset: number, length: number, out: Uint8Array, at: number): number {
     const content = this.#content(nid);
     if (content.kind === "unverifiable") throw unverifiable(nid, content.reason);
     if (content.kind === "inline") {
@@ -108,7 +92,7 @@ export class ImageFileSystem {
       return bytes.length;
     }
     const file = { nid, digest: content.digest, size: content.size };
-    return readBlocks(this.#objects, file, fd, offset, length, out, at);
+    return readBlocks(this.#objects, file, offset, length, out, at);
   }
 
   /** The target of a symlink. */

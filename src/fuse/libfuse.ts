@@ -19,7 +19,6 @@ import type { Attributes } from "./attributes.ts";
 import { EIO, EISDIR, ENODATA, ENOENT } from "./errno.ts";
 import { ImageFileSystem } from "./filesystem.ts";
 import type { FuseNative, FuseOperations, FuseStat } from "./fuse-native.ts";
-import { Handles } from "./handles.ts";
 import { LATE_TRIES } from "./late-answers.ts";
 import { ObjectReader, ObjectUnavailable } from "./objects.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
@@ -27,7 +26,6 @@ import { openPlaces } from "./store-place.ts";
 import type { ServeInput, Served } from "./transport.ts";
 
 const LEAVES_BYTES = 64 * 1024 * 1024;
-const MOST_HANDLES = 512;
 const FOREVER_SECONDS = 365 * 86_400;
 
 /**
@@ -81,7 +79,6 @@ function operationsOf(input: ServeInput): FuseOperations {
   const places = openPlaces(input.stores);
   if (supply !== undefined) places.push(supply.place);
   const fs = new ImageFileSystem(image, new ObjectReader(places, leaves));
-  const handles = new Handles(MOST_HANDLES);
 
   const find = (path: string): number => {
     let nid = fs.rootNid;
@@ -145,16 +142,14 @@ function operationsOf(input: ServeInput): FuseOperations {
     open: (path, _flags, answer) =>
       on("OPEN", path, answer, (nid) => {
         if ((fs.attributes(nid).mode & S_IFMT) === S_IFDIR) answer(-EISDIR);
-        else answer(0, handles.hold(fs.open(nid)));
+        else {
+          fs.prepare(nid);
+          answer(0, 0);
+        }
       }),
-    read: (path, handle, out, length, offset, answer) =>
-      on("READ", path, answer, (nid) => {
-        answer(fs.read(nid, handles.descriptor(handle), offset, length, out, 0));
-      }),
-    release: (_path, handle, answer) => {
-      handles.release(handle);
-      answer(0);
-    },
+    read: (path, _handle, out, length, offset, answer) =>
+      on("READ", path, answer, (nid) => answer(fs.read(nid, offset, length, out, 0))),
+    release: (_path, _handle, answer) => answer(0),
     statfs: (_path, answer) => {
       const { blocks, files } = fs.size();
       answer(0, {

@@ -9,7 +9,6 @@ import { S_IFDIR, S_IFREG } from "../tree/inode.ts";
 import { Attributes, packAttributes } from "./attributes.ts";
 import { BODY, type Call, MAX_READ, PAYLOAD } from "./call.ts";
 import { ENOENT } from "./errno.ts";
-import { NO_DESCRIPTOR } from "./filesystem.ts";
 import type { ObjectTable } from "./object-table.ts";
 import type { ObjectReader } from "./objects.ts";
 import {
@@ -70,7 +69,7 @@ function read(server: ObjectServer, call: Call): number {
   // Named by its node: leaves are shared under this number.
   const file = { nid: nodeid, digest: object.digest, size: object.size };
   const at = call.u64(offset);
-  return readBlocks(server.reader, file, NO_DESCRIPTOR, at, length, call.reply, PAYLOAD);
+  return readBlocks(server.reader, file, at, length, call.reply, PAYLOAD);
 }
 
 /** A problem as the log tells it: about a file of the image, not about a node of ours. */
@@ -83,10 +82,6 @@ const readdir = (): number => 0;
 
 /**
  * Every operation by its opcode; the kernel takes ENOSYS for all others, such as xattrs.
- *
- * There is no OPEN: the kernel learns that with the first one, and from then on opens files by itself,
- * which makes those in its cache as fast as any of its own. Objects are opened and looked at whenever
- * something is read that the cache does not have.
  */
 export const objectOperations: ReadonlyMap<number, Operation<ObjectServer>> = new Map<
   number,

@@ -3,9 +3,9 @@
  * the signed digest after it had been copied into this process (fs-verity kernel documentation,
  * "Merkle tree").
  *
- * An object of one block is checked as a whole at every read. Of a larger one the leaf hashes are
- * needed first: from the threads' shared memory, from the store's cache (checked against the
- * digest), or by hashing the object once.
+ * What is read as a whole is checked as a whole. For parts of an object its leaf hashes are needed
+ * first: from the threads' shared memory, from the store's cache (checked against the digest), or by
+ * hashing the object once.
  *
  * @module
  */
@@ -21,6 +21,7 @@ import {
   verifyBlocks,
   verityDigestOf,
 } from "../verity/index.ts";
+import { OpenFiles } from "./open-files.ts";
 import type { SharedLeaves } from "./shared-leaves.ts";
 
 /** A place that may have objects; nothing that comes from it is trusted. */
@@ -68,11 +69,16 @@ const HASH_BYTES = 1024 * 1024;
 const KEEP_LEAVES_ABOVE = 1024 * 1024;
 /** Leaves that this thread keeps to itself when the shared memory is full, in bytes. */
 const OWN_LEAVES_BYTES = 64 * 1024 * 1024;
+/** Of larger objects there will be another read: the descriptor is kept. */
+const KEEP_OPEN_ABOVE = 128 * 1024;
+/** Descriptors that one thread holds at most. */
+const OPEN_FILES = 32;
 
 /** Opens and reads objects from places in order, checking everything. */
 export class ObjectReader {
   readonly #places: readonly ObjectPlace[];
   readonly #shared: SharedLeaves;
+  readonly #open = new OpenFiles(OPEN_FILES);
   readonly #own = new Map<number, Uint8Array>();
   #ownBytes = 0;
   #scratch: Buffer | undefined;
@@ -83,54 +89,61 @@ export class ObjectReader {
   }
 
   /**
-   * Opens the object: it is there, regular, as long as the image says, and its leaf hashes are
-   * known. Returns a descriptor for {@link read}, the caller's to close.
+   * Makes sure that the object can be read: it is there, regular, as long as the image says, and if
+   * it is larger than a block its leaf hashes are known.
    *
    * @throws {@link ObjectUnavailable} with what is wrong at each place
    */
-  open(file: ObjectFile): number {
+  prepare(file: ObjectFile): void {
     const problems: string[] = [];
     for (const place of this.#places) {
-      const fd = this.#openAt(place, file, problems);
-      if (fd !== undefined) return fd;
+      const fd = this.#openAt(place, file, problems, file.size > VERITY_BLOCK_SIZE);
+      if (fd === undefined) continue;
+      this.#keepOpen(file, fd);
+      return;
     }
     throw new ObjectUnavailable(file, undefined, problems);
   }
 
   /**
    * Reads and checks `length` bytes from `position`, a multiple of 4096, on into `out` at `at`;
-   * the range ends within the file, at a multiple of 4096 or with the file. `fd` comes from
-   * {@link open}; -1 opens the object for this read. When the descriptor turns out to be of a bad
-   * object, every place is asked once more: the object may have been repaired.
+   * the range ends within the file, at a multiple of 4096 or with the file. When a descriptor that
+   * was kept turns out to be of a bad object, every place is asked once more: the object may have
+   * been repaired.
    *
    * @throws {@link ObjectUnavailable} when the right bytes are nowhere to be had; what `out` holds
    *   then must not be used
    */
-  read(
-    file: ObjectFile,
-    fd: number,
-    position: number,
-    out: Uint8Array,
-    at: number,
-    length: number,
-  ): void {
+  read(file: ObjectFile, position: number, out: Uint8Array, at: number, length: number): void {
     const problems: string[] = [];
-    if (fd >= 0 && this.#readFrom("the open file", file, fd, position, out, at, length, problems)) {
-      return;
+    const held = this.#open.get(file.nid);
+    if (held !== undefined) {
+      if (this.#readFrom("the open file", file, held, position, out, at, length, problems)) return;
+      this.#open.drop(file.nid);
     }
     for (const place of this.#places) {
-      const again = this.#openAt(place, file, problems);
-      if (again === undefined) continue;
-      try {
-        if (this.#readFrom(place.path, file, again, position, out, at, length, problems)) return;
-      } finally {
-        closeSync(again);
+      const fd = this.#openAt(place, file, problems, length < file.size);
+      if (fd === undefined) continue;
+      if (this.#readFrom(place.path, file, fd, position, out, at, length, problems)) {
+        this.#keepOpen(file, fd);
+        return;
       }
+      closeSync(fd);
     }
     throw new ObjectUnavailable(file, { start: position, end: position + length }, problems);
   }
 
-  #openAt(place: ObjectPlace, file: ObjectFile, problems: string[]): number | undefined {
+  #keepOpen(file: ObjectFile, fd: number): void {
+    if (file.size > KEEP_OPEN_ABOVE) this.#open.add(file.nid, fd);
+    else closeSync(fd);
+  }
+
+  #openAt(
+    place: ObjectPlace,
+    file: ObjectFile,
+    problems: string[],
+    needsLeaves: boolean,
+  ): number | undefined {
     let fd: number | undefined;
     try {
       const opened = place.openFile(file.digest);
@@ -141,7 +154,7 @@ export class ObjectReader {
           `expected ${file.size} bytes, got ${opened.size}`,
         );
       }
-      if (file.size > VERITY_BLOCK_SIZE) this.#leavesOf(file, fd, place);
+      if (needsLeaves) this.#leavesOf(file, fd, place);
       return fd;
     } catch (error) {
       if (fd !== undefined) closeSync(fd);
@@ -179,7 +192,7 @@ export class ObjectReader {
   /** @throws {@link IntegrityError} when `data`, which was read from `position` on, is not as signed */
   #check(file: ObjectFile, fd: number, position: number, data: Uint8Array): void {
     const algorithm = algorithmOf(file.digest);
-    if (file.size <= VERITY_BLOCK_SIZE) {
+    if (data.length === file.size) {
       const got = verityDigestOf(data, algorithm);
       if (got !== file.digest) throw new IntegrityError("DIGEST_MISMATCH", `content has ${got}`);
       return;

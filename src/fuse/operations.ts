@@ -1,7 +1,7 @@
 /**
  * The FUSE operations that a read-only image answers: one row each, with name, request, reply and
  * handler. The kernel asks nothing that needs state: nodes are numbered by the image, directories are
- * read by position, and an open file's handle is its descriptor.
+ * read by position, and files are opened by the kernel alone.
  *
  * @module
  */
@@ -11,9 +11,8 @@ import { BLOCK_SIZE } from "../erofs/format.ts";
 import { limits } from "../limits.ts";
 import { packAttributes } from "./attributes.ts";
 import { BODY, type Call, MAX_READ, PAYLOAD } from "./call.ts";
-import { EISDIR, ENODATA, ENOSYS, ERANGE, EROFS } from "./errno.ts";
+import { ENODATA, ENOSYS, ERANGE, EROFS } from "./errno.ts";
 import { type FileSystemSize, type ImageFileSystem, directoryType } from "./filesystem.ts";
-import type { Handles } from "./handles.ts";
 import {
   ATTR_OUT_SIZE,
   AttrOut,
@@ -24,11 +23,8 @@ import {
   FUSE_ROOT_ID,
   GetxattrIn,
   GetxattrOut,
-  OpenFlag,
-  OpenOut,
   Opcode,
   ReadIn,
-  ReleaseIn,
   StatfsOut,
 } from "./wire.ts";
 
@@ -51,7 +47,6 @@ const dirent = {
 /** What handlers work on. */
 export interface Server {
   readonly fs: ImageFileSystem;
-  readonly handles: Handles;
 }
 
 /** What a handler returns instead of a payload length, for requests that get no reply. */
@@ -131,29 +126,10 @@ function readlink(server: Server, call: Call): number {
   return target.length;
 }
 
-function open(server: Server, call: Call): number {
-  const nid = nidOf(server, call);
-  if (server.fs.isDirectory(nid)) return -EISDIR;
-  const fh = server.handles.hold(server.fs.open(nid));
-  OpenOut.encodeInto(call.reply, PAYLOAD, {
-    fh: BigInt(fh),
-    openFlags: OpenFlag.KEEP_CACHE | OpenFlag.NOFLUSH,
-    backingId: 0,
-  });
-  return OpenOut.size;
-}
-
-function release(server: Server, call: Call): number {
-  server.handles.release(call.u64(ReleaseIn.offsets.fh));
-  return 0;
-}
-
 function read(server: Server, call: Call): number {
-  const { fh, offset, size } = ReadIn.offsets;
+  const { offset, size } = ReadIn.offsets;
   const length = Math.min(call.u32(size), MAX_READ);
-  const fd = server.handles.descriptor(call.u64(fh));
-  const nid = nidOf(server, call);
-  return server.fs.read(nid, fd, call.u64(offset), length, call.reply, PAYLOAD);
+  return server.fs.read(nidOf(server, call), call.u64(offset), length, call.reply, PAYLOAD);
 }
 
 function readdir(server: Server, call: Call, withAttributes: boolean): number {
@@ -258,7 +234,11 @@ const unsupported: Handler<unknown> = () => -ENOSYS;
 export const commonOperations: readonly (readonly [number, Operation<unknown>])[] = [
   [Opcode.FORGET, operation("FORGET", "none", unanswered)],
   [Opcode.BATCH_FORGET, operation("BATCH_FORGET", "none", unanswered)],
-  // No OPENDIR: the kernel then opens and caches directories by itself.
+  // No OPEN, no FLUSH, no OPENDIR: the kernel learns that with the first, and from then on opens by
+  // itself and keeps what it has, which makes files and directories in its cache as fast as any of its
+  // own. Objects are opened and looked at whenever something is read that the cache does not have.
+  [Opcode.OPEN, operation("OPEN", "none", unsupported)],
+  [Opcode.FLUSH, operation("FLUSH", "none", unsupported)],
   [Opcode.OPENDIR, operation("OPENDIR", "none", unsupported)],
   [Opcode.RELEASEDIR, operation("RELEASEDIR", "none", done)],
   // Handlers do not wait, so there is nothing to interrupt.
@@ -287,9 +267,7 @@ export const operations: ReadonlyMap<number, Operation> = new Map<number, Operat
   [Opcode.LOOKUP, operation("LOOKUP", "name", lookup)],
   [Opcode.GETATTR, operation("GETATTR", "none", getattr)],
   [Opcode.READLINK, operation("READLINK", "none", readlink)],
-  [Opcode.OPEN, operation("OPEN", "none", open)],
   [Opcode.READ, operation("READ", ReadIn, read)],
-  [Opcode.RELEASE, operation("RELEASE", ReleaseIn, release)],
   [Opcode.STATFS, operation("STATFS", "none", statfs)],
   [Opcode.GETXATTR, operation("GETXATTR", GetxattrIn, getxattr)],
   [Opcode.LISTXATTR, operation("LISTXATTR", GetxattrIn, listxattr)],

@@ -10,14 +10,13 @@ let scratch: Buffer | undefined; // of this thread
 
 /**
  * Reads up to `length` bytes of an object from `offset` on into `out` at `at`, and returns how many
- * there were. `fd` as for {@link ObjectReader.read}.
+ * there were.
  *
  * @throws {@link IntegrityError} when the content is not to be had as signed
  */
 export function readBlocks(
   reader: ObjectReader,
   file: ObjectFile,
-  fd: number,
   offset: number,
   length: number,
   out: Uint8Array,
@@ -28,14 +27,14 @@ export function readBlocks(
   const first = offset - (offset % VERITY_BLOCK_SIZE);
   const last = Math.min(Math.ceil(end / VERITY_BLOCK_SIZE) * VERITY_BLOCK_SIZE, file.size);
   if (first === offset && last === end) {
-    reader.read(file, fd, offset, out, at, end - offset);
+    reader.read(file, offset, out, at, end - offset);
     return end - offset;
   }
   // Only direct I/O asks for parts of blocks.
   if (scratch === undefined || scratch.length < last - first) {
     scratch = Buffer.allocUnsafeSlow(last - first);
   }
-  reader.read(file, fd, first, scratch, 0, last - first);
+  reader.read(file, first, scratch, 0, last - first);
   out.set(scratch.subarray(offset - first, end - first), at);
   return end - offset;
 }

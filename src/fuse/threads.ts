@@ -3,11 +3,10 @@
  *
  * @module
  */
-import { readFileSync, readSync, writeSync } from "node:fs";
+import { readSync, writeSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { REQUEST_BYTES } from "./call.ts";
-import { Handles } from "./handles.ts";
 import { answerInit, refuseInit } from "./init.ts";
 import type { HandOver, Problem } from "./session.ts";
 import { SharedLeaves, type SharedLeavesMemory } from "./shared-leaves.ts";
@@ -19,9 +18,6 @@ const LEAST_THREADS = 2;
 const MOST_THREADS = 4;
 /** Files whose leaves are shared, and so need room in a table. */
 const MOST_FILES = 1_000_000;
-const LEAST_HANDLES = 16;
-/** Descriptors that are not for open files. */
-const OTHER_DESCRIPTORS = 256;
 
 /** What every server thread of a connection is given. */
 export interface SharedMemory {
@@ -30,9 +26,6 @@ export interface SharedMemory {
   /** Store directories in order. */
   readonly stores: readonly string[];
   readonly leaves: SharedLeavesMemory;
-  readonly handles: SharedArrayBuffer;
-  /** Descriptors of open files that the mount may hold. */
-  readonly mostHandles: number;
   /** Where objects are of which a part is there, when what is missing is fetched. */
   readonly partial: string | undefined;
 }
@@ -51,13 +44,10 @@ export function sharedMemory(
   files: number,
   { stores, supply }: Pick<ServeInput, "stores" | "supply">,
 ): SharedMemory {
-  const mostHandles = Math.max(LEAST_HANDLES, descriptorLimit() - OTHER_DESCRIPTORS);
   return {
     fd,
     stores,
     leaves: SharedLeaves.create(Math.min(files, MOST_FILES), SHARED_LEAVES_BYTES).memory,
-    handles: new Handles(mostHandles).memory,
-    mostHandles,
     partial: supply?.place.path,
   };
 }
@@ -133,14 +123,4 @@ export function handingOver(
 ): HandOver | undefined {
   if (partial === undefined) return undefined;
   return (request) => tell({ request: Uint8Array.from(request) });
-}
-
-/** The soft limit of open files, as Linux tells it. */
-function descriptorLimit(): number {
-  try {
-    const limits = readFileSync("/proc/self/limits", "utf8");
-    return Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 1024);
-  } catch {
-    return 1024;
-  }
 }

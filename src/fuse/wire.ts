@@ -36,6 +36,7 @@ export const Opcode = {
   GETXATTR: 22,
   LISTXATTR: 23,
   REMOVEXATTR: 24,
+  FLUSH: 25,
   INIT: 26,
   OPENDIR: 27,
   READDIR: 28,

@@ -7,7 +7,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { Image } from "../erofs/image.ts";
 import { ImageFileSystem } from "./filesystem.ts";
-import { Handles } from "./handles.ts";
 import { ObjectReader } from "./objects.ts";
 import { operations } from "./operations.ts";
 import { serve } from "./serve.ts";
@@ -32,12 +31,11 @@ const reader = new ObjectReader(
   new SharedLeaves(input.leaves),
 );
 const fs = new ImageFileSystem(Image.open(new Uint8Array(input.image)), reader);
-const handles = new Handles(input.mostHandles, input.handles);
 const tell = (message: WorkerMessage) => {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has no origin
   parentPort?.postMessage(message);
 };
-const session = new Session(operations, { fs, handles }, tell, handingOver(input, tell));
+const session = new Session(operations, { fs }, tell, handingOver(input, tell));
 warmUp(session, WARM_UP_MS);
 tell("ready");
 serve(input.fd, session);

@@ -81,6 +81,12 @@ const times = ["before open", "after open", "after a read", "while mapped"] as c
 const sizesOver = { dev: [20_000, 1_500_000, 40_960], libfuse: [20_000] };
 const opened = Buffer.alloc(0);
 
+/** What comes of opening a file and reading its first bytes. */
+async function openAndRead(reader: Reader, path: string, length: number) {
+  const result = await reader.do("open", path);
+  return Buffer.isBuffer(result) ? reader.do("read", 0, length) : result;
+}
+
 describe.each([
   { transport: "dev" as const, reason: noPython ?? noMount() },
   { transport: "libfuse" as const, reason: noPython ?? noLibfuse() },
@@ -90,6 +96,8 @@ describe.each([
   let mnt: string;
   let shared: Reader;
   const files = new Map<string, { bytes: Buffer; inode: Inode }>();
+  // Over /dev/fuse the kernel opens files by itself: a bad object shows when it is read.
+  const opening = transport === "dev" ? "READ" : "OPEN";
   const nameOf = (...words: (string | number)[]) => words.join("-").replaceAll(" ", "_");
 
   beforeAll(() => {
@@ -130,10 +138,11 @@ describe.each([
     bed.clearLog();
     if (time === "before open") {
       hurt();
-      expect(await shared.do("open", path)).toEqual(EIO);
+      // Nothing of it is read, not even blocks that are as signed.
+      expect(await openAndRead(shared, path, 1)).toEqual(EIO);
       await until(() => bed.readLog().length > 0);
       expect(bed.readLog()).toEqual([
-        expect.stringContaining(`/${name}: OPEN: object ${inode.digest}`),
+        expect.stringContaining(`/${name}: ${opening}: object ${inode.digest}`),
       ]);
       return;
     }
@@ -178,9 +187,7 @@ describe.each([
       const { inode, bytes } = files.get(name)!;
       bed.clearLog();
       hurt(bed.objectOf(inode));
-      const result = await shared.do("open", join(mnt, name));
-      const got = Buffer.isBuffer(result) ? await shared.do("read", 0, bytes.length) : result;
-      expect(got).toEqual(EIO);
+      expect(await openAndRead(shared, join(mnt, name), bytes.length)).toEqual(EIO);
       await until(() => bed.readLog().length > 0);
       const lines = bed.readLog();
       expect(lines.length).toBe(1);
@@ -190,14 +197,14 @@ describe.each([
 
   describe("other damage", () => {
     oneBlock("one", (path) => flip(path, 4095), /READ: object .*: content has [0-9a-f]{64}/);
-    oneBlock("gone", (path) => rmSync(path), /OPEN: object .*: not in /);
+    oneBlock("gone", (path) => rmSync(path), new RegExp(`${opening}: object .*: not in `));
     oneBlock(
       "link",
       (path) => {
         renameSync(path, `${path}.real`);
         symlinkSync(`${path}.real`, path);
       },
-      /OPEN: object .*symbolic link/,
+      new RegExp(`${opening}: object .*symbolic link`),
     );
     oneBlock(
       "other",
@@ -214,17 +221,16 @@ describe.each([
         spawnSync("mkdir", [path]);
         chmodSync(path, 0);
       },
-      /OPEN: object .*directory/,
+      new RegExp(`${opening}: object .*directory`),
     );
 
     test("what has been repaired can be read at once", async () => {
       const { inode, bytes } = files.get("repaired")!;
       const object = bed.objectOf(inode);
       rmSync(object);
-      expect(await shared.do("open", join(mnt, "repaired"))).toEqual(EIO);
+      expect(await openAndRead(shared, join(mnt, "repaired"), 4096)).toEqual(EIO);
       writeFileSync(object, bytes);
-      expect(await shared.do("open", join(mnt, "repaired"))).toEqual(opened);
-      expect(await shared.do("read", 0, 4096)).toEqual(bytes);
+      expect(await openAndRead(shared, join(mnt, "repaired"), 4096)).toEqual(bytes);
     });
 
     test("a thousand tries at a bad object are one line in the log", async () => {
@@ -232,7 +238,7 @@ describe.each([
       bed.clearLog();
       const reader = new Reader();
       for (let i = 0; i < 1000; i++)
-        expect(await reader.do("open", join(mnt, "gone"))).toEqual(EIO);
+        expect(await openAndRead(reader, join(mnt, "gone"), 1)).toEqual(EIO);
       await reader.end();
       expect(bed.readLog().filter((line) => line.includes(inode.digest!)).length).toBeLessThan(2);
     });

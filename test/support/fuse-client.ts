@@ -7,7 +7,6 @@
 import { type ByteString, toByteString, toBytes } from "../../src/bytes/bytestring.ts";
 import { Image } from "../../src/erofs/image.ts";
 import { ImageFileSystem } from "../../src/fuse/filesystem.ts";
-import { Handles } from "../../src/fuse/handles.ts";
 import { type ObjectPlace, ObjectReader } from "../../src/fuse/objects.ts";
 import { type Server, operations } from "../../src/fuse/operations.ts";
 import { type Operations, type Problem, Session } from "../../src/fuse/session.ts";
@@ -22,10 +21,8 @@ import {
   GetxattrOut,
   InHeader,
   Opcode,
-  OpenOut,
   OutHeader,
   ReadIn,
-  ReleaseIn,
   StatfsOut,
 } from "../../src/fuse/wire.ts";
 
@@ -116,39 +113,29 @@ export class SessionClient<S> {
     return toByteString(this.#ask(Opcode.READLINK, nodeid));
   }
 
-  open(nodeid: number): bigint {
-    return OpenOut.decode(this.#ask(Opcode.OPEN, nodeid, new Uint8Array(8))).fh;
+  open(nodeid: number): void {
+    this.#ask(Opcode.OPEN, nodeid, new Uint8Array(8));
   }
 
-  release(nodeid: number, fh: bigint): void {
-    const body = ReleaseIn.encode({ fh, flags: 0, releaseFlags: 0, lockOwner: 0n });
-    this.#ask(Opcode.RELEASE, nodeid, body);
-  }
-
-  read(nodeid: number, fh: bigint, offset: number, size: number): Uint8Array {
-    return this.#ask(Opcode.READ, nodeid, readIn(fh, offset, size));
+  read(nodeid: number, offset: number, size: number): Uint8Array {
+    return this.#ask(Opcode.READ, nodeid, readIn(offset, size));
   }
 
   /** A whole file, in requests of `chunk` bytes. */
   readAll(nodeid: number, chunk = 128 * 1024): Uint8Array {
-    const fh = this.open(nodeid);
-    try {
-      const parts: Uint8Array[] = [];
-      for (let offset = 0; ;) {
-        const part = this.read(nodeid, fh, offset, chunk);
-        if (part.length === 0) return Buffer.concat(parts);
-        parts.push(part);
-        offset += part.length;
-      }
-    } finally {
-      this.release(nodeid, fh);
+    const parts: Uint8Array[] = [];
+    for (let offset = 0; ;) {
+      const part = this.read(nodeid, offset, chunk);
+      if (part.length === 0) return Buffer.concat(parts);
+      parts.push(part);
+      offset += part.length;
     }
   }
 
   /** One answer of READDIR, or of READDIRPLUS. */
   readdir(nodeid: number, position: number, size = 4096, plus = false): ListedEntry[] {
     const opcode = plus ? Opcode.READDIRPLUS : Opcode.READDIR;
-    const answer = this.#ask(opcode, nodeid, readIn(0n, position, size));
+    const answer = this.#ask(opcode, nodeid, readIn(position, size));
     if (answer.length > size) throw new Error("more than asked for");
     const head = plus ? ENTRY_SIZE : 0;
     const out: ListedEntry[] = [];
@@ -210,11 +197,11 @@ export class FuseClient extends SessionClient<Server> {
   constructor(
     bytes: Uint8Array,
     places: readonly ObjectPlace[] = [],
-    options: { leaves?: SharedLeaves; mostHandles?: number } = {},
+    options: { leaves?: SharedLeaves } = {},
   ) {
     const leaves = options.leaves ?? SharedLeaves.create(100, 1 << 20);
     const fs = new ImageFileSystem(Image.open(bytes), new ObjectReader(places, leaves));
-    super(operations, { fs, handles: new Handles(options.mostHandles ?? 100) });
+    super(operations, { fs });
     this.fs = fs;
   }
 }
@@ -226,9 +213,9 @@ function decodeEntry(bytes: Uint8Array, at: number): Entry {
   };
 }
 
-export function readIn(fh: bigint, offset: number, size: number): Uint8Array {
+export function readIn(offset: number, size: number): Uint8Array {
   return ReadIn.encode({
-    fh,
+    fh: 0n,
     offset: BigInt(offset),
     size,
     readFlags: 0,

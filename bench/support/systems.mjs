@@ -1,0 +1,65 @@
+/**
+ * The ways to mount a bed that the benchmarks of mounts compare, as far as this machine has them.
+ *
+ * @module
+ */
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { oracle, run, sealfs } from "./tools.mjs";
+
+/**
+ * A way to mount.
+ *
+ * @typedef {object} System
+ * @property {string} name
+ * @property {string} mnt its mount point
+ * @property {() => void} mount
+ * @property {() => void} unmount
+ */
+
+/** `sealfs mount` with options; `bin` is another installation's command. */
+export function sealfsSystem(name, { folder }, options = [], bin = sealfs) {
+  const mnt = mountPoint(folder, name);
+  const args = ["mount", "bench", mnt, "--store", join(folder, "store")];
+  args.push("--key", join(folder, "key.pub"), "--state", "none", ...options);
+  return {
+    name,
+    mnt,
+    mount: () => run(process.execPath, [bin, ...args]),
+    unmount: () => run(process.execPath, [bin, "umount", mnt]),
+  };
+}
+
+/** Every way, ours and others. */
+export function allSystems(bed) {
+  const systems = [sealfsSystem("fuse", bed, ["--mode=fuse"])];
+  const preflight = JSON.parse(run(process.execPath, [sealfs, "preflight", "--json"]));
+  const has = (mode, promise) =>
+    preflight.modes.some((each) => each.mode === mode && each.promise === promise && each.possible);
+  if (has("hybrid", "block")) systems.push(sealfsSystem("hybrid", bed, ["--mode=hybrid"]));
+  if (has("kernel", "metadata")) {
+    systems.push(sealfsSystem("kernel", bed, ["--mode=kernel", "--require=metadata"]));
+  }
+  return [...systems, ...otherSystems(bed)];
+}
+
+function otherSystems({ folder }) {
+  const systems = [];
+  const add = (name, program, file, args) => {
+    const path = oracle(program);
+    const mnt = mountPoint(folder, name);
+    if (!path || !existsSync(join(folder, file))) return;
+    const mount = () => run(path, [...args, join(folder, file), mnt], { stdio: "ignore" });
+    systems.push({ name, mnt, mount, unmount: () => run("umount", [mnt]) });
+  };
+  add("composefs", "mount.composefs", "image", ["-o", `basedir=${folder}/store/objects`]);
+  add("erofsfuse", "erofsfuse", "erofs.img", []);
+  add("ext4", "mount", "ext4.img", ["-o", "loop,ro"]);
+  return systems;
+}
+
+function mountPoint(folder, name) {
+  const mnt = join(folder, `mnt-${name}`);
+  mkdirSync(mnt, { recursive: true });
+  return mnt;
+}

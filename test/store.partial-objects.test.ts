@@ -100,7 +100,7 @@ describe("a part of an object", () => {
     part.write(0, object.content.subarray(0, BLOCK));
     expect(part.complete).toBe(true);
     const transaction = Transaction.begin(store, { durability: "none" });
-    transaction.adopt(object.digest, part.path, object.size);
+    transaction.adopt(part.path, object.digest, object.size);
     expect(transaction.publish().added).toBe(1);
     transaction.close();
     part.remove();

@@ -59,7 +59,7 @@ export class LateObjects {
     const transaction = Transaction.begin(this.#store);
     try {
       for (const { digest, path, size } of this.#waiting.values()) {
-        transaction.adopt(digest, path, size);
+        transaction.adopt(path, digest, size);
       }
       transaction.publish();
       for (const digest of this.#waiting.keys()) this.#published.add(digest);

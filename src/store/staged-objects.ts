@@ -93,7 +93,7 @@ export class StagedObjects {
   }
 
   /** Takes over a file of this file system whose content has this digest. */
-  adopt(digest: VerityDigest, path: string, size: number): void {
+  adopt(path: string, digest: VerityDigest, size: number): void {
     const number = this.#next++;
     renameSync(path, this.#pathOf(number));
     this.#add(digest, number, size);

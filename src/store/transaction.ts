@@ -114,8 +114,8 @@ export class Transaction {
   }
 
   /** Stages an object that another staging directory of this store holds whole; the file moves. */
-  adopt(digest: VerityDigest, path: string, size: number): void {
-    this.#attempt(() => this.#objects.adopt(digest, path, size));
+  adopt(path: string, digest: VerityDigest, size: number): void {
+    this.#attempt(() => this.#objects.adopt(path, digest, size));
   }
 
   /** Whether the object was staged already. */

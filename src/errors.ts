@@ -34,7 +34,7 @@ export class FormatError extends SealfsError<
 
 /** Well-formed bytes, but not the ones asked for; another source may have them. */
 export class IntegrityError extends SealfsError<
-  "DIGEST_MISMATCH" | "SIZE_MISMATCH" | "WRONG_TYPE"
+  "DIGEST_MISMATCH" | "SIZE_MISMATCH" | "CUT_SHORT" | "WRONG_TYPE"
 > {}
 
 /** The signature, the statement or the trust policy refuses the image. */

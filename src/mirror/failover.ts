@@ -20,7 +20,7 @@ export interface Attempt {
   /** Ends when the caller loses interest or the time of this source is up. */
   readonly signal: AbortSignal;
   /** To be told of every byte that has come; what never tells is only bound by its time. */
-  progress(bytes: number): void;
+  readonly progress: (bytes: number) => void;
 }
 
 export interface FailoverRequest<T> {
@@ -73,10 +73,10 @@ export async function failover<T>(request: FailoverRequest<T>): Promise<T> {
     if (share <= 0) break;
     const others = isLast ? [] : turns.filter((each) => !each.isLast).map((each) => each.source);
     try {
-      return await tryOne(request, source, share, others);
+      return await attemptSource(request, source, share, others);
     } catch (error) {
       signal?.throwIfAborted();
-      if (!isFault(error)) throw error;
+      if (!isFaultOfSource(error)) throw error;
       const fault = health.blame(source, object, error);
       faults.set(source, fault);
       if (!isLast && isWorthAnother(fault)) turns.push(again(fault));
@@ -85,8 +85,19 @@ export async function failover<T>(request: FailoverRequest<T>): Promise<T> {
   throw allFailed(object, sources, faults);
 }
 
-async function tryOne<T>(
-  { object, health, signal, attempt }: FailoverRequest<T>,
+/**
+ * One turn of one source. It is praised when it succeeds; blaming it is left to the caller.
+ * `others` are those that may take over when it is slow.
+ *
+ * @throws what the attempt throws; {@link TransportError} `TIMEOUT`; the reason of the signal
+ */
+export async function attemptSource<T>(
+  {
+    object,
+    health,
+    signal,
+    attempt,
+  }: Pick<FailoverRequest<T>, "object" | "health" | "signal" | "attempt">,
   source: ObjectSource,
   shareMs: number,
   others: readonly ObjectSource[],
@@ -134,7 +145,7 @@ async function tryOne<T>(
 }
 
 /** A full disk here, or a defect of ours, is no mirror's fault. */
-function isFault(error: unknown): error is Error {
+export function isFaultOfSource(error: unknown): error is Error {
   if (!(error instanceof Error)) return false;
   return !(
     error instanceof SystemError ||

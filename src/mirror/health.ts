@@ -48,8 +48,10 @@ export interface SourceStats {
   readonly kind: ObjectSource["kind"];
   /** Requests that gave what was wanted. */
   readonly good: number;
-  /** Bytes of these. */
+  /** Bytes of objects that these gave. */
   readonly bytes: number;
+  /** Bytes over the wire, where that is another number; those that were in vain count as well. */
+  readonly received: number | undefined;
   /** Bytes per second of the last ones; undefined before the first. */
   readonly rate: number | undefined;
   readonly faults: Readonly<Record<FaultKind, number>>;
@@ -167,6 +169,7 @@ export class Health {
         kind: source.kind,
         good,
         bytes,
+        received: source.received?.(),
         rate: rate === undefined ? undefined : Math.round(rate),
         faults: { ...faults },
         lastFault: lastFault?.error.message,

@@ -74,6 +74,8 @@ export interface ObjectSource {
   leaves?(object: WantedObject, options: ReadOptions): Promise<Uint8Array | undefined>;
   /** The objects that it has, in groups that are best asked for in one request each. */
   groups?(objects: readonly WantedObject[]): readonly ObjectGroup[];
+  /** Bytes that came over the wire so far; may be more or less than the objects they gave. */
+  received?(): number;
   close?(): Promise<void>;
 }
 

@@ -40,6 +40,8 @@ export const META_FILE = "meta.json";
 export const LOCK_FILE = "lock";
 /** In front of the lock; see `lock.ts`. Made when it is needed. */
 export const GATE_FILE = "lock.gate";
+/** Names in `tmp/` of large objects that have not come to their end; see `partial-file.ts`. */
+export const PARTIAL_PREFIX = "partial-";
 export const REFS = "images/refs";
 
 /** The target of `images/<id>`. */

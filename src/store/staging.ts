@@ -12,6 +12,7 @@
 import { randomBytes } from "node:crypto";
 import {
   closeSync,
+  constants,
   fstatSync,
   mkdirSync,
   openSync,
@@ -25,11 +26,13 @@ import { SystemError } from "../errors.ts";
 import { type LockResult, flock } from "../sys/flock.ts";
 import { bootId } from "./boot-id.ts";
 import { errnoOf, failure } from "./failure.ts";
+import { PARTIAL_PREFIX } from "./layout.ts";
 
 const LOCK = "lock";
 const UNLOCKED = "unlocked-";
 const DAY_MS = 24 * 60 * 60 * 1000;
 const HOUR_MS = 60 * 60 * 1000;
+const WEEK_MS = 7 * DAY_MS;
 const TRIES = 10;
 
 /** A staging directory of this process. */
@@ -109,6 +112,7 @@ export function reapStaging(tmp: string): void {
     try {
       const path = `${tmp}/${name}`;
       if (name.startsWith("leaves-") || name.startsWith("meta-")) reapFile(path);
+      else if (name.startsWith(PARTIAL_PREFIX)) reapPartial(path);
       else if (name.startsWith(UNLOCKED)) reapUnlocked(path, name);
       else reapLocked(path);
     } catch {
@@ -120,6 +124,17 @@ export function reapStaging(tmp: string): void {
 /** Caches and the like: losing one that a slow writer still needs does no harm. */
 function reapFile(path: string): void {
   if (Date.now() - statSync(path).mtimeMs > HOUR_MS) unlinkSync(path);
+}
+
+/** Half an object that nobody came back for. */
+function reapPartial(path: string): void {
+  if (Date.now() - statSync(path).mtimeMs < WEEK_MS) return;
+  const fd = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    if (flock(fd, "exclusive") === "locked") unlinkSync(path);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function reapUnlocked(path: string, name: string): void {

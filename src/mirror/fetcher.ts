@@ -1,0 +1,202 @@
+/**
+ * Gets objects from sources into a store: each once, however many ask for it; so many at a time; every
+ * one compared with its digest before it is published.
+ *
+ * @module
+ */
+import type { Durability } from "../store/transaction.ts";
+import type { Store } from "../store/store.ts";
+import type { VerityDigest } from "../verity/digest.ts";
+import { Provenance, download } from "./download.ts";
+import { type Attempt, attemptSource, failover, isFaultOfSource } from "./failover.ts";
+import { Flights } from "./flights.ts";
+import { Landings, readGroup } from "./group.ts";
+import { Health, type SourceStats } from "./health.ts";
+import { openIntake } from "./intake.ts";
+import { Publisher } from "./publisher.ts";
+import { Slots } from "./slots.ts";
+import type { ObjectGroup, ObjectSource, WantedObject } from "./source.ts";
+
+export interface FetcherOptions {
+  /** Where objects go. */
+  readonly store: Store;
+  /** In the order in which they are asked. */
+  readonly sources: readonly ObjectSource[];
+  readonly health?: Health;
+  /** Requests at a time. */
+  readonly jobs?: number;
+  /** Milliseconds for one object, beside one for each 1000 of its bytes. */
+  readonly deadlineMs?: number;
+  /** How long an object may wait to be published together with others. */
+  readonly lingerMs?: number;
+  readonly durability?: Durability;
+}
+
+export interface FetchOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Before everything that is not: somebody waits for it. */
+  readonly isUrgent?: boolean;
+  /** Hears of bytes as they come; bytes that were in vain count too. */
+  readonly onBytes?: (bytes: number) => void;
+}
+
+const JOBS = 8;
+const DEADLINE_MS = 60_000;
+const LINGER_MS = 1_000;
+/** What a source must give at least, in bytes per ms. */
+const LEAST_RATE = 1;
+
+/** Fetches objects into one store. */
+export class Fetcher {
+  readonly store: Store;
+  readonly sources: readonly ObjectSource[];
+  readonly health: Health;
+  readonly jobs: number;
+  readonly #deadlineMs: number;
+  readonly #flights = new Flights<VerityDigest>();
+  readonly #slots: Slots;
+  readonly #publisher: Publisher;
+
+  constructor(options: FetcherOptions) {
+    this.store = options.store;
+    this.sources = options.sources;
+    this.health = options.health ?? new Health();
+    this.jobs = options.jobs ?? JOBS;
+    this.#deadlineMs = options.deadlineMs ?? DEADLINE_MS;
+    this.#slots = new Slots(this.jobs);
+    this.#publisher = new Publisher(options.store, {
+      lingerMs: options.lingerMs ?? LINGER_MS,
+      ...(options.durability === undefined ? {} : { durability: options.durability }),
+    });
+  }
+
+  /** Whether an object is on its way. */
+  isFetching(digest: VerityDigest): boolean {
+    return this.#flights.has(digest);
+  }
+
+  /**
+   * Gets an object; when this resolves, it is in the store.
+   *
+   * @throws {@link FetchError} when no source has it right; {@link SystemError} when the store cannot
+   *   take it; the reason of `signal`
+   */
+  fetch(object: WantedObject, options: FetchOptions = {}): Promise<void> {
+    return this.#flights.run(object.digest, options.signal, (signal) =>
+      this.#fetchOne(object, { ...options, signal }),
+    );
+  }
+
+  /**
+   * Gets the objects of a group that are not on their way yet, in one request; those that do not come
+   * right are fetched one by one.
+   */
+  fetchGroup(source: ObjectSource, group: ObjectGroup, options: FetchOptions = {}): GroupFetch {
+    const ours = group.objects.filter(({ digest }) => !this.#flights.has(digest));
+    const landings = new Landings(ours);
+    const read =
+      ours.length === 0 ? Promise.resolve() : this.#read(source, group, landings, options);
+    const objects = group.objects.map((object) =>
+      this.#flights.run(object.digest, options.signal, async (signal) => {
+        const landed = await landings.of(object);
+        await (landed?.published ?? this.#fetchOne(object, { ...options, signal }));
+      }),
+    );
+    return { read, objects };
+  }
+
+  /** Publishes what is waiting for others, now. */
+  flush(): void {
+    this.#publisher.flush();
+  }
+
+  stats(): readonly SourceStats[] {
+    return this.health.stats(this.sources);
+  }
+
+  /** Publishes what has come and lets go of the sources. */
+  async close(): Promise<void> {
+    this.flush();
+    for (const source of this.sources) await source.close?.();
+  }
+
+  async #fetchOne(object: WantedObject, options: FetchOptions): Promise<void> {
+    const { signal, isUrgent = false, onBytes } = options;
+    // The place is free for the next while this one waits to be published.
+    const { published } = await this.#slots.run(signal, isUrgent, async () => {
+      const intake = await openIntake(this.store, object);
+      const provenance = new Provenance(intake);
+      try {
+        await failover({
+          object,
+          sources: this.sources,
+          health: this.health,
+          deadlineMs: this.#deadlineMs + object.size / LEAST_RATE,
+          signal,
+          attempt: (source, attempt) =>
+            download(source, object, intake, provenance, counting(attempt, onBytes)),
+        });
+      } catch (error) {
+        intake.abandon({ keep: true });
+        throw error;
+      }
+      return { published: intake.publish(this.#publisher) };
+    });
+    await published;
+  }
+
+  /** Never throws: what did not land is fetched otherwise. */
+  async #read(
+    source: ObjectSource,
+    group: ObjectGroup,
+    landings: Landings,
+    { signal, isUrgent = false, onBytes }: FetchOptions,
+  ): Promise<void> {
+    const { health, store } = this;
+    try {
+      await this.#slots.run(signal, isUrgent, async () => {
+        if (!health.isFit(source)) return;
+        await attemptSource(
+          {
+            object: group.objects[0]!,
+            health,
+            signal,
+            attempt: (_, attempt) =>
+              readGroup(group, landings, counting(attempt, onBytes), {
+                source,
+                health,
+                store,
+                publisher: this.#publisher,
+              }),
+          },
+          source,
+          this.#deadlineMs + group.cost / LEAST_RATE,
+          this.sources,
+        );
+      });
+    } catch (error) {
+      const [next] = landings.open();
+      const isTheirs = signal?.aborted !== true && isFaultOfSource(error);
+      if (isTheirs && next !== undefined) health.blame(source, next, error);
+    } finally {
+      landings.end();
+    }
+  }
+}
+
+/** What became of a group. */
+export interface GroupFetch {
+  /** When the request has come to its end, well or not. Never rejects. */
+  readonly read: Promise<void>;
+  /** For each object, as {@link Fetcher.fetch}. */
+  readonly objects: readonly Promise<void>[];
+}
+
+function counting(attempt: Attempt, onBytes: FetchOptions["onBytes"]): Attempt {
+  if (onBytes === undefined) return attempt;
+  const progress = (bytes: number) => {
+    attempt.progress(bytes);
+    onBytes(bytes);
+  };
+  return { signal: attempt.signal, progress };
+}

@@ -17,6 +17,7 @@ import {
   commonOperations,
   operation,
   replyStatfs,
+  unsupported,
   writeEntryHead,
 } from "./operations.ts";
 import { readBlocks } from "./read-blocks.ts";
@@ -82,12 +83,17 @@ const readdir = (): number => 0;
 
 /**
  * Every operation by its opcode; the kernel takes ENOSYS for all others, such as xattrs.
+ *
+ * There is no OPEN: the kernel learns that with the first one, and from then on opens files by itself,
+ * which makes those in its cache as fast as any of its own. Objects are opened and looked at whenever
+ * something is read that the cache does not have.
  */
 export const objectOperations: ReadonlyMap<number, Operation<ObjectServer>> = new Map<
   number,
   Operation<ObjectServer>
 >([
   ...commonOperations,
+  [Opcode.OPEN, operation("OPEN", "none", unsupported)],
   [Opcode.LOOKUP, operation("LOOKUP", "name", lookup)],
   [Opcode.GETATTR, operation("GETATTR", "none", getattr)],
   [Opcode.READ, operation("READ", ReadIn, read)],

@@ -1,7 +1,7 @@
 /**
  * The FUSE operations that a read-only image answers: one row each, with name, request, reply and
  * handler. The kernel asks nothing that needs state: nodes are numbered by the image, directories are
- * read by position, and files are opened by the kernel alone.
+ * read by position, and an open file is known by its node.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { BLOCK_SIZE } from "../erofs/format.ts";
 import { limits } from "../limits.ts";
 import { packAttributes } from "./attributes.ts";
 import { BODY, type Call, MAX_READ, PAYLOAD } from "./call.ts";
-import { ENODATA, ENOSYS, ERANGE, EROFS } from "./errno.ts";
+import { EISDIR, ENODATA, ENOSYS, ERANGE, EROFS } from "./errno.ts";
 import { type FileSystemSize, type ImageFileSystem, directoryType } from "./filesystem.ts";
 import {
   ATTR_OUT_SIZE,
@@ -23,6 +23,8 @@ import {
   FUSE_ROOT_ID,
   GetxattrIn,
   GetxattrOut,
+  OpenFlag,
+  OpenOut,
   Opcode,
   ReadIn,
   StatfsOut,
@@ -124,6 +126,19 @@ function readlink(server: Server, call: Call): number {
   const target = server.fs.target(nidOf(server, call));
   call.reply.set(target, PAYLOAD);
   return target.length;
+}
+
+/** Every open looks at the object, also of a file that is in the kernel's cache. */
+function open(server: Server, call: Call): number {
+  const nid = nidOf(server, call);
+  if (server.fs.isDirectory(nid)) return -EISDIR;
+  server.fs.prepare(nid);
+  OpenOut.encodeInto(call.reply, PAYLOAD, {
+    fh: 0n,
+    openFlags: OpenFlag.KEEP_CACHE | OpenFlag.NOFLUSH,
+    backingId: 0,
+  });
+  return OpenOut.size;
 }
 
 function read(server: Server, call: Call): number {
@@ -228,16 +243,14 @@ const done: Handler<unknown> = () => 0;
 const readOnly: Handler<unknown> = () => -EROFS;
 const unanswered: Handler<unknown> = () => NO_REPLY;
 /** The kernel does not ask again, and does what is right without. */
-const unsupported: Handler<unknown> = () => -ENOSYS;
+export const unsupported: Handler<unknown> = () => -ENOSYS;
 
 /** What every read-only file system without state answers alike. */
 export const commonOperations: readonly (readonly [number, Operation<unknown>])[] = [
   [Opcode.FORGET, operation("FORGET", "none", unanswered)],
   [Opcode.BATCH_FORGET, operation("BATCH_FORGET", "none", unanswered)],
-  // No OPEN, no FLUSH, no OPENDIR: the kernel learns that with the first, and from then on opens by
-  // itself and keeps what it has, which makes files and directories in its cache as fast as any of its
-  // own. Objects are opened and looked at whenever something is read that the cache does not have.
-  [Opcode.OPEN, operation("OPEN", "none", unsupported)],
+  // No FLUSH, no OPENDIR: the kernel learns that with the first, and from then on opens and caches
+  // directories by itself.
   [Opcode.FLUSH, operation("FLUSH", "none", unsupported)],
   [Opcode.OPENDIR, operation("OPENDIR", "none", unsupported)],
   [Opcode.RELEASEDIR, operation("RELEASEDIR", "none", done)],
@@ -267,6 +280,8 @@ export const operations: ReadonlyMap<number, Operation> = new Map<number, Operat
   [Opcode.LOOKUP, operation("LOOKUP", "name", lookup)],
   [Opcode.GETATTR, operation("GETATTR", "none", getattr)],
   [Opcode.READLINK, operation("READLINK", "none", readlink)],
+  [Opcode.OPEN, operation("OPEN", "none", open)],
+  [Opcode.RELEASE, operation("RELEASE", "none", done)],
   [Opcode.READ, operation("READ", ReadIn, read)],
   [Opcode.STATFS, operation("STATFS", "none", statfs)],
   [Opcode.GETXATTR, operation("GETXATTR", GetxattrIn, getxattr)],

@@ -85,5 +85,5 @@ export async function serveDevice(input: ServeInput): Promise<Served> {
     unmountTarget(input.target, { force: true, lazy: true });
     throw error;
   }
-  return { transport: "dev", ended };
+  return { transport: "dev", ended, counters: shared.counters };
 }

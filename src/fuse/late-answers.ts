@@ -5,9 +5,10 @@
  *
  * @module
  */
+import type { Counters } from "./counters.ts";
 import { EINTR, EIO } from "./errno.ts";
 import type { ObjectUnavailable } from "./objects.ts";
-import { type Operations, type Problem, Session } from "./session.ts";
+import { type HandOver, type Operations, type Problem, Session } from "./session.ts";
 import type { Supply } from "./supply.ts";
 import { InHeader, InterruptIn, Opcode } from "./wire.ts";
 
@@ -25,6 +26,7 @@ export interface LateAnswersInput<S> {
   /** Sends the first `length` bytes of the session's reply to the kernel. */
   readonly send: (session: Session<S>, length: number) => void;
   readonly onProblem: (problem: Problem) => void;
+  readonly counters?: Counters;
 }
 
 /** The requests of one connection that wait for content. */
@@ -37,9 +39,11 @@ export class LateAnswers<S> {
 
   constructor(input: LateAnswersInput<S>) {
     this.#input = input;
-    this.#session = new Session(input.operations, input.server, input.onProblem, (_, reason) => {
+    const handOver: HandOver = (_, reason) => {
       this.#unavailable = reason;
-    });
+    };
+    const { operations, server, onProblem, counters } = input;
+    this.#session = new Session(operations, server, onProblem, handOver, counters);
   }
 
   /** Requests that wait now. */
@@ -54,9 +58,11 @@ export class LateAnswers<S> {
     const abort = new AbortController();
     this.#waiting.set(unique, abort);
     if (this.#early.delete(unique)) abort.abort();
+    const start = performance.now();
     try {
       await this.#answer(request, abort.signal);
     } finally {
+      this.#session.counters.took(opcode, performance.now() - start);
       this.#waiting.delete(unique);
     }
   }
@@ -95,7 +101,9 @@ export class LateAnswers<S> {
     const { call } = this.#session;
     call.request.set(request);
     call.length = request.length;
+    this.#session.counters.answered(call.opcode, -errno);
     if (message !== undefined) {
+      this.#session.counters.failed("fetch");
       const operation = this.#input.operations.get(call.opcode)?.name ?? String(call.opcode);
       this.#input.onProblem({ operation, nodeid: call.nodeid, message });
     }

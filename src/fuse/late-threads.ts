@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Counters } from "./counters.ts";
 import { LateAnswers } from "./late-answers.ts";
 import { ObjectReader } from "./objects.ts";
 import { sendAnswer } from "./serve.ts";
@@ -19,17 +20,19 @@ import type { ServeInput } from "./transport.ts";
 export function lateAnswers<S>(
   { supply, stores, onProblem }: Pick<ServeInput, "supply" | "stores" | "onProblem">,
   operations: Operations<S>,
-  { fd, leaves }: SharedMemory,
+  { fd, leaves, counters: memory }: SharedMemory,
   serverOf: (reader: ObjectReader) => S,
 ): Pick<ThreadOptions, "onHandedOver"> {
   if (supply === undefined) return {};
   const places = [...openPlaces(stores), supply.place];
+  const counters = new Counters(memory); // the main thread's
   const late = new LateAnswers({
     operations,
-    server: serverOf(new ObjectReader(places, new SharedLeaves(leaves))),
+    server: serverOf(new ObjectReader(places, new SharedLeaves(leaves), counters)),
     supply,
     send: ({ call }, length) => void sendAnswer(fd, call, length),
     onProblem,
+    counters,
   });
   return { onHandedOver: (request) => void late.take(request) };
 }

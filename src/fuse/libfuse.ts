@@ -16,6 +16,7 @@ import { Image } from "../erofs/image.ts";
 import { limits } from "../limits.ts";
 import { S_IFDIR, S_IFMT } from "../tree/inode.ts";
 import type { Attributes } from "./attributes.ts";
+import { Counters, counterMemory } from "./counters.ts";
 import { EIO, EISDIR, ENODATA, ENOENT } from "./errno.ts";
 import { ImageFileSystem } from "./filesystem.ts";
 import type { FuseNative, FuseOperations, FuseStat } from "./fuse-native.ts";
@@ -24,6 +25,7 @@ import { ObjectReader, ObjectUnavailable } from "./objects.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
 import { openPlaces } from "./store-place.ts";
 import type { ServeInput, Served } from "./transport.ts";
+import { Opcode } from "./wire.ts";
 
 const LEAVES_BYTES = 64 * 1024 * 1024;
 const FOREVER_SECONDS = 365 * 86_400;
@@ -38,7 +40,8 @@ export async function serveLibfuse(input: ServeInput): Promise<Served> {
   const Fuse = loadFuseNative();
   // libfuse takes options after a comma of this one; fuse-native has none for them.
   const fsname = `${input.source.replace(/[^\w.:@/-]/g, "_")},ro,use_ino,nosuid,nodev`;
-  const fuse = new Fuse(input.target, operationsOf(input), {
+  const counters = counterMemory(1);
+  const fuse = new Fuse(input.target, operationsOf(input, new Counters(counters)), {
     fsname,
     subtype: "sealfs",
     allowOther: input.allowOther,
@@ -51,7 +54,7 @@ export async function serveLibfuse(input: ServeInput): Promise<Served> {
   await new Promise<void>((resolve, reject) => {
     fuse.mount((error) => (error ? reject(mountFailed(error, input)) : resolve()));
   });
-  return { transport: "libfuse", ended: input.unmounted() };
+  return { transport: "libfuse", ended: input.unmounted(), counters };
 }
 
 function mountFailed(cause: Error, { allowOther }: ServeInput): SystemError {
@@ -72,13 +75,13 @@ function loadFuseNative(): FuseNative {
   }
 }
 
-function operationsOf(input: ServeInput): FuseOperations {
+function operationsOf(input: ServeInput, counters: Counters): FuseOperations {
   const leaves = SharedLeaves.create(4096, LEAVES_BYTES);
   const image = Image.open(new Uint8Array(input.image));
   const { supply } = input;
   const places = openPlaces(input.stores);
   if (supply !== undefined) places.push(supply.place);
-  const fs = new ImageFileSystem(image, new ObjectReader(places, leaves));
+  const fs = new ImageFileSystem(image, new ObjectReader(places, leaves, counters));
 
   const find = (path: string): number => {
     let nid = fs.rootNid;
@@ -96,14 +99,23 @@ function operationsOf(input: ServeInput): FuseOperations {
    * there is an answer.
    */
   const on = (
-    operation: string,
+    operation: keyof typeof Opcode,
     path: string,
     answer: (error: number) => void,
     work: (nid: number) => void,
     tries = LATE_TRIES,
+    start = performance.now(),
   ) => {
     let nid = 0;
+    const opcode = Opcode[operation];
+    const answered = () => {
+      counters.answered(opcode, 0);
+      counters.took(opcode, performance.now() - start);
+    };
     const refuse = (error: unknown) => {
+      const isKnown = error instanceof ObjectUnavailable;
+      counters.failed(isKnown ? error.reason : supply === undefined ? "other" : "fetch");
+      answered();
       input.onProblem({ operation, nodeid: nid, message: (error as Error).message });
       answer(-EIO);
     };
@@ -111,6 +123,7 @@ function operationsOf(input: ServeInput): FuseOperations {
       nid = find(path);
       if (nid === 0) answer(-ENOENT);
       else work(nid);
+      answered();
     } catch (error) {
       if (supply === undefined || !(error instanceof ObjectUnavailable) || tries === 0) {
         refuse(error);
@@ -118,7 +131,7 @@ function operationsOf(input: ServeInput): FuseOperations {
       }
       supply
         .provide(error.file, error.range, new AbortController().signal)
-        .then(() => on(operation, path, answer, work, tries - 1), refuse);
+        .then(() => on(operation, path, answer, work, tries - 1, start), refuse);
     }
   };
 
@@ -148,7 +161,11 @@ function operationsOf(input: ServeInput): FuseOperations {
         }
       }),
     read: (path, _handle, out, length, offset, answer) =>
-      on("READ", path, answer, (nid) => answer(fs.read(nid, offset, length, out, 0))),
+      on("READ", path, answer, (nid) => {
+        const bytes = fs.read(nid, offset, length, out, 0);
+        counters.gave(bytes);
+        answer(bytes);
+      }),
     release: (_path, _handle, answer) => answer(0),
     statfs: (_path, answer) => {
       const { blocks, files } = fs.size();

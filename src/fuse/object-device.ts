@@ -27,6 +27,8 @@ export interface ServedObjects {
   readonly mount: number;
   /** Resolves when the last mount of it has gone. */
   readonly ended: Promise<void>;
+  /** What is counted. */
+  readonly counters: SharedArrayBuffer;
 }
 
 /**
@@ -66,7 +68,7 @@ export async function serveObjects(
     closeSync(mount);
     throw error;
   }
-  return { mount, ended };
+  return { mount, ended, counters: shared.counters };
 }
 
 function mountObjects(fd: number): number {

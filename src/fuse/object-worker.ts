@@ -4,6 +4,7 @@
  * @module
  */
 import { parentPort, workerData } from "node:worker_threads";
+import { Counters } from "./counters.ts";
 import { inImage, objectOperations } from "./object-operations.ts";
 import { ObjectTable, type ObjectTableMemory } from "./object-table.ts";
 import { ObjectReader } from "./objects.ts";
@@ -11,7 +12,12 @@ import { serve } from "./serve.ts";
 import { Session } from "./session.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
 import { openPlaces } from "./store-place.ts";
-import { type SharedMemory, type WorkerMessage, handingOver } from "./threads.ts";
+import {
+  type SharedMemory,
+  type ThreadNumber,
+  type WorkerMessage,
+  handingOver,
+} from "./threads.ts";
 
 /** What a server thread is given. */
 export interface ObjectWorkerInput extends SharedMemory {
@@ -19,11 +25,13 @@ export interface ObjectWorkerInput extends SharedMemory {
   readonly objects: ObjectTableMemory;
 }
 
-const input = workerData as ObjectWorkerInput;
+const input = workerData as ObjectWorkerInput & ThreadNumber;
+const counters = new Counters(input.counters, input.thread);
 const table = new ObjectTable(input.objects);
 const reader = new ObjectReader(
   openPlaces(input.stores, input.partial),
   new SharedLeaves(input.leaves),
+  counters,
 );
 const tell = (message: WorkerMessage) => {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has no origin
@@ -34,6 +42,7 @@ const session = new Session(
   { table, reader },
   (problem) => tell(inImage(problem, table)),
   handingOver(input, tell),
+  counters,
 );
 tell("ready");
 serve(input.fd, session);

@@ -10,7 +10,7 @@
  * @module
  */
 import { closeSync, readSync } from "node:fs";
-import { IntegrityError } from "../errors.ts";
+import { IntegrityError, NotFoundError } from "../errors.ts";
 import {
   VERITY_BLOCK_SIZE,
   VerityHasher,
@@ -21,6 +21,7 @@ import {
   verifyBlocks,
   verityDigestOf,
 } from "../verity/index.ts";
+import { Counters, type FailureCause } from "./counters.ts";
 import { OpenFiles } from "./open-files.ts";
 import type { SharedLeaves } from "./shared-leaves.ts";
 
@@ -50,12 +51,35 @@ export class ObjectUnavailable extends IntegrityError {
   readonly file: ObjectFile;
   /** The bytes that were to be read; undefined when the object was to be opened. */
   readonly range: ByteRange | undefined;
+  /** What was wrong, in a word. */
+  readonly reason: FailureCause;
 
-  constructor(file: ObjectFile, range: ByteRange | undefined, problems: readonly string[]) {
-    super("DIGEST_MISMATCH", `object ${file.digest}: ${[...new Set(problems)].join("; ")}`);
+  constructor(file: ObjectFile, range: ByteRange | undefined, problems: readonly PlaceProblem[]) {
+    const told = problems.map(({ where, error }) => `${where}: ${error.message}`);
+    super("DIGEST_MISMATCH", `object ${file.digest}: ${[...new Set(told)].join("; ")}`);
     this.file = file;
     this.range = range;
+    this.reason = worstOf(problems.map(({ error }) => reasonOf(error)));
   }
+}
+
+/** Why one place did not give what was asked. */
+interface PlaceProblem {
+  readonly where: string;
+  readonly error: Error;
+}
+
+function reasonOf(error: Error): FailureCause {
+  if (error instanceof NotFoundError) return "missing";
+  if (!(error instanceof IntegrityError)) return "storage";
+  if (error.code === "DIGEST_MISMATCH") return "content";
+  return error.code === "SIZE_MISMATCH" ? "size" : "storage";
+}
+
+/** That a place has something wrong says more than that another has nothing. */
+function worstOf(reasons: readonly FailureCause[]): FailureCause {
+  const order: readonly FailureCause[] = ["content", "size", "storage"];
+  return order.find((reason) => reasons.includes(reason)) ?? "missing";
 }
 
 /** Bytes of an object, `end` not among them. */
@@ -78,14 +102,16 @@ const OPEN_FILES = 32;
 export class ObjectReader {
   readonly #places: readonly ObjectPlace[];
   readonly #shared: SharedLeaves;
+  readonly #counters: Counters;
   readonly #open = new OpenFiles(OPEN_FILES);
   readonly #own = new Map<number, Uint8Array>();
   #ownBytes = 0;
   #scratch: Buffer | undefined;
 
-  constructor(places: readonly ObjectPlace[], shared: SharedLeaves) {
+  constructor(places: readonly ObjectPlace[], shared: SharedLeaves, counters = new Counters()) {
     this.#places = places;
     this.#shared = shared;
+    this.#counters = counters;
   }
 
   /**
@@ -95,7 +121,7 @@ export class ObjectReader {
    * @throws {@link ObjectUnavailable} with what is wrong at each place
    */
   prepare(file: ObjectFile): void {
-    const problems: string[] = [];
+    const problems: PlaceProblem[] = [];
     for (const place of this.#places) {
       const fd = this.#openAt(place, file, problems, file.size > VERITY_BLOCK_SIZE);
       if (fd === undefined) continue;
@@ -115,7 +141,7 @@ export class ObjectReader {
    *   then must not be used
    */
   read(file: ObjectFile, position: number, out: Uint8Array, at: number, length: number): void {
-    const problems: string[] = [];
+    const problems: PlaceProblem[] = [];
     const held = this.#open.get(file.nid);
     if (held !== undefined) {
       if (this.#readFrom("the open file", file, held, position, out, at, length, problems)) return;
@@ -141,12 +167,13 @@ export class ObjectReader {
   #openAt(
     place: ObjectPlace,
     file: ObjectFile,
-    problems: string[],
+    problems: PlaceProblem[],
     needsLeaves: boolean,
   ): number | undefined {
     let fd: number | undefined;
     try {
       const opened = place.openFile(file.digest);
+      this.#counters.openedObject();
       fd = opened.fd;
       if (opened.size !== file.size) {
         throw new IntegrityError(
@@ -158,7 +185,7 @@ export class ObjectReader {
       return fd;
     } catch (error) {
       if (fd !== undefined) closeSync(fd);
-      problems.push(`${place.path}: ${(error as Error).message}`);
+      problems.push({ where: place.path, error: error as Error });
       return undefined;
     }
   }
@@ -171,7 +198,7 @@ export class ObjectReader {
     out: Uint8Array,
     at: number,
     length: number,
-    problems: string[],
+    problems: PlaceProblem[],
   ): boolean {
     try {
       for (let done = 0; done < length;) {
@@ -184,7 +211,7 @@ export class ObjectReader {
       this.#check(file, fd, position, out.subarray(at, at + length));
       return true;
     } catch (error) {
-      problems.push(`${where}: ${(error as Error).message}`);
+      problems.push({ where, error: error as Error });
       return false;
     }
   }
@@ -192,6 +219,7 @@ export class ObjectReader {
   /** @throws {@link IntegrityError} when `data`, which was read from `position` on, is not as signed */
   #check(file: ObjectFile, fd: number, position: number, data: Uint8Array): void {
     const algorithm = algorithmOf(file.digest);
+    this.#counters.verified(Math.ceil(data.length / VERITY_BLOCK_SIZE));
     if (data.length === file.size) {
       const got = verityDigestOf(data, algorithm);
       if (got !== file.digest) throw new IntegrityError("DIGEST_MISMATCH", `content has ${got}`);
@@ -239,6 +267,7 @@ export class ObjectReader {
       position += got;
     }
     const got = hasher.digest();
+    this.#counters.hashed(file.size);
     if (got !== file.digest) throw new IntegrityError("DIGEST_MISMATCH", `content has ${got}`);
     return hasher.leaves();
   }

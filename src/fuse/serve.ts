@@ -10,8 +10,12 @@ import { EIO } from "./errno.ts";
 import type { Session } from "./session.ts";
 
 /** Serves requests from the descriptor `fd` until the file system is unmounted. */
-export function serve(fd: number, session: Pick<Session<unknown>, "call" | "answer">): void {
-  const { request } = session.call;
+export function serve(
+  fd: number,
+  session: Pick<Session<unknown>, "call" | "answer" | "counters">,
+): void {
+  const { call, counters } = session;
+  const { request } = call;
   for (;;) {
     let length: number;
     try {
@@ -24,8 +28,11 @@ export function serve(fd: number, session: Pick<Session<unknown>, "call" | "answ
       throw error;
     }
     if (length === 0) return;
+    const start = performance.now();
     const answer = session.answer(length);
-    if (answer > 0 && !sendAnswer(fd, session.call, answer)) return;
+    if (answer === 0) continue;
+    if (!sendAnswer(fd, call, answer)) return;
+    counters.took(call.opcode, performance.now() - start);
   }
 }
 

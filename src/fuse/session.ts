@@ -5,6 +5,7 @@
  * @module
  */
 import { BODY, Call } from "./call.ts";
+import { Counters } from "./counters.ts";
 import { EINVAL, EIO, ENOSYS } from "./errno.ts";
 import { ObjectUnavailable } from "./objects.ts";
 import { NO_REPLY, type Operation } from "./operations.ts";
@@ -30,6 +31,7 @@ export type Operations<S> = ReadonlyMap<number, Operation<S>>;
 /** Answers requests by a table of operations on an `S`, one at a time. */
 export class Session<S> {
   readonly call = new Call();
+  readonly counters: Counters;
   readonly #operations: Operations<S>;
   readonly #server: S;
   readonly #onProblem: (problem: Problem) => void;
@@ -40,11 +42,13 @@ export class Session<S> {
     server: S,
     onProblem: (problem: Problem) => void,
     handOver?: HandOver,
+    counters = new Counters(),
   ) {
     this.#operations = operations;
     this.#server = server;
     this.#onProblem = onProblem;
     this.#handOver = handOver;
+    this.counters = counters;
   }
 
   /**
@@ -64,6 +68,7 @@ export class Session<S> {
     if (length < BODY + operation.requestBytes) return call.finish(-EINVAL, 0);
     try {
       const result = operation.handle(this.#server, call);
+      this.counters.answered(opcode, result);
       if (result === NO_REPLY) return 0;
       return result < 0 ? call.finish(result, 0) : call.finish(0, result);
     } catch (error) {
@@ -71,6 +76,8 @@ export class Session<S> {
         this.#handOver(call.request.subarray(0, length), error);
         return 0;
       }
+      this.counters.answered(opcode, -EIO);
+      this.counters.failed(error instanceof ObjectUnavailable ? error.reason : "other");
       // A request without an answer would hang its caller for ever.
       this.#onProblem({
         operation: operation.name,

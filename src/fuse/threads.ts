@@ -7,6 +7,7 @@ import { readSync, writeSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { REQUEST_BYTES } from "./call.ts";
+import { counterMemory } from "./counters.ts";
 import { answerInit, refuseInit } from "./init.ts";
 import type { HandOver, Problem } from "./session.ts";
 import { SharedLeaves, type SharedLeavesMemory } from "./shared-leaves.ts";
@@ -26,8 +27,16 @@ export interface SharedMemory {
   /** Store directories in order. */
   readonly stores: readonly string[];
   readonly leaves: SharedLeavesMemory;
+  /** Counts: row 0 is the main thread's, then one for each thread. */
+  readonly counters: SharedArrayBuffer;
   /** Where objects are of which a part is there, when what is missing is fetched. */
   readonly partial: string | undefined;
+}
+
+/** What one thread is given besides. */
+export interface ThreadNumber {
+  /** From 1 on. */
+  readonly thread: number;
 }
 
 /** A request that a thread could not answer from what is there. */
@@ -42,12 +51,13 @@ export type WorkerMessage = "ready" | Problem | HandedOver;
 export function sharedMemory(
   fd: number,
   files: number,
-  { stores, supply }: Pick<ServeInput, "stores" | "supply">,
+  { stores, supply, threads }: Pick<ServeInput, "stores" | "supply" | "threads">,
 ): SharedMemory {
   return {
     fd,
     stores,
     leaves: SharedLeaves.create(Math.min(files, MOST_FILES), SHARED_LEAVES_BYTES).memory,
+    counters: counterMemory(1 + threadCount(threads)),
     partial: supply?.place.path,
   };
 }
@@ -93,9 +103,9 @@ export function startThreads(
   workerData: SharedMemory,
   { threads: wanted, onProblem, onHandedOver }: ThreadOptions,
 ): Threads {
-  const count = Math.min(MOST_THREADS, Math.max(LEAST_THREADS, availableParallelism()));
-  const threads = Array.from({ length: wanted ?? count }, () => {
-    const worker = new Worker(url, { workerData });
+  const threads = Array.from({ length: threadCount(wanted) }, (_, i) => {
+    const number: ThreadNumber = { thread: i + 1 };
+    const worker = new Worker(url, { workerData: { ...workerData, ...number } });
     const ended = new Promise<void>((resolve, reject) => {
       worker.once("error", reject);
       worker.once("exit", () => resolve());
@@ -114,6 +124,10 @@ export function startThreads(
     // The first that dies of an error ends the mount: its request would wait for ever.
     ended: Promise.all(threads.map(({ ended }) => ended)).then(() => undefined),
   };
+}
+
+function threadCount(wanted: number | undefined): number {
+  return wanted ?? Math.min(MOST_THREADS, Math.max(LEAST_THREADS, availableParallelism()));
 }
 
 /** How a thread hands requests over; undefined when nothing is fetched. */

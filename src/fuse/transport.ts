@@ -37,4 +37,6 @@ export interface Served {
   readonly transport: TransportName | undefined;
   /** Resolves when the file system has been unmounted or its connection ended. */
   readonly ended: Promise<void>;
+  /** What is counted, for `readCounters`; undefined when the kernel serves everything. */
+  readonly counters?: SharedArrayBuffer;
 }

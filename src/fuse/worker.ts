@@ -6,6 +6,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { Image } from "../erofs/image.ts";
+import { Counters } from "./counters.ts";
 import { ImageFileSystem } from "./filesystem.ts";
 import { ObjectReader } from "./objects.ts";
 import { operations } from "./operations.ts";
@@ -13,7 +14,12 @@ import { serve } from "./serve.ts";
 import { Session } from "./session.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
 import { openPlaces } from "./store-place.ts";
-import { type SharedMemory, type WorkerMessage, handingOver } from "./threads.ts";
+import {
+  type SharedMemory,
+  type ThreadNumber,
+  type WorkerMessage,
+  handingOver,
+} from "./threads.ts";
 import { warmUp } from "./warm-up.ts";
 
 /** About as long as the code takes to be compiled; a mount takes so much longer. */
@@ -25,17 +31,20 @@ export interface WorkerInput extends SharedMemory {
   readonly image: SharedArrayBuffer;
 }
 
-const input = workerData as WorkerInput;
+const input = workerData as WorkerInput & ThreadNumber;
+const counters = new Counters(input.counters, input.thread);
 const reader = new ObjectReader(
   openPlaces(input.stores, input.partial),
   new SharedLeaves(input.leaves),
+  counters,
 );
 const fs = new ImageFileSystem(Image.open(new Uint8Array(input.image)), reader);
 const tell = (message: WorkerMessage) => {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has no origin
   parentPort?.postMessage(message);
 };
-const session = new Session(operations, { fs }, tell, handingOver(input, tell));
+const session = new Session(operations, { fs }, tell, handingOver(input, tell), counters);
 warmUp(session, WARM_UP_MS);
+counters.clear();
 tell("ready");
 serve(input.fd, session);

@@ -31,7 +31,7 @@ export interface HybridInput extends ServeInput, Pick<StackOptions, "writable"> 
 export async function serveHybrid(input: HybridInput): Promise<Served> {
   const bytes = new Uint8Array(input.image);
   const objects = listObjects(Image.open(bytes));
-  const { mount, ended } = await serveObjects(objects, input);
+  const { mount, ended, counters } = await serveObjects(objects, input);
   try {
     mountStack(
       { bytes, digest: input.digest },
@@ -50,7 +50,7 @@ export async function serveHybrid(input: HybridInput): Promise<Served> {
   } finally {
     closeSync(mount); // the overlay holds one of its own
   }
-  return { transport: "dev", ended };
+  return { transport: "dev", ended, counters };
 }
 
 /** Every distinct object with one file that has it. */

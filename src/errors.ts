@@ -70,6 +70,11 @@ export class TrustError extends SealfsError<
   | "POLICY_NOT_SIGNED"
   | "BAD_STATE"
   | "STATE_NOT_KEPT"
+  | "BAD_TUF"
+  | "TUF_EXPIRED"
+  | "TUF_ROLLBACK"
+  | "NOT_LISTED"
+  | "NOT_CURRENT"
 > {}
 
 /** A server or the way to it failed; `retriable` says whether asking again may help. */

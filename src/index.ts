@@ -17,7 +17,7 @@ export { type Statement } from "./trust/statement.ts";
 export { PrivateKey } from "./trust/private-key.ts";
 export { PublicKey } from "./trust/public-key.ts";
 export { Keyring } from "./trust/keyring.ts";
-export { type Trust, TrustPolicy } from "./trust/policy.ts";
+export { type Listing, type Trust, TrustPolicy } from "./trust/policy.ts";
 export { type PolicyDocument, readPolicy, verifyInForce } from "./trust/policy-chain.ts";
 export { Store } from "./store/store.ts";
 export { Stores } from "./store/stores.ts";
@@ -26,6 +26,7 @@ export { type Platform, parsePlatform } from "./oci/platform.ts";
 export { type BuildOptions, type BuildResult, buildImage } from "./image/build.ts";
 export { readKeyring, readPrivateKey, readPublicKey } from "./image/key-files.ts";
 export { openTrust } from "./image/open-trust.ts";
+export { openListing } from "./tuf/listing.ts";
 export { TrustState } from "./image/trust-state.ts";
 export { type Validity, settleValidity } from "./image/validity.ts";
 export {
@@ -36,7 +37,7 @@ export {
   signImage,
 } from "./image/sign.ts";
 export { VerifiedImage, verifyImageFile } from "./image/verify.ts";
-export { type Demands, type Places, openVerified } from "./image/locate.ts";
+export { type Demands, type Places, openCurrent, openVerified } from "./image/locate.ts";
 export { readFileOf } from "./image/read-file.ts";
 export { type FileRecord, listFiles } from "./image/list.ts";
 export { type Mount, type MountOptions, mountImage } from "./mount/mount.ts";

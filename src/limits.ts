@@ -30,6 +30,13 @@ export const limits = {
   policyNames: 256,
   policyThresholds: 256,
   policyRevocations: 4096,
+  /** Bytes of TUF metadata: of a root, a timestamp, and any other role. */
+  tufRootBytes: 512_000,
+  tufTimestampBytes: 16 * KIB,
+  tufMetadataBytes: 4 * MIB,
+  /** Roots that are followed in one update, and roles that are searched for a target. */
+  tufRootRotations: 256,
+  tufDelegations: 32,
   /** Bytes of a file of the client's memory of versions. */
   markBytes: 16 * KIB,
   /** Bytes of an OCI manifest, index or configuration. */

@@ -18,7 +18,7 @@ const rows = [
   ["oci"],
   ["mirror"],
   ["image"],
-  ["fuse"],
+  ["fuse", "tuf"],
   ["mount"],
   ["cli", "index.ts"],
 ];

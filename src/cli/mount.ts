@@ -74,7 +74,7 @@ export function declare(command: Command, io: Io): void {
       const now = new Date();
       const { trust, state } = readTrust(options, io, now);
       const places = { stores: Stores.open(store), bundles };
-      const verified = openNamed(image, places, { trust, state, name, now });
+      const verified = await openNamed(image, places, { trust, state, name, now });
       const mount = await mountImage(verified, directory, {
         ...options,
         stores: store,

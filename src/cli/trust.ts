@@ -29,12 +29,12 @@ export function declare(command: Command, io: Io): void {
       "after",
       "\nNo version of the image is remembered by asking. Exit status 5 when it is not trusted.",
     )
-    .action((image: string, options: Options) => {
+    .action(async (image: string, options: Options) => {
       const { name, bundle: bundles, json } = options;
       const now = new Date();
       const { trust, state, document } = readTrust(options, io, now);
       const places = { stores: options.store && Stores.open(options.store), bundles };
-      const report = reportTrust(image, places, { trust, state, name, now }, document);
+      const report = await reportTrust(image, places, { trust, state, name, now }, document);
       if (json) io.print(JSON.stringify(report));
       else for (const line of trustLines(report)) io.print(line);
       if (!report.ok) throw new TrustError("NO_GOOD_BUNDLE", `${image}: not trusted`);

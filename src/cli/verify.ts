@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
-import { openVerified } from "../image/locate.ts";
+import { openCurrent } from "../image/locate.ts";
 import type { VerifiedImage } from "../image/verify.ts";
 import { Stores } from "../store/stores.ts";
 import { formatTime } from "../trust/time.ts";
@@ -26,12 +26,13 @@ export function declare(command: Command, io: Io): void {
     .option("--store <dir>", "a store that has the image; may be repeated", collect)
     .option("--bundle <file>", "a bundle (default: those in the store, IMAGE.bundle.json)", collect)
     .option("--json", "print one JSON document")
-    .action((target: string, options: Options) => {
+    .action(async (target: string, options: Options) => {
       const { name, bundle: bundles } = options;
       const now = new Date();
       const { trust, state } = readTrust(options, io, now);
       const stores = options.store && Stores.open(options.store);
-      const verified = openVerified(target, { stores, bundles }, { trust, state, name, now });
+      const demands = { trust, state, name, now };
+      const verified = await openCurrent(target, { stores, bundles }, demands);
       if (options.json) io.print(JSON.stringify(asJson(verified)));
       else for (const line of lines(verified)) io.print(line);
       if (!verified.nameChecked) {

@@ -7,7 +7,7 @@
  */
 import { verifyImage } from "../erofs/check.ts";
 import type { Image } from "../erofs/image.ts";
-import { NotFoundError } from "../errors.ts";
+import { NotFoundError, UsageError } from "../errors.ts";
 import { Store } from "../store/store.ts";
 import { type Durability, Transaction } from "../store/transaction.ts";
 import { TarParser } from "../tar/parser.ts";
@@ -15,6 +15,7 @@ import { policyOf } from "../trust/policy.ts";
 import { ANY_NAME } from "../trust/verify.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { type ArchiveHead, ImportIntake } from "./import-intake.ts";
+import { notCurrent } from "./locate.ts";
 import type { OpenedTrust } from "./open-trust.ts";
 import { type VerifiedImage, markFor, verifyImageFile } from "./verify.ts";
 
@@ -53,6 +54,7 @@ export async function importImage(
   options: ImportOptions,
 ): Promise<Imported> {
   let verified: VerifiedImage | undefined;
+  const listed = await fetchListed(options);
   const intake = new ImportIntake({
     begin: (algorithm) =>
       Transaction.begin(
@@ -60,7 +62,7 @@ export async function importImage(
         options.durability === undefined ? {} : { durability: options.durability },
       ),
     accept: (bytes, head) => {
-      verified = verify(bytes, head, options);
+      verified = verify(bytes, head, options, listed);
       return verified?.image ?? unvouched(bytes);
     },
   });
@@ -88,21 +90,41 @@ export async function importImage(
   }
 }
 
+/** The bundles of the policy's listing, before anything of the archive is read. */
+async function fetchListed({
+  trust: opened,
+  name,
+}: ImportOptions): Promise<readonly Uint8Array[] | undefined> {
+  const listing = opened && policyOf(opened.trust).listing;
+  if (listing === undefined) return undefined;
+  if (name !== undefined) return listing.bundlesOf(name);
+  throw new UsageError("USAGE", `import: which name to ask ${listing.text} for?`, {
+    hint: "say it with --name",
+  });
+}
+
 function verify(
   bytes: Uint8Array,
   head: ArchiveHead,
   { trust: opened, name, now }: ImportOptions,
+  listed: readonly Uint8Array[] | undefined,
 ): VerifiedImage | undefined {
   if (opened === undefined) return undefined;
-  const { trust, state } = opened;
-  return verifyImageFile({
-    bytes,
-    bundles: head.bundles.map((bundle) => bundle.bytes),
-    trust,
-    name: name ?? head.name ?? ANY_NAME,
-    now,
-    markOf: state?.markOf.bind(state),
-  });
+  const { state } = opened;
+  const { listing } = policyOf(opened.trust);
+  const trust = listed === undefined ? opened.trust : policyOf(opened.trust).withListing(undefined);
+  try {
+    return verifyImageFile({
+      bytes,
+      bundles: listed ?? head.bundles.map((bundle) => bundle.bytes),
+      trust,
+      name: name ?? head.name ?? ANY_NAME,
+      now,
+      markOf: state?.markOf.bind(state),
+    });
+  } catch (cause) {
+    throw listing === undefined ? cause : notCurrent(cause, listing);
+  }
 }
 
 /** Its form is checked all the same: what is in a store can be mounted once it is signed. */

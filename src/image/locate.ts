@@ -5,12 +5,12 @@
  * @module
  */
 import { existsSync } from "node:fs";
-import { IntegrityError, NotFoundError, UsageError } from "../errors.ts";
+import { IntegrityError, NotFoundError, TrustError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { StoredBundle } from "../store/bundles.ts";
 import type { Stores } from "../store/stores.ts";
 import type { Keyring } from "../trust/keyring.ts";
-import { type Trust, policyOf } from "../trust/policy.ts";
+import { type Listing, type Trust, policyOf } from "../trust/policy.ts";
 import { ANY_NAME } from "../trust/verify.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
@@ -34,8 +34,8 @@ export interface LocatedImage {
 /** Where to look. */
 export interface Places {
   readonly stores?: Stores | undefined;
-  /** Bundle files to use in place of those found. */
-  readonly bundles?: readonly string[] | undefined;
+  /** Bundle files to use in place of those found: paths, or their bytes. */
+  readonly bundles?: readonly (string | Uint8Array)[] | undefined;
 }
 
 /** What to ask of a bootstrap that was found. */
@@ -69,7 +69,9 @@ export function locateImage(target: string, places: Places, keyring?: Keyring): 
   const problems: Error[] = [];
   const stored = (id: VerityDigest) =>
     stores === undefined ? [] : bundlesAbout(stores, id, keyring, problems);
-  const named = places.bundles?.map((path) => readBundleFile(path));
+  const named = places.bundles?.map((bundle) =>
+    typeof bundle === "string" ? readBundleFile(bundle) : bundle,
+  );
   const id = stores && resolve(stores, target);
   if (stores !== undefined && id !== undefined) {
     const bundles = named ?? stored(id);
@@ -114,6 +116,67 @@ export function openVerified(target: string, places: Places, demands: Demands): 
     state?.remember(statement.name, policy, markFor(statement, policy), now);
   }
   return verified;
+}
+
+/**
+ * The same, with the bundles that the policy's listing has of the name, where there is a listing.
+ *
+ * @throws {@link UsageError} when no name says what to look for, or bundles are named beside
+ * @throws {@link TrustError} `NOT_CURRENT` when the listing is about another image; as the listing
+ * @throws as {@link openVerified}
+ */
+export async function openCurrent(
+  target: string,
+  places: Places,
+  demands: Demands,
+): Promise<VerifiedImage> {
+  const listed = await fetchListed(target, places, demands);
+  if (listed === undefined) return openVerified(target, places, demands);
+  try {
+    return openVerified(target, listed.places, listed.demands);
+  } catch (cause) {
+    throw notCurrent(cause, policyOf(demands.trust).listing!);
+  }
+}
+
+/** Places and demands with the bundles of the listing in them; undefined without a listing. */
+export async function fetchListed(
+  target: string,
+  places: Places,
+  demands: Demands,
+): Promise<{ places: Places; demands: Demands } | undefined> {
+  const policy = policyOf(demands.trust);
+  const { listing } = policy;
+  if (listing === undefined) return undefined;
+  if (places.bundles !== undefined) {
+    throw new UsageError("USAGE", `bundle: ${listing.text} says which one counts`);
+  }
+  const { stores } = places;
+  const name = demands.name ?? (stores && nameIn(stores, target));
+  if (name === undefined) {
+    throw new UsageError("USAGE", `image ${target}: which name to ask ${listing.text} for?`, {
+      hint: "say it with --name",
+    });
+  }
+  const bundles = await listing.bundlesOf(name);
+  return {
+    places: { stores, bundles },
+    demands: { ...demands, name, trust: policy.withListing(undefined) },
+  };
+}
+
+/** What a bundle about another image means when it is the current one. */
+export function notCurrent(cause: unknown, { text }: Listing): unknown {
+  if (!(cause instanceof TrustError) || cause.code !== "WRONG_IMAGE") return cause;
+  return new TrustError("NOT_CURRENT", `image: is not the one that ${text} lists`, {
+    cause,
+    hint: "it is older, newer, or another: get the image that is listed",
+  });
+}
+
+function nameIn(stores: Stores, target: string): string | undefined {
+  const id = resolve(stores, target);
+  return id === undefined || id === target ? undefined : target;
 }
 
 /**

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { SealfsError } from "../errors.ts";
-import { type PolicyKey, type TrustPolicy, policyOf } from "../trust/policy.ts";
+import { SealfsError, UsageError } from "../errors.ts";
+import { type Listing, type PolicyKey, type TrustPolicy, policyOf } from "../trust/policy.ts";
 import { type PolicyDocument, signersOf } from "../trust/policy-chain.ts";
 import type { Statement } from "../trust/statement.ts";
 import { formatTime } from "../trust/time.ts";
@@ -15,7 +15,7 @@ import {
   type VerifiedStatement,
   verifyBundles,
 } from "../trust/verify.ts";
-import { type Demands, type Places, locateImage } from "./locate.ts";
+import { type Demands, type Places, fetchListed, locateImage, notCurrent } from "./locate.ts";
 import type { KeptMark } from "./mark-file.ts";
 import { verifyImageFile } from "./verify.ts";
 
@@ -33,6 +33,8 @@ export interface TrustReport {
   readonly policy: ReportedPolicy | undefined;
   /** What is remembered of the name. */
   readonly memory: ReportedMemory | undefined;
+  /** Who says that no newer version is hidden; undefined when only the expiry bounds that. */
+  readonly listing: string | undefined;
   /** What ends the trust, the first at the front. */
   readonly deadlines: readonly Deadline[];
   /** Bundles that say nothing that counts. */
@@ -78,11 +80,33 @@ export interface Deadline {
 }
 
 /** Looks at everything; a refusal is part of the report. */
-export function reportTrust(
+export async function reportTrust(
   target: string,
   places: Places,
   demands: Demands,
   document?: PolicyDocument,
+): Promise<TrustReport> {
+  const { listing } = policyOf(demands.trust);
+  if (listing === undefined) return reportOn(target, places, demands, document, undefined);
+  try {
+    const listed = (await fetchListed(target, places, demands))!;
+    return reportOn(target, listed.places, listed.demands, document, listing);
+  } catch (error) {
+    if (!(error instanceof SealfsError) || error instanceof UsageError) throw error;
+    // Without the listing's bundles, what others say is told all the same.
+    const trust = policyOf(demands.trust).withListing(undefined);
+    const report = reportOn(target, places, { ...demands, trust }, document, listing);
+    const { code, message } = error;
+    return { ...report, ok: false, refusal: { code, message }, deadlines: [] };
+  }
+}
+
+function reportOn(
+  target: string,
+  places: Places,
+  demands: Demands,
+  document: PolicyDocument | undefined,
+  listing: Listing | undefined,
 ): TrustReport {
   const { now, state } = demands;
   const policy = policyOf(demands.trust);
@@ -99,8 +123,9 @@ export function reportTrust(
     const verified = verifyImageFile(request);
     best = accepted.find(({ statement }) => statement.version === verified.statement.version);
   } catch (error) {
-    if (!(error instanceof SealfsError)) throw error;
-    refusal = { code: error.code, message: error.message };
+    const told = listing === undefined ? error : notCurrent(error, listing);
+    if (!(told instanceof SealfsError)) throw told;
+    refusal = { code: told.code, message: told.message };
   }
   try {
     mark = asked === undefined ? undefined : state?.markOf(asked, policy);
@@ -122,6 +147,7 @@ export function reportTrust(
       epoch: mark?.epoch,
       since: mark?.recorded,
     },
+    listing: listing?.text,
     deadlines: best === undefined || refusal !== undefined ? [] : deadlinesOf(best, policy),
     refused: refused.map(({ label, error: { code, message } }) => {
       return { bundles: label, code, message };
@@ -216,6 +242,7 @@ export function trustLines(report: TrustReport): string[] {
     add("policy", `${policy.name}, version ${policy.version}, epoch ${policy.epoch}, ${signed}`);
   }
   add("memory", memoryText(memory));
+  add("freshness", freshnessText(report));
   for (const [i, { when, what }] of report.deadlines.entries()) {
     add(i === 0 ? "ends" : "later", `${when}: ${what}`);
   }
@@ -234,9 +261,16 @@ function memoryText(memory: ReportedMemory | undefined): string {
   return `version ${version}, epoch ${epoch}, since ${since} (${place})`;
 }
 
-function endsOtherwise({ statement, memory, policy }: TrustReport): string {
+function freshnessText({ listing, statement }: TrustReport): string {
+  if (listing !== undefined) return `the current bundle by ${listing}`;
+  const until = statement === undefined ? "its expiry" : statement.expires;
+  return `by expiry alone: a newer version can be hidden until ${until}`;
+}
+
+function endsOtherwise({ statement, memory, policy, listing }: TrustReport): string {
   const ways = [
     ...(memory === undefined ? [] : [`a version above ${statement!.version} is verified here`]),
+    ...(listing === undefined ? [] : [`${listing} lists another image, or is not renewed in time`]),
     ...(policy === undefined ? ["the key is taken out of the keyring"] : []),
     ...(policy === undefined ? [] : ["a new policy revokes a key or the image"]),
   ];

@@ -105,12 +105,16 @@ export class VerifiedImage {
  *
  * @throws {@link TrustError} `NO_BUNDLE` without bundles; the code of the step that failed with one;
  *   with several, that code if all failed alike and otherwise `NO_GOOD_BUNDLE`, the message giving
- *   each one's reason
+ *   each one's reason; `NOT_LISTED` when only the bundles of a listing count and nobody fetched them
  * @throws {@link FormatError} when the bootstrap is the signed one and breaks a rule of its format
  */
 export function verifyImageFile(request: VerificationRequest): VerifiedImage {
   const { bytes, bundles, problems = [] } = request;
   const policy = policyOf(request.trust);
+  // Whoever has fetched the bundles there says so by a policy without it.
+  if (policy.listing !== undefined) {
+    throw new TrustError("NOT_LISTED", `image: its bundles are not from ${policy.listing.text}`);
+  }
   if (bundles.length === 0 && problems.length === 0) {
     throw new TrustError("NO_BUNDLE", "image: no bundle, so nobody vouches for it", {
       hint: "sign it with sealfs sign, or name the bundle with --bundle",

@@ -4,7 +4,7 @@
  * @module
  */
 import { UsageError } from "../errors.ts";
-import { type Demands, type Places, openVerified } from "../image/locate.ts";
+import { type Demands, type Places, openCurrent } from "../image/locate.ts";
 import type { VerifiedImage } from "../image/verify.ts";
 
 /**
@@ -12,10 +12,14 @@ import type { VerifiedImage } from "../image/verify.ts";
  * name is in `demands`. Without one of these, whoever can swap files could have any image mounted
  * that the key has ever signed.
  *
- * @throws {@link UsageError} for a file without a name; otherwise as {@link openVerified}
+ * @throws {@link UsageError} for a file without a name; otherwise as {@link openCurrent}
  */
-export function openNamed(target: string, places: Places, demands: Demands): VerifiedImage {
-  const verified = openVerified(target, places, demands);
+export async function openNamed(
+  target: string,
+  places: Places,
+  demands: Demands,
+): Promise<VerifiedImage> {
+  const verified = await openCurrent(target, places, demands);
   if (verified.nameChecked || target === verified.digest) return verified;
   throw new UsageError("USAGE", `image ${target}: a file does not say which name to expect`, {
     hint: `it is signed as ${verified.statement.name}: if that is what you want, say --name ${verified.statement.name}`,

@@ -72,29 +72,49 @@ export interface PolicyContent {
 /** Whether a key's signatures count at this time. */
 export type Standing = "good" | "revoked" | "not yet valid" | "no longer valid";
 
+/** Who says which statements about a name are current, such as a TUF repository. */
+export interface Listing {
+  /** For messages. */
+  readonly text: string;
+  /** The bundle and envelope files of a name; at least one. */
+  bundlesOf(name: string): Promise<readonly Uint8Array[]>;
+}
+
 /** A policy that is in force. */
 export class TrustPolicy {
   /** Undefined for plain keys without a policy file: each may sign every name, alone. */
   readonly content: PolicyContent | undefined;
   readonly keyring: Keyring;
+  /** Only bundles from there count; undefined for bundles from anywhere. */
+  readonly listing: Listing | undefined;
   readonly #byId: ReadonlyMap<string, PolicyKey>;
   readonly #revoked: ReadonlyMap<string, Revocation>;
 
-  private constructor(keyring: Keyring, content: PolicyContent | undefined) {
+  private constructor(
+    keyring: Keyring,
+    content: PolicyContent | undefined,
+    listing: Listing | undefined,
+  ) {
     this.keyring = keyring;
     this.content = content;
+    this.listing = listing;
     this.#byId = new Map(content?.keys.map((entry) => [entry.key.id, entry]));
     this.#revoked = new Map(content?.revoked.map((entry) => [entry.what, entry]));
   }
 
   /** Plain trust in keys. */
   static ofKeyring(keyring: Keyring): TrustPolicy {
-    return new TrustPolicy(keyring, undefined);
+    return new TrustPolicy(keyring, undefined, undefined);
   }
 
   /** `keyring` holds the keys of `content`; the reader of the file has checked everything. */
   static of(content: PolicyContent, keyring: Keyring): TrustPolicy {
-    return new TrustPolicy(keyring, content);
+    return new TrustPolicy(keyring, content, undefined);
+  }
+
+  /** The same policy, with another listing or, once its bundles were fetched, without. */
+  withListing(listing: Listing | undefined): TrustPolicy {
+    return new TrustPolicy(this.keyring, this.content, listing);
   }
 
   /** Whether the signatures of a key of the keyring count now. */

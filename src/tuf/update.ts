@@ -1,0 +1,102 @@
+/**
+ * One update from a TUF repository, by tuf-js: root, timestamp, snapshot and targets, and the files
+ * that they list.
+ *
+ * Spec: TUF 1.0.34, section 5 (client workflow).
+ *
+ * @module
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Updater } from "tuf-js";
+import { TrustError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { BASE, CheckedFetcher } from "./fetcher.ts";
+import { TufMemory } from "./memory.ts";
+import type { TufPlace } from "./place.ts";
+import { refusalOf } from "./refusal.ts";
+
+/** Which repository, and since when it is known. */
+export interface TufRepository {
+  readonly place: TufPlace;
+  /** The folder of trusted metadata. */
+  readonly folder: string;
+  /** The root to begin with, when the folder is new. */
+  readonly root?: Uint8Array | undefined;
+}
+
+/** A repository whose metadata is up to date. */
+export interface UpdatedRepository {
+  /** The bytes of a target, its length and hashes checked; undefined when it is not listed. */
+  target(path: string): Promise<Uint8Array | undefined>;
+}
+
+/**
+ * Brings the trusted metadata up to date, and lets `use` ask for targets.
+ *
+ * @throws {@link TrustError} `TUF_EXPIRED`, `TUF_ROLLBACK` or `BAD_TUF`; `BAD_STATE` or
+ *   `STATE_NOT_KEPT` about the memory; {@link TransportError} when the repository cannot be read
+ */
+export async function updateRepository<T>(
+  { place, folder, root }: TufRepository,
+  now: Date,
+  use: (repository: UpdatedRepository) => Promise<T>,
+): Promise<T> {
+  const memory = await TufMemory.open(folder, root);
+  try {
+    const fetcher = new CheckedFetcher(place, memory.work);
+    try {
+      const updater = openUpdater(memory.work, fetcher);
+      // Section 5.1: one time for the whole update, and it is ours.
+      updater["trustedSet"].referenceTime = now;
+      try {
+        await updater.refresh();
+      } finally {
+        memory.keep();
+      }
+      const result = await use({ target: (path) => readTarget(updater, memory.work, path) });
+      memory.keep(); // delegated roles
+      return result;
+    } catch (error) {
+      throw refusalOf(error, fetcher.failure, place.text);
+    }
+  } finally {
+    memory.close();
+  }
+}
+
+function openUpdater(work: string, fetcher: CheckedFetcher): Updater {
+  try {
+    return new Updater({
+      metadataDir: work,
+      metadataBaseUrl: `${BASE}metadata/`,
+      targetBaseUrl: `${BASE}targets/`,
+      fetcher,
+      config: {
+        maxRootRotations: limits.tufRootRotations,
+        maxDelegations: limits.tufDelegations,
+        rootMaxLength: limits.tufRootBytes,
+        timestampMaxLength: limits.tufTimestampBytes,
+        snapshotMaxLength: limits.tufMetadataBytes,
+        targetsMaxLength: limits.tufMetadataBytes,
+      },
+    });
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message.slice(0, 300) : String(cause);
+    throw new TrustError("BAD_TUF", `TUF root: ${why}`, { cause });
+  }
+}
+
+async function readTarget(
+  updater: Updater,
+  work: string,
+  path: string,
+): Promise<Uint8Array | undefined> {
+  const info = await updater.getTargetInfo(path);
+  if (info === undefined) return undefined;
+  if (info.length > limits.envelopeBytes) {
+    const most = limits.envelopeBytes;
+    throw new TrustError("BAD_TUF", `target ${path}: at most ${most} bytes, listed ${info.length}`);
+  }
+  return readFileSync(await updater.downloadTarget(info, join(work, "target")));
+}

@@ -5,7 +5,7 @@
  * @module
  */
 import { type Command, Option } from "commander";
-import { SystemError, UsageError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import { type BuildResult, type BuiltImage, buildImage } from "../image/build.ts";
 import { readPrivateKey } from "../image/key-files.ts";
 import { writeImageFile } from "../image/mkcomposefs.ts";
@@ -17,6 +17,7 @@ import { Store } from "../store/store.ts";
 import type { Durability, NewBundle } from "../store/transaction.ts";
 import { type ProfileName, type XattrMode, profileNames } from "../tree/merge.ts";
 import type { VerityAlgorithm } from "../verity/digest.ts";
+import { interruptible } from "./interruption.ts";
 import { type Io, formatBytes } from "./io.ts";
 import { passphraseFor } from "./passphrase.ts";
 
@@ -91,7 +92,7 @@ async function build(text: string, options: Options, io: Io): Promise<void> {
   const { algorithm, formatVersion, platform } = options;
   const store = Store.create(options.store, algorithm === undefined ? {} : { algorithm });
   const progress = io.progress("build");
-  const interruption = interruptible();
+  const interruption = interruptible("build");
   let result: BuildResult;
   try {
     result = await buildImage(reference, {
@@ -149,20 +150,6 @@ function signer(options: Options): ((built: BuiltImage) => NewBundle[]) | undefi
     const { keyId, bundle } = signFacts(facts, { name, key, profile, source, ...validity });
     return [{ keyId, name, bytes: bundle }];
   };
-}
-
-const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-
-/** The first signal ends the build in order, a second one at once. */
-function interruptible() {
-  const controller = new AbortController();
-  const stop = (signal: string) =>
-    controller.abort(new SystemError("INTERRUPTED", `build: ended by ${signal}`));
-  for (const signal of signals) process.once(signal, stop);
-  const end = () => {
-    for (const signal of signals) process.removeListener(signal, stop);
-  };
-  return { signal: controller.signal, end };
 }
 
 function report(result: BuildResult, options: Options, io: Io): void {

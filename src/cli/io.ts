@@ -20,7 +20,8 @@ export interface Io {
 
 /** A running progress bar. */
 export interface Progress {
-  update(done: number, total?: number): void;
+  /** `note` is shown at the end of the line. */
+  update(done: number, total?: number, note?: string): void;
   /** Removes the bar. */
   end(): void;
 }
@@ -64,12 +65,13 @@ class Bar implements Progress {
     this.#total = total;
   }
 
-  update(done: number, total = this.#total): void {
+  update(done: number, total = this.#total, note?: string): void {
     this.#total = total;
     const now = Date.now();
     if (now - this.#drawn < REDRAW_MS) return;
     this.#drawn = now;
-    process.stderr.write(`\r\x1b[K${barLine(this.#label, done, total, now - this.#start)}`);
+    const line = barLine(this.#label, done, total, now - this.#start);
+    process.stderr.write(`\r\x1b[K${line}${note === undefined ? "" : `, ${note}`}`);
   }
 
   end(): void {

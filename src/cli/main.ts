@@ -62,6 +62,13 @@ export const commands: ReadonlyMap<string, CommandRow> = new Map([
     },
   ],
   ["mount", { summary: "verify an image and mount it", load: () => import("./mount.ts") }],
+  [
+    "fetch",
+    {
+      summary: "get the objects that an image lacks from mirrors, which need not be trusted",
+      load: () => import("./fetch.ts"),
+    },
+  ],
   ["umount", { summary: "end a mount", load: () => import("./umount.ts") }],
   [
     "preflight",

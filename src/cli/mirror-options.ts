@@ -1,0 +1,47 @@
+/**
+ * The options by which commands learn where objects may come from.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { openSources } from "../mirror/sources.ts";
+import type { ObjectSource } from "../mirror/source.ts";
+import { collect } from "./image-argument.ts";
+import type { Io } from "./io.ts";
+
+/** The values of {@link declareMirrors}'s options. */
+export interface MirrorOptions {
+  readonly mirror: string[];
+  readonly mirrors?: string;
+}
+
+/** Adds `--mirror` and `--mirrors`. */
+export function declareMirrors(command: Command): Command {
+  return command
+    .option(
+      "--mirror <where>",
+      "where objects may come from: a store or directory, http(s)://…, docker://HOST/REPO, " +
+        "oci:DIR, oci-archive:FILE; repeat for more, in order",
+      collect,
+      [],
+    )
+    .option(
+      "--mirrors <file>",
+      "a file of further mirrors; none for none " +
+        "(default: ~/.config/sealfs/mirrors.json, /etc/sealfs/mirrors.json)",
+    );
+}
+
+/** Opens what the options name, for the image of that name. */
+export function readMirrors(
+  { mirror, mirrors }: MirrorOptions,
+  name: string,
+  io: Io,
+): Promise<ObjectSource[]> {
+  return openSources({
+    mirrors: mirror,
+    mirrorsFile: mirrors,
+    name,
+    onProblem: (message) => io.log(`warning: ${message}`),
+  });
+}

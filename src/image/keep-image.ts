@@ -1,0 +1,60 @@
+/**
+ * Keeping a verified image in a store that has its objects: without it nothing leads to them, and gc
+ * would take them.
+ *
+ * @module
+ */
+import { SealfsError } from "../errors.ts";
+import { readClaim } from "../store/claims.ts";
+import type { Store } from "../store/store.ts";
+import { type Durability, type NewBundle, Transaction } from "../store/transaction.ts";
+import { parseBundle } from "../trust/bundle.ts";
+import type { VerifiedImage } from "./verify.ts";
+
+/**
+ * Publishes the image with its bundles, under `name` where that is given, unless the store has all of
+ * it already. Returns whether anything was new.
+ *
+ * @throws {@link SystemError} when the store cannot take it
+ */
+export function keepImage(
+  store: Store,
+  verified: VerifiedImage,
+  bundles: readonly Uint8Array[],
+  { name, durability }: { readonly name: string | undefined; readonly durability?: Durability },
+): boolean {
+  const id = verified.digest;
+  if (store.images.has(id) && (name === undefined || isNamed(store, name, verified))) return false;
+  const transaction = Transaction.begin(store, durability === undefined ? {} : { durability });
+  try {
+    transaction.put(id, verified.bytes);
+    transaction.publish({
+      image: id,
+      bundles: bundles.flatMap((bytes) => newBundle(bytes)),
+      ...(name === undefined ? {} : { name }),
+    });
+    return true;
+  } finally {
+    transaction.close();
+  }
+}
+
+function isNamed(store: Store, name: string, { digest }: VerifiedImage): boolean {
+  try {
+    return store.images.resolve(name) === digest;
+  } catch (error) {
+    if (error instanceof SealfsError) return false;
+    throw error;
+  }
+}
+
+/** None for what cannot be read: whoever verified the image did not need it. */
+function newBundle(bytes: Uint8Array): NewBundle[] {
+  try {
+    const keyId = parseBundle(bytes).signatures[0]?.keyId || "unnamed";
+    return [{ keyId, bytes, name: readClaim({ keyId, bytes }).name }];
+  } catch (error) {
+    if (error instanceof SealfsError) return [];
+    throw error;
+  }
+}

@@ -63,7 +63,8 @@ function verifyLayoutFolder(path: string): void {
   throw new NotFoundError("NO_FILE", `${path}: no such directory`);
 }
 
-function openArchive(path: string): ArchiveFiles {
+/** An archive that is a file, not compressed: its members are read where they lie. */
+export function openArchive(path: string): ArchiveFiles {
   const range = openNamed(path);
   const head = new Uint8Array(512);
   const compression = sniff(head.subarray(0, readFully(range.fd, head, 0)));

@@ -24,6 +24,10 @@ interface Options extends TrustOptions {
   readonly work?: string;
   readonly foreground?: true;
   readonly allowOther?: boolean;
+  readonly mirror?: string[];
+  readonly mirrors?: string;
+  readonly deadline?: number;
+  readonly background?: true;
   readonly nonempty?: true;
   readonly log?: string;
   readonly threads?: number;
@@ -59,6 +63,20 @@ export function declare(command: Command, io: Io): void {
     .option("--no-allow-other", "only this user may look in")
     .option("--upper <dir>", "take changes, kept in this directory (with --work; not mode fuse)")
     .option("--work <dir>", "empty directory beside --upper, for the kernel")
+    .option(
+      "--mirror <place>",
+      "fetch from here what no store has, while it is read; repeat for more",
+      gather,
+    )
+    .option(
+      "--mirrors <file>",
+      "configuration of mirrors (default: mirrors.json in the usual places)",
+    )
+    .option("--deadline <seconds>", "the longest that a reader waits for what is fetched", deadline)
+    .option(
+      "--background",
+      "fetch everything, beside what is read; then no mirror is needed any more",
+    )
     .option("--nonempty", "mount over a directory that is not empty")
     .option("--log <file>", "append what readers were refused, and why, to this file")
     .option("--threads <n>", "threads of the dev transport", threads)
@@ -80,6 +98,7 @@ export function declare(command: Command, io: Io): void {
         stores: store,
         foreground: options.foreground === true,
         ...writable(options),
+        ...lazy(options),
       });
       const { mode, transport, promise } = mount;
       const way = mode === "fuse" ? `${mode} over ${transport}` : mode;
@@ -100,6 +119,18 @@ function writable({ upper, work }: Options): Pick<MountOptions, "writable"> {
   if (upper === undefined && work === undefined) return {};
   if (upper !== undefined && work !== undefined) return { writable: { upper, work } };
   throw new UsageError("USAGE", "--upper and --work: expected both or neither");
+}
+
+/** Without any of its options nothing is fetched. */
+function lazy({ mirror, mirrors, deadline, background }: Options): Pick<MountOptions, "lazy"> {
+  if (mirror === undefined && mirrors === undefined && background === undefined) return {};
+  return { lazy: { mirrors: mirror ?? [], mirrorsFile: mirrors, deadline, background } };
+}
+
+function deadline(text: string): number {
+  const seconds = Number(text);
+  if (seconds > 0 && seconds <= 3600) return seconds;
+  throw new UsageError("USAGE", `--deadline: expected up to 3600 seconds, got ${text}`);
 }
 
 function threads(text: string): number {

@@ -39,10 +39,6 @@ export class LazyObject {
     this.#fetch = fetch;
   }
 
-  get complete(): boolean {
-    return this.#part.complete;
-  }
-
   /** Resolves when the blocks of `range` are there; rejects when one of them cannot be had. */
   provide(range: ByteRange): Promise<void> {
     this.#start(range);

@@ -11,7 +11,7 @@
  * @module
  */
 import { setMaxListeners } from "node:events";
-import { IntegrityError, NotFoundError, type SealfsError, TransportError } from "../errors.ts";
+import { IntegrityError, TransportError } from "../errors.ts";
 import { PartialObject, keepWhole } from "../store/partial-objects.ts";
 import { StagingDirectory } from "../store/staging.ts";
 import type { Store } from "../store/store.ts";
@@ -20,7 +20,7 @@ import { collect } from "./collect.ts";
 import { failover } from "./failover.ts";
 import type { Health } from "./health.ts";
 import { LateObjects } from "./late-objects.ts";
-import { type FetchRun, LazyObject } from "./lazy-object.ts";
+import { LazyObject } from "./lazy-object.ts";
 import { type ByteRange, type ObjectSource, type WantedObject, wholeOf } from "./source.ts";
 
 /** Objects up to this size come whole: asking for parts would take longer. */
@@ -117,9 +117,7 @@ export class LazyObjects {
     }
     const part = this.#parts.get(digest);
     if (part === undefined) return this.#once(digest, () => this.#options.fetchWhole(object));
-    if (range === undefined) return;
-    await part.provide(range);
-    if (part.complete) this.#finish(object, part);
+    if (range !== undefined) await part.provide(range);
   }
 
   /** One at a time for each object; whoever else asks gets the same result. */
@@ -147,29 +145,39 @@ export class LazyObjects {
 
   /** Gets the leaf hashes of a large object, or decides that it has to come whole. */
   async #begin(object: WantedObject): Promise<void> {
-    const holders = this.#options.sources.filter((source) => source.leaves !== undefined);
-    let part: PartialObject;
-    try {
-      part = await this.#ask(object, holders, async (source, attempt) => {
-        const leaves = await source.leaves!(object, attempt);
-        if (leaves === undefined) {
-          throw new NotFoundError("NO_OBJECT", `${source.name}: no leaf hashes`);
-        }
-        attempt.progress(leaves.length);
-        const begun = PartialObject.begin(this.directory, object, leaves);
-        this.#options.store.writeLeaves(object.digest, leaves);
-        return begun;
-      });
-    } catch (error) {
-      if (this.#ending.signal.aborted) throw error;
-      const { code } = error as SealfsError;
-      if (code !== "NO_SOURCE" && code !== "ALL_FAILED") throw error;
-      this.#whole.set(object.digest, `no leaf hashes: ${(error as Error).message}`);
-      return;
+    const { sources } = this.#options;
+    let holders = sources.filter((source) => source.leaves !== undefined);
+    while (holders.length > 0) {
+      const { source, part } = await this.#askLeaves(object, holders);
+      if (part !== undefined) {
+        this.#objects += 1;
+        this.#parts.set(object.digest, this.#lazyObject(object, part));
+        return;
+      }
+      // To have none is no fault: the source is still good for the object itself.
+      holders = holders.filter((holder) => holder !== source);
     }
-    this.#objects += 1;
-    const fetchRun: FetchRun = (run, onKept) => this.#getRun(object, part, run, onKept);
-    this.#parts.set(object.digest, new LazyObject(part, fetchRun));
+    const reason = sources.length === 0 ? "no sources" : "no source has its leaf hashes";
+    this.#whole.set(object.digest, reason);
+  }
+
+  #lazyObject(object: WantedObject, part: PartialObject): LazyObject {
+    const lazy = new LazyObject(part, async (run, onKept) => {
+      await this.#getRun(object, part, run, onKept);
+      if (part.complete && this.#parts.delete(object.digest)) this.#late.add(lazy.release());
+    });
+    return lazy;
+  }
+
+  #askLeaves(object: WantedObject, holders: readonly ObjectSource[]) {
+    return this.#ask(object, holders, async (source, attempt) => {
+      const leaves = await source.leaves!(object, attempt);
+      if (leaves === undefined) return { source, part: undefined };
+      attempt.progress(leaves.length);
+      const part = PartialObject.begin(this.directory, object, leaves);
+      this.#options.store.writeLeaves(object.digest, leaves);
+      return { source, part };
+    });
   }
 
   /** Gets a run of blocks, from as many sources as it takes. */
@@ -200,11 +208,6 @@ export class LazyObjects {
     const { health, deadlineMs } = this.#options;
     const { signal } = this.#ending;
     return failover({ object, sources, health, deadlineMs, signal, attempt });
-  }
-
-  #finish(object: WantedObject, part: LazyObject): void {
-    if (!this.#parts.delete(object.digest)) return;
-    this.#late.add(part.release());
   }
 
   #isGood({ digest, size }: WantedObject): boolean {

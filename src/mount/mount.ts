@@ -7,8 +7,10 @@ import { resolve } from "node:path";
 import { Store } from "../store/store.ts";
 import type { VerifiedImage } from "../image/verify.ts";
 import type { TransportName } from "../fuse/transport.ts";
+import { absoluteMirror } from "../mirror/sources.ts";
 import { endConnection } from "./end.ts";
 import { type Launched, launch } from "./launch.ts";
+import type { LazyInput } from "./server-input.ts";
 import type { Assurance, Mode } from "./choose.ts";
 import { SOURCE_PREFIX } from "./mountinfo.ts";
 import { type MountPlan, planMount } from "./plan.ts";
@@ -26,6 +28,8 @@ export interface MountOptions {
   readonly transport?: TransportName | "auto";
   /** Directories of one file system for what is changed: the mount is writable. Not with FUSE alone. */
   readonly writable?: { readonly upper: string; readonly work: string };
+  /** Fetches what no store has. Not in mode kernel, unless nothing is missing. */
+  readonly lazy?: LazyOptions;
   /** The mount ends with this process. */
   readonly foreground?: boolean;
   /** Other users may look in, as modes and ACLs let them. As root that is the default. */
@@ -37,6 +41,20 @@ export interface MountOptions {
   /** Threads of the raw transport; by default as many as processors, from 2 to 4. */
   readonly threads?: number;
 }
+
+/** How to fetch what no store has. */
+export interface LazyOptions {
+  /** Where from: places as `sealfs fetch` takes them, in order; behind them those of the configuration. */
+  readonly mirrors: readonly string[];
+  /** The configuration of mirrors, where it is not in its usual places. */
+  readonly mirrorsFile?: string | undefined;
+  /** Seconds that a reader waits at most; 30 by default. */
+  readonly deadline?: number | undefined;
+  /** Everything is fetched, beside what readers ask for. */
+  readonly background?: boolean | undefined;
+}
+
+const DEADLINE_SECONDS = 30;
 
 /** A live mount. */
 export interface Mount {
@@ -73,7 +91,11 @@ export async function mountImage(
   const target = checkTarget(directory, options);
   const foreground = options.foreground === true;
   const { threads, log, writable } = options;
-  const plan = planMount(verified.image, stores, { ...options, writable: writable !== undefined });
+  const plan = planMount(verified.image, stores, {
+    ...options,
+    writable: writable !== undefined,
+    lazy: options.lazy !== undefined,
+  });
   const launched = await launch(verified.bytes, {
     digest: verified.digest,
     stores: stores.map((store) => store.path),
@@ -87,8 +109,26 @@ export async function mountImage(
       ? {}
       : { writable: { upper: resolve(writable.upper), work: resolve(writable.work) } }),
     ...(log === undefined ? {} : { log: resolve(log) }),
+    ...(options.lazy === undefined ? {} : { lazy: lazyInput(verified, options.lazy) }),
   });
   return asMount(target, plan, foreground, launched);
+}
+
+function lazyInput(
+  { digest, statement }: VerifiedImage,
+  { mirrors, mirrorsFile, deadline = DEADLINE_SECONDS, background = false }: LazyOptions,
+): LazyInput {
+  const { name } = statement;
+  return {
+    // The server works in another directory.
+    mirrors: mirrors.map(absoluteMirror),
+    mirrorsFile: mirrorsFile === undefined ? undefined : resolve(mirrorsFile),
+    name,
+    image: digest,
+    seekIndex: undefined,
+    deadlineMs: deadline * 1000,
+    background,
+  };
 }
 
 function asMount(

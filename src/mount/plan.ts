@@ -8,8 +8,10 @@ import { SystemError, UsageError } from "../errors.ts";
 import { objectsOf } from "../erofs/object-list.ts";
 import type { Image } from "../erofs/image.ts";
 import type { TransportName } from "../fuse/transport.ts";
+import { missingObjects } from "../image/missing-objects.ts";
 import { protectObjects } from "../store/fsverity.ts";
 import type { Store } from "../store/store.ts";
+import { Stores } from "../store/stores.ts";
 import { type Assurance, type ModeOption, type Wanted, chooseMode, modeOptions, without } from "./choose.ts"; // prettier-ignore
 import type { Finding } from "./finding.ts";
 import { probeFuseDevice } from "./probe-fuse.ts";
@@ -17,6 +19,8 @@ import { probeKernel } from "./probe-kernel.ts";
 
 /** What the user asks for; everything may be left to us. */
 export interface PlanOptions extends Partial<Wanted> {
+  /** Whether what no store has is to be fetched while it is read. The kernel cannot wait for that. */
+  readonly lazy?: boolean;
   /** Whether other users may look in. Only FUSE can keep them out. */
   readonly allowOther?: boolean;
 }
@@ -48,6 +52,11 @@ export function planMount(image: Image, stores: readonly Store[], options: PlanO
     libfuse: untried,
     userNamespaces: untried,
   });
+  const missing = options.lazy === true ? missingObjects(image, new Stores(stores)).size : 0;
+  if (missing > 0) {
+    const reason = `${missing} objects are in no store, and the kernel cannot wait for them`;
+    ways = ways.map((way) => (way.mode === "kernel" ? without(way, reason) : way));
+  }
   for (;;) {
     const chosen = chooseMode(ways, wanted);
     const { mode, promise } = chosen;

@@ -13,6 +13,23 @@ export const STATUS_FD = 4;
 /** The other end is held by the command in the foreground: its end ends the mount. */
 export const LIFE_FD = 5;
 
+/** How a mount fetches what no store has. */
+export interface LazyInput {
+  /** What the user named, in order. */
+  readonly mirrors: readonly string[];
+  /** The configuration of mirrors, where it is not in its usual places. */
+  readonly mirrorsFile: string | undefined;
+  /** The name of the image, which decides who serves it. */
+  readonly name: string;
+  /** The image, and what its statement says of its seek index. */
+  readonly image: VerityDigest;
+  readonly seekIndex: { readonly digest: string; readonly size: number } | undefined;
+  /** Milliseconds that a reader waits at most. */
+  readonly deadlineMs: number;
+  /** Everything is fetched, beside what readers ask for. */
+  readonly background: boolean;
+}
+
 /** The server's single argument, as JSON. */
 export interface ServerInput {
   /** What the image in {@link IMAGE_FD} must have. */
@@ -26,6 +43,7 @@ export interface ServerInput {
   readonly transport: TransportName | "auto";
   /** For the other modes: directories for what is changed. */
   readonly writable?: { readonly upper: string; readonly work: string };
+  readonly lazy?: LazyInput;
   readonly allowOther: boolean;
   readonly threads?: number;
   /** The log file; undefined: standard error in the foreground, a file of its own otherwise. */

@@ -13,6 +13,7 @@ import { Image } from "../erofs/image.ts";
 import type { ServeInput, Served } from "../fuse/transport.ts";
 import { algorithmOf, verityDigestOf } from "../verity/index.ts";
 import { type Guard, endConnection, startGuard } from "./end.ts";
+import type { LazyMount } from "./lazy.ts";
 import { leaseImage } from "./lease.ts";
 import { mountAt } from "./mountinfo.ts";
 import { ProblemLog } from "./problem-log.ts";
@@ -38,6 +39,7 @@ async function main(input: ServerInput): Promise<void> {
   let problems: ProblemLog;
   let guard: Guard;
   let release: () => void = () => undefined;
+  let lazy: LazyMount | undefined;
   try {
     const image = readImage(input);
     const opened = Image.open(new Uint8Array(image));
@@ -45,7 +47,8 @@ async function main(input: ServerInput): Promise<void> {
     problems = new ProblemLog(opened, (line) => write(line));
     const onProblem: ServeInput["onProblem"] = (problem) => problems.add(problem);
     const unmounted = () => goneFrom(input.target);
-    served = await serveMode({ ...input, image, onProblem, unmounted });
+    lazy = await openLazy(input, opened, (line) => write(line));
+    served = await serveMode({ ...input, image, supply: lazy, onProblem, unmounted });
     device = deviceOf(input.target);
     const log = input.log ?? (input.foreground ? undefined : newLog(device));
     write = logTo(log);
@@ -53,8 +56,10 @@ async function main(input: ServerInput): Promise<void> {
     writeState(device, { pid: process.pid, target: input.target });
     guard = startGuard(input.target, device);
     say({ ok: true, transport: served.transport, device, log });
+    if (input.lazy?.background === true) void lazy?.fetchAll();
   } catch (error) {
     if (device !== "") endConnection(input.target, device);
+    await lazy?.close();
     release();
     const { name, code, message, hint } = error as SealfsError;
     say({ ok: false, name, code, message, ...(hint === undefined ? {} : { hint }) });
@@ -69,6 +74,7 @@ async function main(input: ServerInput): Promise<void> {
     stop(input.target, device);
   } finally {
     problems.flush();
+    await lazy?.close();
     release();
     removeState(device);
     guard.dismiss();
@@ -76,6 +82,17 @@ async function main(input: ServerInput): Promise<void> {
   }
   // fuse-native keeps a process alive for ever.
   if (served.transport === "libfuse") process.exit();
+}
+
+/** What fetches what no store has; loaded only where that is wanted. */
+async function openLazy(
+  { lazy, stores }: ServerInput,
+  image: Image,
+  log: (line: string) => void,
+): Promise<LazyMount | undefined> {
+  if (lazy === undefined) return undefined;
+  const module = await import("./lazy.ts");
+  return module.LazyMount.open(image, stores, lazy, log);
 }
 
 /** The image, in memory that the server's threads share and nobody else can write to. */

@@ -142,8 +142,8 @@ export class MountBed {
   }
 
   /** Mounts in the foreground. */
-  async hold(name: string, directory = this.directory()) {
-    const child = spawn(process.execPath, this.args(name, directory, ["-f"]), {
+  async hold(name: string, directory = this.directory(), more: readonly string[] = []) {
+    const child = spawn(process.execPath, this.args(name, directory, ["-f", ...more]), {
       stdio: ["ignore", "ignore", "pipe"],
     });
     await new Promise<void>((resolve, reject) => {

@@ -1,0 +1,137 @@
+/**
+ * Mounts that fetch what no store has: while it is read, and with `background` all of it.
+ *
+ * @module
+ */
+import type { Image } from "../erofs/image.ts";
+import { partialPlace } from "../fuse/store-place.ts";
+import type { Supply } from "../fuse/supply.ts";
+import { missingObjects } from "../image/missing-objects.ts";
+import { fetchAll } from "../mirror/fetch-all.ts";
+import { Fetcher } from "../mirror/fetcher.ts";
+import type { SourceStats } from "../mirror/health.ts";
+import { LazyObjects, type LazyStats } from "../mirror/lazy-objects.ts";
+import { openSources } from "../mirror/sources.ts";
+import { Stores } from "../store/stores.ts";
+import type { LazyInput } from "./server-input.ts";
+
+/**
+ * What a mount has fetched so far, and from whom. With `background` done the network is not needed
+ * any more.
+ */
+export interface LazyStatus extends LazyStats {
+  readonly sources: readonly SourceStats[];
+  /** How far the fetching of everything is; undefined when that was not asked for. */
+  readonly background: BackgroundStatus | undefined;
+}
+
+export interface BackgroundStatus {
+  readonly state: "running" | "done" | "failed";
+  /** Objects that were missing at the start, and how many of them have come. */
+  readonly objects: number;
+  readonly fetched: number;
+  readonly bytes: number;
+  /** Why it ended, when it did not get everything. */
+  readonly reason: string | undefined;
+}
+
+/** Fetches for one mount. */
+export class LazyMount implements Supply {
+  readonly place: Supply["place"];
+  readonly #stores: Stores;
+  readonly #image: Image;
+  readonly #fetcher: Fetcher;
+  readonly #lazy: LazyObjects;
+  readonly #log: (line: string) => void;
+  readonly #ending = new AbortController();
+  #background: BackgroundStatus | undefined;
+
+  private constructor(
+    fetcher: Fetcher,
+    lazy: LazyObjects,
+    image: Image,
+    stores: Stores,
+    log: (line: string) => void,
+  ) {
+    this.#fetcher = fetcher;
+    this.#lazy = lazy;
+    this.#image = image;
+    this.#stores = stores;
+    this.#log = log;
+    this.place = partialPlace(lazy.directory);
+  }
+
+  /**
+   * Opens the sources; what comes is kept in the first store.
+   *
+   * @throws {@link UsageError} for a mirror that is none; {@link SystemError} when the store cannot
+   *   be written to
+   */
+  static async open(
+    image: Image,
+    storePaths: readonly string[],
+    input: LazyInput,
+    log: (line: string) => void,
+  ): Promise<LazyMount> {
+    const stores = Stores.open(storePaths);
+    const store = stores.first;
+    const sources = await openSources({ ...input, store });
+    const { deadlineMs } = input;
+    const fetcher = new Fetcher({ store, sources });
+    const lazy = new LazyObjects({
+      store,
+      sources,
+      health: fetcher.health,
+      deadlineMs,
+      fetchWhole: (object) => fetcher.fetch(object, { isUrgent: true }),
+      onProblem: log,
+    });
+    return new LazyMount(fetcher, lazy, image, stores, log);
+  }
+
+  provide(...args: Parameters<Supply["provide"]>): Promise<void> {
+    return this.#lazy.provide(...args);
+  }
+
+  /** Fetches all that is missing, beside what readers ask for. Never rejects. */
+  async fetchAll(): Promise<void> {
+    const missing = [...missingObjects(this.#image, this.#stores)].map(([digest, size]) => ({
+      digest,
+      size,
+    }));
+    const report = (state: BackgroundStatus["state"], fetched: number, bytes: number) => {
+      this.#background = { state, objects: missing.length, fetched, bytes, reason: undefined };
+    };
+    report("running", 0, 0);
+    try {
+      const { signal } = this.#ending;
+      const result = await fetchAll(this.#fetcher, missing, {
+        signal,
+        onProgress: ({ objects, bytes }) => report("running", objects, bytes),
+      });
+      const left = missing.length - result.objects;
+      report(left === 0 ? "done" : "failed", result.objects, result.bytes);
+      if (left > 0)
+        this.#failed(`${left} objects: ${result.failed[0]?.error.message ?? "untried"}`);
+    } catch (error) {
+      if (!this.#ending.signal.aborted) this.#failed((error as Error).message);
+    }
+  }
+
+  status(): LazyStatus {
+    const sources = this.#fetcher.stats();
+    return { ...this.#lazy.stats(), sources, background: this.#background };
+  }
+
+  /** Ends what is under way and keeps what has come. */
+  async close(): Promise<void> {
+    this.#ending.abort(new Error("the mount has ended"));
+    this.#lazy.close();
+    await this.#fetcher.close();
+  }
+
+  #failed(reason: string): void {
+    this.#log(`fetching everything: ${reason}`);
+    this.#background = { ...this.#background!, state: "failed", reason };
+  }
+}

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { resolve } from "node:path";
 import { UsageError } from "../errors.ts";
 
 export type Location =
@@ -31,6 +32,25 @@ export function parseLocation(text: string): Location {
     throw bad(text, "expected DIR, http(s)://…, docker://…, oci:… or oci-archive:…");
   }
   return { kind: "path", path: text };
+}
+
+/**
+ * The same location, whatever directory it is seen from.
+ *
+ * @throws {@link UsageError} as {@link parseLocation}
+ */
+export function absoluteLocation(text: string): string {
+  const location = parseLocation(text);
+  switch (location.kind) {
+    case "path":
+      return resolve(location.path);
+    case "layout":
+      return `oci:${resolve(location.path)}`;
+    case "archive":
+      return `oci-archive:${resolve(location.path)}`;
+    default:
+      return text;
+  }
 }
 
 /** A URL below which things lie: it ends with a slash, and holds nothing that is not a place. */

@@ -75,7 +75,7 @@ export class LazyMount implements Supply {
   ): Promise<LazyMount> {
     const stores = Stores.open(storePaths);
     const store = stores.first;
-    const sources = await openSources({ ...input, store });
+    const sources = await openSources({ ...input, onProblem: log });
     const { deadlineMs } = input;
     const fetcher = new Fetcher({ store, sources });
     const lazy = new LazyObjects({

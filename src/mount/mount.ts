@@ -7,7 +7,7 @@ import { resolve } from "node:path";
 import { Store } from "../store/store.ts";
 import type { VerifiedImage } from "../image/verify.ts";
 import type { TransportName } from "../fuse/transport.ts";
-import { absoluteMirror } from "../mirror/sources.ts";
+import { absoluteLocation } from "../mirror/location.ts";
 import { endConnection } from "./end.ts";
 import { type Launched, launch } from "./launch.ts";
 import type { LazyInput } from "./server-input.ts";
@@ -121,7 +121,7 @@ function lazyInput(
   const { name } = statement;
   return {
     // The server works in another directory.
-    mirrors: mirrors.map(absoluteMirror),
+    mirrors: mirrors.map(absoluteLocation),
     mirrorsFile: mirrorsFile === undefined ? undefined : resolve(mirrorsFile),
     name,
     image: digest,

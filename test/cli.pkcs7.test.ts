@@ -3,10 +3,12 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { parseCertificate, verifyPkcs7, verityMessage } from "../src/image/pkcs7.ts";
+import type { VerityDigest } from "../src/verity/digest.ts";
 import { verityDigestOf } from "../src/verity/hasher.ts";
 import { goldenImage } from "./support/golden-images.ts";
+import { TestLayout, digestOf, layerTar } from "./support/oci.ts";
 import { oracle } from "./support/oracle.ts";
 import { run } from "./support/run.ts";
 import { refusal } from "./support/trust.ts";
@@ -117,5 +119,165 @@ describe.skipIf(openssl === undefined)("pkcs7 (skipped without openssl)", () => 
     expect((await sign("ec")).err).toContain("lets others read it");
     execFileSync("chmod", ["600", at("ec.key")]);
     expect((await run("pkcs7", "verify", at("app.img"), "--cert", at("rsa.key"))).status).toBe(5);
+  });
+
+  describe("the composefs draft's artifact", () => {
+    let source: string;
+    let bytes: Buffer;
+    beforeAll(async () => {
+      const layout = new TestLayout();
+      layout.index([layout.image([await layerTar("x".repeat(100))])]);
+      source = at("source");
+      layout.directory(source);
+      const built = await run("build", source, "-o", at("built.img"), "--store", at("store"));
+      expect(built.status).toBe(0);
+      bytes = readFileSync(at("built.img"));
+    });
+    afterEach(() => rmSync(at("built.img.composefs"), { recursive: true, force: true }));
+
+    const seal = (name: string, ...more: string[]) =>
+      run(
+        "sign",
+        at("built.img"),
+        "--composefs-pkcs7",
+        "--cert",
+        at(`${name}.pem`),
+        "--key",
+        at(`${name}.key`),
+        "--source",
+        source,
+        ...more,
+      );
+    const check = (name: string, ...more: string[]) =>
+      run("verify", at("built.img"), "--cert", at(`${name}.pem`), ...more);
+    const artifact = () => {
+      const folder = at("built.img.composefs");
+      const read = (path: string) => JSON.parse(readFileSync(join(folder, path), "utf8"));
+      const [entry] = read("index.json").manifests;
+      const blob = (digest: string) => join(folder, "blobs/sha256", digest.slice(7));
+      return { entry, blob, manifest: read(`blobs/sha256/${entry.digest.slice(7)}`) };
+    };
+
+    test("has the draft's names, and signatures that openssl verifies", async () => {
+      const { status, out } = await seal("rsa");
+      expect(status).toBe(0);
+      expect(out).toBe(verityDigestOf(bytes));
+      const { entry, manifest, blob } = artifact();
+      expect(entry.artifactType).toBe("application/vnd.composefs.metadata.v1");
+      const [index] = JSON.parse(readFileSync(join(source, "index.json"), "utf8")).manifests;
+      const sourceBlob = (digest: string) =>
+        readFileSync(join(source, "blobs/sha256", digest.slice(7)));
+      const manifestBytes = sourceBlob(index.digest);
+      const { config } = JSON.parse(manifestBytes.toString());
+      expect(manifest).toMatchObject({
+        schemaVersion: 2,
+        artifactType: "application/vnd.composefs.metadata.v1",
+        config: {
+          mediaType: "application/vnd.oci.empty.v1+json",
+          digest: "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+          size: 2,
+        },
+        subject: { mediaType: index.mediaType, digest: index.digest, size: index.size },
+      });
+      const digests = [
+        ["composefs.manifest.fsverity-sha256-12", verityDigestOf(manifestBytes)],
+        ["composefs.config.fsverity-sha256-12", verityDigestOf(sourceBlob(config.digest))],
+        ["composefs.merged.erofs.v1.fsverity-sha256-12", verityDigestOf(bytes)],
+      ] as const;
+      expect(manifest.layers.map((layer: any) => [layer.mediaType, layer.annotations])).toEqual(
+        digests.map(([key, digest_]) => [
+          "application/vnd.composefs.signature.v1+pkcs7",
+          { [key]: digest_ },
+        ]),
+      );
+      for (const [i, [, digest_]] of digests.entries()) {
+        writeFileSync(at("part"), verityMessage(digest_));
+        const files = ["-in", blob(manifest.layers[i].digest), "-content", at("part")];
+        const how = "smime -verify -binary -inform DER -noverify -nointern".split(" ");
+        const by = (name: string) =>
+          spawnSync(openssl!, [...how, ...files, "-certfile", at(`${name}.pem`)]).status;
+        expect(by("rsa")).toBe(0);
+        expect(by("mallory")).not.toBe(0);
+      }
+    });
+
+    test.each(["rsa", "ec"])("by %s is verified with its certificate only", async (name) => {
+      await seal(name);
+      expect((await check(name)).out).toContain("verified    merged\n");
+      expect((await check(name, "--source", source)).out).toContain("manifest, config, merged");
+      expect((await check("mallory")).status).toBe(5);
+      expect((await seal(name)).status).toBe(2); // nothing is overwritten
+    });
+
+    test("made of openssl's signatures is verified as well", async () => {
+      await seal("rsa");
+      const { manifest, blob } = artifact();
+      for (const { annotations, digest: layer } of manifest.layers) {
+        writeFileSync(at("part"), verityMessage(Object.values(annotations)[0] as VerityDigest));
+        const how = "smime -sign -binary -noattr -nocerts -outform DER -md sha256".split(" ");
+        const files = ["-in", at("part"), "-out", at("theirs")];
+        const key = ["-signer", at("rsa.pem"), "-inkey", at("rsa.key")];
+        expect(spawnSync(openssl!, [...how, ...files, ...key]).status).toBe(0);
+        // RSA with PKCS#1 v1.5 padding has one signature for a message: the same bytes.
+        expect(readFileSync(at("theirs")).equals(readFileSync(blob(layer)))).toBe(true);
+      }
+    });
+
+    test("about another image, manifest or part is refused", async () => {
+      await seal("rsa");
+      const at_ = ["--signature", at("built.img.composefs")];
+      const other = await run("verify", at("other.img"), "--cert", at("rsa.pem"), ...at_);
+      expect(other).toMatchObject({ status: 5 });
+      expect(other.err).toContain("merged: signed was");
+      const layout = new TestLayout();
+      layout.index([layout.image([await layerTar("y".repeat(100))])]);
+      layout.directory(at("source2"));
+      expect((await check("rsa", "--source", at("source2"))).status).toBe(5);
+      rmSync(at("source2"), { recursive: true });
+    });
+
+    test("is read strictly", async () => {
+      const changed = async (change: (manifest: any, index: any) => void) => {
+        await seal("rsa");
+        const { manifest, entry, blob } = artifact();
+        rmSync(blob(entry.digest));
+        const index = JSON.parse(readFileSync(at("built.img.composefs/index.json"), "utf8"));
+        change(manifest, index);
+        const text = Buffer.from(JSON.stringify(manifest));
+        index.manifests[0].digest = digestOf(text);
+        index.manifests[0].size = text.length;
+        writeFileSync(blob(digestOf(text)), text);
+        writeFileSync(at("built.img.composefs/index.json"), JSON.stringify(index));
+        const { status } = await check("rsa");
+        rmSync(at("built.img.composefs"), { recursive: true });
+        return status;
+      };
+      expect(await changed(() => {})).toBe(0);
+      expect(await changed((m) => (m.artifactType = "other"))).toBe(3);
+      expect(await changed((m) => m.layers.push(m.layers[2]))).toBe(3);
+      expect(await changed((m) => m.layers.shift())).toBe(5);
+      expect(await changed((m) => (m.layers[0].annotations.more = "x"))).toBe(3);
+      expect(await changed((m) => (m.layers[0].mediaType = "x/y"))).toBe(3);
+      expect(await changed((_, index) => index.manifests.push(index.manifests[0]))).toBe(3);
+      const swapped = (m: any) => {
+        const [a, b] = [m.layers[0].annotations, m.layers[2].annotations];
+        const [ka, kb] = [Object.keys(a)[0]!, Object.keys(b)[0]!];
+        m.layers[0].annotations = { [kb]: a[ka] };
+        m.layers[2].annotations = { [ka]: b[kb] };
+      };
+      expect(await changed(swapped)).toBe(5);
+    });
+
+    test("asks for what it needs, and takes nothing that it has no place for", async () => {
+      const cert = ["--cert", at("rsa.pem")];
+      expect((await run("sign", at("built.img"), ...cert)).status).toBe(2);
+      expect((await run("sign", at("built.img"), "--composefs-pkcs7", ...cert)).status).toBe(2);
+      expect((await seal("rsa", "--name", "app:1")).status).toBe(2);
+      expect((await seal("rsa", "--expires", "1d")).status).toBe(2);
+      await seal("rsa");
+      expect((await check("rsa", "--key", at("rsa.pem"))).status).toBe(2);
+      expect((await check("rsa", "--name", "app:1")).status).toBe(2);
+      expect((await run("verify", at("built.img"), "--source", source)).status).toBe(2);
+    });
   });
 });

@@ -4,11 +4,12 @@
  * @module
  */
 import type { Command } from "commander";
+import { readCertificate, signatureBeside } from "../image/composefs-seal.ts";
 import { draftAnnotations, familyDigest } from "../image/composefs-marks.ts";
 import { readSecretText } from "../image/key-files.ts";
 import { replaceFile } from "../image/new-file.ts";
 import { openImage } from "../image/open-image.ts";
-import { parseCertificate, parseSigningKey, signPkcs7, verifyPkcs7 } from "../image/pkcs7.ts";
+import { parseSigningKey, signPkcs7, verifyPkcs7 } from "../image/pkcs7.ts";
 import { readUserFile } from "../image/user-file.ts";
 import { limits } from "../limits.ts";
 import type { Io } from "./io.ts";
@@ -25,11 +26,6 @@ interface Sign extends Common {
   readonly annotations?: true;
 }
 
-const certificateAt = (path: string) => {
-  const text = readUserFile(path, limits.keyBytes, `certificate ${path}`);
-  return parseCertificate(new TextDecoder().decode(text), `certificate ${path}`);
-};
-
 export function declare(command: Command, io: Io): void {
   addImageArgument(command.command("sign"))
     .description("sign an image's fs-verity digest, as fsverity sign does")
@@ -38,9 +34,9 @@ export function declare(command: Command, io: Io): void {
     .option("-o, --output <file>", "write there (default: IMAGE.p7s)")
     .option("--annotations", "print the two annotations of the composefs draft, as key=value")
     .action(async (image: string, options: Sign) => {
-      const { store, cert, key, output = `${image}.p7s` } = options;
+      const { store, cert, key, output = signatureBeside(image) } = options;
       const digest = familyDigest(await openImage(image, store));
-      const signatory = certificateAt(cert);
+      const signatory = readCertificate(cert);
       const privateKey = parseSigningKey(readSecretText(key), signatory, `private key ${key}`);
       const signature = signPkcs7(digest, signatory, privateKey);
       replaceFile(output, signature, 0o644);
@@ -54,10 +50,10 @@ export function declare(command: Command, io: Io): void {
     .requiredOption("--cert <file>", "the certificate that is trusted")
     .option("--signature <file>", "the signature (default: IMAGE.p7s)")
     .action(async (image: string, options: Common & { signature?: string }) => {
-      const { store, cert, signature = `${image}.p7s` } = options;
+      const { store, cert, signature = signatureBeside(image) } = options;
       const digest = familyDigest(await openImage(image, store));
       const file = readUserFile(signature, limits.keyBytes, `signature ${signature}`);
-      verifyPkcs7(file, digest, certificateAt(cert));
+      verifyPkcs7(file, digest, readCertificate(cert));
       io.print(digest);
     });
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { UsageError } from "../errors.ts";
+import { type SealRequest, artifactBeside } from "../image/composefs-seal.ts";
 import { readPrivateKey, readPublicKey } from "../image/key-files.ts";
 import type { PreparedTarget, TargetRequest } from "../image/sign-target.ts";
 import { type SidecarForm, sidecarEndings, writeSidecars } from "../image/sidecars.ts";
@@ -32,7 +33,50 @@ export interface SignOptions {
   readonly sshAgent?: true;
   readonly withKey?: string;
   readonly sidecar?: string[];
+  readonly composefsPkcs7?: true;
+  readonly cert?: string;
+  readonly source?: string;
 }
+
+/**
+ * What `--composefs-pkcs7` asks for; undefined without it.
+ *
+ * @throws {@link UsageError} when a certificate, its key or the source is missing, or an option says
+ *   what the draft has no place for
+ */
+export function sealRequestOf(image: string, options: SignOptions): SealRequest | undefined {
+  const { composefsPkcs7, cert, key, source, store, output } = options;
+  if (composefsPkcs7 === undefined) {
+    if (cert === undefined && source === undefined) return undefined;
+    throw new UsageError("USAGE", "--cert and --source: only with --composefs-pkcs7");
+  }
+  for (const option of NOT_SEALED) refuseTogether(options, ["composefsPkcs7", option]);
+  if (cert === undefined || key === undefined || source === undefined) {
+    throw new UsageError("USAGE", "--composefs-pkcs7: needs --cert, --key and --source", {
+      hint: "the source is the OCI image that was built: its manifest and configuration are signed too",
+    });
+  }
+  const stores = store === undefined ? undefined : [store];
+  if (output === undefined && stores !== undefined) {
+    throw new UsageError("USAGE", "--composefs-pkcs7: an image in a store needs --output");
+  }
+  return { image, stores, source, cert, key, output: output ?? artifactBeside(image) };
+}
+
+const NOT_SEALED = [
+  "name",
+  "expires",
+  "created",
+  "version",
+  "add",
+  "bundle",
+  "printPae",
+  "attach",
+  "signCmd",
+  "sshAgent",
+  "withKey",
+  "sidecar",
+] as const;
 
 /** @throws {@link UsageError} for options that contradict one another */
 export function sayOf(options: SignOptions, now: Date): TargetRequest["say"] {

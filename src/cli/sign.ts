@@ -4,11 +4,12 @@
  * @module
  */
 import { type Command, Option } from "commander";
+import { sealImage } from "../image/composefs-seal.ts";
 import { sidecarEndings } from "../image/sidecars.ts";
 import { prepareTarget, signTarget } from "../image/sign-target.ts";
 import { formatTime } from "../trust/time.ts";
 import type { Io } from "./io.ts";
-import { type SignOptions, sayOf, sidecarsOf, signerOf } from "./sign-options.ts";
+import { type SignOptions, sayOf, sealRequestOf, sidecarsOf, signerOf } from "./sign-options.ts";
 
 export function declare(command: Command, io: Io): void {
   const gather = (value: string, all: string[] = []) => [...all, value];
@@ -38,6 +39,9 @@ export function declare(command: Command, io: Io): void {
         .choices(Object.keys(sidecarEndings))
         .argParser(gather),
     )
+    .option("--composefs-pkcs7", "sign for composefs's own tools: write their artifact (draft)")
+    .option("--cert <file>", "with --composefs-pkcs7: the certificate (X.509 PEM) of --key")
+    .option("--source <image>", "with --composefs-pkcs7: the OCI image that was built")
     .addHelpText(
       "after",
       `
@@ -49,6 +53,13 @@ The image is checked before its bytes to sign are written, and again before a si
     )
     .action(async (image: string, options: SignOptions) => {
       const { name, store, output, bundle: bundles } = options;
+      const seal = sealRequestOf(image, options);
+      if (seal !== undefined) {
+        const { digest, artifact } = await sealImage(seal);
+        io.log(`composefs artifact ${artifact}: ${seal.output}`);
+        io.print(digest);
+        return;
+      }
       const now = new Date();
       const say = sayOf(options, now);
       const target = prepareTarget({ target: image, name, store, output, bundles, say }, now);

@@ -4,6 +4,8 @@
  * @module
  */
 import type { Command } from "commander";
+import { UsageError } from "../errors.ts";
+import { checkSeal } from "../image/composefs-seal.ts";
 import { openCurrent } from "../image/locate.ts";
 import type { VerifiedImage } from "../image/verify.ts";
 import { Stores } from "../store/stores.ts";
@@ -16,6 +18,9 @@ interface Options extends TrustOptions {
   name?: string;
   store?: string[];
   json?: true;
+  cert?: string;
+  signature?: string;
+  source?: string;
 }
 
 export function declare(command: Command, io: Io): void {
@@ -26,7 +31,24 @@ export function declare(command: Command, io: Io): void {
     .option("--store <dir>", "a store that has the image; may be repeated", collect)
     .option("--bundle <file>", "a bundle (default: those in the store, IMAGE.bundle.json)", collect)
     .option("--json", "print one JSON document")
+    .option("--cert <file>", "check composefs's own signature instead, by this certificate (X.509)")
+    .option(
+      "--signature <path>",
+      "with --cert: artifact or PKCS#7 (default: IMAGE.composefs, .p7s)",
+    )
+    .option(
+      "--source <image>",
+      "with --cert: the OCI image, whose manifest has to be the signed one",
+    )
+    .addHelpText(
+      "after",
+      "\nA certificate's signature binds bytes, no name, version or expiry: nothing is mounted by it.",
+    )
     .action(async (target: string, options: Options) => {
+      if (options.cert !== undefined) return verifySeal(target, options.cert, options, io);
+      if (options.signature !== undefined || options.source !== undefined) {
+        throw new UsageError("USAGE", "--signature and --source: only with --cert");
+      }
       const { name, bundle: bundles } = options;
       const now = new Date();
       const { trust, state } = readTrust(options, io, now);
@@ -42,6 +64,25 @@ export function declare(command: Command, io: Io): void {
       }
       for (const hint of verified.unverified) io.log(`another signature was not checked: ${hint}`);
     });
+}
+
+async function verifySeal(image: string, cert: string, options: Options, io: Io): Promise<void> {
+  const { signature, source, store: stores, key, keys, policy, tuf, name, bundle } = options;
+  if (key.length + keys.length > 0 || [policy, tuf, name, bundle].some((each) => each)) {
+    throw new UsageError("USAGE", "--cert: stands alone, without keys, policy, name or bundle");
+  }
+  const verdict = await checkSeal({ image, stores, cert, signature, source });
+  const { digest, compared, subject } = verdict;
+  if (options.json) io.print(JSON.stringify(verdict));
+  else {
+    io.print(`verified    ${compared.join(", ")}`);
+    io.print(`image       ${digest}`);
+    if (subject !== undefined) io.print(`manifest    ${subject}`);
+  }
+  io.log("a certificate binds the image's bytes: no name, no version, no expiry");
+  if (subject !== undefined && !compared.includes("manifest")) {
+    io.log("manifest and configuration were not compared: name the OCI image with --source");
+  }
 }
 
 function asJson(verified: VerifiedImage): object {

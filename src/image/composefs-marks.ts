@@ -10,7 +10,10 @@
  *
  * - annotations of a manifest, by the composefs project's draft for sealed images:
  *   `composefs.merged.erofs.v1.fsverity-sha256-12` is the digest of the image of all layers, the same
- *   with `.sig` the base64 of the PKCS#7 signature over it (see `pkcs7.ts`).
+ *   with `.sig` the base64 of the PKCS#7 signature over it (see `pkcs7.ts`);
+ * - by the same draft, an artifact that refers to the image's manifest and has a signature per layer,
+ *   each annotated with the digest of what it signs: the manifest's and the configuration's bytes, and
+ *   the image (see `composefs-artifact.ts`).
  *
  * A digest is only as good as what carries it: a boot argument is when it is inside a signed kernel
  * image, a label when the manifest is signed.
@@ -46,9 +49,24 @@ export function bootArgument(digest: VerityDigest): string {
   return `composefs.digest=v1-${algorithmOf(digest)}-12:${digest}`;
 }
 
+/** What the draft signs, in its order. */
+export const draftParts = ["manifest", "config", "merged"] as const;
+export type DraftPart = (typeof draftParts)[number];
+
+/** The draft's media types of an artifact, of its configuration, and of its layers. */
+export const DRAFT_ARTIFACT = "application/vnd.composefs.metadata.v1";
+export const DRAFT_CONFIG = "application/vnd.oci.empty.v1+json";
+export const DRAFT_SIGNATURE = "application/vnd.composefs.signature.v1+pkcs7";
+
+/** The annotation that holds the digest of a part. */
+export function draftKey(part: DraftPart, algorithm: VerityAlgorithm): string {
+  const what = part === "merged" ? "merged.erofs.v1" : part;
+  return `composefs.${what}.fsverity-${algorithm}-12`;
+}
+
 /** The two annotations of a manifest: digest, and signature. */
 export function draftAnnotations(digest: VerityDigest, signature: Uint8Array): [string, string][] {
-  const key = `composefs.merged.erofs.v1.fsverity-${algorithmOf(digest)}-12`;
+  const key = draftKey("merged", algorithmOf(digest));
   return [
     [key, digest],
     [`${key}.sig`, encodeBase64(signature)],

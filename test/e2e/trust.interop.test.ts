@@ -229,8 +229,13 @@ describe.each(["cosign", "cosign-2"])("%s (skipped where it is missing)", (tool)
     run(tool, ["import-key-pair", "--key", "alice.key", "--output-key-prefix", "imported"]);
     const made = run(tool, [
       "attest-blob",
-      ...["--key", "imported.key", "--predicate", "predicate.json", "--yes"],
-      ...["--type", PREDICATE_TYPE],
+      "--key",
+      "imported.key",
+      "--predicate",
+      "predicate.json",
+      "--yes",
+      "--type",
+      PREDICATE_TYPE,
       ...(tool === "cosign-2"
         ? ["--tlog-upload=false", "--output-signature", "theirs"]
         : ["--bundle", "theirs", "--signing-config", "config.json"]),

@@ -14,14 +14,15 @@ import { settleValidity } from "../image/validity.ts";
 import { parsePlatform } from "../oci/platform.ts";
 import { parseSource } from "../oci/reference.ts";
 import { Store } from "../store/store.ts";
-import type { Durability, NewBundle } from "../store/transaction.ts";
+import type { NewBundle } from "../store/transaction.ts";
 import { type ProfileName, type XattrMode, profileNames } from "../tree/merge.ts";
 import type { VerityAlgorithm } from "../verity/digest.ts";
 import { interruptible } from "./interruption.ts";
 import { type Io, formatBytes } from "./io.ts";
 import { passphraseFor } from "./passphrase.ts";
+import { type WriteOptions, declareWriting } from "./write-options.ts";
 
-interface Options {
+interface Options extends WriteOptions {
   store: string;
   name?: string;
   key?: string;
@@ -38,12 +39,12 @@ interface Options {
   formatVersion: "0" | "1" | "auto";
   allowMissing?: true;
   compareProfiles?: true;
-  durability: Durability;
+  reflink?: true;
   json?: true;
 }
 
 export function declare(command: Command, io: Io): void {
-  command
+  declareWriting(command)
     .argument(
       "<source>",
       "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, tar:FILE[,FILE…], dir:DIR, dump:FILE, a bare path, or - for an archive on standard input",
@@ -77,11 +78,7 @@ export function declare(command: Command, io: Io): void {
     )
     .option("--allow-missing", "dump files: the objects need not be in the store")
     .option("--compare-profiles", "also print the digest under every profile")
-    .addOption(
-      new Option("--durability <how>", "none: no sync, for tests and measurements")
-        .choices(["transaction", "none"])
-        .default("transaction"),
-    )
+    .option("--reflink", "directories: share blocks with the files, where that is possible")
     .option("--json", "print the result as JSON")
     .action((source: string, options: Options) => build(source, options, io));
 }
@@ -90,14 +87,13 @@ async function build(text: string, options: Options, io: Io): Promise<void> {
   const reference = parseSource(text);
   const sign = signer(options);
   const { algorithm, formatVersion, platform } = options;
-  const store = Store.create(options.store, algorithm === undefined ? {} : { algorithm });
   const progress = io.progress("build");
   const interruption = interruptible("build");
   let result: BuildResult;
   try {
     result = await buildImage(reference, {
       ...pick(options),
-      store,
+      store: () => Store.create(options.store, algorithm === undefined ? {} : { algorithm }),
       sign,
       platform: platform === undefined ? undefined : parsePlatform(platform),
       formatVersion: formatVersion === "auto" ? "auto" : formatVersion === "0" ? 0 : 1,
@@ -121,6 +117,8 @@ function pick({
   allowMissing,
   compareProfiles,
   durability,
+  minFree,
+  reflink,
 }: Options) {
   return {
     name,
@@ -130,6 +128,8 @@ function pick({
     allowMissing: allowMissing ?? false,
     compareProfiles: compareProfiles ?? false,
     durability,
+    minFree,
+    reflink: reflink ?? false,
   };
 }
 

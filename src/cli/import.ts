@@ -8,9 +8,10 @@ import type { Command } from "commander";
 import { UsageError } from "../errors.ts";
 import { importImage } from "../image/import.ts";
 import { formatBytes, type Io } from "./io.ts";
+import { type WriteOptions, declareWriting } from "./write-options.ts";
 import { type TrustOptions, declareTrust, readTrust } from "./trust-options.ts";
 
-interface Options extends TrustOptions {
+interface Options extends TrustOptions, WriteOptions {
   store: string;
   name?: string;
   unverified?: true;
@@ -18,20 +19,22 @@ interface Options extends TrustOptions {
 }
 
 export function declare(command: Command, io: Io): void {
-  declareTrust(command)
+  declareWriting(declareTrust(command))
     .argument("[archive]", "the file to read; - is standard input", "-")
     .requiredOption("--store <dir>", "the store to import into; made when it does not exist")
     .option("--name <reference>", "the name that must be signed (default: that in the archive)")
     .option("--unverified", "import an image that no trusted key vouches for")
     .option("--json", "print one JSON document")
     .action(async (archive: string, options: Options) => {
-      const { store, name, json } = options;
+      const { store, name, json, durability, minFree } = options;
       const now = new Date();
       const progress = io.progress("importing");
       const imported = await importImage(store, input(archive), {
         trust: options.unverified ? refuseKeys(options) : readTrust(options, io, now),
         name,
         now,
+        durability,
+        minFree,
         onProgress: (bytes) => progress.update(bytes),
       });
       progress.end();

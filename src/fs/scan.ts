@@ -56,7 +56,9 @@ export interface ScannedFile {
    *
    * @throws {@link IntegrityError} `SIZE_MISMATCH` when the file changed since it was seen
    */
-  read(write: (chunk: Uint8Array) => void): void;
+  readonly read: (write: (chunk: Uint8Array) => void) => void;
+  /** Hands the open file to `use`; throws as {@link read} does. */
+  readonly open: <T>(use: (fd: number) => T) => T;
 }
 
 const CHUNK = 1 << 20;
@@ -154,7 +156,12 @@ class Scan {
     }
     this.#readXattrs(inode, path);
     if (type === S_IFREG && stat.size > 0n) {
-      this.#onFile({ inode, path, read: (write) => this.#read(path, stat, write) });
+      this.#onFile({
+        inode,
+        path,
+        read: (write) => withFile(path, stat, (fd) => this.#read(fd, path, stat, write)),
+        open: (use) => withFile(path, stat, use),
+      });
     }
     return inode;
   }
@@ -168,21 +175,27 @@ class Scan {
       xattrs === "all" ? all : new Map([...all].filter(([key]) => key.startsWith(USER)));
   }
 
-  #read(path: ByteString, seen: BigIntStats, write: (chunk: Uint8Array) => void): void {
-    const fd = openSync(systemPath(path), OPEN_FLAGS);
-    try {
-      if (!isSame(fstatSync(fd, { bigint: true }), seen)) throw changed(path);
-      let left = Number(seen.size);
-      while (left > 0) {
-        const got = readSync(fd, this.#buffer, 0, Math.min(CHUNK, left), null);
-        if (got === 0) throw changed(path);
-        write(this.#buffer.subarray(0, got));
-        left -= got;
-      }
-      if (!isSame(fstatSync(fd, { bigint: true }), seen)) throw changed(path);
-    } finally {
-      closeSync(fd);
+  #read(fd: number, path: ByteString, seen: BigIntStats, write: (chunk: Uint8Array) => void) {
+    let left = Number(seen.size);
+    while (left > 0) {
+      const got = readSync(fd, this.#buffer, 0, Math.min(CHUNK, left), null);
+      if (got === 0) throw changed(path);
+      write(this.#buffer.subarray(0, got));
+      left -= got;
     }
+  }
+}
+
+/** Opens a file that was seen, and makes sure that it is still the same before and after. */
+function withFile<T>(path: ByteString, seen: BigIntStats, use: (fd: number) => T): T {
+  const fd = openSync(systemPath(path), OPEN_FLAGS);
+  try {
+    if (!isSame(fstatSync(fd, { bigint: true }), seen)) throw changed(path);
+    const result = use(fd);
+    if (!isSame(fstatSync(fd, { bigint: true }), seen)) throw changed(path);
+    return result;
+  } finally {
+    closeSync(fd);
   }
 }
 

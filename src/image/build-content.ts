@@ -73,7 +73,7 @@ export class ContentIntake {
 
   #stream(file: FileContent): ContentSink {
     const staged = this.#transaction.stage();
-    const hasher = new VerityHasher(this.#algorithm);
+    const hasher = new VerityHasher(this.#algorithm, { keepLeaves: true });
     this.#streamed = staged;
     return {
       write: (chunk) => {
@@ -82,7 +82,7 @@ export class ContentIntake {
       },
       end: () => {
         file.digest = hasher.digest();
-        staged.finish(file.digest);
+        staged.finish(file.digest, hasher.leaves());
         this.#streamed = undefined;
       },
     };

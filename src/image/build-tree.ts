@@ -3,14 +3,16 @@
  *
  * @module
  */
-import { fromText } from "../bytes/bytestring.ts";
-import { NotFoundError } from "../errors.ts";
-import { scanDirectory } from "../fs/scan.ts";
-import { openNamed } from "../oci/blob.ts";
+import { fromText, printable } from "../bytes/bytestring.ts";
+import { FormatError, NotFoundError } from "../errors.ts";
+import { type ScannedFile, scanDirectory } from "../fs/scan.ts";
+import { limits } from "../limits.ts";
+import type { BlobRange } from "../oci/blob.ts";
 import { readFully } from "../store/files.ts";
 import type { Transaction } from "../store/transaction.ts";
 import { parseDump } from "../tree/dump-reader.ts";
-import type { Directory } from "../tree/inode.ts";
+import { type Directory, isDirectory } from "../tree/inode.ts";
+import { WHITEOUT } from "../tree/merge-whiteout.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { ContentIntake, type FileContent } from "./build-content.ts";
 import { objectsOfTree } from "./tree-objects.ts";
@@ -19,37 +21,75 @@ import { objectsOfTree } from "./tree-objects.ts";
  * The tree below a directory, its files staged as objects. Names of one inode stay its names.
  *
  * @throws {@link IntegrityError} `SIZE_MISMATCH` when a file changes meanwhile
+ * @throws {@link FormatError} `UNSUPPORTED` for a name that would be a whiteout in a layer
  */
-export function treeOfFolder(path: string, transaction: Transaction): Directory {
+export function treeOfFolder(
+  path: string,
+  transaction: Transaction,
+  { reflink = false }: { readonly reflink?: boolean } = {},
+): Directory {
   const intake = new ContentIntake(transaction);
+  let clones = reflink;
   try {
-    return scanDirectory(fromText(path), {}, (scanned) => {
-      const { inode } = scanned;
-      const file: FileContent = {};
-      const sink = intake.sink(Number(inode.size), file);
-      scanned.read((chunk) => sink.write(chunk));
-      sink.end();
-      if (file.content !== undefined) inode.content = file.content;
-      if (file.digest !== undefined) inode.digest = file.digest;
+    const tree = scanDirectory(fromText(path), {}, (scanned) => {
+      if (clones && cloneObject(scanned, transaction) === "impossible") clones = false;
+      if (scanned.inode.digest === undefined) readObject(scanned, intake);
     });
+    refuseWhiteouts(tree);
+    return tree;
   } finally {
     intake.abandon();
+  }
+}
+
+/** One try tells whether the file systems of directory and store can share blocks. */
+function cloneObject({ inode, open }: ScannedFile, transaction: Transaction) {
+  if (inode.size <= limits.inlineBytes) return "inline";
+  const digest = open((fd) => transaction.clone(fd));
+  if (digest === undefined) return "impossible";
+  inode.digest = digest;
+  return "cloned";
+}
+
+function readObject({ inode, read }: ScannedFile, intake: ContentIntake): void {
+  const file: FileContent = {};
+  const sink = intake.sink(Number(inode.size), file);
+  read((chunk) => sink.write(chunk));
+  sink.end();
+  if (file.content !== undefined) inode.content = file.content;
+  if (file.digest !== undefined) inode.digest = file.digest;
+}
+
+/** An image with such names would lose files when it becomes a layer again, and no client takes it. */
+function refuseWhiteouts(root: Directory): void {
+  const pending = [root];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    for (const [name, entry] of next.entries) {
+      if (name.startsWith(WHITEOUT)) {
+        throw new FormatError("UNSUPPORTED", `${printable(name)}: the name of a whiteout`, {
+          hint: "a layer that was unpacked is no tree: build from its tar, or leave such files away",
+        });
+      }
+      if (isDirectory(entry)) pending.push(entry);
+    }
   }
 }
 
 /**
  * The tree of a dump file. Its objects must be in the store, and right, unless `allowMissing`.
  *
- * @throws {@link NotFoundError} `NO_OBJECT`; {@link IntegrityError} `DIGEST_MISMATCH`
+ * @throws {@link NotFoundError} `NO_OBJECT`; {@link IntegrityError} `DIGEST_MISMATCH`;
+ *   {@link FormatError} for what is no dump file, or a name that would be a whiteout in a layer
  */
 export function treeOfDump(
-  path: string,
+  { path, file }: { readonly path: string; readonly file: BlobRange },
   transaction: Transaction,
   options: { readonly strict?: boolean; readonly allowMissing?: boolean },
 ): Directory {
   const { store } = transaction;
   const { strict = false, allowMissing = false } = options;
-  const tree = parseDump(chunksOf(path), { strict, algorithm: store.algorithm });
+  const tree = parseDump(chunksOf(file), { strict, algorithm: store.algorithm });
+  refuseWhiteouts(tree);
   if (allowMissing) return tree;
   const missing: VerityDigest[] = [];
   for (const digest of objectsOfTree(tree).keys()) {
@@ -70,17 +110,12 @@ export function treeOfDump(
 
 const CHUNK = 1024 * 1024;
 
-function* chunksOf(path: string): Generator<Uint8Array> {
-  const range = openNamed(path);
-  try {
-    const buffer = Buffer.allocUnsafeSlow(CHUNK);
-    for (let at = 0; ;) {
-      const got = readFully(range.fd, buffer, at);
-      if (got === 0) return;
-      yield buffer.subarray(0, got);
-      at += got;
-    }
-  } finally {
-    range.close();
+function* chunksOf({ fd }: BlobRange): Generator<Uint8Array> {
+  const buffer = Buffer.allocUnsafeSlow(CHUNK);
+  for (let at = 0; ;) {
+    const got = readFully(fd, buffer, at);
+    if (got === 0) return;
+    yield buffer.subarray(0, got);
+    at += got;
   }
 }

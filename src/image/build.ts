@@ -9,9 +9,7 @@
 import { UsageError } from "../errors.ts";
 import type { OciImage } from "../oci/image.ts";
 import type { Platform } from "../oci/platform.ts";
-import { resolveSource } from "../oci/recognise.ts";
 import type { SourceReference } from "../oci/reference.ts";
-import { openSource } from "../oci/source.ts";
 import type { Store } from "../store/store.ts";
 import { type Durability, type NewBundle, Transaction } from "../store/transaction.ts";
 import type { Directory } from "../tree/inode.ts";
@@ -27,11 +25,13 @@ import type { VerityAlgorithm, VerityDigest } from "../verity/digest.ts";
 import { writeImage } from "../erofs/writer.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import { readLayers } from "./build-layers.ts";
+import { type BuildSource, openBuildSource } from "./build-source.ts";
 import { treeOfDump, treeOfFolder } from "./build-tree.ts";
 import { publishTree } from "./publish.ts";
 
 export interface BuildOptions {
-  readonly store: Store;
+  /** The store, or what makes it; called when the source was found and can be read. */
+  readonly store: Store | (() => Store);
   /** A name for the image in the store. */
   readonly name?: string | undefined;
   /** Which image of an index. */
@@ -47,7 +47,11 @@ export interface BuildOptions {
   readonly allowMissing?: boolean;
   /** Computes the image under every profile, for {@link BuildResult.profiles}. */
   readonly compareProfiles?: boolean;
-  readonly durability?: Durability;
+  readonly durability?: Durability | undefined;
+  /** Per cent of the store's file system that stay free; 3 by default. */
+  readonly minFree?: number | undefined;
+  /** Directories: objects share their blocks with the files, where the file system can do that. */
+  readonly reflink?: boolean;
   /** Makes the bundles that are published together with the image. */
   readonly sign?: ((built: BuiltImage) => readonly NewBundle[]) | undefined;
   /** Hears how many bytes of the source have been read, of how many. */
@@ -113,11 +117,26 @@ export async function buildImage(
   reference: SourceReference,
   options: BuildOptions,
 ): Promise<BuildResult> {
-  const { store, durability = "transaction", name, sign } = options;
-  const warnings: string[] = [];
-  const transaction = Transaction.begin(store, { durability });
+  const source = await openBuildSource(reference, options);
   try {
-    const { tree, image, others } = await readSource(reference, transaction, options, warnings);
+    refuseStrayOptions(source, options);
+    const store = typeof options.store === "function" ? options.store() : options.store;
+    return await buildInto(store, source, options);
+  } finally {
+    source.close();
+  }
+}
+
+async function buildInto(
+  store: Store,
+  source: BuildSource,
+  options: BuildOptions,
+): Promise<BuildResult> {
+  const { durability, minFree, name, sign } = options;
+  const warnings: string[] = [];
+  const transaction = Transaction.begin(store, { durability, minFree });
+  try {
+    const { tree, image, others } = await readSource(source, transaction, options, warnings);
     const profile = image && (options.profile ?? profileNames[0]);
     const origin = image && originOf(image);
     const { id, bytes, objects, published } = publishTree(tree, transaction, {
@@ -148,36 +167,43 @@ export async function buildImage(
   }
 }
 
+/** @throws {@link UsageError} for options that mean nothing for this kind of source */
+function refuseStrayOptions({ kind }: BuildSource, options: BuildOptions): void {
+  if (kind !== "layers" && (options.profile !== undefined || options.compareProfiles)) {
+    throw new UsageError("USAGE", `profile: only layers have one, ${kind}: has none`);
+  }
+  if (kind !== "dir" && options.reflink) {
+    throw new UsageError("USAGE", "reflink: only the files of a directory can share their blocks");
+  }
+}
+
 async function readSource(
-  reference: SourceReference,
+  source: BuildSource,
   transaction: Transaction,
   options: BuildOptions,
   warnings: string[],
 ): Promise<SourceTree> {
-  const source = resolveSource(reference);
-  if (source.transport === "dir" || source.transport === "dump") {
-    if (options.profile !== undefined || options.compareProfiles) {
-      throw new UsageError("USAGE", `profile: only layers have one, ${source.transport}: has none`);
-    }
-    const tree =
-      source.transport === "dir"
-        ? treeOfFolder(source.path, transaction)
-        : treeOfDump(source.path, transaction, options);
+  if (source.kind === "dir") {
+    const tree = treeOfFolder(source.path, transaction, options);
     return { tree, image: undefined, others: [] };
   }
-  const image = await openSource(source, { platform: options.platform });
-  try {
-    const { strict = false, onProgress, signal } = options;
-    const warn = (message: string) => void warnings.push(message);
-    const layers = await readLayers(image, transaction, { strict, warn, onProgress, signal });
-    const tree = mergeLayers(layers, options.profile ?? profileNames[0], {
-      ...mergeOptions(options),
-      warn,
-    });
-    return { tree, image, others: options.compareProfiles ? compare(layers, options) : [] };
-  } finally {
-    image.close();
+  if (source.kind === "dump") {
+    return { tree: treeOfDump(source, transaction, options), image: undefined, others: [] };
   }
+  const { image } = source;
+  const { strict = false, onProgress, signal } = options;
+  const warn = (message: string) => void warnings.push(message);
+  const layers = await readLayers(image, transaction, { strict, warn, onProgress, signal });
+  const tree = mergeLayers(layers, options.profile ?? profileNames[0], {
+    ...mergeOptions(options),
+    warn,
+  });
+  const { algorithm } = transaction.store;
+  return {
+    tree,
+    image,
+    others: options.compareProfiles ? compare(layers, algorithm, options) : [],
+  };
 }
 
 function mergeOptions({ strict = false, xattrs }: BuildOptions): MergeOptions {
@@ -195,14 +221,18 @@ function originOf({ manifestDigest, mediaType }: OciImage): BuiltImage["source"]
 }
 
 /** The image's id under each profile but the chosen one. */
-function compare(layers: readonly Layer[], options: BuildOptions): ProfileResult[] {
+function compare(
+  layers: readonly Layer[],
+  algorithm: VerityAlgorithm,
+  options: BuildOptions,
+): ProfileResult[] {
   const chosen = options.profile ?? profileNames[0];
   const others = profileNames.filter((profile) => profile !== chosen);
   return others.map((profile) => {
     try {
       const tree = mergeLayers(layers, profile, { strict: options.strict ?? false });
       const bytes = writeImage(tree, versionsOf(options));
-      return { profile, digest: verityDigestOf(bytes, options.store.algorithm) };
+      return { profile, digest: verityDigestOf(bytes, algorithm) };
     } catch (error) {
       return { profile, refused: (error as Error).message };
     }

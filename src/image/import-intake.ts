@@ -166,6 +166,7 @@ export class ImportIntake implements TarHandler {
       const image = this.#options.accept(bytes, this.#head());
       this.#expected = objectsOf(image);
       this.#transaction = this.#options.begin(this.#algorithm!);
+      this.#transaction.reserve(this.#expected);
       this.#transaction.put(digest, bytes);
     });
   }
@@ -197,7 +198,7 @@ export class ImportIntake implements TarHandler {
 
   #stream(digest: VerityDigest): ContentSink {
     const staged = this.#transaction!.stage();
-    const hasher = new VerityHasher(algorithmOf(digest));
+    const hasher = new VerityHasher(algorithmOf(digest), { keepLeaves: true });
     this.#streamed = staged;
     return {
       write: (chunk) => {
@@ -206,7 +207,7 @@ export class ImportIntake implements TarHandler {
       },
       end: () => {
         requireDigest(digest, hasher.digest());
-        staged.finish(digest);
+        staged.finish(digest, hasher.leaves());
         this.#streamed = undefined;
       },
     };

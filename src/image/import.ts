@@ -25,7 +25,9 @@ export interface ImportOptions {
   /** The name to import it under, and that must be signed; by default the archive's. */
   readonly name?: string | undefined;
   readonly now: Date;
-  readonly durability?: Durability;
+  readonly durability?: Durability | undefined;
+  /** Per cent of the store's file system that stay free; 3 by default. */
+  readonly minFree?: number | undefined;
   readonly onProgress?: (bytes: number) => void;
 }
 
@@ -57,10 +59,10 @@ export async function importImage(
   const listed = await fetchListed(options);
   const intake = new ImportIntake({
     begin: (algorithm) =>
-      Transaction.begin(
-        Store.create(directory, { algorithm }),
-        options.durability === undefined ? {} : { durability: options.durability },
-      ),
+      Transaction.begin(Store.create(directory, { algorithm }), {
+        durability: options.durability,
+        minFree: options.minFree,
+      }),
     accept: (bytes, head) => {
       verified = verify(bytes, head, options, listed);
       return verified?.image ?? unvouched(bytes);

@@ -27,7 +27,7 @@ export interface AnnexesResult {
 export function checkAnnexes(store: Store): AnnexesResult {
   const problems: StoreProblem[] = [];
   const add: Add = (kind, path, message) => problems.push({ kind, path, message, bad: true });
-  checkDirectories(store, add);
+  if (store.foreign === undefined) checkDirectories(store, add);
   return {
     bundles: checkBundles(store, add),
     leafCaches: checkLeafCaches(store, add),

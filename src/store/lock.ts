@@ -90,6 +90,7 @@ export class StoreLock {
  * ended, cannot keep gc out for ever.
  */
 function take(store: Store, kind: LockKind, timeoutMs: number) {
+  store.requireOwn();
   const end = performance.now() + timeoutMs;
   const gate = open(store, GATE_FILE);
   try {

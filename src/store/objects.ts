@@ -117,7 +117,11 @@ export class ObjectStore {
 
 /** The verity digest of what a descriptor reads, from its start. */
 export function digestOfFile(fd: number, algorithm: VerityAlgorithm): VerityDigest {
-  const hasher = new VerityHasher(algorithm);
+  return hashFile(fd, new VerityHasher(algorithm));
+}
+
+/** The same with a hasher of the caller's, who may ask it for more. */
+export function hashFile(fd: number, hasher: VerityHasher): VerityDigest {
   const bytes = Buffer.allocUnsafeSlow(READ_BYTES);
   for (let position = 0; ;) {
     const got = readSync(fd, bytes, 0, READ_BYTES, position);

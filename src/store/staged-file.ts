@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { closeSync, fchmodSync, openSync, writeSync } from "node:fs";
+import { closeSync, fchmodSync, fsyncSync, openSync, writeSync } from "node:fs";
 import { failure } from "./failure.ts";
 
 const MODE = 0o444;
@@ -36,10 +36,20 @@ export class StagedFile {
     }
   }
 
-  /** @throws {@link SystemError} when the system reports a lost write */
-  close(): void {
+  /**
+   * With `sync` its content is on the disk afterwards.
+   *
+   * @throws {@link SystemError} when the system reports a lost write
+   */
+  close(sync: boolean): void {
     const fd = this.#fd;
     this.#fd = -1;
+    try {
+      if (sync) fsyncSync(fd);
+    } catch (error) {
+      closeSync(fd);
+      throw failure(this.#path, error);
+    }
     try {
       closeSync(fd);
     } catch (error) {

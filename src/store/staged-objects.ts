@@ -4,13 +4,28 @@
  *
  * @module
  */
-import { renameSync, unlinkSync } from "node:fs";
-import { basename } from "node:path";
-import type { VerityDigest } from "../verity/digest.ts";
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+} from "node:fs";
+import { basename, dirname } from "node:path";
+import { type VerityAlgorithm, type VerityDigest, objectPath } from "../verity/digest.ts";
+import { VerityHasher } from "../verity/hasher.ts";
+import { makeDirectory } from "./directory.ts";
 import { errnoOf } from "./failure.ts";
-import type { ObjectState, ObjectStore } from "./objects.ts";
+import { type ObjectState, type ObjectStore, hashFile } from "./objects.ts";
 import { Presence } from "./presence.ts";
+import type { FreeSpace } from "./space.ts";
 import { StagedFile } from "./staged-file.ts";
+import { StagedVerity } from "./staged-verity.ts";
 
 /** What became of the objects of a transaction. */
 export interface Published {
@@ -27,8 +42,11 @@ export interface Published {
 export interface StagedObject {
   /** @throws {@link SystemError} `NO_SPACE`, `IO`, … */
   write(chunk: Uint8Array): void;
-  /** No more bytes; `digest` is what the caller has computed of them. */
-  finish(digest: VerityDigest): void;
+  /**
+   * No more bytes; `digest` is what the caller has computed of them. `leaves`, when given, are kept
+   * for those who read parts of the object.
+   */
+  finish(digest: VerityDigest, leaves?: Uint8Array): void;
   /** Lets go of the file; the transaction removes it. */
   abandon(): void;
 }
@@ -43,6 +61,20 @@ interface Entry {
 }
 
 const PRESENT = -1;
+const MODE = 0o444;
+/** What a file system says that cannot clone, or not from there. */
+const CANNOT_CLONE = new Set(["EOPNOTSUPP", "ENOTSUP", "ENOTTY", "ENOSYS", "EXDEV", "EINVAL"]);
+/** From this size on objects have their leaf hashes kept beside them. */
+export const LEAVES_FROM_BYTES = 256 * 1024;
+
+export interface StagingOptions {
+  /** Asked before anything is written. */
+  readonly space: Pick<FreeSpace, "take">;
+  /** Whether each file is brought to the disk by itself. */
+  readonly sync: boolean;
+  /** The store's `verity/`. */
+  readonly leaves: string;
+}
 
 /** Objects by digest, each in the staging directory or known to be in the store. */
 export class StagedObjects {
@@ -50,17 +82,33 @@ export class StagedObjects {
   readonly #directory: string;
   readonly #presence: Presence;
   readonly #entries = new Map<VerityDigest, Entry>();
+  /** Files with leaf hashes. */
+  readonly #leaves = new Map<VerityDigest, number>();
+  readonly #options: StagingOptions;
   readonly #umask = process.umask();
   #next = 0;
 
-  constructor(objects: ObjectStore, directory: string) {
+  /** Where objects were published. */
+  readonly directories = new Set<string>();
+
+  constructor(objects: ObjectStore, directory: string, options: StagingOptions) {
     this.#objects = objects;
+    this.#options = options;
     this.#directory = directory;
     this.#presence = new Presence(objects.directory);
   }
 
   has(digest: VerityDigest): boolean {
     return this.#entries.has(digest);
+  }
+
+  /** Bytes of those objects, by digest and size, that are neither staged nor in the store. */
+  bytesOfAbsent(objects: ReadonlyMap<VerityDigest, number>): number {
+    let bytes = 0;
+    for (const [digest, size] of objects) {
+      if (!this.#entries.has(digest) && !this.#presence.mayHave(digest)) bytes += size;
+    }
+    return bytes;
   }
 
   /** Stages an object whose content is at hand and has this digest. */
@@ -72,9 +120,10 @@ export class StagedObjects {
     let number = PRESENT;
     if (state !== "good") {
       number = this.#next++;
+      this.#options.space.take(content.length);
       const file = new StagedFile(this.#pathOf(number), this.#umask);
       file.write(content);
-      file.close();
+      file.close(this.#options.sync);
     }
     this.#entries.set(digest, { number, size: content.length, replaces: state === "wrong" });
   }
@@ -83,20 +132,65 @@ export class StagedObjects {
     const number = this.#next++;
     const file = new StagedFile(this.#pathOf(number), this.#umask);
     return {
-      write: (chunk) => file.write(chunk),
+      write: (chunk) => {
+        this.#options.space.take(chunk.length);
+        file.write(chunk);
+      },
       abandon: () => file.abandon(),
-      finish: (digest) => {
-        file.close();
-        this.#add(digest, number, file.size);
+      finish: (digest, leaves) => {
+        file.close(this.#options.sync);
+        const isNew = this.#add(digest, number, file.size);
+        if (isNew && leaves !== undefined) this.#putLeaves(digest, leaves);
       },
     };
+  }
+
+  /**
+   * Stages a file as a clone that shares its blocks, and computes its digest from the clone. Undefined
+   * where the file systems cannot do that; nothing was staged then.
+   */
+  clone(source: number, algorithm: VerityAlgorithm): VerityDigest | undefined {
+    const number = this.#next++;
+    const path = this.#pathOf(number);
+    const { COPYFILE_EXCL, COPYFILE_FICLONE_FORCE } = constants;
+    try {
+      copyFileSync(`/proc/self/fd/${source}`, path, COPYFILE_EXCL | COPYFILE_FICLONE_FORCE);
+    } catch (error) {
+      rmSync(path, { force: true });
+      if (CANNOT_CLONE.has(errnoOf(error) ?? "")) return undefined;
+      throw error;
+    }
+    chmodSync(path, MODE);
+    const fd = openSync(path, "r");
+    try {
+      const { size } = fstatSync(fd);
+      const hasher = new VerityHasher(algorithm, { keepLeaves: size > LEAVES_FROM_BYTES });
+      const digest = hashFile(fd, hasher);
+      if (this.#options.sync) fsyncSync(fd);
+      if (this.#add(digest, number, size) && size > LEAVES_FROM_BYTES) {
+        this.#putLeaves(digest, hasher.leaves());
+      }
+      return digest;
+    } finally {
+      closeSync(fd);
+    }
   }
 
   /** Takes over a file of this file system whose content has this digest. */
   adopt(path: string, digest: VerityDigest, size: number): void {
     const number = this.#next++;
     renameSync(path, this.#pathOf(number));
+    if (this.#options.sync) syncFile(this.#pathOf(number));
     this.#add(digest, number, size);
+  }
+
+  /** Turns fs-verity on for the wanted objects, where the file system has it. */
+  protect(wanted: ReadonlySet<VerityDigest> | undefined): void {
+    const verity = new StagedVerity();
+    for (const [digest, { number }] of this.#entries) {
+      if (number === PRESENT || (wanted !== undefined && !wanted.has(digest))) continue;
+      if (!verity.protect(this.#pathOf(number), digest)) return;
+    }
   }
 
   /** Renames the wanted objects to their names; wrong ones in their place go to `quarantine`. */
@@ -117,8 +211,10 @@ export class StagedObjects {
         replaced.push(digest);
       }
       renameSync(this.#pathOf(number), target);
+      this.directories.add(dirname(target));
       added += 1;
       addedBytes += size;
+      this.#publishLeaves(digest);
     }
     return { added, addedBytes, present, replaced };
   }
@@ -127,17 +223,45 @@ export class StagedObjects {
     return `${this.#directory}/${number.toString(36)}`;
   }
 
-  #add(digest: VerityDigest, number: number, size: number): void {
+  /** Whether the file is needed; it is gone when it is not. */
+  #add(digest: VerityDigest, number: number, size: number): boolean {
     const known = this.#entries.has(digest);
     const state: ObjectState =
       !known && this.#presence.mayHave(digest) ? this.#objects.state(digest, size) : "absent";
     if (known || state === "good") unlinkSync(this.#pathOf(number));
-    if (known) return;
+    if (known) return false;
     this.#entries.set(digest, {
       number: state === "good" ? PRESENT : number,
       size,
       replaces: state === "wrong",
     });
+    return state !== "good";
+  }
+
+  #putLeaves(digest: VerityDigest, leaves: Uint8Array): void {
+    const number = this.#next++;
+    const file = new StagedFile(this.#pathOf(number), this.#umask);
+    file.write(leaves);
+    file.close(this.#options.sync);
+    this.#leaves.set(digest, number);
+  }
+
+  #publishLeaves(digest: VerityDigest): void {
+    const number = this.#leaves.get(digest);
+    if (number === undefined) return;
+    const target = `${this.#options.leaves}/${objectPath(digest)}`;
+    makeDirectory(dirname(target));
+    renameSync(this.#pathOf(number), target);
+    this.directories.add(dirname(target)).add(this.#options.leaves);
+  }
+}
+
+function syncFile(path: string): void {
+  const fd = openSync(path, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
   }
 }
 

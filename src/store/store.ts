@@ -5,9 +5,9 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
-import { closeSync, linkSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { resolve } from "node:path";
-import { FormatError, NotFoundError, UsageError } from "../errors.ts";
+import { closeSync, linkSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { FormatError, NotFoundError, SealfsError, SystemError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { VerityAlgorithm, VerityDigest } from "../verity/digest.ts";
 import { type StoredBundle, readBundles } from "./bundles.ts";
@@ -15,9 +15,16 @@ import { errnoOf, failure } from "./failure.ts";
 import { readFully, readRegular } from "./files.ts";
 import { ImageIndex } from "./images.ts";
 import { makeDirectory, syncDirectory } from "./directory.ts";
+import {
+  type ForeignKind,
+  type ForeignStore,
+  foreignNames,
+  isComposefsRepository,
+  recogniseForeign,
+} from "./foreign.ts";
 import { META_FILE, fanOut, storeDirectories } from "./layout.ts";
 import { LeafCache } from "./leaves.ts";
-import { STORE_VERSION, type StoreMeta, formatMeta, parseMeta } from "./meta.ts";
+import { STORE_VERSION, formatMeta, parseMeta } from "./meta.ts";
 import { ObjectStore } from "./objects.ts";
 
 const META_BYTES = 64 * 1024;
@@ -44,28 +51,41 @@ export class Store implements ObjectSource {
   readonly algorithm: VerityAlgorithm;
   readonly objects: ObjectStore;
   readonly images: ImageIndex;
+  /** Which other tool made it; such a store is only read. Undefined for one of sealfs. */
+  readonly foreign: ForeignKind | undefined;
   readonly #leaves: LeafCache;
 
-  private constructor(path: string, meta: StoreMeta) {
+  private constructor(path: string, algorithm: VerityAlgorithm, foreign?: Partial<ForeignStore>) {
     this.path = path;
-    this.algorithm = meta.algorithm;
-    this.objects = new ObjectStore(`${path}/objects`);
+    this.algorithm = algorithm;
+    this.foreign = foreign?.kind;
+    this.objects = new ObjectStore(foreign?.objects ?? `${path}/objects`);
     this.images = new ImageIndex(path);
     this.#leaves = new LeafCache(path);
   }
 
   /**
-   * Opens a store for reading, and for writing where the file system lets.
+   * Opens a store for reading, and for writing where the file system lets. Directories with objects
+   * that other tools made are opened too, for reading only (see {@link foreign}).
    *
    * @throws {@link NotFoundError} `NO_STORE`
-   * @throws {@link FormatError} `UNSUPPORTED` when a newer version made it
+   * @throws {@link FormatError} `UNSUPPORTED` when a newer version made it, or ostree
+   * @throws {@link UsageError} when it is no directory
    */
   static open(directory: string): Store {
     const path = resolve(directory);
     try {
-      return new Store(path, parseMeta(readRegular(`${path}/${META_FILE}`, META_BYTES, path)));
+      const { algorithm } = parseMeta(readRegular(`${path}/${META_FILE}`, META_BYTES, path));
+      return new Store(
+        path,
+        algorithm,
+        isComposefsRepository(path) ? { kind: "composefs-rs" } : {},
+      );
     } catch (error) {
+      if (error instanceof SealfsError) requireDirectory(path);
       if (!(error instanceof NotFoundError) || error.code !== "NO_FILE") throw error;
+      const foreign = recogniseForeign(path);
+      if (foreign !== undefined) return new Store(path, foreign.algorithm, foreign);
       throw new NotFoundError("NO_STORE", `${path}: no store there`, { cause: error });
     }
   }
@@ -80,6 +100,7 @@ export class Store implements ObjectSource {
    */
   static create(directory: string, options: { algorithm?: VerityAlgorithm } = {}): Store {
     const path = resolve(directory);
+    requireDirectory(path);
     try {
       makeDirectory(path);
       if (!readdirSync(path).includes(META_FILE)) makeStore(path, options.algorithm ?? "sha256");
@@ -106,7 +127,17 @@ export class Store implements ObjectSource {
   }
 
   writeLeaves(digest: VerityDigest, leaves: Uint8Array): boolean {
-    return this.#leaves.write(digest, leaves);
+    return this.foreign === undefined && this.#leaves.write(digest, leaves);
+  }
+
+  /** @throws {@link SystemError} `READ_ONLY` for a store of another tool */
+  requireOwn(): void {
+    if (this.foreign === undefined) return;
+    throw new SystemError(
+      "READ_ONLY",
+      `store ${this.path}: ${foreignNames[this.foreign]}, which is only read`,
+      { hint: "name a store of sealfs first, and this one after it" },
+    );
   }
 
   /**
@@ -152,6 +183,7 @@ function makeStore(path: string, algorithm: VerityAlgorithm): void {
   for (const name of fanOut) makeDirectory(`${path}/objects/${name}`);
   writeFileSync(`${path}/lock`, "", { flag: "a" });
   for (const directory of ["objects", "images", "."]) syncDirectory(`${path}/${directory}`);
+  syncParent(path);
   writeMeta(path, algorithm);
 }
 
@@ -166,5 +198,29 @@ function writeMeta(path: string, algorithm: VerityAlgorithm): void {
     if (errnoOf(error) !== "EEXIST") throw error; // another process made the same store just now
   } finally {
     rmSync(temporary, { force: true });
+  }
+}
+
+/** The store's own name: without this a crash may take all of a new store. */
+function syncParent(path: string): void {
+  try {
+    syncDirectory(dirname(path));
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno !== "EACCES" && errno !== "EPERM") throw error; // a parent that we may not read
+  }
+}
+
+/** @throws {@link UsageError} when something else than a directory is there */
+function requireDirectory(path: string): void {
+  let isDirectory: boolean | undefined;
+  try {
+    isDirectory = statSync(path, { throwIfNoEntry: false })?.isDirectory();
+  } catch (error) {
+    if (errnoOf(error) !== "ENOTDIR") return; // whoever opens it says what is wrong
+    isDirectory = false;
+  }
+  if (isDirectory === false) {
+    throw new UsageError("USAGE", `store ${path}: expected a directory, got something else`);
   }
 }

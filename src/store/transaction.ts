@@ -13,27 +13,33 @@
  * once, and a second sync would succeed. Without step 2 a crash can leave objects with a right name
  * and no content; that is also why an object that is already there is compared, not believed.
  *
+ * Where the file system has fs-verity it is turned on before step 2, so that nothing is ever visible
+ * that the kernel does not vouch for. The other ways to the disk are in `durability.ts`.
+ *
  * @module
  */
 import { renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { FileSystemSync } from "../sys/syncfs.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { bundlePath } from "./bundles.ts";
-import { makeDirectory, syncDirectory } from "./directory.ts";
+import { makeDirectory } from "./directory.ts";
+import { type Durability, Syncs } from "./durability.ts";
 import { failure } from "./failure.ts";
 import { REFS, imageLinkTarget, refLinkTarget } from "./layout.ts";
 import { StoreLock } from "./lock.ts";
 import { encodeName } from "./names.ts";
+import { FreeSpace } from "./space.ts";
 import { type Published, type StagedObject, StagedObjects } from "./staged-objects.ts";
 import { StagingDirectory, reapStaging } from "./staging.ts";
 import type { Store } from "./store.ts";
 
-/** `transaction`: as described above. `none`: no sync at all, for tests and measurements. */
-export type Durability = "transaction" | "none";
+export type { Durability } from "./durability.ts";
 
 export interface TransactionOptions {
-  readonly durability?: Durability;
+  /** `transaction` by default. */
+  readonly durability?: Durability | undefined;
+  /** Per cent of the file system that stay free, 3 by default; 0 does not look. */
+  readonly minFree?: number | undefined;
   /** Stands in for the sync of the file system, in tests. */
   readonly sync?: () => void;
 }
@@ -69,9 +75,9 @@ export class Transaction {
   readonly store: Store;
   readonly #lock: StoreLock;
   readonly #staging: StagingDirectory;
-  readonly #fileSystem: FileSystemSync;
+  readonly #syncs: Syncs;
+  readonly #space: FreeSpace;
   readonly #objects: StagedObjects;
-  readonly #sync: (() => void) | undefined;
   #state: "open" | "published" | "closed" = "open";
 
   private constructor(store: Store, options: TransactionOptions) {
@@ -80,17 +86,20 @@ export class Transaction {
     let staging: StagingDirectory | undefined;
     try {
       reapStaging(`${store.path}/tmp`);
+      this.#space = new FreeSpace(`${store.path}/tmp`, options.minFree);
       staging = StagingDirectory.create(`${store.path}/tmp`);
-      this.#fileSystem = new FileSystemSync(staging.path);
+      this.#syncs = new Syncs(staging.path, options.durability ?? "transaction", options.sync);
       this.#staging = staging;
     } catch (error) {
       staging?.remove();
       this.#lock.release();
       throw failure(`store ${store.path}`, error);
     }
-    const durable = options.durability !== "none";
-    this.#sync = durable ? (options.sync ?? (() => this.#fileSystem.sync())) : undefined;
-    this.#objects = new StagedObjects(store.objects, this.#staging.path);
+    this.#objects = new StagedObjects(store.objects, this.#staging.path, {
+      space: this.#space,
+      sync: this.#syncs.eachFile,
+      leaves: `${store.path}/verity`,
+    });
   }
 
   /**
@@ -103,6 +112,15 @@ export class Transaction {
     return new Transaction(store, options);
   }
 
+  /**
+   * Makes sure that there is room for those of the objects, by digest and size, that the store lacks.
+   *
+   * @throws {@link SystemError} `NO_SPACE`
+   */
+  reserve(objects: ReadonlyMap<VerityDigest, number>): void {
+    this.#attempt(() => this.#space.require(this.#objects.bytesOfAbsent(objects)));
+  }
+
   /** Stages an object whose content is at hand. `digest` is what the caller has computed of it. */
   put(digest: VerityDigest, content: Uint8Array): void {
     this.#attempt(() => this.#objects.put(digest, content));
@@ -111,6 +129,14 @@ export class Transaction {
   /** Stages an object that arrives in parts. */
   stage(): StagedObject {
     return this.#attempt(() => this.#objects.stage());
+  }
+
+  /**
+   * Stages an open file as a clone that shares its blocks, and gives the digest of the clone;
+   * undefined where that is not possible.
+   */
+  clone(source: number): VerityDigest | undefined {
+    return this.#attempt(() => this.#objects.clone(source, this.store.algorithm));
   }
 
   /** Stages an object that another staging directory of this store holds whole; the file moves. */
@@ -135,15 +161,17 @@ export class Transaction {
     return this.#attempt(() => {
       const bundles = this.#stageBundles(publication);
       const links = this.#stageLinks(publication);
-      this.#sync?.();
+      this.#objects.protect(publication.objects);
+      this.#syncs.contents();
       const published = this.#objects.publish(publication.objects, `${this.store.path}/quarantine`);
-      for (const move of bundles) this.#move(move);
-      this.#sync?.();
-      for (const link of links) {
-        const target = this.#move(link);
-        if (this.#sync !== undefined) syncDirectory(dirname(target));
+      const changed = new Set(this.#objects.directories);
+      for (const move of bundles) {
+        const target = dirname(this.#move(move));
+        changed.add(target).add(dirname(target));
       }
-      if (this.#sync !== undefined) this.#lock.confirm();
+      this.#syncs.names(changed);
+      for (const link of links) this.#syncs.name(this.#move(link));
+      if (this.#syncs.durability !== "none") this.#lock.confirm();
       return published;
     });
   }
@@ -153,7 +181,7 @@ export class Transaction {
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#staging.remove();
-    this.#fileSystem.close();
+    this.#syncs.close();
     this.#lock.release();
   }
 
@@ -161,7 +189,7 @@ export class Transaction {
     if (image === undefined) return [];
     return bundles.map(({ keyId, bytes, name }, index) => {
       const from = `${this.#staging.path}/bundle-${index}`;
-      writeFileSync(from, bytes, { flag: "wx", mode: 0o444 });
+      writeFileSync(from, bytes, { flag: "wx", mode: 0o444, flush: this.#syncs.eachFile });
       return { from, to: bundlePath(image, keyId, name) };
     });
   }

@@ -98,6 +98,11 @@ function verityError(errno: number, what: string): Error {
       return new SystemError("NO_VERITY", `${what}: kernel or file system have none (EOPNOTSUPP)`, {
         hint: "ext4 needs the feature verity: tune2fs -O verity DEVICE",
       });
+    case "EINVAL": // a block size that this kernel cannot do, or a file system that is puzzled
+    case "ENOSYS":
+    case "ENOPKG": // no such hash algorithm
+    case "EFBIG":
+      return new SystemError("NO_VERITY", `${what}: not possible here (${errnoName(errno)})`);
     case "ETXTBSY":
       return new SystemError("BUSY", `${what}: the file is open for writing (ETXTBSY)`);
     default:

@@ -1,0 +1,60 @@
+/**
+ * How what a transaction writes gets to the disk.
+ *
+ * `transaction`: two syncs of the whole file system, however many objects there are. `object`: an
+ * fsync of each file and of each directory in which names changed; slower by far with many objects,
+ * but it waits for nobody else's writes. `none`: nothing, for tests and measurements.
+ *
+ * @module
+ */
+import { dirname } from "node:path";
+import { FileSystemSync } from "../sys/syncfs.ts";
+import { syncDirectory } from "./directory.ts";
+
+export const durabilities = ["transaction", "object", "none"] as const;
+export type Durability = (typeof durabilities)[number];
+
+/** The syncs of one transaction. One that fails ends it; none is tried again. */
+export class Syncs {
+  readonly durability: Durability;
+  readonly #fileSystem: FileSystemSync;
+  readonly #syncAll: () => void;
+
+  /**
+   * `directory` is any of the file system, `syncAll` stands in for its sync, in tests.
+   *
+   * @throws {@link SystemError} when the directory cannot be opened
+   */
+  constructor(directory: string, durability: Durability, syncAll?: () => void) {
+    this.durability = durability;
+    // Opened before the first write: see there.
+    this.#fileSystem = new FileSystemSync(directory);
+    this.#syncAll = syncAll ?? (() => this.#fileSystem.sync());
+  }
+
+  /** Whether each file is to be brought to the disk when it has been written. */
+  get eachFile(): boolean {
+    return this.durability === "object";
+  }
+
+  /** After all files were written: their content is on the disk. */
+  contents(): void {
+    if (this.durability === "transaction") this.#syncAll();
+  }
+
+  /** After files were renamed into these directories: their names are on the disk. */
+  names(directories: Iterable<string>): void {
+    if (this.durability === "transaction") this.#syncAll();
+    if (this.durability !== "object") return;
+    for (const directory of directories) syncDirectory(directory);
+  }
+
+  /** After one name, `path`, that must not come back to the disk later than the next. */
+  name(path: string): void {
+    if (this.durability !== "none") syncDirectory(dirname(path));
+  }
+
+  close(): void {
+    this.#fileSystem.close();
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * Directories with objects that other tools made. They are read where they lie, as additional
+ * stores; nothing is ever written to them, as sealfs knows neither their locks nor what they keep.
+ *
+ * - a repository of composefs-rs: `objects/`, `images/`, `streams/`, in later versions `meta.json`;
+ * - the object directory of `mkcomposefs --digest-store`, or the `objects/` of any store: `ab/cdef…`
+ *   right below it.
+ *
+ * A repository of ostree is recognised, to say why it cannot be read: its files are named by ostree's
+ * checksums, so none can be found by its verity digest.
+ *
+ * @module
+ */
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { FormatError } from "../errors.ts";
+import type { VerityAlgorithm } from "../verity/digest.ts";
+import { errnoOf, failure } from "./failure.ts";
+
+export type ForeignKind = "composefs-rs" | "digest-store";
+
+/** What the kinds are called. */
+export const foreignNames: Readonly<Record<ForeignKind, string>> = {
+  "composefs-rs": "a repository of composefs-rs",
+  "digest-store": "an object directory of mkcomposefs",
+};
+
+/** A directory of another tool. */
+export interface ForeignStore {
+  readonly kind: ForeignKind;
+  readonly algorithm: VerityAlgorithm;
+  /** Where `ab/cdef…` are. */
+  readonly objects: string;
+}
+
+const FAN = /^[0-9a-f]{2}$/;
+const REST = /^(?:[0-9a-f]{62}|[0-9a-f]{126})$/;
+const SHA256_DIGITS = 62;
+
+/** Whether a directory that has a `meta.json` is one that only composefs-rs has worked with. */
+export function isComposefsRepository(path: string): boolean {
+  return ["lock", "tmp"].every((name) => !existsSync(`${path}/${name}`)) && hasStreams(path);
+}
+
+const hasStreams = (path: string) => isFolder(`${path}/streams`);
+
+/**
+ * The directory of another tool at `path`, which has no `meta.json`; undefined when it is none, or
+ * holds no object yet.
+ *
+ * @throws {@link FormatError} `UNSUPPORTED` for a repository of ostree
+ * @throws {@link SystemError} when it cannot be read
+ */
+export function recogniseForeign(path: string): ForeignStore | undefined {
+  if (!isFolder(path)) return undefined;
+  if (existsSync(`${path}/config`) && isFolder(`${path}/objects`) && isFolder(`${path}/refs`)) {
+    throw new FormatError("UNSUPPORTED", `store ${path}: a repository of ostree`, {
+      hint:
+        "it names files by ostree's checksums, not by verity digests: take a checkout of it in " +
+        "with sealfs build dir:CHECKOUT --reflink, which shares its blocks where that is possible",
+    });
+  }
+  const own = algorithmIn(path);
+  if (own !== undefined) return { kind: "digest-store", algorithm: own, objects: path };
+  if (!hasStreams(path)) return undefined;
+  const algorithm = algorithmIn(`${path}/objects`);
+  if (algorithm === undefined) return undefined;
+  return { kind: "composefs-rs", algorithm, objects: `${path}/objects` };
+}
+
+/** The algorithm of the first object found; all of them are of one. */
+function algorithmIn(directory: string): VerityAlgorithm | undefined {
+  for (const fan of namesIn(directory)) {
+    if (!FAN.test(fan)) continue;
+    const name = namesIn(`${directory}/${fan}`).find((rest) => REST.test(rest));
+    if (name !== undefined) return name.length === SHA256_DIGITS ? "sha256" : "sha512";
+  }
+  return undefined;
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory).sort();
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "ENOENT" || errno === "ENOTDIR") return [];
+    throw failure(`store ${directory}`, error);
+  }
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}

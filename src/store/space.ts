@@ -1,0 +1,72 @@
+/**
+ * Room on the disk: a writer stops while there is still some, so that the machine and the other
+ * writers can go on, and an error is said before everything else on the disk fails too.
+ *
+ * @module
+ */
+import { statfsSync } from "node:fs";
+import { SystemError } from "../errors.ts";
+
+/** What stays free by default, as in ostree: so many per cent of the file system, … */
+export const MIN_FREE_PERCENT = 3;
+/** … but no more than this. */
+const MOST_FREE_BYTES = 1024 ** 3;
+/** So much is written before the next look. */
+const STEP_BYTES = 16 * 1024 * 1024;
+
+/** Free room of one file system. */
+export class FreeSpace {
+  readonly #directory: string;
+  readonly #percent: number;
+  #written = 0;
+
+  /**
+   * `directory` is any of the file system.
+   *
+   * @throws {@link SystemError} `NO_SPACE` when less than the margin is free already
+   */
+  constructor(directory: string, percent = MIN_FREE_PERCENT) {
+    this.#directory = directory;
+    this.#percent = percent;
+    this.require(0);
+  }
+
+  /** Counts bytes that are about to be written, and looks again now and then. */
+  take(bytes: number): void {
+    this.#written += bytes;
+    if (this.#written >= STEP_BYTES) this.require(0);
+  }
+
+  /**
+   * Makes sure that so many bytes and the margin are free.
+   *
+   * @throws {@link SystemError} `NO_SPACE`
+   */
+  require(bytes: number): void {
+    if (this.#percent === 0) return;
+    this.#written = 0;
+    const { free, total } = this.#look();
+    if (total === 0) return; // a file system that does not know
+    const margin = Math.min(MOST_FREE_BYTES, (total * this.#percent) / 100);
+    if (free >= bytes + margin) return;
+    const wanted = bytes > 0 ? `${mebibytes(bytes)} and ${mebibytes(margin)}` : mebibytes(margin);
+    throw new SystemError(
+      "NO_SPACE",
+      `${this.#directory}: expected ${wanted} MiB to be free, got ${mebibytes(free)} MiB`,
+      { hint: "make room, or keep less of it free with --min-free" },
+    );
+  }
+
+  #look(): { free: number; total: number } {
+    try {
+      const { bsize, blocks, bavail } = statfsSync(this.#directory);
+      return { free: bavail * bsize, total: blocks * bsize };
+    } catch {
+      return { free: 0, total: 0 };
+    }
+  }
+}
+
+function mebibytes(bytes: number): string {
+  return (bytes / 1024 ** 2).toFixed(bytes < 10 * 1024 ** 2 ? 1 : 0);
+}

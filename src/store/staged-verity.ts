@@ -1,0 +1,60 @@
+/**
+ * fs-verity on files before they are published: what can be seen in a store is then protected from
+ * its first moment on, also when the machine stops in between.
+ *
+ * @module
+ */
+import { chmodSync, closeSync, openSync } from "node:fs";
+import { IntegrityError, SystemError } from "../errors.ts";
+import { enableVerity, measureVerity } from "../sys/fsverity.ts";
+import { hasLibc } from "../sys/koffi.ts";
+import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
+
+const MODE = 0o444;
+
+/** Asks the file system once whether it has fs-verity, at the first file. */
+export class StagedVerity {
+  #isPossible = hasLibc();
+
+  /**
+   * Turns it on for a file that nobody writes to any more. False where kernel or file system have
+   * none: nothing has changed then.
+   *
+   * @throws {@link IntegrityError} `DIGEST_MISMATCH` when the kernel finds another digest
+   * @throws {@link SystemError} `NO_SPACE`, `IO`, `PERMISSION`
+   */
+  protect(path: string, digest: VerityDigest): boolean {
+    if (!this.#isPossible) return false;
+    try {
+      this.#enable(path, digest);
+      return true;
+    } catch (error) {
+      if (!(error instanceof SystemError) || error.code !== "NO_VERITY") throw error;
+      this.#isPossible = false;
+      return false;
+    }
+  }
+
+  #enable(path: string, digest: VerityDigest): void {
+    const fd = openSync(path, "r");
+    try {
+      try {
+        enableVerity(fd, algorithmOf(digest));
+      } catch (error) {
+        if (!(error instanceof SystemError) || error.code !== "PERMISSION") throw error;
+        // The kernel asks for the right to write, which a file of mode 0444 gives to root alone.
+        chmodSync(path, MODE | 0o200);
+        enableVerity(fd, algorithmOf(digest));
+        chmodSync(path, MODE);
+      }
+      const measured = measureVerity(fd);
+      if (measured === digest) return;
+      throw new IntegrityError(
+        "DIGEST_MISMATCH",
+        `object ${digest}: the kernel measures ${measured ?? "no fs-verity"} as it is staged`,
+      );
+    } finally {
+      closeSync(fd);
+    }
+  }
+}

@@ -1,4 +1,5 @@
 /** Objects that come while they are read: right blocks only, from whoever has them, each once. */
+import { setMaxListeners } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +11,7 @@ import { LazyObjects, type LazyOptions } from "../src/mirror/lazy-objects.ts";
 import type { ByteRange, ObjectSource, WantedObject } from "../src/mirror/source.ts";
 import { openPartial } from "../src/store/partial-objects.ts";
 import { Store } from "../src/store/store.ts";
+import { Stores } from "../src/store/stores.ts";
 import { VerityHasher } from "../src/verity/index.ts";
 
 const BLOCK = 4096;
@@ -90,11 +92,12 @@ class Fake implements ObjectSource {
 }
 
 const none = new AbortController().signal;
+setMaxListeners(0, none);
 
 function from(sources: ObjectSource[], options: Partial<LazyOptions> = {}): LazyObjects {
   const fetchWhole = () => Promise.reject(new Error("not to be fetched whole"));
   lazy = new LazyObjects({
-    store,
+    stores: new Stores([store]),
     sources,
     health: new Health(),
     deadlineMs: 5000,
@@ -226,6 +229,21 @@ describe("a large object", () => {
     expect(read(object, { start: 0, end: BLOCK })).toEqual(object.content.subarray(0, BLOCK));
     const wrong = health.stats([liar, short, empty, honest]).map(({ faults }) => faults.wrong);
     expect(wrong).toEqual([1, 1, 0, 0]);
+  });
+
+  test("leaf hashes that the store has are used, when they are right, and nobody is asked", async () => {
+    const object = made(3 * MIB);
+    const other = made(3 * MIB, 2);
+    store.writeLeaves(object.digest, object.leaves);
+    store.writeLeaves(other.digest, object.leaves);
+    const source = new Fake("a", object);
+    const objects = from([source], { fetchWhole: () => Promise.resolve() });
+    const range = { start: MIB, end: MIB + BLOCK };
+    await objects.provide(object, range, none);
+    expect(read(object, range)).toEqual(object.content.subarray(range.start, range.end));
+    expect(source.bytes).toBeLessThan(MIB);
+    await objects.provide(other, range, none);
+    expect(objects.stats().whole.map(({ digest }) => digest)).toEqual([other.digest]);
   });
 
   test("of which nobody has leaf hashes is fetched whole, and that is told", async () => {

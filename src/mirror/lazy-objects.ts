@@ -14,7 +14,7 @@ import { setMaxListeners } from "node:events";
 import { IntegrityError, TransportError } from "../errors.ts";
 import { PartialObject, keepWhole } from "../store/partial-objects.ts";
 import { StagingDirectory } from "../store/staging.ts";
-import type { Store } from "../store/store.ts";
+import type { Stores } from "../store/stores.ts";
 import { type VerityDigest, algorithmOf, verityDigestOf } from "../verity/index.ts";
 import { collect } from "./collect.ts";
 import { failover } from "./failover.ts";
@@ -27,8 +27,8 @@ import { type ByteRange, type ObjectSource, type WantedObject, wholeOf } from ".
 export const WHOLE_BYTES = 1024 * 1024;
 
 export interface LazyOptions {
-  /** Takes what has come. */
-  readonly store: Store;
+  /** The first takes what has come; all may have leaf hashes. */
+  readonly stores: Stores;
   readonly sources: readonly ObjectSource[];
   readonly health: Health;
   /** Milliseconds that a reader waits at most. */
@@ -66,8 +66,8 @@ export class LazyObjects {
   constructor(options: LazyOptions) {
     this.#options = options;
     setMaxListeners(0, this.#ending.signal); // one for each request that waits
-    this.#staging = StagingDirectory.create(`${options.store.path}/tmp`);
-    this.#late = new LateObjects(options.store, (error) =>
+    this.#staging = StagingDirectory.create(`${options.stores.first.path}/tmp`);
+    this.#late = new LateObjects(options.stores.first, (error) =>
       options.onProblem?.(`what was fetched could not be kept: ${error.message}`),
     );
   }
@@ -146,14 +146,12 @@ export class LazyObjects {
   /** Gets the leaf hashes of a large object, or decides that it has to come whole. */
   async #begin(object: WantedObject): Promise<void> {
     const { sources } = this.#options;
+    const known = this.#knownLeaves(object);
+    if (known !== undefined) return this.#open(object, known);
     let holders = sources.filter((source) => source.leaves !== undefined);
     while (holders.length > 0) {
       const { source, part } = await this.#askLeaves(object, holders);
-      if (part !== undefined) {
-        this.#objects += 1;
-        this.#parts.set(object.digest, this.#lazyObject(object, part));
-        return;
-      }
+      if (part !== undefined) return this.#open(object, part);
       // To have none is no fault: the source is still good for the object itself.
       holders = holders.filter((holder) => holder !== source);
     }
@@ -161,12 +159,25 @@ export class LazyObjects {
     this.#whole.set(object.digest, reason);
   }
 
-  #lazyObject(object: WantedObject, part: PartialObject): LazyObject {
+  /** A part with leaf hashes that are here already, when they are right. */
+  #knownLeaves(object: WantedObject): PartialObject | undefined {
+    const leaves = this.#options.stores.readLeaves(object.digest);
+    if (leaves === undefined) return undefined;
+    try {
+      return PartialObject.begin(this.directory, object, leaves);
+    } catch (error) {
+      if (error instanceof IntegrityError) return undefined;
+      throw error;
+    }
+  }
+
+  #open(object: WantedObject, part: PartialObject): void {
     const lazy = new LazyObject(part, async (run, onKept) => {
       await this.#getRun(object, part, run, onKept);
       if (part.complete && this.#parts.delete(object.digest)) this.#late.add(lazy.release());
     });
-    return lazy;
+    this.#objects += 1;
+    this.#parts.set(object.digest, lazy);
   }
 
   #askLeaves(object: WantedObject, holders: readonly ObjectSource[]) {
@@ -175,7 +186,7 @@ export class LazyObjects {
       if (leaves === undefined) return { source, part: undefined };
       attempt.progress(leaves.length);
       const part = PartialObject.begin(this.directory, object, leaves);
-      this.#options.store.writeLeaves(object.digest, leaves);
+      this.#options.stores.first.writeLeaves(object.digest, leaves);
       return { source, part };
     });
   }
@@ -211,7 +222,7 @@ export class LazyObjects {
   }
 
   #isGood({ digest, size }: WantedObject): boolean {
-    return this.#options.store.objects.state(digest, size) === "good";
+    return this.#options.stores.first.objects.state(digest, size) === "good";
   }
 
   #count(bytes: number): void {

@@ -79,7 +79,7 @@ export class LazyMount implements Supply {
     const { deadlineMs } = input;
     const fetcher = new Fetcher({ store, sources });
     const lazy = new LazyObjects({
-      store,
+      stores,
       sources,
       health: fetcher.health,
       deadlineMs,

@@ -13,10 +13,13 @@ import { preflightLines } from "../src/mount/preflight.ts";
 import type { Findings } from "../src/mount/probe.ts";
 
 const yes: Finding = { ok: true };
-const no = (reason: string, hint?: string): Finding =>
-  hint === undefined ? { ok: false, reason } : { ok: false, reason, hint };
+const no = (reason: string, hint?: string): Finding => {
+  const code = `NO_${reason.replace(/\W+/g, "_").toUpperCase()}`;
+  return hint === undefined ? { ok: false, code, reason } : { ok: false, code, reason, hint };
+};
 
 const everything: Findings = {
+  koffi: yes,
   privileged: yes,
   image: yes,
   overlay: { ok: true, detail: "descriptors" },
@@ -27,6 +30,9 @@ const everything: Findings = {
   fusermount: yes,
   libfuse: yes,
   userNamespaces: yes,
+  passthrough: yes,
+  passthroughBelow: yes,
+  idmap: yes,
 };
 const noVerity = { verity: no("no fs-verity", "use ext4"), enforcement: no("no fs-verity") };
 const noFuse = { fuseDevice: no("no /dev/fuse"), fuseMount: no("no /dev/fuse") };
@@ -53,7 +59,16 @@ describe("the way to mount", () => {
     ["a kernel that reads what it should refuse", { enforcement: no("read") }, {}, "hybrid (dev) block"], // prettier-ignore
     ["neither fs-verity nor FUSE", { ...noVerity, ...noFuse }, { require: "metadata" }, "kernel metadata"], // prettier-ignore
     ["no EROFS", { image: no("no erofs"), overlay: no("no erofs") }, {}, "fuse (dev) block"],
-    ["an ordinary user", user, {}, "fuse (libfuse) block"],
+    ["an ordinary user", user, {}, "fuse (fusermount) block"],
+    ["an ordinary user without koffi", { ...user, koffi: no("no koffi") }, {}, "fuse (libfuse) block"], // prettier-ignore
+    ["root without koffi", { koffi: no("no koffi"), image: no("no koffi"), overlay: no("no koffi") }, {}, "fuse (dev) block"], // prettier-ignore
+    ["no loop devices", { image: no("no loop devices"), overlay: no("no loop devices") }, {}, "fuse (dev) block"], // prettier-ignore
+    ["no /dev/fuse", noFuse, {}, "kernel block"],
+    ["everything", {}, { passthrough: true, require: "open" }, "hybrid (dev, passthrough) open"],
+    ["everything", {}, { passthrough: true, require: "open", mode: "fuse" }, "fuse (dev, passthrough) open"], // prettier-ignore
+    ["objects on a stacked file system", { passthroughBelow: no("stacked") }, { passthrough: true, require: "open" }, "fuse (dev, passthrough) open"], // prettier-ignore
+    ["everything", {}, { idmapped: true, mode: "fuse" }, "fuse (dev) block"],
+    ["everything", {}, { require: "open" }, "kernel block"],
   ])("on a machine with %s and %o", (_, findings, wanted, expected) => {
     expect(described(choose(findings, wanted as Wanted))).toContain(expected);
   });
@@ -65,6 +80,9 @@ describe("the way to mount", () => {
     ["neither fs-verity nor FUSE", { ...noVerity, ...noFuse }, {}, /no way here that promises block/, /--require=metadata lets kernel/], // prettier-ignore
     ["a transport that is missing", { libfuse: no("no libfuse", "install it") }, { mode: "fuse", transport: "libfuse" }, /fuse \(libfuse\): no libfuse/, /^install it$/], // prettier-ignore
     ["a user without fusermount", { ...user, fusermount: no("no fusermount3") }, { mode: "fuse" }, /fuse \(libfuse\): no fusermount3/, /^$/], // prettier-ignore
+    ["passthrough where blocks are required", {}, { passthrough: true }, /no way here with passthrough that promises block$/, /--require=open lets hybrid/], // prettier-ignore
+    ["a kernel without passthrough", { passthrough: no("no passthrough"), passthroughBelow: no("no passthrough") }, { passthrough: true, require: "open" }, /hybrid \(dev, passthrough\): no passthrough; fuse/, /^$/], // prettier-ignore
+    ["other owners through fusermount", {}, { idmapped: true, mode: "fuse", transport: "fusermount" }, /fusermount mounts cannot show other owners/, /^$/], // prettier-ignore
   ])("is refused with what is missing: %s", (_, findings, wanted, message, hint) => {
     try {
       choose(findings, wanted);
@@ -78,7 +96,7 @@ describe("the way to mount", () => {
   });
 
   test("never promises less than is required, whatever the machine", () => {
-    const keys = Object.keys(everything) as (keyof Findings)[];
+    const keys = Object.keys(everything).filter((key) => key !== "idmap") as (keyof Findings)[];
     const order: Assurance[] = ["metadata", "open", "block"];
     for (let bits = 0; bits < 1 << keys.length; bits++) {
       const findings = Object.fromEntries(
@@ -115,16 +133,20 @@ test("the report is two tables and what to do", () => {
   expect(preflightLines({ kernel: "6.18", store: "/store", modes, findings })).toEqual([
     "Linux 6.18, objects in /store",
     "",
-    "MODE            PROMISE   HERE",
-    "kernel          block     no: no fs-verity",
-    "hybrid (dev)    block     yes",
-    "fuse (dev)      block     yes",
-    "fuse (libfuse)  block     yes",
-    "kernel          metadata  yes",
+    "MODE                       PROMISE   HERE",
+    "kernel                     block     no: no fs-verity",
+    "hybrid (dev)               block     yes",
+    "fuse (dev)                 block     yes",
+    "fuse (fusermount)          block     yes",
+    "fuse (libfuse)             block     yes",
+    "hybrid (dev, passthrough)  open      yes",
+    "fuse (dev, passthrough)    open      yes",
+    "kernel                     metadata  yes",
     "",
     "TRIED                                       RESULT",
+    "koffi                                       yes",
     "right to mount                              yes",
-    "sealed image on a loop device, EROFS        yes",
+    "sealed image, EROFS                         yes",
     "overlay with data-only layers               yes (descriptors)",
     "fs-verity where the objects are             no fs-verity",
     "overlay refuses content without its digest  no fs-verity",
@@ -132,6 +154,9 @@ test("the report is two tables and what to do", () => {
     "FUSE mount                                  yes",
     "fusermount3                                 yes",
     "fuse-native and libfuse                     yes",
+    "FUSE passthrough to the objects             yes",
+    "the same below an overlay                   yes",
+    "owners shown as other users                 yes",
     "user namespace with /dev/fuse               yes",
     "",
     "- use ext4",

@@ -5,8 +5,10 @@
  */
 import { type Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
+import type { TransportName } from "../fuse/transport.ts";
 import type { Assurance, Mode } from "../mount/choose.ts";
 import { holdMount } from "../mount/foreground.ts";
+import { parseIdmap } from "../mount/idmap-text.ts";
 import { type MountOptions, mountImage } from "../mount/mount.ts";
 import { openNamed } from "../mount/named.ts";
 import { Stores } from "../store/stores.ts";
@@ -19,7 +21,10 @@ interface Options extends TrustOptions {
   readonly name?: string;
   readonly mode: Mode | "auto";
   readonly require: Assurance;
-  readonly transport: "auto" | "dev" | "libfuse";
+  readonly transport: TransportName | "auto";
+  readonly passthrough?: true;
+  readonly idmap?: string[];
+  readonly subdir?: string;
   readonly upper?: string;
   readonly work?: string;
   readonly foreground?: true;
@@ -55,9 +60,16 @@ export function declare(command: Command, io: Io): void {
     )
     .addOption(
       new Option("--transport <how>", "how mode fuse reaches the kernel")
-        .choices(["auto", "dev", "libfuse"])
+        .choices(["auto", "dev", "fusermount", "libfuse"])
         .default("auto"),
     )
+    .option("--passthrough", "let the kernel read objects once they were checked (promise open)")
+    .option(
+      "--idmap <map>",
+      "show owners as others: [u:|g:]ID:SHOWN:COUNT; may be repeated",
+      gather,
+    )
+    .option("--subdir <dir>", "mount this directory of the image only")
     .option("-f, --foreground", "stay, and end the mount when this process or its parent ends")
     .option("--allow-other", "other users may look in (the default as root)")
     .option("--no-allow-other", "only this user may look in")
@@ -79,11 +91,12 @@ export function declare(command: Command, io: Io): void {
     )
     .option("--nonempty", "mount over a directory that is not empty")
     .option("--log <file>", "append what readers were refused, and why, to this file")
-    .option("--threads <n>", "threads of the dev transport", threads)
+    .option("--threads <n>", "threads that serve /dev/fuse", threads)
     .addHelpText(
       "after",
       "\nblock: every 4 KiB you read matches the digest in the signed image, or you get an error, even\n" +
-        "if the store changes while mounted. metadata: names, modes and the like are as signed; file\n" +
+        "if the store changes while mounted. open (--passthrough): each file matched its digest when it\n" +
+        "was opened; the store must not be writable by anyone you distrust. metadata: names, modes and the like are as signed; file\n" +
         "content is as good as your protection of the store directory. sealfs preflight shows which\n" +
         "modes this machine has, with which promise. Transport libfuse: times in ms, no names outside UTF-8, no ACLs.",
     )
@@ -96,6 +109,7 @@ export function declare(command: Command, io: Io): void {
       const mount = await mountImage(verified, directory, {
         ...options,
         stores: store,
+        idmap: options.idmap === undefined ? undefined : parseIdmap(options.idmap),
         foreground: options.foreground === true,
         ...writable(options),
         ...lazy(options),

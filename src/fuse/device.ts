@@ -1,89 +1,136 @@
 /**
- * The raw transport: /dev/fuse opened by ourselves, mounted, and served by threads that block on it.
+ * The raw transports: /dev/fuse, mounted by ourselves or by fusermount3, and served by threads that
+ * block on it.
  *
  * @module
  */
-import { closeSync, openSync } from "node:fs";
-import { SystemError } from "../errors.ts";
+import { closeSync } from "node:fs";
 import { COMPOSEFS_HAS_ACL } from "../erofs/format.ts";
 import { Image } from "../erofs/image.ts";
-import { mountFuse, unmountTarget } from "../sys/mount.ts";
+import { attachMount } from "../sys/fsmount.ts";
+import { mountByHelper } from "../sys/fusermount.ts";
+import { type IdMap, mapOwners, openIdNamespace } from "../sys/idmap.ts";
+import { type FuseMount, mountFuse, unmountAsUser, unmountTarget } from "../sys/mount.ts";
 import { workerUrl } from "../sys/worker.ts";
 import { MAX_READ } from "./call.ts";
 import { ImageFileSystem } from "./filesystem.ts";
+import { openDevice } from "./fuse-device.ts";
+import { type InitOptions } from "./init.ts";
+import { openLooseMount } from "./loose-mount.ts";
 import { operations } from "./operations.ts";
+import { backedOperations, backingOf, stackDepthOf } from "./passthrough.ts";
+import { yieldLeases } from "./yield-leases.ts";
 import { lateAnswers } from "./late-threads.ts";
 import { agree, sharedMemory, startThreads } from "./threads.ts";
 import type { Served, ServeInput } from "./transport.ts";
 import type { WorkerInput } from "./worker.ts";
 
-const DEVICE = "/dev/fuse";
-
-/**
- * Opens /dev/fuse.
- *
- * @throws {@link SystemError} `NO_FUSE` when the kernel has no FUSE here, `PERMISSION`
- */
-export function openDevice(): number {
-  try {
-    return openSync(DEVICE, "r+");
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    if (code === "EACCES" || code === "EPERM") {
-      throw new SystemError("PERMISSION", `${DEVICE}: ${message}`, {
-        cause,
-        hint: "run as root, or install libfuse2 and fuse3 and use --transport=libfuse",
-      });
-    }
-    throw new SystemError("NO_FUSE", `${DEVICE}: ${message}`, {
-      cause,
-      hint: "load the kernel module with: modprobe fuse; in a container, pass --device /dev/fuse",
-    });
-  }
-}
+/** Who opens /dev/fuse and mounts it. */
+export type DeviceTransport = "dev" | "fusermount";
 
 /**
  * Mounts the image and starts to serve it.
  *
  * @throws {@link SystemError} when this machine does not let
  */
-export async function serveDevice(input: ServeInput): Promise<Served> {
+export async function serveDevice(
+  input: ServeInput,
+  transport: DeviceTransport = "dev",
+): Promise<Served> {
   const image = Image.open(new Uint8Array(input.image));
-  const fd = openDevice();
-  try {
-    mountFuse({
-      fd,
-      source: input.source,
-      target: input.target,
-      type: "fuse.sealfs",
-      options: [
-        "rootmode=40000",
-        `user_id=${process.geteuid?.() ?? 0}`,
-        `group_id=${process.getegid?.() ?? 0}`,
-        "default_permissions", // the kernel checks modes and ACLs
-        ...(input.allowOther ? ["allow_other"] : []),
-        `max_read=${MAX_READ}`,
-      ],
-    });
-    agree(fd, (image.header.flags & COMPOSEFS_HAS_ACL) !== 0);
-  } catch (error) {
-    closeSync(fd); // ends the connection, should there be one
-    throw error;
-  }
+  const fd = connect(input, transport, {
+    acls: (image.header.flags & COMPOSEFS_HAS_ACL) !== 0,
+    passthrough: input.passthrough === true ? stackDepthOf(input.stores) : undefined,
+  });
   // From here on the descriptor is the threads': it lives as long as this process.
   const url = workerUrl(import.meta.url, "./worker.ts");
   const shared = sharedMemory(fd, Number(image.superblock.inos), input);
-  const workerData: WorkerInput = { ...shared, image: input.image };
-  const late = lateAnswers(input, operations, shared, (reader) => ({
-    fs: new ImageFileSystem(image, reader),
+  const workerData: WorkerInput = { ...shared, image: input.image, rootNid: input.rootNid };
+  const table = shared.backing === undefined ? operations : backedOperations;
+  const late = lateAnswers(input, table, shared, (reader, places) => ({
+    fs: new ImageFileSystem(image, reader, input.rootNid),
+    backing: backingOf(shared, places, input.onProblem),
   }));
+  yieldLeases(shared);
   const { ready, ended } = startThreads(url, workerData, { ...input, ...late });
   try {
     await ready;
   } catch (error) {
     ended.catch(() => undefined); // the same error
-    unmountTarget(input.target, { force: true, lazy: true });
+    removeDead(input.target, transport);
     throw error;
   }
-  return { transport: "dev", ended, counters: shared.counters };
+  return { transport, ended, counters: shared.counters };
+}
+
+/** Mounts, and returns the open /dev/fuse after INIT. */
+function connect(input: ServeInput, transport: DeviceTransport, options: InitOptions): number {
+  if (input.idmap !== undefined) return connectMapped(input, input.idmap, options);
+  const fd = transport === "dev" ? mountByOurselves(input) : mountByHelper(mountOf(input));
+  try {
+    agree(fd, options);
+    return fd;
+  } catch (error) {
+    closeSync(fd); // ends the connection
+    removeDead(input.target, transport);
+    throw error;
+  }
+}
+
+/** Owners can only be mapped after INIT, and only of a mount that is attached nowhere yet. */
+function connectMapped(
+  { source, target, allowOther }: ServeInput,
+  idmap: IdMap,
+  options: InitOptions,
+): number {
+  const how = { source, subtype: "sealfs", allowOther, checksModes: true };
+  const namespace = openIdNamespace(idmap);
+  try {
+    const { fd, mount } = openLooseMount(how);
+    try {
+      agree(fd, { ...options, idmapped: true });
+      mapOwners(mount, namespace);
+      attachMount(mount, target);
+      return fd;
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    } finally {
+      closeSync(mount);
+    }
+  } finally {
+    closeSync(namespace);
+  }
+}
+
+/** Takes a mount away whose connection has ended. */
+function removeDead(target: string, transport: DeviceTransport): void {
+  const unmount = transport === "dev" ? unmountTarget : unmountAsUser;
+  unmount(target, { force: true, lazy: true });
+}
+
+function mountByOurselves(input: ServeInput): number {
+  const fd = openDevice();
+  const { options, ...mount } = mountOf(input);
+  const root = [
+    "rootmode=40000",
+    `user_id=${process.geteuid?.() ?? 0}`,
+    `group_id=${process.getegid?.() ?? 0}`,
+  ];
+  try {
+    mountFuse({ ...mount, fd, options: [...root, ...options] });
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+function mountOf({ source, target, allowOther }: ServeInput): Omit<FuseMount, "fd"> {
+  const options = [
+    "default_permissions", // the kernel checks modes and ACLs
+    ...(allowOther ? ["allow_other"] : []),
+    `max_read=${MAX_READ}`,
+  ];
+  return { source, target, type: "fuse.sealfs", options };
 }

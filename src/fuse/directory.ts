@@ -153,3 +153,11 @@ export class DirectoryCursor {
     return this.fileType === FT_CHRDEV && this.#table.read(this.nid, this.#entry).rdev === 0;
   }
 }
+
+const DOT = 0x2e;
+
+/** Whether a name is `.` or `..`. */
+export function isDot(bytes: Uint8Array, at: number, length: number): boolean {
+  if (length > 2 || bytes[at] !== DOT) return false;
+  return length === 1 || bytes[at + 1] === DOT;
+}

@@ -12,8 +12,8 @@ import type { FileContent, Image } from "../erofs/image.ts";
 import { limits } from "../limits.ts";
 import { S_IFDIR, S_IFMT, S_IFREG } from "../tree/inode.ts";
 import { Attributes, InodeTable } from "./attributes.ts";
-import { DirectoryCursor } from "./directory.ts";
-import type { ObjectReader } from "./objects.ts";
+import { DirectoryCursor, isDot } from "./directory.ts";
+import type { ObjectFile, ObjectReader } from "./objects.ts";
 import { readBlocks } from "./read-blocks.ts";
 import { SmallCache } from "./small-cache.ts";
 
@@ -38,9 +38,9 @@ export class ImageFileSystem {
   readonly #xattrs = new SmallCache<number, ReadonlyMap<ByteString, ByteString>>(CACHED_FILES);
   #size: FileSystemSize | undefined;
 
-  constructor(image: Image, objects: ObjectReader) {
+  constructor(image: Image, objects: ObjectReader, rootNid = image.rootNid) {
     this.image = image;
-    this.rootNid = image.rootNid;
+    this.rootNid = rootNid;
     this.inodes = new InodeTable(image.bytes);
     this.#objects = objects;
     this.#cursor = new DirectoryCursor(this.inodes);
@@ -66,15 +66,25 @@ export class ImageFileSystem {
   }
 
   /**
+   * The object that is a regular file's content; undefined when the image has the content itself.
+   *
+   * @throws {@link IntegrityError} when no object can be what the image says
+   */
+  objectOf(nid: number): ObjectFile | undefined {
+    const content = this.#content(nid);
+    if (content.kind === "inline") return undefined;
+    if (content.kind === "unverifiable") throw unverifiable(nid, content.reason);
+    return { nid, digest: content.digest, size: content.size };
+  }
+
+  /**
    * Makes sure that a regular file can be read, before anybody does.
    *
    * @throws {@link IntegrityError} when the content is not to be had as signed
    */
   prepare(nid: number): void {
-    const content = this.#content(nid);
-    if (content.kind === "inline") return;
-    if (content.kind === "unverifiable") throw unverifiable(nid, content.reason);
-    this.#objects.prepare({ nid, digest: content.digest, size: content.size });
+    const file = this.objectOf(nid);
+    if (file !== undefined) this.#objects.prepare(file);
   }
 
   /**
@@ -120,10 +130,12 @@ export class ImageFileSystem {
     const queue = [this.rootNid];
     const cursor = new DirectoryCursor(this.inodes);
     const inode = new Attributes();
-    let blocks = Math.ceil(this.image.bytes.length / BLOCK_SIZE);
+    const { bytes } = this.image;
+    let blocks = Math.ceil(bytes.length / BLOCK_SIZE);
     for (let nid = queue.pop(); nid !== undefined; nid = queue.pop()) {
       for (cursor.seek(nid); cursor.next();) {
-        if (seen.has(cursor.nid)) continue;
+        // The parent of a root that is not the image's own is not shown.
+        if (seen.has(cursor.nid) || isDot(bytes, cursor.nameAt, cursor.nameLength)) continue;
         seen.add(cursor.nid);
         if (seen.size > limits.inodes) break;
         this.inodes.read(cursor.nid, inode);

@@ -12,6 +12,7 @@ import {
   FUSE_MINOR_LEAST,
   InHeader,
   InitFlag,
+  InitFlag2,
   InitIn,
   InitOut,
   Opcode,
@@ -22,9 +23,16 @@ import {
 export interface InitOptions {
   /** The kernel enforces POSIX ACLs: needed when the image has any, a cost when not. */
   readonly acls: boolean;
+  /** Files may be backed by others, on file systems that are stacked less high than this. */
+  readonly passthrough?: StackDepth | undefined;
+  /** Owners may be shown as other users. */
+  readonly idmapped?: boolean;
   /** Bytes that the kernel reads ahead; more was slower. */
   readonly maxReadahead?: number;
 }
+
+/** How high a file system with backing files counts in a stack: 2 lets no overlay be put on top. */
+export type StackDepth = 1 | 2;
 
 /** Bytes read ahead: the kernel's own default, and the fastest. */
 const MAX_READAHEAD = 128 * 1024;
@@ -52,8 +60,8 @@ export interface InitReply {
 /**
  * Answers the request in `request`.
  *
- * @throws {@link SystemError} `NO_FUSE` when the kernel speaks a version that is too old; the
- *   caller ends the connection
+ * @throws {@link SystemError} `NO_FUSE` when the kernel speaks a version that is too old,
+ *   `NO_PASSTHROUGH` or `NO_IDMAP` when it cannot do these; the caller ends the connection
  */
 export function answerInit(request: Uint8Array, options: InitOptions): InitReply {
   const header = InHeader.decode(request);
@@ -68,7 +76,9 @@ export function answerInit(request: Uint8Array, options: InitOptions): InitReply
       { hint: "Linux 5.4 or later is needed" },
     );
   }
-  const flags = wanted | (options.acls ? InitFlag.POSIX_ACL : 0);
+  const flags2 = secondFlags(request, offer.flags, options);
+  const flags =
+    wanted | (options.acls ? InitFlag.POSIX_ACL : 0) | (flags2 === 0 ? 0 : InitFlag.INIT_EXT);
   const reply = new Uint8Array(PAYLOAD + InitOut.size);
   OutHeader.encodeInto(reply, 0, { len: reply.length, error: 0, unique: header.unique });
   InitOut.encodeInto(reply, PAYLOAD, {
@@ -82,11 +92,35 @@ export function answerInit(request: Uint8Array, options: InitOptions): InitReply
     timeGran: 1, // nanosecond
     maxPages: MAX_READ / 4096,
     mapAlignment: 0,
-    flags2: 0,
-    maxStackDepth: 0,
+    flags2,
+    maxStackDepth: options.passthrough ?? 0,
     unused: new Uint8Array(24),
   });
   return { reply, again: offer.major > FUSE_MAJOR };
+}
+
+/** The flags of the second word that are wanted: all of them must be there. */
+function secondFlags(request: Uint8Array, flags: number, options: InitOptions): number {
+  const at = BODY + InitIn.size;
+  const isLong = (flags & InitFlag.INIT_EXT) !== 0 && request.length >= at + 4;
+  const { buffer, byteOffset } = request;
+  const offered = isLong ? new DataView(buffer, byteOffset).getUint32(at, true) : 0;
+  let result = 0;
+  if (options.passthrough !== undefined) {
+    if ((offered & InitFlag2.PASSTHROUGH) === 0) {
+      throw new SystemError("NO_PASSTHROUGH", "FUSE passthrough: the kernel has none");
+    }
+    result |= InitFlag2.PASSTHROUGH;
+  }
+  if (options.idmapped === true) {
+    if ((offered & InitFlag2.ALLOW_IDMAP) === 0) {
+      throw new SystemError("NO_IDMAP", "owners shown as other users: not by this kernel's FUSE", {
+        hint: "Linux 6.12 or later is needed",
+      });
+    }
+    result |= InitFlag2.ALLOW_IDMAP;
+  }
+  return result;
 }
 
 /** The refusal that ends a connection which cannot be served. */

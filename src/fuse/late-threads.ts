@@ -5,7 +5,7 @@
  */
 import { Counters } from "./counters.ts";
 import { LateAnswers } from "./late-answers.ts";
-import { ObjectReader } from "./objects.ts";
+import { type ObjectPlace, ObjectReader } from "./objects.ts";
 import { sendAnswer } from "./serve.ts";
 import type { Operations } from "./session.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
@@ -21,14 +21,14 @@ export function lateAnswers<S>(
   { supply, stores, onProblem }: Pick<ServeInput, "supply" | "stores" | "onProblem">,
   operations: Operations<S>,
   { fd, leaves, counters: memory }: SharedMemory,
-  serverOf: (reader: ObjectReader) => S,
+  serverOf: (reader: ObjectReader, places: readonly ObjectPlace[]) => S,
 ): Pick<ThreadOptions, "onHandedOver"> {
   if (supply === undefined) return {};
   const places = [...openPlaces(stores), supply.place];
   const counters = new Counters(memory); // the main thread's
   const late = new LateAnswers({
     operations,
-    server: serverOf(new ObjectReader(places, new SharedLeaves(leaves), counters)),
+    server: serverOf(new ObjectReader(places, new SharedLeaves(leaves), counters), places),
     supply,
     send: ({ call }, length) => void sendAnswer(fd, call, length),
     onProblem,

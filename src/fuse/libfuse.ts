@@ -81,7 +81,7 @@ function operationsOf(input: ServeInput, counters: Counters): FuseOperations {
   const { supply } = input;
   const places = openPlaces(input.stores);
   if (supply !== undefined) places.push(supply.place);
-  const fs = new ImageFileSystem(image, new ObjectReader(places, leaves, counters));
+  const fs = new ImageFileSystem(image, new ObjectReader(places, leaves, counters), input.rootNid);
 
   const find = (path: string): number => {
     let nid = fs.rootNid;

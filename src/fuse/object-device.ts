@@ -6,20 +6,20 @@
  * @module
  */
 import { closeSync } from "node:fs";
-import { MountAttribute, newMount } from "../sys/fsmount.ts";
 import { workerUrl } from "../sys/worker.ts";
-import { MAX_READ } from "./call.ts";
-import { openDevice } from "./device.ts";
 import { type ListedObject, ObjectTable } from "./object-table.ts";
 import type { ObjectWorkerInput } from "./object-worker.ts";
 import { lateAnswers } from "./late-threads.ts";
-import { inImage, objectOperations } from "./object-operations.ts";
+import { backedObjectOperations, inImage, objectOperations } from "./object-operations.ts";
+import { openLooseMount } from "./loose-mount.ts";
+import { backingOf, stackDepthOf } from "./passthrough.ts";
+import { yieldLeases } from "./yield-leases.ts";
 import type { Problem } from "./session.ts";
 import type { ServeInput } from "./transport.ts";
 import { type ThreadOptions, agree, sharedMemory, startThreads } from "./threads.ts";
 
 /** Where the content comes from, and who serves it. */
-export type ObjectsInput = ThreadOptions & Pick<ServeInput, "stores" | "supply">;
+export type ObjectsInput = ThreadOptions & Pick<ServeInput, "stores" | "supply" | "passthrough">;
 
 /** An objects file system that is being served. */
 export interface ServedObjects {
@@ -40,14 +40,18 @@ export async function serveObjects(
   objects: readonly ListedObject[],
   options: ObjectsInput,
 ): Promise<ServedObjects> {
-  const fd = openDevice();
-  let mount: number | undefined;
+  // The overlay on top is as high as a stack may be.
+  const passthrough = options.passthrough === true ? stackDepthOf(options.stores, 1) : undefined;
+  const { fd, mount } = openLooseMount({
+    source: "sealfs-objects",
+    subtype: "sealfs-objects",
+    allowOther: true, // overlayfs reads on behalf of its readers
+  });
   try {
-    mount = mountObjects(fd);
-    agree(fd, false);
+    agree(fd, { acls: false, passthrough });
   } catch (error) {
-    if (mount !== undefined) closeSync(mount);
-    closeSync(fd); // ends the connection, should there be one
+    closeSync(mount);
+    closeSync(fd); // ends the connection
     throw error;
   }
   // From here on the descriptor is the threads': it lives as long as this process.
@@ -56,10 +60,13 @@ export async function serveObjects(
   const workerData: ObjectWorkerInput = { ...shared, objects: table.memory };
   const url = workerUrl(import.meta.url, "./object-worker.ts");
   const onProblem = (problem: Problem) => options.onProblem(inImage(problem, table));
-  const late = lateAnswers({ ...options, onProblem }, objectOperations, shared, (reader) => ({
+  const operations = shared.backing === undefined ? objectOperations : backedObjectOperations;
+  const late = lateAnswers({ ...options, onProblem }, operations, shared, (reader, places) => ({
     table,
     reader,
+    backing: backingOf(shared, places, onProblem),
   }));
+  yieldLeases(shared);
   const { ready, ended } = startThreads(url, workerData, { ...options, ...late });
   try {
     await ready;
@@ -69,20 +76,4 @@ export async function serveObjects(
     throw error;
   }
   return { mount, ended, counters: shared.counters };
-}
-
-function mountObjects(fd: number): number {
-  const attributes = MountAttribute.READ_ONLY | MountAttribute.NO_SUID | MountAttribute.NO_DEV;
-  return newMount("fuse", attributes, (context) =>
-    context
-      .setString("source", "sealfs-objects")
-      .setString("subtype", "sealfs-objects")
-      .setString("fd", String(fd))
-      .setString("rootmode", "40000")
-      .setString("user_id", String(process.geteuid?.() ?? 0))
-      .setString("group_id", String(process.getegid?.() ?? 0))
-      .setFlag("allow_other") // overlayfs reads on behalf of its readers
-      .setString("max_read", String(MAX_READ))
-      .setFlag("ro"),
-  );
 }

@@ -8,24 +8,26 @@
 import { S_IFDIR, S_IFREG } from "../tree/inode.ts";
 import { Attributes, packAttributes } from "./attributes.ts";
 import { BODY, type Call, MAX_READ, PAYLOAD } from "./call.ts";
-import { ENOENT } from "./errno.ts";
-import type { ObjectTable } from "./object-table.ts";
-import type { ObjectReader } from "./objects.ts";
+import { EISDIR, ENOENT } from "./errno.ts";
+import type { ListedObject, ObjectTable } from "./object-table.ts";
+import type { ObjectFile, ObjectReader } from "./objects.ts";
 import {
   type Operation,
   attrTemplate,
   commonOperations,
   operation,
+  replyOpen,
   replyStatfs,
   unsupported,
   writeEntryHead,
 } from "./operations.ts";
+import { type WithBacking, withPassthrough } from "./passthrough.ts";
 import { readBlocks } from "./read-blocks.ts";
 import type { Problem } from "./session.ts";
 import { ATTR_OUT_SIZE, AttrOut, ENTRY_SIZE, EntryOut, Opcode, ReadIn } from "./wire.ts";
 
 /** What handlers work on. */
-export interface ObjectServer {
+export interface ObjectServer extends WithBacking {
   readonly table: ObjectTable;
   readonly reader: ObjectReader;
 }
@@ -67,10 +69,14 @@ function read(server: ObjectServer, call: Call): number {
   if (object === undefined) return -ENOENT;
   const { offset, size } = ReadIn.offsets;
   const length = Math.min(call.u32(size), MAX_READ);
-  // Named by its node: leaves are shared under this number.
-  const file = { nid: nodeid, digest: object.digest, size: object.size };
+  const file = fileOf(nodeid, object);
   const at = call.u64(offset);
   return readBlocks(server.reader, file, at, length, call.reply, PAYLOAD);
+}
+
+/** Named by its node: leaves are shared under this number. */
+function fileOf(nid: number, { digest, size }: ListedObject): ObjectFile {
+  return { nid, digest, size };
 }
 
 /** A problem as the log tells it: about a file of the image, not about a node of ours. */
@@ -106,3 +112,13 @@ export const objectOperations: ReadonlyMap<number, Operation<ObjectServer>> = ne
   [Opcode.READDIR, operation("READDIR", ReadIn, readdir)],
   [Opcode.READDIRPLUS, operation("READDIRPLUS", ReadIn, readdir)],
 ]);
+
+/** The same with passthrough: then every open is asked for. */
+export const backedObjectOperations = withPassthrough<ObjectServer>(
+  objectOperations,
+  ({ table }, { nodeid }) => {
+    const object = table.at(nodeid);
+    return object === undefined ? undefined : fileOf(nodeid, object);
+  },
+  ({ table }, call) => (table.at(call.nodeid) === undefined ? -EISDIR : replyOpen(call)),
+);

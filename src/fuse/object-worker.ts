@@ -5,11 +5,12 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { Counters } from "./counters.ts";
-import { inImage, objectOperations } from "./object-operations.ts";
+import { backedObjectOperations, inImage, objectOperations } from "./object-operations.ts";
 import { ObjectTable, type ObjectTableMemory } from "./object-table.ts";
 import { ObjectReader } from "./objects.ts";
+import { backingOf } from "./passthrough.ts";
 import { serve } from "./serve.ts";
-import { Session } from "./session.ts";
+import { type Problem, Session } from "./session.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
 import { openPlaces } from "./store-place.ts";
 import {
@@ -37,10 +38,12 @@ const tell = (message: WorkerMessage) => {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has no origin
   parentPort?.postMessage(message);
 };
+const onProblem = (problem: Problem) => tell(inImage(problem, table));
+const backing = backingOf(input, openPlaces(input.stores), onProblem);
 const session = new Session(
-  objectOperations,
-  { table, reader },
-  (problem) => tell(inImage(problem, table)),
+  backing === undefined ? objectOperations : backedObjectOperations,
+  { table, reader, backing },
+  onProblem,
   handingOver(input, tell),
   counters,
 );

@@ -64,7 +64,7 @@ export class ObjectUnavailable extends IntegrityError {
 }
 
 /** Why one place did not give what was asked. */
-interface PlaceProblem {
+export interface PlaceProblem {
   readonly where: string;
   readonly error: Error;
 }

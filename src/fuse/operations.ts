@@ -12,6 +12,7 @@ import { limits } from "../limits.ts";
 import { packAttributes } from "./attributes.ts";
 import { BODY, type Call, MAX_READ, PAYLOAD } from "./call.ts";
 import { EISDIR, ENODATA, ENOSYS, ERANGE, EROFS } from "./errno.ts";
+import { isDot } from "./directory.ts";
 import { type FileSystemSize, type ImageFileSystem, directoryType } from "./filesystem.ts";
 import {
   ATTR_OUT_SIZE,
@@ -129,10 +130,15 @@ function readlink(server: Server, call: Call): number {
 }
 
 /** Every open looks at the object, also of a file that is in the kernel's cache. */
-function open(server: Server, call: Call): number {
+export function openImageFile(server: Server, call: Call): number {
   const nid = nidOf(server, call);
   if (server.fs.isDirectory(nid)) return -EISDIR;
   server.fs.prepare(nid);
+  return replyOpen(call);
+}
+
+/** The answer to OPEN of a file that is read from here, and then stays in the kernel's cache. */
+export function replyOpen(call: Call): number {
   OpenOut.encodeInto(call.reply, PAYLOAD, {
     fh: 0n,
     openFlags: OpenFlag.KEEP_CACHE | OpenFlag.NOFLUSH,
@@ -180,13 +186,6 @@ function readdir(server: Server, call: Call, withAttributes: boolean): number {
     at = next;
   }
   return at - PAYLOAD;
-}
-
-const DOT = 0x2e;
-
-function isDot(bytes: Uint8Array, at: number, length: number): boolean {
-  if (length > 2 || bytes[at] !== DOT) return false;
-  return length === 1 || bytes[at + 1] === DOT;
 }
 
 function statfs({ fs }: Server, call: Call): number {
@@ -280,7 +279,7 @@ export const operations: ReadonlyMap<number, Operation> = new Map<number, Operat
   [Opcode.LOOKUP, operation("LOOKUP", "name", lookup)],
   [Opcode.GETATTR, operation("GETATTR", "none", getattr)],
   [Opcode.READLINK, operation("READLINK", "none", readlink)],
-  [Opcode.OPEN, operation("OPEN", "none", open)],
+  [Opcode.OPEN, operation("OPEN", "none", openImageFile)],
   [Opcode.RELEASE, operation("RELEASE", "none", done)],
   [Opcode.READ, operation("READ", ReadIn, read)],
   [Opcode.STATFS, operation("STATFS", "none", statfs)],

@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { readSync, writeSync } from "node:fs";
+import { readFileSync, readSync, writeSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
+import { BackingFiles, type BackingMemory } from "./backing-files.ts";
 import { REQUEST_BYTES } from "./call.ts";
 import { counterMemory } from "./counters.ts";
-import { answerInit, refuseInit } from "./init.ts";
+import { type InitOptions, answerInit, refuseInit } from "./init.ts";
 import type { HandOver, Problem } from "./session.ts";
 import { SharedLeaves, type SharedLeavesMemory } from "./shared-leaves.ts";
 import type { ServeInput } from "./transport.ts";
@@ -31,6 +32,8 @@ export interface SharedMemory {
   readonly counters: SharedArrayBuffer;
   /** Where objects are of which a part is there, when what is missing is fetched. */
   readonly partial: string | undefined;
+  /** Objects that the kernel reads by itself, when it shall. */
+  readonly backing: BackingMemory | undefined;
 }
 
 /** What one thread is given besides. */
@@ -51,28 +54,33 @@ export type WorkerMessage = "ready" | Problem | HandedOver;
 export function sharedMemory(
   fd: number,
   files: number,
-  { stores, supply, threads }: Pick<ServeInput, "stores" | "supply" | "threads">,
+  input: Pick<ServeInput, "stores" | "supply" | "threads" | "passthrough">,
 ): SharedMemory {
+  const { stores, supply, threads, passthrough } = input;
+  const mostFiles = Math.min(files, MOST_FILES);
   return {
     fd,
     stores,
-    leaves: SharedLeaves.create(Math.min(files, MOST_FILES), SHARED_LEAVES_BYTES).memory,
+    leaves: SharedLeaves.create(mostFiles, SHARED_LEAVES_BYTES).memory,
     counters: counterMemory(1 + threadCount(threads)),
     partial: supply?.place.path,
+    backing:
+      passthrough === true ? BackingFiles.memory(mostFiles, backingDescriptors()) : undefined,
   };
 }
 
 /**
  * Answers the kernel's first request on a new connection.
  *
- * @throws {@link SystemError} `NO_FUSE` when the kernel's FUSE is too old
+ * @throws {@link SystemError} `NO_FUSE` when the kernel's FUSE is too old; `NO_PASSTHROUGH` or
+ *   `NO_IDMAP` when it cannot do these
  */
-export function agree(fd: number, acls: boolean): void {
+export function agree(fd: number, options: InitOptions): void {
   const request = Buffer.alloc(REQUEST_BYTES);
   for (;;) {
     const length = readSync(fd, request, 0, REQUEST_BYTES, null);
     try {
-      const { reply, again } = answerInit(request.subarray(0, length), { acls });
+      const { reply, again } = answerInit(request.subarray(0, length), options);
       writeSync(fd, reply);
       if (!again) return;
     } catch (error) {
@@ -137,4 +145,20 @@ export function handingOver(
 ): HandOver | undefined {
   if (partial === undefined) return undefined;
   return (request) => tell({ request: Uint8Array.from(request) });
+}
+
+/** Descriptors that are not for objects which the kernel reads by itself. */
+const OTHER_DESCRIPTORS = 256;
+const LEAST_BACKING = 16;
+
+/** How many of these may be held open: the soft limit of open files, as Linux tells it. */
+function backingDescriptors(): number {
+  let limit = 1024;
+  try {
+    const limits = readFileSync("/proc/self/limits", "utf8");
+    limit = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? limit);
+  } catch {
+    // the least that a system has
+  }
+  return Math.max(LEAST_BACKING, limit - OTHER_DESCRIPTORS);
 }

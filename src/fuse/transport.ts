@@ -3,11 +3,15 @@
  *
  * @module
  */
+import type { IdMap } from "../sys/idmap.ts";
 import type { Problem } from "./session.ts";
 import type { Supply } from "./supply.ts";
 
-/** The ways to speak FUSE: /dev/fuse ourselves, or through libfuse by the package fuse-native. */
-export type TransportName = "dev" | "libfuse";
+/**
+ * The ways to speak FUSE: with a /dev/fuse that we opened and mounted ourselves, with one that
+ * fusermount3 did for us, or through libfuse by the package fuse-native.
+ */
+export type TransportName = "dev" | "fusermount" | "libfuse";
 
 /** A mount to be served. */
 export interface ServeInput {
@@ -23,6 +27,12 @@ export interface ServeInput {
   readonly allowOther: boolean;
   /** Threads of the raw transport. */
   readonly threads?: number;
+  /** The kernel reads objects by itself after they were checked when they were opened. */
+  readonly passthrough?: boolean;
+  /** Owners are shown as other users. */
+  readonly idmap?: IdMap;
+  /** The directory of the image that the mount shows, by its number; by default all of the image. */
+  readonly rootNid?: number;
   /** Resolves when nothing of this mount is at `target` any more. */
   readonly unmounted: () => Promise<void>;
   /** Gets what no store has; without it that is an error. */

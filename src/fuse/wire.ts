@@ -106,6 +106,13 @@ export const InitFlag = {
   MAX_PAGES: 1 << 22,
   CACHE_SYMLINKS: 1 << 23,
   NO_OPENDIR_SUPPORT: 1 << 24,
+  INIT_EXT: 1 << 30,
+} as const;
+
+/** `flags2`: flags from bit 32 on. */
+export const InitFlag2 = {
+  PASSTHROUGH: 1 << (37 - 32),
+  ALLOW_IDMAP: 1 << (40 - 32),
 } as const;
 
 /** `st_*` of one inode. */
@@ -155,6 +162,7 @@ export const OpenFlag = {
   KEEP_CACHE: 1 << 1,
   CACHE_DIR: 1 << 3,
   NOFLUSH: 1 << 5,
+  PASSTHROUGH: 1 << 7,
 } as const;
 
 /** READ, READDIR and READDIRPLUS. */

@@ -10,6 +10,7 @@ import { Counters } from "./counters.ts";
 import { ImageFileSystem } from "./filesystem.ts";
 import { ObjectReader } from "./objects.ts";
 import { operations } from "./operations.ts";
+import { backedOperations, backingOf } from "./passthrough.ts";
 import { serve } from "./serve.ts";
 import { Session } from "./session.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
@@ -29,21 +30,23 @@ const WARM_UP_MS = 50;
 export interface WorkerInput extends SharedMemory {
   /** The verified image. */
   readonly image: SharedArrayBuffer;
+  /** The directory that is the root; by default the image's own. */
+  readonly rootNid: number | undefined;
 }
 
 const input = workerData as WorkerInput & ThreadNumber;
 const counters = new Counters(input.counters, input.thread);
-const reader = new ObjectReader(
-  openPlaces(input.stores, input.partial),
-  new SharedLeaves(input.leaves),
-  counters,
-);
-const fs = new ImageFileSystem(Image.open(new Uint8Array(input.image)), reader);
+const places = openPlaces(input.stores, input.partial);
+const reader = new ObjectReader(places, new SharedLeaves(input.leaves), counters);
+const image = Image.open(new Uint8Array(input.image));
+const fs = new ImageFileSystem(image, reader, input.rootNid);
 const tell = (message: WorkerMessage) => {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has no origin
   parentPort?.postMessage(message);
 };
-const session = new Session(operations, { fs }, tell, handingOver(input, tell), counters);
+const table = input.backing === undefined ? operations : backedOperations;
+const server = { fs, backing: backingOf(input, openPlaces(input.stores), tell) };
+const session = new Session(table, server, tell, handingOver(input, tell), counters);
 warmUp(session, WARM_UP_MS);
 counters.clear();
 tell("ready");

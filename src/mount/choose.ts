@@ -7,13 +7,14 @@
  * | kernel | EROFS and overlay `verity=require`, fs-verity on the objects | block |
  * | hybrid | EROFS and overlay over objects served by FUSE | block |
  * | fuse | the whole tree served by FUSE | block |
+ * | hybrid, fuse with passthrough | the same, the kernel reads the objects itself | open |
  * | kernel without fs-verity | EROFS and overlay | metadata |
  *
  * @module
  */
 import { SystemError } from "../errors.ts";
 import type { TransportName } from "../fuse/transport.ts";
-import type { Finding } from "./finding.ts";
+import { type Finding, type Lack, lacksOf } from "./finding.ts";
 import type { Findings } from "./probe.ts";
 
 export type Mode = "kernel" | "hybrid" | "fuse";
@@ -32,11 +33,11 @@ export interface ModeOption {
   readonly mode: Mode;
   /** How FUSE is spoken, where it is. */
   readonly transport?: TransportName;
+  /** The kernel reads objects by itself once they are open. */
+  readonly passthrough?: true;
   readonly promise: Assurance;
   /** Why it is not possible; empty when it is. */
-  readonly missing: readonly string[];
-  /** What could be done about that. */
-  readonly hints: readonly string[];
+  readonly missing: readonly Lack[];
 }
 
 /** What the user asks for. */
@@ -47,19 +48,28 @@ export interface Wanted {
   readonly transport?: TransportName | "auto";
   /** Changes are to be possible, in directories of their own. */
   readonly writable?: boolean;
+  /** Objects are to be checked when they are opened, and then read by the kernel itself. */
+  readonly passthrough?: boolean;
+  /** Owners are to be shown as other users. */
+  readonly idmapped?: boolean;
 }
 
 /** The ways that there are, strongest and fastest first, each possible or not. */
 export function modeOptions(findings: Findings): ModeOption[] {
-  const { privileged, image, overlay, enforcement } = findings;
-  const { verity, fuseDevice, fuseMount, fusermount, libfuse } = findings;
+  const { koffi, privileged, image, overlay, verity, enforcement } = findings;
+  const { fuseDevice, fuseMount, fusermount, libfuse, passthrough, passthroughBelow } = findings;
   const stack = [privileged, image, overlay];
+  const device = [fuseDevice, fuseMount];
   const helper = privileged.ok ? [] : [fusermount];
+  const through = { transport: "dev", passthrough: true } as const;
   return [
     option("kernel", "block", [...stack, verity, enforcement]),
-    option("hybrid", "block", [...stack, fuseDevice, fuseMount], "dev"),
-    option("fuse", "block", [privileged, fuseDevice, fuseMount], "dev"),
-    option("fuse", "block", [fuseDevice, libfuse, ...helper], "libfuse"),
+    option("hybrid", "block", [...stack, ...device], { transport: "dev" }),
+    option("fuse", "block", [privileged, ...device], { transport: "dev" }),
+    option("fuse", "block", [koffi, fuseDevice, fusermount], { transport: "fusermount" }),
+    option("fuse", "block", [fuseDevice, libfuse, ...helper], { transport: "libfuse" }),
+    option("hybrid", "open", [...stack, ...device, passthroughBelow], through),
+    option("fuse", "open", [privileged, ...device, passthrough], through),
     option("kernel", "metadata", stack),
   ];
 }
@@ -68,16 +78,9 @@ function option(
   mode: Mode,
   promise: Assurance,
   needs: readonly Finding[],
-  transport?: TransportName,
+  how: Pick<ModeOption, "transport" | "passthrough"> = {},
 ): ModeOption {
-  const failed = needs.filter((need) => !need.ok);
-  return {
-    mode,
-    promise,
-    missing: [...new Set(failed.map(({ reason }) => reason))],
-    hints: [...new Set(failed.flatMap(({ hint }) => (hint === undefined ? [] : [hint])))],
-    ...(transport === undefined ? {} : { transport }),
-  };
+  return { mode, promise, missing: lacksOf(needs), ...how };
 }
 
 /**
@@ -87,41 +90,70 @@ function option(
  *   required
  */
 export function chooseMode(options: readonly ModeOption[], wanted: Wanted): ModeOption {
-  const { mode, require, transport = "auto", writable = false } = wanted;
-  const able = writable ? options.map(withChanges) : options;
+  const { mode, require, transport = "auto", passthrough = false } = wanted;
+  const able = options.map((each) => forWishes(each, wanted));
   const allowed = able.filter(
     (each) =>
       (mode === "auto" || each.mode === mode) &&
+      (each.passthrough ?? false) === passthrough &&
       (transport === "auto" || each.transport === undefined || each.transport === transport),
   );
   const enough = allowed.filter(({ promise }) => rank[promise] >= rank[require]);
   const chosen = enough.find(({ missing }) => missing.length === 0);
   if (chosen !== undefined) return chosen;
-  const reasons = enough.map((each) => `${describeOption(each)}: ${each.missing.join(", ")}`);
+  const reasons = enough.map((each) => `${describeOption(each)}: ${reasonsOf(each).join(", ")}`);
   const weaker = allowed.find(({ missing }) => missing.length === 0);
-  const hints = [...new Set(enough.flatMap((each) => each.hints))];
+  const hints = hintsOf(enough);
   if (weaker !== undefined) {
     hints.push(`--require=${weaker.promise} lets ${weaker.mode} mount with that promise only`);
   }
+  const what = [
+    ...(mode === "auto" ? ["way"] : [`${mode} mode`]),
+    "here",
+    ...(passthrough ? ["with passthrough"] : []),
+  ];
   throw new SystemError(
     "NO_MODE",
-    `mount: no ${mode === "auto" ? "way" : `${mode} mode`} here that promises ${require}` +
+    `mount: no ${what.join(" ")} that promises ${require}` +
       (reasons.length === 0 ? "" : `: ${reasons.join("; ")}`),
     hints.length === 0 ? {} : { hint: hints.join("; ") },
   );
 }
 
-function withChanges(option: ModeOption): ModeOption {
-  if (option.mode !== "fuse") return option;
-  return without(option, "an upper directory needs the kernel's overlay");
+/** Why an option is not possible, in words. */
+export function reasonsOf({ missing }: ModeOption): string[] {
+  return missing.map(({ reason }) => reason);
+}
+
+/** What could be done for the options, each once. */
+export function hintsOf(options: readonly ModeOption[]): string[] {
+  const hints = options.flatMap(({ missing }) =>
+    missing.flatMap(({ hint }) => (hint === undefined ? [] : [hint])),
+  );
+  return [...new Set(hints)];
+}
+
+/** The option with what it cannot do of what is wanted. */
+function forWishes(each: ModeOption, { writable, idmapped }: Wanted): ModeOption {
+  let result = each;
+  if (writable === true && each.mode === "fuse") {
+    const reason = "an upper directory needs the kernel's overlay";
+    result = without(result, { code: "NO_OVERLAY", reason });
+  }
+  if (idmapped === true && (each.transport ?? "dev") !== "dev") {
+    const reason = `${each.transport} mounts cannot show other owners`;
+    result = without(result, { code: "NO_IDMAP", reason });
+  }
+  return result;
 }
 
 /** The same way, which turned out not to be possible. */
-export function without(option: ModeOption, reason: string): ModeOption {
-  return { ...option, missing: [...option.missing, reason] };
+export function without(option: ModeOption, lack: Lack): ModeOption {
+  return { ...option, missing: [...option.missing, lack] };
 }
 
 /** Such as `fuse (libfuse)`. */
-export function describeOption({ mode, transport }: ModeOption): string {
-  return transport === undefined ? mode : `${mode} (${transport})`;
+export function describeOption({ mode, transport, passthrough }: ModeOption): string {
+  if (transport === undefined) return mode;
+  return `${mode} (${transport}${passthrough === true ? ", passthrough" : ""})`;
 }

@@ -17,8 +17,20 @@ import { S_IFMT, S_IFREG } from "../tree/inode.ts";
 import type { VerityDigest } from "../verity/index.ts";
 import { type StackOptions, mountStack } from "./kernel/stack.ts";
 
+/** What users may wish of the kernel's stack. */
+type StackWishes = Pick<StackOptions, "writable" | "idmap" | "subdir">;
+
+/** These wishes, and nothing else. */
+export function stackWishes({ writable, idmap, subdir }: StackWishes): StackWishes {
+  return {
+    ...(writable === undefined ? {} : { writable }),
+    ...(idmap === undefined ? {} : { idmap }),
+    ...(subdir === undefined ? {} : { subdir }),
+  };
+}
+
 /** What is to be served, and with which changes on top. */
-export interface HybridInput extends ServeInput, Pick<StackOptions, "writable"> {
+export interface HybridInput extends ServeInput, StackWishes {
   /** The image's own digest. */
   readonly digest: VerityDigest;
 }
@@ -41,7 +53,7 @@ export async function serveHybrid(input: HybridInput): Promise<Served> {
         objects: [{ mount }],
         images: input.stores.map((store) => Store.open(store).objects),
         requireVerity: false, // FUSE has no fs-verity: the server checks
-        ...(input.writable === undefined ? {} : { writable: input.writable }),
+        ...stackWishes(input),
       },
     );
   } catch (error) {

@@ -77,8 +77,13 @@ function errorOf(status: ServerStatus & { ok: false }): SealfsError {
 const systemCodes = [
   "NO_KOFFI",
   "NO_FUSE",
+  "NO_FUSERMOUNT",
   "NO_LIBFUSE",
+  "NO_IMAGE_DEVICE",
+  "NO_OVERLAY",
   "NO_VERITY",
+  "NO_PASSTHROUGH",
+  "NO_IDMAP",
   "NO_MODE",
   "PERMISSION",
   "READ_ONLY",

@@ -6,6 +6,7 @@
 import { resolve } from "node:path";
 import { Store } from "../store/store.ts";
 import type { VerifiedImage } from "../image/verify.ts";
+import type { IdMap } from "../sys/idmap.ts";
 import type { TransportName } from "../fuse/transport.ts";
 import { absoluteLocation } from "../mirror/location.ts";
 import { endConnection } from "./end.ts";
@@ -14,6 +15,7 @@ import type { LazyInput } from "./server-input.ts";
 import type { Assurance, Mode } from "./choose.ts";
 import { SOURCE_PREFIX } from "./mountinfo.ts";
 import { type MountPlan, planMount } from "./plan.ts";
+import { directoryIn } from "./subdir.ts";
 import { checkTarget } from "./target.ts";
 
 /** How to mount. */
@@ -30,6 +32,12 @@ export interface MountOptions {
   readonly writable?: { readonly upper: string; readonly work: string };
   /** Fetches what no store has. Not in mode kernel, unless nothing is missing. */
   readonly lazy?: LazyOptions;
+  /** The kernel reads objects by itself; they are checked as a whole when they are opened. */
+  readonly passthrough?: boolean;
+  /** Owners are shown as other users. */
+  readonly idmap?: IdMap | undefined;
+  /** Only this directory of the image is mounted; no symlink on the way is followed. */
+  readonly subdir?: string;
   /** The mount ends with this process. */
   readonly foreground?: boolean;
   /** Other users may look in, as modes and ACLs let them. As root that is the default. */
@@ -90,10 +98,12 @@ export async function mountImage(
   const stores = options.stores.map((store) => Store.open(store));
   const target = checkTarget(directory, options);
   const foreground = options.foreground === true;
-  const { threads, log, writable } = options;
-  const plan = planMount(verified.image, stores, {
+  const { threads, log, writable, idmap, subdir } = options;
+  const rootNid = subdir === undefined ? undefined : directoryIn(verified.image, subdir);
+  const plan = planMount(verified, stores, {
     ...options,
     writable: writable !== undefined,
+    idmapped: idmap !== undefined,
     lazy: options.lazy !== undefined,
   });
   const launched = await launch(verified.bytes, {
@@ -108,6 +118,9 @@ export async function mountImage(
     ...(writable === undefined
       ? {}
       : { writable: { upper: resolve(writable.upper), work: resolve(writable.work) } }),
+    ...(idmap === undefined ? {} : { idmap }),
+    ...(rootNid === undefined ? {} : { rootNid }),
+    ...(subdir === undefined ? {} : { subdir }),
     ...(log === undefined ? {} : { log: resolve(log) }),
     ...(options.lazy === undefined ? {} : { lazy: lazyInput(verified, options.lazy) }),
   });

@@ -6,16 +6,18 @@
  */
 import { SystemError, UsageError } from "../errors.ts";
 import { objectsOf } from "../erofs/object-list.ts";
-import type { Image } from "../erofs/image.ts";
 import type { TransportName } from "../fuse/transport.ts";
 import { missingObjects } from "../image/missing-objects.ts";
+import type { VerifiedImage } from "../image/verify.ts";
 import { protectObjects } from "../store/fsverity.ts";
 import type { Store } from "../store/store.ts";
 import { Stores } from "../store/stores.ts";
 import { type Assurance, type ModeOption, type Wanted, chooseMode, modeOptions, without } from "./choose.ts"; // prettier-ignore
 import type { Finding } from "./finding.ts";
 import { probeFuseDevice } from "./probe-fuse.ts";
-import { probeKernel } from "./probe-kernel.ts";
+import { type Findings, probeKoffi } from "./probe.ts";
+import { needsVerityImage, probeKernel } from "./probe-kernel.ts";
+import { probePassthrough } from "./probe-passthrough.ts";
 
 /** What the user asks for; everything may be left to us. */
 export interface PlanOptions extends Partial<Wanted> {
@@ -28,53 +30,78 @@ export interface PlanOptions extends Partial<Wanted> {
 /** How to mount. */
 export interface MountPlan extends Pick<ModeOption, "mode" | "promise"> {
   readonly transport: TransportName | "auto";
+  /** The kernel reads objects by itself once they are open. */
+  readonly passthrough: boolean;
 }
 
 /**
- * Chooses the way to mount `image`, and turns fs-verity on for its objects when the kernel shall
+ * Chooses the way to mount the image, and turns fs-verity on for its objects when the kernel shall
  * check them.
  *
  * @throws {@link SystemError} `NO_MODE` when no way reaches what is required; {@link UsageError} for
  *   wishes that exclude each other
  */
-export function planMount(image: Image, stores: readonly Store[], options: PlanOptions): MountPlan {
+export function planMount(
+  verified: Pick<VerifiedImage, "image" | "digest">,
+  stores: readonly Store[],
+  options: PlanOptions,
+): MountPlan {
   const wanted = wantedOf(options);
   const transport = wanted.transport ?? "auto";
   // FUSE alone needs no trial: if it does not work, its own errors say more.
-  if (wanted.mode === "fuse" && wanted.writable !== true) {
-    return { mode: "fuse", promise: "block", transport };
+  const isPlain = wanted.writable !== true && wanted.passthrough !== true && !wanted.idmapped;
+  if (wanted.mode === "fuse" && isPlain) {
+    return { mode: "fuse", promise: "block", transport, passthrough: false };
   }
-  const untried: Finding = { ok: true };
-  let ways = modeOptions({
-    ...probeKernel(stores[0]?.path ?? "."),
-    ...probeFuseDevice(),
-    fusermount: untried,
-    libfuse: untried,
-    userNamespaces: untried,
-  });
-  const missing = options.lazy === true ? missingObjects(image, new Stores(stores)).size : 0;
+  const findings = tryMachine(stores[0]?.path ?? ".", wanted);
+  let ways = modeOptions(findings);
+  const missing =
+    options.lazy === true ? missingObjects(verified.image, new Stores(stores)).size : 0;
   if (missing > 0) {
     const reason = `${missing} objects are in no store, and the kernel cannot wait for them`;
-    ways = ways.map((way) => (way.mode === "kernel" ? without(way, reason) : way));
+    const lack = { code: "NO_OBJECT", reason };
+    ways = ways.map((way) => (way.mode === "kernel" ? without(way, lack) : way));
   }
   for (;;) {
     const chosen = chooseMode(ways, wanted);
-    const { mode, promise } = chosen;
+    const { mode, promise, passthrough = false } = chosen;
     try {
-      if (mode === "kernel" && promise === "block") protectAll(image, stores);
-      return { mode, promise, transport };
+      if (mode === "kernel" && promise === "block") protectAll(verified, stores);
+      else if (mode !== "fuse" && needsVerityImage(findings)) protectImage(verified, stores);
+      // A way over /dev/fuse of our own was tried; which of the others works shows when it is used.
+      const isOwn = passthrough || wanted.idmapped === true;
+      return { mode, promise, transport: isOwn ? "dev" : transport, passthrough };
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      ways = ways.map((way) => (way === chosen ? without(way, error.message) : way));
+      const lack = { code: error.code, reason: error.message };
+      ways = ways.map((way) => (way === chosen ? without(way, lack) : way));
     }
   }
 }
 
+/** What the choice depends on; whatever takes long and is not asked for stays untried. */
+function tryMachine(store: string, { passthrough }: Wanted): Findings {
+  const untried: Finding = { ok: true };
+  return {
+    koffi: probeKoffi(),
+    ...probeKernel(store),
+    ...probeFuseDevice(),
+    ...(passthrough === true
+      ? probePassthrough(store)
+      : { passthrough: untried, passthroughBelow: untried }),
+    fusermount: untried,
+    libfuse: untried,
+    userNamespaces: untried,
+    idmap: untried,
+  };
+}
+
 function wantedOf(options: PlanOptions): Wanted {
   const { transport = "auto", allowOther, writable = false } = options;
+  const { passthrough = false, idmapped = false } = options;
   const require: Assurance = options.require ?? "block";
   const mode = options.mode ?? "auto";
-  const wanted = { require, transport, writable };
+  const wanted = { require, transport, writable, passthrough, idmapped };
   if (mode === "kernel" || mode === "hybrid") {
     if (allowOther !== false) return { ...wanted, mode };
     throw new UsageError("USAGE", `--mode=${mode}: cannot keep other users out`, {
@@ -86,7 +113,15 @@ function wantedOf(options: PlanOptions): Wanted {
 }
 
 /** @throws {@link SystemError} when an object cannot be protected where it is */
-function protectAll(image: Image, stores: readonly Store[]): void {
-  const digests = [...objectsOf(image).keys()];
+function protectAll(
+  { image, digest }: Pick<VerifiedImage, "image" | "digest">,
+  stores: readonly Store[],
+): void {
+  const digests = [digest, ...objectsOf(image).keys()];
   for (const { objects } of stores) protectObjects(objects, digests);
+}
+
+/** Where there are no loop devices, the image is mounted as it lies in the store. */
+function protectImage({ digest }: Pick<VerifiedImage, "digest">, stores: readonly Store[]): void {
+  for (const { objects } of stores) protectObjects(objects, [digest]);
 }

@@ -7,7 +7,7 @@ import { statSync } from "node:fs";
 import { release } from "node:os";
 import { resolve } from "node:path";
 import { NotFoundError } from "../errors.ts";
-import { type ModeOption, describeOption, modeOptions } from "./choose.ts";
+import { type ModeOption, describeOption, hintsOf, modeOptions } from "./choose.ts";
 import type { Finding } from "./finding.ts";
 import { type Findings, probe } from "./probe.ts";
 
@@ -40,8 +40,9 @@ export function preflight(store: string): Preflight {
 }
 
 const labels: Readonly<Record<keyof Findings, string>> = {
+  koffi: "koffi",
   privileged: "right to mount",
-  image: "sealed image on a loop device, EROFS",
+  image: "sealed image, EROFS",
   overlay: "overlay with data-only layers",
   verity: "fs-verity where the objects are",
   enforcement: "overlay refuses content without its digest",
@@ -49,13 +50,16 @@ const labels: Readonly<Record<keyof Findings, string>> = {
   fuseMount: "FUSE mount",
   fusermount: "fusermount3",
   libfuse: "fuse-native and libfuse",
+  passthrough: "FUSE passthrough to the objects",
+  passthroughBelow: "the same below an overlay",
+  idmap: "owners shown as other users",
   userNamespaces: "user namespace with /dev/fuse",
 };
 
 /** The report as lines of text: two tables. */
 export function preflightLines({ kernel, store, modes, findings }: Preflight): string[] {
   const tried = Object.entries(labels) as [keyof Findings, string][];
-  const hints = new Set(modes.flatMap((mode) => mode.hints));
+  const hints = hintsOf(modes);
   return [
     `Linux ${kernel}, objects in ${store}`,
     "",
@@ -64,7 +68,7 @@ export function preflightLines({ kernel, store, modes, findings }: Preflight): s
       ...modes.map((mode) => [
         describeOption(mode),
         mode.promise,
-        mode.possible ? "yes" : `no: ${mode.missing[0]}`,
+        mode.possible ? "yes" : `no: ${mode.missing[0]!.reason}`,
       ]),
     ]),
     "",
@@ -72,7 +76,7 @@ export function preflightLines({ kernel, store, modes, findings }: Preflight): s
       ["TRIED", "RESULT"],
       ...tried.map(([key, label]) => [label, describeFinding(findings[key])]),
     ]),
-    ...(hints.size === 0 ? [] : ["", ...[...hints].map((hint) => `- ${hint}`)]),
+    ...(hints.length === 0 ? [] : ["", ...hints.map((hint) => `- ${hint}`)]),
   ];
 }
 

@@ -4,12 +4,12 @@
  * @module
  */
 import { spawnSync } from "node:child_process";
-import { accessSync, closeSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
+import { closeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { SystemError } from "../errors.ts";
-import { openDevice } from "../fuse/device.ts";
-import { MountAttribute, newMount } from "../sys/fsmount.ts";
+import { openDevice } from "../fuse/fuse-device.ts";
+import { openLooseMount } from "../fuse/loose-mount.ts";
+import { findFusermount } from "../sys/fusermount.ts";
 import { hasLibc } from "../sys/koffi.ts";
 import { type Finding, attempt } from "./finding.ts";
 
@@ -30,50 +30,24 @@ export interface FuseFindings {
 export function probeFuse(): FuseFindings {
   return {
     ...probeFuseDevice(),
-    fusermount: attempt(findFusermount),
-    libfuse: attempt(probeLibfuse),
-    userNamespaces: attempt(probeUserNamespace),
+    fusermount: attempt(findFusermount, "NO_FUSERMOUNT"),
+    libfuse: attempt(probeLibfuse, "NO_LIBFUSE"),
+    userNamespaces: attempt(probeUserNamespace, "NO_USER_NAMESPACE"),
   };
 }
 
 /** The part that takes no other process, and so no time. */
 export function probeFuseDevice(): Pick<FuseFindings, "fuseDevice" | "fuseMount"> {
-  const fuseDevice = attempt(() => closeSync(openDevice()));
-  return { fuseDevice, fuseMount: fuseDevice.ok ? attempt(probeMount) : fuseDevice };
+  const fuseDevice = attempt(() => closeSync(openDevice()), "NO_FUSE");
+  return { fuseDevice, fuseMount: fuseDevice.ok ? attempt(probeMount, "NO_FUSE") : fuseDevice };
 }
 
 /** A mount that no path leads to, ended again before anybody asks it anything. */
 function probeMount(): string | void {
   if (!hasLibc()) return "not tried: needs koffi";
-  const fd = openDevice();
-  try {
-    const mount = newMount("fuse", MountAttribute.READ_ONLY, (context) => {
-      context.setString("source", "sealfs-probe").setString("fd", String(fd));
-      context.setString("rootmode", "40000");
-      context.setString("user_id", "0").setString("group_id", "0");
-    });
-    closeSync(mount);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function findFusermount(): string {
-  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/bin", "/bin"];
-  for (const name of ["fusermount3", "fusermount"]) {
-    for (const folder of folders) {
-      const path = join(folder, name);
-      try {
-        accessSync(path, constants.X_OK);
-        return path;
-      } catch {
-        // look in the next folder
-      }
-    }
-  }
-  throw new SystemError("NO_FUSE", "fusermount3: not installed", {
-    hint: "install the Debian package fuse3",
-  });
+  const { fd, mount } = openLooseMount({ source: "sealfs-probe", subtype: "sealfs-probe" });
+  closeSync(mount);
+  closeSync(fd);
 }
 
 /** In a process of its own, which may fail as it likes. */
@@ -95,5 +69,5 @@ function probeUserNamespace(): void {
   const run = spawnSync("unshare", ["-r", "-m", "sh", "-c", script], { timeout: 20_000 });
   if (run.status === 0) return;
   const reason = run.error?.message ?? run.stderr.toString().trim().split("\n").at(-1) ?? "";
-  throw new SystemError("PERMISSION", `user namespace: ${reason}`);
+  throw new SystemError("NO_USER_NAMESPACE", `user namespace: ${reason}`);
 }

@@ -17,8 +17,8 @@ import { hasLibc } from "../sys/koffi.ts";
 import { Inode, S_IFREG, newDirectory } from "../tree/inode.ts";
 import { type VerityDigest, objectPath, verityDigestOf } from "../verity/index.ts";
 import { type Finding, attempt } from "./finding.ts";
-import { sealedDevice } from "./kernel/image-device.ts";
-import { type LayerStyle, mountErofs, mountOverlay } from "./kernel/layers.ts";
+import { type ImageDevice, sealedDevice, verityDevice } from "./kernel/image-device.ts";
+import { type LayerStyle, layerStyles, mountErofs, mountOverlay } from "./kernel/layers.ts";
 
 /** What was found about the kernel. */
 export interface KernelFindings {
@@ -34,21 +34,27 @@ export interface KernelFindings {
   readonly enforcement: Finding;
 }
 
-/**
- * Tries the kernel; `store` is a store, or any directory of the objects' file system. `overlayMount` is
- * how overlays are mounted: tests play faulty kernels.
- */
-export function probeKernel(
-  store: string,
-  overlayMount: typeof mountOverlay = mountOverlay,
-): KernelFindings {
-  const place = new ProbePlace(store, overlayMount);
+/** What the kernel is asked to do; tests play kernels that lack something, or are faulty. */
+export interface KernelTrials {
+  readonly sealedDevice: typeof sealedDevice;
+  readonly mountOverlay: typeof mountOverlay;
+  readonly enableVerity: typeof enableVerity;
+  readonly measureVerity: typeof measureVerity;
+}
+
+/** Tries the kernel; `store` is a store, or any directory of the objects' file system. */
+export function probeKernel(store: string, trials: Partial<KernelTrials> = {}): KernelFindings {
+  const own: KernelTrials = { sealedDevice, mountOverlay, enableVerity, measureVerity };
+  const place = new ProbePlace(store, { ...own, ...trials });
   try {
     const privileged = attempt(probePrivilege);
-    const image = privileged.ok ? attempt(() => probeImage()) : privileged;
-    const overlay = image.ok ? attempt(() => probeOverlay(place)) : image;
-    const verity = attempt(() => probeVerity(place));
-    const enforcement = !overlay.ok ? overlay : !verity.ok ? verity : attempt(() => probeEnforcement(place)); // prettier-ignore
+    const verity = attempt(() => probeVerity(place), "NO_VERITY");
+    const image = privileged.ok
+      ? attempt(() => probeImage(place, verity.ok), "NO_IMAGE_DEVICE")
+      : privileged;
+    const overlay = image.ok ? attempt(() => probeOverlay(place), "NO_OVERLAY") : image;
+    const tried = [overlay, verity].find(({ ok }) => !ok);
+    const enforcement = tried ?? attempt(() => probeEnforcement(place), "NO_VERITY");
     return { privileged, image, overlay, verity, enforcement };
   } finally {
     place.remove();
@@ -77,11 +83,31 @@ function probePrivilege(): string | void {
   }
 }
 
-function probeImage(): void {
-  const bytes = probeTree();
-  const device = sealedDevice({ bytes, digest: verityDigestOf(bytes, "sha256") });
+/** The detail of a machine without loop devices, which mounts images with fs-verity from the store. */
+const VERITY_IMAGE = "with fs-verity, in the store only";
+
+/** Whether images can only be mounted as they lie in a store. */
+export function needsVerityImage({ image }: Pick<KernelFindings, "image">): boolean {
+  return image.ok && image.detail === VERITY_IMAGE;
+}
+
+function probeImage(place: ProbePlace, hasVerity: boolean): string {
   try {
-    closeSync(mountErofs(device.source));
+    closeSync(mountProbe(place));
+    return "loop device";
+  } catch (error) {
+    if (!hasVerity) throw error;
+    place.useVerityImage();
+    closeSync(mountProbe(place));
+    return VERITY_IMAGE;
+  }
+}
+
+/** Mounts the probe's image, as the place can do it. */
+function mountProbe(place: ProbePlace): number {
+  const device = place.imageDevice();
+  try {
+    return mountErofs(device.source);
   } finally {
     device.close();
   }
@@ -89,24 +115,27 @@ function probeImage(): void {
 
 function probeOverlay(place: ProbePlace): LayerStyle {
   place.put("good", contents.good);
-  let style: LayerStyle = "descriptors";
-  let outcome: string;
-  try {
-    outcome = readThrough(place, ["good"], false, style).good;
-  } catch (error) {
-    if (!(error instanceof SealfsError)) throw error;
-    style = "paths";
-    outcome = readThrough(place, ["good"], false, style).good;
+  const problems: string[] = [];
+  for (const style of layerStyles) {
+    try {
+      const { good } = readThrough(place, ["good"], false, style);
+      if (good === "read") return style;
+      problems.push(`a file of the image cannot be read: ${good}`);
+    } catch (error) {
+      if (!(error instanceof SealfsError)) throw error;
+      problems.push(error.message);
+    }
   }
-  if (outcome === "read") return style;
-  throw new SystemError("IO", `overlay: a file of the image cannot be read: ${outcome}`);
+  throw new SystemError("NO_OVERLAY", `overlay: ${problems[0]}`, {
+    hint: "data-only layers need Linux 6.5 or later",
+  });
 }
 
 function probeVerity(place: ProbePlace): void {
   const fd = place.open("good");
   try {
-    enableVerity(fd, "sha256");
-    const measured = measureVerity(fd);
+    place.trials.enableVerity(fd, "sha256");
+    const measured = place.trials.measureVerity(fd);
     if (measured === digestOf("good")) return;
     throw new SystemError("NO_VERITY", `fs-verity: expected ${digestOf("good")}, got ${measured}`);
   } finally {
@@ -119,7 +148,7 @@ function probeEnforcement(place: ProbePlace): void {
   place.put("plain", contents.plain);
   place.put("wrong", Buffer.from(contents.wrong.toString().toUpperCase()));
   const fd = place.open("wrong");
-  enableVerity(fd, "sha256");
+  place.trials.enableVerity(fd, "sha256");
   closeSync(fd);
   const outcomes = readThrough(place, ["good", "plain", "wrong"], true);
   if (outcomes.good !== "read") {
@@ -145,21 +174,18 @@ function readThrough<N extends Name>(
   requireVerity: boolean,
   style?: LayerStyle,
 ): Record<N, string> {
-  const bytes = probeTree();
-  const device = sealedDevice({ bytes, digest: verityDigestOf(bytes, "sha256") });
   const fds: number[] = [];
   try {
-    const erofs = mountErofs(device.source);
+    const erofs = mountProbe(place);
     fds.push(erofs);
     const objects = openSync(place.objects, "r");
     fds.push(objects);
     const options = { source: "sealfs-probe", objects: [objects], requireVerity };
-    const overlay = place.overlayMount(erofs, options, style);
+    const overlay = place.trials.mountOverlay(erofs, options, style);
     fds.push(overlay);
     const outcomes = names.map((name) => [name, outcomeOf(`/proc/self/fd/${overlay}/${name}`)]);
     return Object.fromEntries(outcomes) as Record<N, string>;
   } finally {
-    device.close();
     for (const fd of fds) closeSync(fd);
   }
 }
@@ -187,14 +213,36 @@ function probeTree(): Uint8Array {
 
 /** A directory for objects of the probe: in the store, or where else it may write. */
 class ProbePlace {
-  readonly overlayMount: typeof mountOverlay;
+  readonly trials: KernelTrials;
   readonly #store: string;
+  readonly #image = probeTree();
+  readonly #digest = verityDigestOf(this.#image, "sha256");
+  #hasVerityImage = false;
   #path: string | undefined;
   #isInStore = false;
 
-  constructor(store: string, overlayMount: typeof mountOverlay) {
+  constructor(store: string, trials: KernelTrials) {
     this.#store = store;
-    this.overlayMount = overlayMount;
+    this.trials = trials;
+  }
+
+  /** From now on the image is a file of the store that has fs-verity. */
+  useVerityImage(): void {
+    const path = `${this.objects}/image`;
+    writeFileSync(path, this.#image, { mode: 0o444 });
+    const fd = openSync(path, "r");
+    try {
+      this.trials.enableVerity(fd, "sha256");
+    } finally {
+      closeSync(fd);
+    }
+    this.#hasVerityImage = true;
+  }
+
+  imageDevice(): ImageDevice {
+    const image = { bytes: this.#image, digest: this.#digest };
+    if (!this.#hasVerityImage) return this.trials.sealedDevice(image);
+    return verityDevice(openSync(`${this.objects}/image`, "r"), image);
   }
 
   get objects(): string {

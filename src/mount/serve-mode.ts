@@ -5,7 +5,7 @@
  */
 import type { ServeInput, Served } from "../fuse/transport.ts";
 import { Store } from "../store/store.ts";
-import { serveHybrid } from "./hybrid.ts";
+import { serveHybrid, stackWishes } from "./hybrid.ts";
 import { mountStack } from "./kernel/stack.ts";
 import type { ServerInput } from "./server-input.ts";
 import { startTransport } from "./transports.ts";
@@ -37,7 +37,7 @@ function serveKernel(input: ServeInput & ServerInput): Served {
       objects: stores.map((objects) => objects.directory),
       images: stores,
       requireVerity: input.promise === "block",
-      ...(input.writable === undefined ? {} : { writable: input.writable }),
+      ...stackWishes(input),
     },
   );
   return { transport: undefined, ended: input.unmounted() };

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { IdMap } from "../sys/idmap.ts";
 import type { TransportName } from "../fuse/transport.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import type { Assurance, Mode } from "./choose.ts";
@@ -45,6 +46,13 @@ export interface ServerInput {
   readonly writable?: { readonly upper: string; readonly work: string };
   readonly lazy?: LazyInput;
   readonly allowOther: boolean;
+  /** The kernel reads objects by itself. */
+  readonly passthrough: boolean;
+  /** Owners are shown as other users. */
+  readonly idmap?: IdMap;
+  /** The only directory of the image that is mounted, as a path in it and as its number. */
+  readonly subdir?: string;
+  readonly rootNid?: number;
   readonly threads?: number;
   /** The log file; undefined: standard error in the foreground, a file of its own otherwise. */
   readonly log?: string;

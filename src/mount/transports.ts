@@ -1,6 +1,6 @@
 /**
- * Which transport serves a mount: the raw one where /dev/fuse can be opened and this process may
- * mount, libfuse elsewhere.
+ * Which transport serves a mount: the first that works, of /dev/fuse by ourselves where this process
+ * may mount, the same through fusermount3, and libfuse.
  *
  * @module
  */
@@ -8,6 +8,21 @@ import { SystemError } from "../errors.ts";
 import { serveDevice } from "../fuse/device.ts";
 import { serveLibfuse } from "../fuse/libfuse.ts";
 import type { ServeInput, Served, TransportName } from "../fuse/transport.ts";
+
+const transports: Readonly<Record<TransportName, (input: ServeInput) => Promise<Served>>> = {
+  dev: (input) => serveDevice(input, "dev"),
+  fusermount: (input) => serveDevice(input, "fusermount"),
+  libfuse: serveLibfuse,
+};
+
+/** After these the next transport may have a try. */
+const nextCodes: ReadonlySet<string> = new Set([
+  "PERMISSION",
+  "NO_FUSE",
+  "NO_KOFFI",
+  "NO_FUSERMOUNT",
+  "NO_LIBFUSE",
+]);
 
 /**
  * Mounts and starts to serve.
@@ -18,25 +33,20 @@ export async function startTransport(
   wanted: TransportName | "auto",
   input: ServeInput,
 ): Promise<Served> {
-  if (wanted === "dev") return serveDevice(input);
-  if (wanted === "libfuse") return serveLibfuse(input);
-  let reason: SystemError;
-  try {
-    return await serveDevice(input);
-  } catch (error) {
-    if (!(error instanceof SystemError) || !["PERMISSION", "NO_FUSE"].includes(error.code)) {
-      throw error;
+  if (wanted !== "auto") return transports[wanted](input);
+  const failures: [TransportName, SystemError][] = [];
+  for (const name of Object.keys(transports) as TransportName[]) {
+    try {
+      return await transports[name](input);
+    } catch (error) {
+      if (!(error instanceof SystemError) || !nextCodes.has(error.code)) throw error;
+      failures.push([name, error]);
     }
-    reason = error;
   }
-  try {
-    return await serveLibfuse(input);
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    throw new SystemError(
-      "NO_FUSE",
-      `no way to mount: by ourselves: ${reason.message}; through libfuse: ${error.message}`,
-      { cause: error, hint: [reason.hint, error.hint].filter(Boolean).join("; ") },
-    );
-  }
+  const reasons = failures.map(([name, { message }]) => `${name}: ${message}`);
+  const hints = new Set(failures.flatMap(([, { hint }]) => (hint === undefined ? [] : [hint])));
+  throw new SystemError("NO_FUSE", `no way to mount: ${reasons.join("; ")}`, {
+    cause: failures.at(-1)?.[1],
+    hint: [...hints].join("; "),
+  });
 }

@@ -5,15 +5,18 @@
  *
  * @module
  */
-import { closeSync, readSync } from "node:fs";
+import { closeSync, constants, readSync } from "node:fs";
+import { struct, u64 } from "../bytes/struct.ts";
 import type { NotFoundError, SystemError } from "../errors.ts";
 import { errnoError, lazy, loadLibc } from "./koffi.ts";
 
 // The same numbers on every architecture (asm-generic/unistd.h).
+const NR_OPEN_TREE = 428;
 const NR_MOVE_MOUNT = 429;
 const NR_FSOPEN = 430;
 const NR_FSCONFIG = 431;
 const NR_FSMOUNT = 432;
+const NR_OPENAT2 = 437;
 
 const FSOPEN_CLOEXEC = 1;
 const FSMOUNT_CLOEXEC = 1;
@@ -23,6 +26,14 @@ const SET_FD = 5;
 const CMD_CREATE = 6;
 const MOVE_MOUNT_F_EMPTY_PATH = 4;
 const AT_FDCWD = -100;
+const AT_EMPTY_PATH = 0x1000;
+const OPEN_TREE_CLONE = 1;
+const O_CLOEXEC = 0o2000000;
+const O_PATH = 0o10000000;
+/** Within one mount, beneath the directory, through no links of any kind. */
+const RESOLVE_STRICTLY = 0x01n | 0x02n | 0x04n | 0x08n;
+
+const OpenHow = struct("open_how", 24, { flags: u64, mode: u64, resolve: u64 });
 const MESSAGE_BYTES = 4096;
 
 /** How a mount restricts its file system (`MOUNT_ATTR_*`). */
@@ -39,6 +50,12 @@ const calls = lazy(() => {
     ),
     fsmount: libc.func<[number, number, number, number]>(
       "long syscall(long number, int fd, unsigned int flags, unsigned int attributes)",
+    ),
+    openTree: libc.func<[number, number, Uint8Array, number]>(
+      "long syscall(long number, int fd, const void *path, unsigned int flags)",
+    ),
+    openat2: libc.func<[number, number, Uint8Array, Uint8Array, number]>(
+      "long syscall(long number, int fd, const void *path, const void *how, size_t size)",
     ),
     moveMount: libc.func<[number, number, Uint8Array, number, Uint8Array, number]>(
       "long syscall(long number, int from, const void *path, int to, const void *target, unsigned int flags)",
@@ -155,6 +172,31 @@ export function attachMount(fd: number, target: string): void {
   const to = cString(target);
   if (moveMount(NR_MOVE_MOUNT, fd, empty, AT_FDCWD, to, MOVE_MOUNT_F_EMPTY_PATH) !== 0) {
     throw errnoError(errno(), `mount at ${target}`);
+  }
+}
+
+/**
+ * A mount of one directory of a mount, attached nowhere; the caller closes it. `root` is a descriptor of
+ * the mount's root, `path` leads from there through directories only.
+ *
+ * @throws {@link SystemError} or {@link NotFoundError} what the kernel says
+ */
+export function cloneDirectory(root: number, path: string): number {
+  const { openat2, openTree, errno } = calls();
+  const how = OpenHow.encode({
+    flags: BigInt(constants.O_DIRECTORY | O_PATH | O_CLOEXEC),
+    mode: 0n,
+    resolve: RESOLVE_STRICTLY,
+  });
+  const directory = openat2(NR_OPENAT2, root, cString(path), how, OpenHow.size);
+  if (directory < 0) throw errnoError(errno(), `directory ${path} of the mount`);
+  try {
+    const flags = OPEN_TREE_CLONE | O_CLOEXEC | AT_EMPTY_PATH;
+    const mount = openTree(NR_OPEN_TREE, directory, cString(""), flags);
+    if (mount < 0) throw errnoError(errno(), `mount of the directory ${path}`);
+    return mount;
+  } finally {
+    closeSync(directory);
   }
 }
 

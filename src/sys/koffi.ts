@@ -49,6 +49,14 @@ export function loadLibc(): Libc {
   return loaded;
 }
 
+/**
+ * Where the bytes lie in this process's memory, for structures that point to others. The memory must
+ * not be V8's own: `Buffer.allocUnsafeSlow` gives such as stays in its place while it is referred to.
+ */
+export function addressOf(bytes: Uint8Array): bigint {
+  return BigInt(memory().memcpy(bytes, bytes, 0));
+}
+
 /** Whether {@link loadLibc} works here. */
 export function hasLibc(): boolean {
   try {
@@ -64,6 +72,12 @@ export function lazy<T>(value: () => T): () => T {
   let held: { readonly value: T } | undefined;
   return () => (held ??= { value: value() }).value;
 }
+
+const memory = lazy(() => ({
+  memcpy: loadLibc().func<[Uint8Array, Uint8Array, number]>(
+    "intptr_t memcpy(void *to, const void *from, size_t length)", // returns `to`
+  ),
+}));
 
 /**
  * Names of Linux error numbers. Those that Node's own messages know are fewer; EUCLEAN, which file

@@ -231,6 +231,6 @@ result.preflight = preflight(store.path);
 // A kernel that mounts with verity=require and does not keep to it.
 const faulty = (erofs, options, style) =>
   mountOverlay(erofs, { ...options, requireVerity: false }, style);
-result.faulty = probeKernel(store.path, faulty).enforcement;
+result.faulty = probeKernel(store.path, { mountOverlay: faulty }).enforcement;
 result.left = { loops: loops().length, tmp: readdirSync(`${store.path}/tmp`).length };
 console.log(JSON.stringify(result));

@@ -5,17 +5,10 @@
  *
  * @module
  */
-import { closeSync, constants, mkdtempSync, openSync, rmdirSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { closeSync, constants, openSync } from "node:fs";
 import { SealfsError } from "../../errors.ts";
-import {
-  type FileSystemContext,
-  MountAttribute,
-  attachMount,
-  newMount,
-} from "../../sys/fsmount.ts";
-import { unmountTarget } from "../../sys/mount.ts";
+import { type FileSystemContext, MountAttribute, newMount } from "../../sys/fsmount.ts";
+import { attachPrivately } from "./private-place.ts";
 
 const LAYER = MountAttribute.READ_ONLY | MountAttribute.NO_SUID | MountAttribute.NO_DEV;
 
@@ -39,8 +32,13 @@ export interface OverlayOptions {
   readonly writable?: { readonly upper: number; readonly work: number };
 }
 
-/** How overlayfs is told its layers: descriptors need Linux 6.13, of loose mounts 6.15. */
-export type LayerStyle = "descriptors" | "paths";
+/**
+ * How overlayfs is told its layers: one by one as descriptors (Linux 6.13, of loose mounts 6.15), one by
+ * one as paths (6.8), or all in one option (6.5). Paths lead to descriptors, so that no name of a
+ * directory is ever a part of an option.
+ */
+export const layerStyles = ["descriptors", "paths", "option"] as const;
+export type LayerStyle = (typeof layerStyles)[number];
 
 /**
  * Mounts the overlay of `image`, a mount from {@link mountErofs}, and the objects. The caller closes
@@ -49,14 +47,17 @@ export type LayerStyle = "descriptors" | "paths";
  * @throws {@link SystemError} with the kernel's words
  */
 export function mountOverlay(image: number, options: OverlayOptions, style?: LayerStyle): number {
-  if (style !== "paths") {
+  if (style !== undefined) return mountLayered(image, options, style);
+  let first: unknown;
+  for (const each of layerStyles) {
     try {
-      return mountLayered(image, options, "descriptors");
+      return mountLayered(image, options, each);
     } catch (error) {
-      if (style === "descriptors" || !(error instanceof SealfsError)) throw error;
+      if (!(error instanceof SealfsError)) throw error;
+      first ??= error;
     }
   }
-  return mountLayered(image, options, "paths");
+  throw first;
 }
 
 function mountLayered(image: number, options: OverlayOptions, style: LayerStyle): number {
@@ -84,15 +85,25 @@ class Layers {
     if (typeof layer === "number") return layer;
     // A mount's own descriptor has no rights to read; its root opened as a directory has.
     const path =
-      this.#style === "paths" ? this.#attach(layer.mount) : `/proc/self/fd/${layer.mount}`;
+      this.#style === "descriptors" ? `/proc/self/fd/${layer.mount}` : this.#attach(layer.mount);
     const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
     this.#cleanup.push(() => closeSync(fd));
     return fd;
   }
 
   set(context: FileSystemContext, key: string, fd: number): void {
-    if (this.#style === "paths") context.setString(key, `/proc/self/fd/${fd}`);
-    else context.setDescriptor(key, fd);
+    if (this.#style === "descriptors") context.setDescriptor(key, fd);
+    else context.setString(key, pathOf(fd));
+  }
+
+  /** The image's layer, and the objects under it as layers of data only. */
+  setLower(context: FileSystemContext, image: number, objects: readonly number[]): void {
+    if (this.#style === "option") {
+      context.setString("lowerdir", [image, ...objects].map(pathOf).join("::"));
+      return;
+    }
+    this.set(context, "lowerdir+", image);
+    for (const fd of objects) this.set(context, "datadir+", fd);
   }
 
   close(): void {
@@ -101,13 +112,13 @@ class Layers {
 
   /** Older kernels do not take loose mounts: for the moment it gets a directory of our own. */
   #attach(mount: number): string {
-    const place = mkdtempSync(join(tmpdir(), "sealfs-layer-"));
-    this.#cleanup.push(() => rmdirSync(place));
-    attachMount(mount, place);
-    this.#cleanup.push(() => unmountTarget(place, { lazy: true }));
-    return place;
+    const place = attachPrivately(mount);
+    this.#cleanup.push(() => place.remove());
+    return place.path;
   }
 }
+
+const pathOf = (fd: number) => `/proc/self/fd/${fd}`;
 
 function newOverlay(
   options: OverlayOptions,
@@ -129,7 +140,6 @@ function newOverlay(
       layers.set(context, "upperdir", writable.upper);
       layers.set(context, "workdir", writable.work);
     }
-    layers.set(context, "lowerdir+", image);
-    for (const fd of objects) layers.set(context, "datadir+", fd);
+    layers.setLower(context, image, objects);
   });
 }

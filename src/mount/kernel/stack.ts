@@ -10,8 +10,10 @@ import { closeSync, constants, openSync } from "node:fs";
 import { SealfsError, SystemError } from "../../errors.ts";
 import { failure } from "../../store/failure.ts";
 import type { ObjectStore } from "../../store/objects.ts";
-import { attachMount } from "../../sys/fsmount.ts";
+import { attachMount, cloneDirectory } from "../../sys/fsmount.ts";
+import { type IdMap, mapOwners, openIdNamespace } from "../../sys/idmap.ts";
 import { type ImageDevice, type KernelImage, sealedDevice, verityDevice } from "./image-device.ts";
+import { attachPrivately } from "./private-place.ts";
 import { type Layer, type LayerStyle, mountErofs, mountOverlay } from "./layers.ts";
 
 /** What the kernel is to mount, and where. */
@@ -28,6 +30,10 @@ export interface StackOptions {
   readonly requireVerity: boolean;
   /** Directories for what is changed, of one file system that has xattrs: the mount is writable. */
   readonly writable?: { readonly upper: string; readonly work: string };
+  /** Owners are shown as other users. */
+  readonly idmap?: IdMap;
+  /** The only directory that is attached, as a path from the root through directories. */
+  readonly subdir?: string;
   /** How overlayfs is told its layers; by default the first way that this kernel knows. */
   readonly style?: LayerStyle;
 }
@@ -50,9 +56,14 @@ export function mountStack(image: KernelImage, options: StackOptions): void {
     };
     const { source, requireVerity } = options;
     const erofs = open.add(mountImage(image, options.images ?? []));
+    if (options.idmap !== undefined) {
+      mapOwners(erofs, open.add(openIdNamespace(options.idmap)));
+    }
     const settings = { source, objects, requireVerity, ...(writable && { writable }) };
     const overlay = open.add(mountOverlay(erofs, settings, options.style));
-    attachMount(overlay, options.target);
+    const { subdir } = options;
+    const shown = subdir === undefined ? overlay : open.add(cloneSubdirectory(overlay, subdir));
+    attachMount(shown, options.target);
   } finally {
     open.close();
   }
@@ -79,6 +90,30 @@ function mountDevice(device: ImageDevice): number {
     return mountErofs(device.source);
   } finally {
     device.close();
+  }
+}
+
+function cloneSubdirectory(mount: number, subdir: string): number {
+  const path = subdir.split("/").filter((name) => name !== "").join("/"); // prettier-ignore
+  const clone = (root: string) => {
+    const fd = openSync(root, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      return cloneDirectory(fd, path === "" ? "." : path);
+    } finally {
+      closeSync(fd);
+    }
+  };
+  try {
+    return clone(`/proc/self/fd/${mount}`);
+  } catch (error) {
+    if (!(error instanceof SystemError) || error.code !== "IO") throw error;
+    // Before Linux 6.15 only of mounts that are attached somewhere.
+    const place = attachPrivately(mount);
+    try {
+      return clone(place.path);
+    } finally {
+      place.remove();
+    }
   }
 }
 

@@ -1,0 +1,58 @@
+/**
+ * FUSE mounts that no path leads to.
+ *
+ * @module
+ */
+import { closeSync } from "node:fs";
+import { MountAttribute, newMount } from "../sys/fsmount.ts";
+import { MAX_READ } from "./call.ts";
+import { openDevice } from "./fuse-device.ts";
+
+/** How such a mount is to be; always read-only, without set-user-id programs and devices. */
+export interface LooseMountOptions {
+  /** What a list of mounts would show. */
+  readonly source: string;
+  readonly subtype: string;
+  /** Other users may look in, as modes and ACLs let them. */
+  readonly allowOther?: boolean;
+  /** The kernel checks modes and ACLs. */
+  readonly checksModes?: boolean;
+}
+
+/** An open /dev/fuse in which INIT waits, and its mount; the caller closes both. */
+export interface LooseMount {
+  readonly fd: number;
+  readonly mount: number;
+}
+
+/**
+ * Mounts a FUSE file system that is attached nowhere.
+ *
+ * @throws {@link SystemError} `NO_FUSE`, `NO_KOFFI`, `PERMISSION`, or what the kernel says
+ */
+export function openLooseMount(options: LooseMountOptions): LooseMount {
+  const fd = openDevice();
+  try {
+    return { fd, mount: mountLoose(fd, options) };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+function mountLoose(fd: number, options: LooseMountOptions): number {
+  const attributes = MountAttribute.READ_ONLY | MountAttribute.NO_SUID | MountAttribute.NO_DEV;
+  return newMount("fuse", attributes, (context) => {
+    context
+      .setString("source", options.source)
+      .setString("subtype", options.subtype)
+      .setString("fd", String(fd))
+      .setString("rootmode", "40000")
+      .setString("user_id", String(process.geteuid?.() ?? 0))
+      .setString("group_id", String(process.getegid?.() ?? 0))
+      .setString("max_read", String(MAX_READ))
+      .setFlag("ro");
+    if (options.allowOther === true) context.setFlag("allow_other");
+    if (options.checksModes === true) context.setFlag("default_permissions");
+  });
+}

@@ -1,0 +1,120 @@
+/**
+ * FUSE passthrough: OPEN and RELEASE of servers that let the kernel read objects by itself, and how
+ * high such a file system may count in a stack.
+ *
+ * @module
+ */
+import { closeSync, openSync } from "node:fs";
+import { SystemError } from "../errors.ts";
+import { closeBacking, openBacking } from "../sys/fuse-backing.ts";
+import { BackingFiles } from "./backing-files.ts";
+import { type Call, PAYLOAD } from "./call.ts";
+import type { StackDepth } from "./init.ts";
+import { openLooseMount } from "./loose-mount.ts";
+import type { ObjectFile, ObjectPlace } from "./objects.ts";
+import { type Operation, type Server, openImageFile, operation, operations } from "./operations.ts";
+import type { Operations, Problem } from "./session.ts";
+import { type SharedMemory, agree } from "./threads.ts";
+import { FUSE_ROOT_ID, OpenFlag, OpenOut, Opcode, ReleaseIn } from "./wire.ts";
+
+/** What the operations work on besides. */
+export interface WithBacking {
+  readonly backing?: BackingFiles | undefined;
+}
+
+/** The handle of a file that the kernel reads by itself. */
+const BACKED = 1n;
+
+/**
+ * A server's operations, by which the kernel reads by itself what it can. `objectOf` is the object of
+ * the node that a request is about; undefined when it has none, or is none to be opened.
+ */
+export function withPassthrough<S extends WithBacking>(
+  operations: Operations<S>,
+  objectOf: (server: S, call: Call) => ObjectFile | undefined,
+  openOtherwise: Operation<S>["handle"],
+): Operations<S> {
+  const open = (server: S, call: Call): number => {
+    const file = objectOf(server, call);
+    const backingId = file === undefined ? 0 : (server.backing?.open(file) ?? 0);
+    if (backingId === 0) return openOtherwise(server, call);
+    OpenOut.encodeInto(call.reply, PAYLOAD, {
+      fh: BACKED,
+      openFlags: OpenFlag.PASSTHROUGH | OpenFlag.NOFLUSH,
+      backingId,
+    });
+    return OpenOut.size;
+  };
+  const release = (server: S, call: Call): number => {
+    if (call.u64(ReleaseIn.offsets.fh) !== Number(BACKED)) return 0;
+    const file = objectOf(server, call);
+    if (file !== undefined) server.backing?.release(file.nid);
+    return 0;
+  };
+  return new Map([
+    ...operations,
+    [Opcode.OPEN, operation("OPEN", "none", open)],
+    [Opcode.RELEASE, operation("RELEASE", ReleaseIn, release)],
+  ]);
+}
+
+/** The operations of an image ({@link operations}), with passthrough. */
+export const backedOperations = withPassthrough<Server & WithBacking>(
+  operations,
+  ({ fs }, { nodeid }) => {
+    const nid = nodeid === FUSE_ROOT_ID ? fs.rootNid : nodeid;
+    return fs.isDirectory(nid) ? undefined : fs.objectOf(nid);
+  },
+  openImageFile,
+);
+
+/** The backing files of a thread; undefined when the kernel does not read objects by itself. */
+export function backingOf(
+  { fd, backing }: Pick<SharedMemory, "fd" | "backing">,
+  places: readonly ObjectPlace[],
+  tell: (problem: Problem) => void,
+): BackingFiles | undefined {
+  if (backing === undefined) return undefined;
+  return new BackingFiles(fd, places, backing, ({ nid, digest }, reason) => {
+    const message = `object ${digest}: checked block by block: ${reason}`;
+    tell({ operation: "OPEN", nodeid: nid, message });
+  });
+}
+
+/**
+ * How high a file system has to count in a stack so that files beside those open as `files` can be
+ * its backing files. Tries it, with connections of its own.
+ *
+ * @throws {@link SystemError} `NO_PASSTHROUGH` when they cannot, or not with `most`
+ */
+export function stackDepthFor(files: readonly number[], most: StackDepth = 2): StackDepth {
+  try {
+    tryBacking(files, 1);
+    return 1;
+  } catch (error) {
+    if (!(error instanceof SystemError) || most === 1) throw error;
+    tryBacking(files, 2);
+    return 2;
+  }
+}
+
+/** The same for the objects of stores. */
+export function stackDepthOf(stores: readonly string[], most: StackDepth = 2): StackDepth {
+  const files = stores.map((store) => openSync(`${store}/meta.json`, "r"));
+  try {
+    return stackDepthFor(files, most);
+  } finally {
+    for (const file of files) closeSync(file);
+  }
+}
+
+function tryBacking(files: readonly number[], passthrough: StackDepth): void {
+  const { fd, mount } = openLooseMount({ source: "sealfs-probe", subtype: "sealfs-probe" });
+  try {
+    agree(fd, { acls: false, passthrough });
+    for (const file of files) closeBacking(fd, openBacking(fd, file));
+  } finally {
+    closeSync(mount);
+    closeSync(fd);
+  }
+}

@@ -30,6 +30,20 @@ describe("every request gets an answer", () => {
     }
   });
 
+  test("only reading is announced to the other threads: names and attributes take no time", () => {
+    const client = new FuseClient(goldenImage("inline-100.v1").bytes);
+    let announced = 0;
+    client.session.call.beforeSlow = () => (announced += 1);
+    const file = client.list(ROOT, 4096, true).find(({ type }) => type === 8)!;
+    client.lookup(ROOT, file.name);
+    client.getattr(file.ino);
+    client.xattrs(file.ino);
+    client.statfs();
+    expect(announced).toBe(0);
+    client.send(Opcode.READ, file.ino, readIn(0, 10));
+    expect(announced).toBe(1);
+  });
+
   test("a handler that throws gives EIO and one problem for the log", () => {
     const client = rootfs();
     const { session, problems } = client;

@@ -6,6 +6,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { oracle, run, sealfs } from "./tools.mjs";
+import { uncheckedSealfs } from "./unchecked.mjs";
 
 /**
  * A way to mount.
@@ -32,7 +33,10 @@ export function sealfsSystem(name, { folder }, options = [], bin = sealfs) {
 
 /** Every way, ours and others. */
 export function allSystems(bed) {
-  const systems = [sealfsSystem("fuse", bed, ["--mode=fuse"])];
+  const systems = [
+    sealfsSystem("fuse", bed, ["--mode=fuse"]),
+    sealfsSystem("unchecked", bed, ["--mode=fuse"], uncheckedSealfs(bed.folder)),
+  ];
   const preflight = JSON.parse(run(process.execPath, [sealfs, "preflight", "--json"]));
   const has = (mode, promise) =>
     preflight.modes.some((each) => each.mode === mode && each.promise === promise && each.possible);

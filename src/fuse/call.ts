@@ -31,6 +31,8 @@ export class Call {
   readonly #in = new DataView(this.request.buffer, this.request.byteOffset, this.request.length);
   /** Bytes of the request. */
   length = 0;
+  /** Handlers call it before they read, hash, or wait for a disk: other threads go on meanwhile. */
+  beforeSlow: () => void = () => undefined;
 
   get opcode(): number {
     return this.#in.getUint32(header.opcode, true);

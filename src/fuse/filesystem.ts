@@ -65,6 +65,13 @@ export class ImageFileSystem {
     return (this.attributes(nid).mode & S_IFMT) === S_IFDIR;
   }
 
+  /** Whether {@link prepare} has little to do. */
+  isKnown(nid: number): boolean {
+    const content = this.#content(nid);
+    if (content.kind !== "object") return true;
+    return this.#objects.isKnown({ nid, digest: content.digest, size: content.size });
+  }
+
   /**
    * The object that is a regular file's content; undefined when the image has the content itself.
    *

@@ -69,6 +69,7 @@ function read(server: ObjectServer, call: Call): number {
   if (object === undefined) return -ENOENT;
   const { offset, size } = ReadIn.offsets;
   const length = Math.min(call.u32(size), MAX_READ);
+  call.beforeSlow();
   const file = fileOf(nodeid, object);
   const at = call.u64(offset);
   return readBlocks(server.reader, file, at, length, call.reply, PAYLOAD);

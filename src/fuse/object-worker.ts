@@ -13,12 +13,8 @@ import { serve } from "./serve.ts";
 import { type Problem, Session } from "./session.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
 import { openPlaces } from "./store-place.ts";
-import {
-  type SharedMemory,
-  type ThreadNumber,
-  type WorkerMessage,
-  handingOver,
-} from "./threads.ts";
+import { type SharedMemory, type ThreadInput, type WorkerMessage, handingOver } from "./threads.ts";
+import { Turns } from "./turns.ts";
 
 /** What a server thread is given. */
 export interface ObjectWorkerInput extends SharedMemory {
@@ -26,7 +22,7 @@ export interface ObjectWorkerInput extends SharedMemory {
   readonly objects: ObjectTableMemory;
 }
 
-const input = workerData as ObjectWorkerInput & ThreadNumber;
+const input = workerData as ObjectWorkerInput & ThreadInput;
 const counters = new Counters(input.counters, input.thread);
 const table = new ObjectTable(input.objects);
 const reader = new ObjectReader(
@@ -48,4 +44,4 @@ const session = new Session(
   counters,
 );
 tell("ready");
-serve(input.fd, session);
+serve(input.fd, session, new Turns(input.turns, input.thread - 1));

@@ -114,6 +114,11 @@ export class ObjectReader {
     this.#counters = counters;
   }
 
+  /** Whether the object has been hashed before, or needs not be before it is read. */
+  isKnown({ nid, size }: ObjectFile): boolean {
+    return size <= VERITY_BLOCK_SIZE || this.#shared.get(nid) !== undefined || this.#own.has(nid);
+  }
+
   /**
    * Makes sure that the object can be read: it is there, regular, as long as the image says, and if
    * it is larger than a block its leaf hashes are known.

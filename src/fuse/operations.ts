@@ -133,6 +133,7 @@ function readlink(server: Server, call: Call): number {
 export function openImageFile(server: Server, call: Call): number {
   const nid = nidOf(server, call);
   if (server.fs.isDirectory(nid)) return -EISDIR;
+  if (!server.fs.isKnown(nid)) call.beforeSlow();
   server.fs.prepare(nid);
   return replyOpen(call);
 }
@@ -150,6 +151,7 @@ export function replyOpen(call: Call): number {
 function read(server: Server, call: Call): number {
   const { offset, size } = ReadIn.offsets;
   const length = Math.min(call.u32(size), MAX_READ);
+  call.beforeSlow();
   return server.fs.read(nidOf(server, call), call.u64(offset), length, call.reply, PAYLOAD);
 }
 

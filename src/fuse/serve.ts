@@ -1,6 +1,6 @@
 /**
- * The request loop of one thread: it blocks in read(2) on /dev/fuse, which is four times faster than
- * waiting for it through the event loop.
+ * The request loop of one thread: when it has the turn it blocks in read(2) on /dev/fuse, which is
+ * four times faster than waiting for it through the event loop.
  *
  * @module
  */
@@ -8,15 +8,25 @@ import { readSync, writeSync } from "node:fs";
 import { type Call, REQUEST_BYTES } from "./call.ts";
 import { EIO } from "./errno.ts";
 import type { Session } from "./session.ts";
+import type { Turns } from "./turns.ts";
+
+type Serving = Pick<Session<unknown>, "call" | "answer" | "counters">;
 
 /** Serves requests from the descriptor `fd` until the file system is unmounted. */
-export function serve(
-  fd: number,
-  session: Pick<Session<unknown>, "call" | "answer" | "counters">,
-): void {
+export function serve(fd: number, session: Serving, turns: Turns): void {
+  session.call.beforeSlow = () => turns.pass();
+  try {
+    serveInTurn(fd, session, turns);
+  } finally {
+    turns.pass(); // the next one sees for itself that it is over
+  }
+}
+
+function serveInTurn(fd: number, session: Serving, turns: Turns): void {
   const { call, counters } = session;
   const { request } = call;
   for (;;) {
+    turns.take();
     let length: number;
     try {
       length = readSync(fd, request, 0, REQUEST_BYTES, null);

@@ -13,6 +13,7 @@ import { type InitOptions, answerInit, refuseInit } from "./init.ts";
 import type { HandOver, Problem } from "./session.ts";
 import { SharedLeaves, type SharedLeavesMemory } from "./shared-leaves.ts";
 import type { ServeInput } from "./transport.ts";
+import { Turns } from "./turns.ts";
 
 /** One byte of leaves stands for 128 bytes of content that has been opened. */
 const SHARED_LEAVES_BYTES = 128 * 1024 * 1024;
@@ -21,7 +22,7 @@ const MOST_THREADS = 4;
 /** Files whose leaves are shared, and so need room in a table. */
 const MOST_FILES = 1_000_000;
 
-/** What every server thread of a connection is given. */
+/** What the server threads of a connection share. */
 export interface SharedMemory {
   /** Open /dev/fuse, after INIT. */
   readonly fd: number;
@@ -36,10 +37,11 @@ export interface SharedMemory {
   readonly backing: BackingMemory | undefined;
 }
 
-/** What one thread is given besides. */
-export interface ThreadNumber {
-  /** From 1 on. */
+/** What each of them is given besides. */
+export interface ThreadInput extends SharedMemory {
+  /** Its number, from 1 on. */
   readonly thread: number;
+  readonly turns: SharedArrayBuffer;
 }
 
 /** A request that a thread could not answer from what is there. */
@@ -111,9 +113,10 @@ export function startThreads(
   workerData: SharedMemory,
   { threads: wanted, onProblem, onHandedOver }: ThreadOptions,
 ): Threads {
-  const threads = Array.from({ length: threadCount(wanted) }, (_, i) => {
-    const number: ThreadNumber = { thread: i + 1 };
-    const worker = new Worker(url, { workerData: { ...workerData, ...number } });
+  const count = threadCount(wanted);
+  const turns = Turns.memory(count);
+  const threads = Array.from({ length: count }, (_, i) => {
+    const worker = new Worker(url, { workerData: { ...workerData, turns, thread: i + 1 } });
     const ended = new Promise<void>((resolve, reject) => {
       worker.once("error", reject);
       worker.once("exit", () => resolve());

@@ -15,12 +15,8 @@ import { serve } from "./serve.ts";
 import { Session } from "./session.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
 import { openPlaces } from "./store-place.ts";
-import {
-  type SharedMemory,
-  type ThreadNumber,
-  type WorkerMessage,
-  handingOver,
-} from "./threads.ts";
+import { type SharedMemory, type ThreadInput, type WorkerMessage, handingOver } from "./threads.ts";
+import { Turns } from "./turns.ts";
 import { warmUp } from "./warm-up.ts";
 
 /** About as long as the code takes to be compiled; a mount takes so much longer. */
@@ -34,7 +30,7 @@ export interface WorkerInput extends SharedMemory {
   readonly rootNid: number | undefined;
 }
 
-const input = workerData as WorkerInput & ThreadNumber;
+const input = workerData as WorkerInput & ThreadInput;
 const counters = new Counters(input.counters, input.thread);
 const places = openPlaces(input.stores, input.partial);
 const reader = new ObjectReader(places, new SharedLeaves(input.leaves), counters);
@@ -50,4 +46,4 @@ const session = new Session(table, server, tell, handingOver(input, tell), count
 warmUp(session, WARM_UP_MS);
 counters.clear();
 tell("ready");
-serve(input.fd, session);
+serve(input.fd, session, new Turns(input.turns, input.thread - 1));

@@ -36,6 +36,7 @@ export function withPassthrough<S extends WithBacking>(
 ): Operations<S> {
   const open = (server: S, call: Call): number => {
     const file = objectOf(server, call);
+    if (file !== undefined) call.beforeSlow();
     const backingId = file === undefined ? 0 : (server.backing?.open(file) ?? 0);
     if (backingId === 0) return openOtherwise(server, call);
     OpenOut.encodeInto(call.reply, PAYLOAD, {

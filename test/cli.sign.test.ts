@@ -6,11 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { readPublicKey } from "../src/image/key-files.ts";
+import { readPrivateKey, readPublicKey } from "../src/image/key-files.ts";
+import { signImage } from "../src/image/sign.ts";
 import { agentSigner, parseSignature } from "../src/image/signer.ts";
 import { Store } from "../src/store/store.ts";
 import { Transaction } from "../src/store/transaction.ts";
+import { parseBundle } from "../src/trust/bundle.ts";
 import { parsePreAuthEncoding, preAuthEncoding } from "../src/trust/dsse.ts";
+import { parseStatement } from "../src/trust/statement.ts";
 import { verityDigestOf } from "../src/verity/hasher.ts";
 import { goldenImage } from "./support/golden-images.ts";
 import { oracle } from "./support/oracle.ts";
@@ -97,6 +100,80 @@ describe("sign --add", () => {
 
   test("takes no times and no version of its own", async () => {
     expect((await sign("--add", ...key("bob"), "--expires", "1d")).status).toBe(2);
+  });
+});
+
+describe("signing again", () => {
+  const source = {
+    mediaType: "application/vnd.oci.image.manifest.v1+json",
+    digest: `sha256:${"c".repeat(64)}`,
+  };
+  const built = (who: string, version = 1) => {
+    const times = {
+      created: new Date("2026-09-01T00:00:00Z"),
+      expires: new Date("2027-09-01T00:00:00Z"),
+    };
+    const request = { name, key: readPrivateKey(at(`${who}.key`)), version, ...times };
+    const how = { profile: "oci-v1", source };
+    return { keyId: id_(who), name, bytes: signImage(image, { ...request, ...how }).bundle };
+  };
+  const say = (file: string) =>
+    parseStatement(parseBundle(readFileSync(at(file))).payload).predicate;
+
+  test("keeps what the same key has said of profile and source, beside a file", async () => {
+    writeFileSync(at("app.img.bundle.json"), built("alice").bytes);
+    await sign("--name", "registry.example/other:2", ...key("alice"), "--version", "5");
+    expect(say("app.img.bundle.json")).toMatchObject({ profile: "oci-v1", source, version: 5 });
+    await sign("--name", name, ...key("bob"));
+    expect(say("app.img.bundle.json")).toMatchObject({ profile: undefined, source: undefined });
+  });
+
+  test("keeps it in a store, of the latest statement about this image", async () => {
+    const store = at("store");
+    const transaction = Transaction.begin(Store.create(store), { durability: "none" });
+    transaction.put(id, image);
+    transaction.publish({ image: id, name, bundles: [built("alice"), built("bob", 9)] });
+    transaction.close();
+    await run("sign", name, "--store", store, ...key("alice"), "--version", "7");
+    const verified = await run(
+      "verify",
+      name,
+      "--store",
+      store,
+      "--key",
+      at("alice.pub"),
+      "--json",
+      "--state",
+      "none",
+    );
+    expect(JSON.parse(verified.out)).toMatchObject({ version: 7, profile: "oci-v1", source });
+    await run("sign", name, "--store", store, ...key("carol"), "--version", "7");
+    const other = await run(
+      "verify",
+      name,
+      "--store",
+      store,
+      "--key",
+      at("carol.pub"),
+      "--json",
+      "--state",
+      "none",
+    );
+    expect(JSON.parse(other.out).profile).toBeUndefined();
+  });
+
+  test("takes nobody's word that is not signed by the key, or about another image", async () => {
+    const forged = JSON.parse(Buffer.from(built("alice").bytes).toString());
+    forged.dsseEnvelope.signatures[0].sig = Buffer.alloc(64, 1).toString("base64");
+    for (const junk of [JSON.stringify(forged), "{}", ""]) {
+      writeFileSync(at("app.img.bundle.json"), junk);
+      expect((await sign("--name", name, ...key("alice"))).status).toBe(0);
+      expect(say("app.img.bundle.json").profile).toBeUndefined();
+    }
+    writeFileSync(at("app.img"), goldenImage("ext-1-byte.v1").bytes);
+    writeFileSync(at("app.img.bundle.json"), built("alice").bytes);
+    await sign("--name", name, ...key("alice"));
+    expect(say("app.img.bundle.json").profile).toBeUndefined();
   });
 });
 

@@ -8,7 +8,9 @@ import { type Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
 import { type BuildResult, type BuiltImage, buildImage } from "../image/build.ts";
 import { readPrivateKey } from "../image/key-files.ts";
+import { bundleBeside } from "../image/locate.ts";
 import { writeImageFile } from "../image/mkcomposefs.ts";
+import { replaceFile } from "../image/new-file.ts";
 import { imageFacts, signFacts } from "../image/sign.ts";
 import { settleValidity } from "../image/validity.ts";
 import { parsePlatform } from "../oci/platform.ts";
@@ -56,7 +58,7 @@ export function declare(command: Command, io: Io): void {
     .option("--created <time>", "the statement's time (default: SOURCE_DATE_EPOCH, or now)")
     .option("--expires <when>", "a date, or a time from creation such as 90d (default: 365d)")
     .option("--version <n>", "the statement's version (default: seconds of creation)")
-    .option("-o, --output <file>", "also write the image to this file")
+    .option("-o, --output <file>", "also write the image to this file, and its bundle beside")
     .option("--platform <os/arch>", "which image of an index, such as linux/arm64/v8")
     .addOption(
       new Option("--profile <name>", "how layers become one tree").choices([...profileNames]),
@@ -90,11 +92,12 @@ async function build(text: string, options: Options, io: Io): Promise<void> {
   const progress = io.progress("build");
   const interruption = interruptible("build");
   let result: BuildResult;
+  let bundles: readonly NewBundle[] = [];
   try {
     result = await buildImage(reference, {
       ...pick(options),
       store: () => Store.create(options.store, algorithm === undefined ? {} : { algorithm }),
-      sign,
+      sign: sign && ((built) => (bundles = sign(built))),
       platform: platform === undefined ? undefined : parsePlatform(platform),
       formatVersion: formatVersion === "auto" ? "auto" : formatVersion === "0" ? 0 : 1,
       onProgress: (done, total) => progress.update(done, total),
@@ -104,7 +107,10 @@ async function build(text: string, options: Options, io: Io): Promise<void> {
     interruption.end();
     progress.end();
   }
-  if (options.output !== undefined) writeImageFile(options.output, result.bytes);
+  if (options.output !== undefined) {
+    writeImageFile(options.output, result.bytes);
+    for (const { bytes } of bundles) replaceFile(bundleBeside(options.output), bytes, 0o644);
+  }
   for (const warning of result.warnings) io.log(`warning: ${warning}`);
   report(result, options, io);
 }

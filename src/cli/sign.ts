@@ -5,6 +5,7 @@
  */
 import { type Command, Option } from "commander";
 import { sealImage } from "../image/composefs-seal.ts";
+import { readPublicKey } from "../image/key-files.ts";
 import { sidecarEndings } from "../image/sidecars.ts";
 import { prepareTarget, signTarget } from "../image/sign-target.ts";
 import { formatTime } from "../trust/time.ts";
@@ -16,7 +17,10 @@ export function declare(command: Command, io: Io): void {
   command
     .argument("<image>", "an image file, or with --store a name or id in the store")
     .option("--key <file>", "the private key (PKCS#8 PEM); - reads standard input")
-    .option("--passphrase-file <file>", "passphrase of an encrypted key (default: asks)")
+    .option(
+      "--passphrase-file <file>",
+      "passphrase of an encrypted key; /dev/fd/N too (default: asks)",
+    )
     .option("--name <reference>", "the name that clients will ask for (default: that in the store)")
     .option("--store <dir>", "the store that has the image, and takes the bundle")
     .option(
@@ -62,14 +66,17 @@ The image is checked before its bytes to sign are written, and again before a si
       }
       const now = new Date();
       const say = sayOf(options, now);
-      const target = prepareTarget({ target: image, name, store, output, bundles, say }, now);
-      const { statement } = target;
+      const request = { target: image, name, store, output, bundles, say };
       if (options.printPae) {
+        const by = options.withKey === undefined ? undefined : readPublicKey(options.withKey);
+        const { statement, message } = prepareTarget({ ...request, by }, now);
         io.log(`to be signed: ${statement.name} until ${formatTime(statement.expires)}`);
-        io.write(target.message);
+        io.write(message);
         return;
       }
       const signer = signerOf(options, (message) => io.log(message));
+      const target = prepareTarget({ ...request, by: signer.publicKey }, now);
+      const { statement } = target;
       const sidecars = sidecarsOf(options, target, signer);
       const { place } = await signTarget(target, signer);
       for (const path of sidecars()) io.log(`signature for other tools: ${path}`);

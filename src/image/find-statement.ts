@@ -8,7 +8,8 @@
 import { toByteString } from "../bytes/bytestring.ts";
 import { TrustError, UsageError } from "../errors.ts";
 import { parseBundle } from "../trust/bundle.ts";
-import type { EnvelopeSignature } from "../trust/dsse.ts";
+import { type EnvelopeSignature, preAuthEncoding } from "../trust/dsse.ts";
+import type { PublicKey } from "../trust/public-key.ts";
 import { STATEMENT_PAYLOAD_TYPE, type Statement, parseStatement } from "../trust/statement.ts";
 import { formatTime } from "../trust/time.ts";
 import type { LocatedImage } from "./locate.ts";
@@ -74,6 +75,32 @@ export function findStatement(
     throw new TrustError("EXPIRED", `statement: expired ${when}, so that a signature is of no use`);
   }
   return first;
+}
+
+/**
+ * How the image was made, from the latest statement about it that the signer's own key has signed:
+ * nobody else's word is signed again.
+ */
+export function earlierWord(
+  located: LocatedImage,
+  facts: ImageFacts,
+  key: PublicKey,
+): Pick<Statement, "profile" | "source"> | undefined {
+  const statements = located.bundles.flatMap((file) => {
+    try {
+      const { payload, payloadType, signatures } = parseBundle(file);
+      const message = preAuthEncoding(payloadType, payload);
+      if (payloadType !== STATEMENT_PAYLOAD_TYPE) return [];
+      if (!signatures.some(({ bytes }) => key.verifies(message, bytes))) return [];
+      const statement = readStatement(payload);
+      requireFacts(statement, facts);
+      return [statement];
+    } catch (error) {
+      if (!(error instanceof TrustError)) throw error;
+      return []; // about something else, or not understood
+    }
+  });
+  return statements.sort((a, b) => b.version - a.version)[0];
 }
 
 /** Signatures over exactly these bytes among what lies with the image. */

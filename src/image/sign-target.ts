@@ -12,9 +12,11 @@ import { Transaction } from "../store/transaction.ts";
 import { formatEnvelope } from "../trust/bundle.ts";
 import { type EnvelopeSignature, parsePreAuthEncoding } from "../trust/dsse.ts";
 import { STATEMENT_PAYLOAD_TYPE } from "../trust/statement.ts";
+import type { PublicKey } from "../trust/public-key.ts";
 import { algorithmOf } from "../verity/digest.ts";
 import {
   type FoundStatement,
+  earlierWord,
   findStatement,
   signaturesOver,
   readStatement,
@@ -53,6 +55,8 @@ export interface TargetRequest {
   readonly output?: string | undefined;
   /** What to say: for how long a new statement holds, `add` to one there is, or printed bytes. */
   readonly say: Validity | "add" | { readonly printed: Uint8Array };
+  /** Who signs, when that is known: what this key has said before of profile and source is kept. */
+  readonly by?: PublicKey | undefined;
 }
 
 /** A statement that waits for a signature. */
@@ -82,13 +86,14 @@ export function prepareTarget(request: TargetRequest, now: Date): PreparedTarget
   const { say } = request;
   const store = request.store === undefined ? undefined : Store.open(request.store);
   const stores = store && new Stores([store]);
-  // A new statement stands alone; others may be signed already.
-  const bundles = say === "add" || "printed" in say ? request.bundles : [];
+  // A new statement of nobody known stands alone.
+  const isNew = say !== "add" && !("printed" in say);
+  const bundles = isNew && request.by === undefined ? [] : request.bundles;
   const located = locateImage(request.target, { stores, bundles });
   const facts = imageFacts(located.bytes, located.id && algorithmOf(located.id));
   requireIdentity(located, facts.verityDigest);
   const name = request.name ?? located.name;
-  const { signatures, ...prepared } = statementToSign(say, facts, located, name, now);
+  const { signatures, ...prepared } = statementToSign(request, facts, located, name, now);
   return { ...prepared, signatures, request, located, store };
 }
 
@@ -100,7 +105,7 @@ export async function signTarget(target: PreparedTarget, signer: Signer): Promis
 }
 
 function statementToSign(
-  say: TargetRequest["say"],
+  { say, by }: TargetRequest,
   facts: ImageFacts,
   located: LocatedImage,
   name: string | undefined,
@@ -128,7 +133,9 @@ function statementToSign(
       hint: "give it with --name, such as --name registry.example/app:1.0",
     });
   }
-  return { ...prepareStatement(facts, { name, profile: undefined, ...say }), signatures: [] };
+  const made = by && earlierWord(located, facts, by);
+  const how = { profile: made?.profile, source: made?.source };
+  return { ...prepareStatement(facts, { name, ...how, ...say }), signatures: [] };
 }
 
 function putBundle(target: PreparedTarget, signed: SignedImage): string {

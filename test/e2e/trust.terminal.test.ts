@@ -1,0 +1,146 @@
+/** Trust at the real command: passphrases from a terminal or a descriptor, and the machine's clock. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { encryptKey } from "../../src/image/encrypted-key.ts";
+import { sealfs, sealfsOk } from "../support/cli.ts";
+import { goldenImage } from "../support/golden-images.ts";
+import { oracle } from "../support/oracle.ts";
+import { alice } from "../support/trust.ts";
+
+const bin = fileURLToPath(new URL("../../bin/sealfs.js", import.meta.url));
+const name = "registry.example/app:1";
+const passphrase = "open sesame";
+let folder: string;
+const at = (file: string) => join(folder, file);
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "sealfs-terminal-"));
+  writeFileSync(at("app.img"), goldenImage("ext-basic.v1").bytes);
+  writeFileSync(at("alice.pub"), alice.publicKey.toPem());
+  writeFileSync(at("alice.key"), alice.toPem(), { mode: 0o600 });
+  writeFileSync(at("locked.key"), encryptKey(alice, passphrase), { mode: 0o600 });
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const verify = (...more: string[]) =>
+  sealfs([
+    "verify",
+    at("app.img"),
+    "--key",
+    at("alice.pub"),
+    "--name",
+    name,
+    "--state",
+    "none",
+    ...more,
+  ]);
+
+describe("the passphrase of a key", () => {
+  const signing = (...more: string[]) => [
+    "sign",
+    at("app.img"),
+    "--name",
+    name,
+    "--key",
+    at("locked.key"),
+    ...more,
+  ];
+
+  test.skipIf(oracle("script") === undefined)(
+    "is asked for on the terminal, and not shown (skipped without script)",
+    () => {
+      const ask = (answer: string) => {
+        const words = [process.execPath, bin, ...signing()].map((word) => `'${word}'`).join(" ");
+        // Typed once the question is there, as a person does.
+        const line = `(sleep 2; echo '${answer}'; sleep 3) | script -qefc "${words}" ${at("typescript")}`;
+        const { status } = spawnSync("/bin/sh", ["-c", line], {
+          encoding: "utf8",
+          timeout: 60_000,
+        });
+        return { status, shown: readFileSync(at("typescript"), "utf8") };
+      };
+      const good = ask(passphrase);
+      expect(good.shown).toContain(`passphrase of ${at("locked.key")}: `);
+      expect(good.shown).toContain(`signed ${name}`);
+      expect(good.shown).not.toContain(passphrase);
+      expect(verify().status).toBe(0);
+      rmSync(at("app.img.bundle.json"));
+      const bad = ask("guess");
+      expect(bad.shown).toContain("cannot be decrypted");
+      expect(verify().status).toBe(5);
+    },
+    60_000,
+  );
+
+  test("comes from a descriptor, of a pipe or a file", () => {
+    const words = signing("--passphrase-file", "/dev/fd/3").map((word) => `'${word}'`);
+    const command = [`'${process.execPath}'`, `'${bin}'`, ...words].join(" ");
+    const from = (redirection: string) =>
+      spawnSync("/bin/bash", ["-c", `${command} ${redirection}`]);
+    writeFileSync(at("passphrase"), `${passphrase}\n`, { mode: 0o600 });
+    expect(from(`3< <(echo '${passphrase}')`).status).toBe(0);
+    expect(from(`3< ${at("passphrase")}`).status).toBe(0);
+    expect(verify().status).toBe(0);
+    expect(from("3< <(echo guess)").status).toBe(5);
+  });
+
+  test("cannot be asked for without a terminal, which is told and nothing is signed", () => {
+    rmSync(at("app.img.bundle.json"), { force: true });
+    // A session of its own has no terminal.
+    const { status, stderr } = spawnSync("setsid", ["-w", process.execPath, bin, ...signing()], {
+      encoding: "utf8",
+      input: `${passphrase}\n`,
+    });
+    expect(status).toBe(2);
+    expect(stderr).toContain("--passphrase-file");
+    expect(verify().status).toBe(5);
+  });
+});
+
+describe.skipIf(oracle("faketime") === undefined)("the clock (skipped without faketime)", () => {
+  const verifyAt = (time: string, zone = "UTC") => {
+    const args = ["verify", at("app.img"), "--key", at("alice.pub"), "--name", name];
+    const command = [time, process.execPath, bin, ...args, "--state", "none"];
+    const env = { ...process.env, TZ: zone };
+    const result = spawnSync("faketime", ["-f", ...command], { encoding: "utf8", env });
+    return { status: result.status, text: result.stderr };
+  };
+  beforeAll(() => {
+    const times = ["--created", "2026-09-01T00:00:00Z", "--expires", "2027-09-01T00:00:00Z"];
+    sealfsOk(["sign", at("app.img"), "--name", name, "--key", at("alice.key"), ...times]);
+  });
+
+  test("decides from creation until expiry, to the second", () => {
+    expect(verifyAt("@2026-08-31 23:56:00")).toMatchObject({ status: 0 });
+    expect(verifyAt("@2027-08-31 23:59:50")).toMatchObject({ status: 0 });
+    const early = verifyAt("@2026-08-31 23:50:00");
+    expect(early).toMatchObject({ status: 5 });
+    expect(early.text).toContain("which is after now");
+    const late = verifyAt("@2027-09-01 00:00:00");
+    expect(late).toMatchObject({ status: 5 });
+    expect(late.text).toContain("expired 2027-09-01T00:00:00Z");
+    expect(verifyAt("@2090-01-01 00:00:00").status).toBe(5);
+    expect(verifyAt("@1970-01-02 00:00:00").status).toBe(5);
+  });
+
+  test("is read in UTC, whatever the time zone", () => {
+    // 23:30 in Honolulu on the last day is the next day in UTC, and past.
+    expect(verifyAt("@2027-08-31 23:30:00", "Pacific/Honolulu").status).toBe(5);
+    expect(verifyAt("@2027-09-01 08:30:00", "Asia/Tokyo").status).toBe(0);
+  });
+});
+
+test("build writes the bundle beside the image that it writes", () => {
+  writeFileSync(at("dump"), "/ 4096 40755 2 0 0 0 1.0 - - -\n");
+  const built = ["build", `dump:${at("dump")}`, "--store", at("store"), "--durability", "none"];
+  const signed = ["--name", name, "--key", at("alice.key")];
+  sealfsOk([...built, ...signed, "-o", at("built.img")]);
+  const args = ["--key", at("alice.pub"), "--name", name, "--state", "none"];
+  expect(sealfs(["verify", at("built.img"), ...args]).status).toBe(0);
+  sealfsOk([...built, "-o", at("plain.img")]);
+  expect(sealfs(["verify", at("plain.img"), ...args]).stderr).toContain("no bundle");
+});

@@ -92,6 +92,13 @@ export const limits = {
   mirrorsBytes: 256 * KIB,
   mirrors: 64,
   mirrorNames: 256,
+  /** `sealfs serve`: bytes of a request's headers, and milliseconds until they are there. */
+  requestHeaderBytes: 16 * KIB,
+  requestHeaderMs: 10_000,
+  /** Connections at a time, milliseconds of one that is idle, and of one that takes nothing. */
+  connections: 1024,
+  idleConnectionMs: 15_000,
+  stalledResponseMs: 60_000,
   /** Bytes of a key file. */
   keyBytes: 64 * KIB,
 } as const;

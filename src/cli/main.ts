@@ -111,6 +111,7 @@ export const commands: ReadonlyMap<string, CommandRow> = new Map([
       load: () => import("./check.ts"),
     },
   ],
+  ["serve", { summary: "give a store out over HTTP", load: () => import("./serve.ts") }],
   ["images", { summary: "list the images of a store", load: () => import("./images.ts") }],
   ["rm", { summary: "remove a name from a store", load: () => import("./rm.ts") }],
   [

@@ -126,6 +126,11 @@ export class Store implements ObjectSource {
     return this.#leaves.read(digest);
   }
 
+  /** Where leaf hashes of an object are, or would be. */
+  leavesPath(digest: VerityDigest): string {
+    return this.#leaves.path(digest);
+  }
+
   writeLeaves(digest: VerityDigest, leaves: Uint8Array): boolean {
     return this.foreign === undefined && this.#leaves.write(digest, leaves);
   }

@@ -71,6 +71,13 @@ export const commands: ReadonlyMap<string, CommandRow> = new Map([
   ],
   ["umount", { summary: "end a mount", load: () => import("./umount.ts") }],
   [
+    "status",
+    {
+      summary: "print what is mounted, who signed it, and how it does",
+      load: () => import("./status.ts"),
+    },
+  ],
+  [
     "preflight",
     {
       summary: "try which ways to mount this machine has, and what each promises",

@@ -35,6 +35,7 @@ interface Options extends TrustOptions {
   readonly background?: true;
   readonly nonempty?: true;
   readonly log?: string;
+  readonly metrics?: string;
   readonly threads?: number;
 }
 
@@ -91,6 +92,7 @@ export function declare(command: Command, io: Io): void {
     )
     .option("--nonempty", "mount over a directory that is not empty")
     .option("--log <file>", "append what readers were refused, and why, to this file")
+    .option("--metrics <place>", "metrics for Prometheus: a FILE, or unix:PATH for a socket")
     .option("--threads <n>", "threads that serve /dev/fuse", threads)
     .addHelpText(
       "after",

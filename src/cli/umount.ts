@@ -8,9 +8,15 @@ import { unmountImage } from "../mount/unmount.ts";
 import type { Io } from "./io.ts";
 
 /** Adds arguments, options and action. */
-export function declare(command: Command, _io: Io): void {
+export function declare(command: Command, io: Io): void {
   command
     .argument("<directory>", "where sealfs has mounted an image")
     .option("-l, --lazy", "also while it is in use: what is open works until it is closed")
-    .action((directory: string, options: { lazy?: boolean }) => unmountImage(directory, options));
+    .action(async (directory: string, options: { lazy?: boolean }) => {
+      const { server } = await unmountImage(directory, options);
+      if (server === undefined) return;
+      io.log(
+        `it is still in use, here or in another mount namespace: its server, process ${server}, ends with it`,
+      );
+    });
 }

@@ -4,12 +4,10 @@
  *
  * @module
  */
-import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { SystemError } from "../errors.ts";
 import { type UnmountOptions, unmountAsUser, unmountTarget } from "../sys/mount.ts";
 import { mountAt } from "./mountinfo.ts";
-import { statePath } from "./state.ts";
 
 /** Unmounts as root, or through fusermount3 as an ordinary user. */
 export function unmountAny(target: string, options: UnmountOptions = {}): void {
@@ -42,34 +40,4 @@ export function endConnection(target: string, device: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** Waits at the other end of a pipe: on a word it leaves, on the end of the pipe it cleans up. */
-const GUARD = `
-read -r word
-[ "$word" = done ] && exit 0
-grep -q "^[0-9]* [0-9]* $2 " /proc/self/mountinfo &&
-  { umount -i -l -- "$1" || fusermount3 -u -z -- "$1" || fusermount -u -z -- "$1"; } 2>/dev/null
-rm -f -- "$3"
-`;
-
-/** A small process that removes the dead mount should its server be killed. */
-export interface Guard {
-  /** The mount has ended well: nothing to clean up. */
-  dismiss(): void;
-}
-
-/** Starts the guard of a mount that this process serves. */
-export function startGuard(target: string, device: string): Guard {
-  const args = ["-c", GUARD, "sealfs-guard", target, device, statePath(device, "json")];
-  const guard = spawn("/bin/sh", args, {
-    detached: true,
-    cwd: "/",
-    stdio: ["pipe", "ignore", "ignore"],
-  });
-  guard.on("error", () => undefined); // no shell: a dead mount stays until somebody removes it
-  guard.stdin.on("error", () => undefined);
-  guard.unref();
-  (guard.stdin as unknown as { unref(): void }).unref();
-  return { dismiss: () => guard.stdin.end("done\n") };
 }

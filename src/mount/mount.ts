@@ -5,6 +5,7 @@
  */
 import { resolve } from "node:path";
 import { Store } from "../store/store.ts";
+import { formatTime } from "../trust/time.ts";
 import type { VerifiedImage } from "../image/verify.ts";
 import type { IdMap } from "../sys/idmap.ts";
 import type { TransportName } from "../fuse/transport.ts";
@@ -13,9 +14,11 @@ import { endConnection } from "./end.ts";
 import { type Launched, launch } from "./launch.ts";
 import type { LazyInput } from "./server-input.ts";
 import type { Assurance, Mode } from "./choose.ts";
+import { resolveMetrics } from "./metrics-output.ts";
 import { SOURCE_PREFIX } from "./mountinfo.ts";
 import { type MountPlan, planMount } from "./plan.ts";
 import { directoryIn } from "./subdir.ts";
+import type { SignedImage } from "./state.ts";
 import { checkTarget } from "./target.ts";
 
 /** How to mount. */
@@ -46,6 +49,11 @@ export interface MountOptions {
   readonly nonempty?: boolean;
   /** File for the log; otherwise standard error in the foreground, one named in the result else. */
   readonly log?: string;
+  /**
+   * Where metrics for Prometheus go: a file, replaced every ten seconds and at the end, or `unix:` and
+   * the path of a socket that answers `GET /metrics`.
+   */
+  readonly metrics?: string;
   /** Threads of the raw transport; by default as many as processors, from 2 to 4. */
   readonly threads?: number;
 }
@@ -98,7 +106,7 @@ export async function mountImage(
   const stores = options.stores.map((store) => Store.open(store));
   const target = checkTarget(directory, options);
   const foreground = options.foreground === true;
-  const { threads, log, writable, idmap, subdir } = options;
+  const { threads, log, metrics, writable, idmap, subdir } = options;
   const rootNid = subdir === undefined ? undefined : directoryIn(verified.image, subdir);
   const plan = planMount(verified, stores, {
     ...options,
@@ -111,6 +119,7 @@ export async function mountImage(
     stores: stores.map((store) => store.path),
     target,
     source: `${SOURCE_PREFIX}${verified.statement.name}`,
+    signed: signedImage(verified),
     ...plan,
     allowOther: options.allowOther ?? process.geteuid?.() === 0,
     foreground,
@@ -123,6 +132,7 @@ export async function mountImage(
     ...(subdir === undefined ? {} : { subdir }),
     ...(log === undefined ? {} : { log: resolve(log) }),
     ...(options.lazy === undefined ? {} : { lazy: lazyInput(verified, options.lazy) }),
+    ...(metrics === undefined ? {} : { metrics: resolveMetrics(metrics) }),
   });
   return asMount(target, plan, foreground, launched);
 }
@@ -141,6 +151,18 @@ function lazyInput(
     seekIndex: undefined,
     deadlineMs: deadline * 1000,
     background,
+  };
+}
+
+function signedImage({ statement, digest, keyIds }: VerifiedImage): SignedImage {
+  const { name, version, created, expires } = statement;
+  return {
+    name,
+    digest,
+    version,
+    created: formatTime(created),
+    expires: formatTime(expires),
+    signedBy: keyIds,
   };
 }
 

@@ -7,6 +7,7 @@ import type { IdMap } from "../sys/idmap.ts";
 import type { TransportName } from "../fuse/transport.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import type { Assurance, Mode } from "./choose.ts";
+import type { SignedImage } from "./state.ts";
 
 /** Descriptors that the server process inherits. */
 export const IMAGE_FD = 3;
@@ -45,6 +46,10 @@ export interface ServerInput {
   /** For the other modes: directories for what is changed. */
   readonly writable?: { readonly upper: string; readonly work: string };
   readonly lazy?: LazyInput;
+  /** What was signed about the image, for who asks. */
+  readonly signed: SignedImage;
+  /** Where metrics go: a file, or `unix:` and a socket's path. */
+  readonly metrics?: string;
   readonly allowOther: boolean;
   /** The kernel reads objects by itself. */
   readonly passthrough: boolean;

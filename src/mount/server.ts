@@ -5,81 +5,105 @@
  *
  * @module
  */
-import { appendFileSync, closeSync, fstatSync, readSync, rmSync, writeSync } from "node:fs";
-import { Socket } from "node:net";
+import { closeSync, fstatSync, readSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { IntegrityError, SealfsError, SystemError } from "../errors.ts";
+import { IntegrityError, type SealfsError, SystemError } from "../errors.ts";
 import { Image } from "../erofs/image.ts";
 import type { ServeInput, Served } from "../fuse/transport.ts";
 import { algorithmOf, verityDigestOf } from "../verity/index.ts";
-import { type Guard, endConnection, startGuard } from "./end.ts";
+import { type Attendance, attend } from "./attendance.ts";
+import { endConnection } from "./end.ts";
+import { whenGone } from "./gone.ts";
+import { startGuard } from "./guard.ts";
 import type { LazyMount } from "./lazy.ts";
 import { leaseImage } from "./lease.ts";
+import { metricsSocket } from "./metrics-output.ts";
 import { mountAt } from "./mountinfo.ts";
 import { ProblemLog } from "./problem-log.ts";
-import {
-  IMAGE_FD,
-  LIFE_FD,
-  STATUS_FD,
-  type ServerInput,
-  type ServerStatus,
-} from "./server-input.ts";
+import { IMAGE_FD, STATUS_FD, type ServerInput, type ServerStatus } from "./server-input.ts";
 import { serveMode } from "./serve-mode.ts";
-import { removeState, statePath, writeState } from "./state.ts";
+import { ServerLog } from "./server-log.ts";
+import { Signals } from "./signals.ts";
+import type { MountState } from "./state.ts";
 
 /** A connection that does not end in this time is ended by the end of the process. */
 const LAST_RESORT_MS = 1500;
 /** The same for one that could not be told to end: the kernel ends it when its server is gone. */
 const NO_END_MS = 50;
+/** What is to be done before that may take so long. */
+const TIDY_MS = 1000;
 
 async function main(input: ServerInput): Promise<void> {
-  let write: (line: string) => void = () => undefined;
+  const signals = new Signals(input.foreground); // whoever wants an end is heard from now on
+  const log = new ServerLog(input);
+  const guard = startGuard(input.target, metricsSocket(input.metrics ?? ""));
   let device = "";
+  let release: () => void = () => undefined;
+  let attendance: Attendance | undefined;
   let served: Served;
   let problems: ProblemLog;
-  let guard: Guard;
-  let release: () => void = () => undefined;
   let lazy: LazyMount | undefined;
   try {
     const image = readImage(input);
     const opened = Image.open(new Uint8Array(image));
     release = leaseImage(input.stores, input.digest, opened);
-    problems = new ProblemLog(opened, (line) => write(line));
+    problems = new ProblemLog(opened, (line) => log.write(line));
     const onProblem: ServeInput["onProblem"] = (problem) => problems.add(problem);
-    const unmounted = () => goneFrom(input.target);
-    lazy = await openLazy(input, opened, (line) => write(line));
+    const unmounted = () => whenGone(input.target);
+    signals.throwIfAsked();
+    lazy = await openLazy(input, opened, (line) => log.write(line));
     served = await serveMode({ ...input, image, supply: lazy, onProblem, unmounted });
     device = deviceOf(input.target);
-    const log = input.log ?? (input.foreground ? undefined : newLog(device));
-    write = logTo(log);
-    watch(input, () => stop(input.target, device));
-    writeState(device, { pid: process.pid, target: input.target });
-    guard = startGuard(input.target, device);
-    say({ ok: true, transport: served.transport, device, log });
+    guard.mounted(device);
+    log.open(device);
+    const state = stateOf(input, served, log.path);
+    attendance = await attend(input, {
+      device,
+      state,
+      served,
+      lazy,
+      log: (line) => log.write(line),
+    });
+    signals.throwIfAsked();
+    say({ ok: true, transport: served.transport, device, log: log.path });
     if (input.lazy?.background === true) void lazy?.fetchAll();
   } catch (error) {
     if (device !== "") endConnection(input.target, device);
+    attendance?.end();
     await lazy?.close();
+    log.remove();
     release();
+    guard.dismiss();
     const { name, code, message, hint } = error as SealfsError;
-    say({ ok: false, name, code, message, ...(hint === undefined ? {} : { hint }) });
+    trySay({ ok: false, name, code, message, ...(hint === undefined ? {} : { hint }) });
+    // Threads may still wait for a connection that ends a moment later.
+    setTimeout(() => process.kill(process.pid, "SIGKILL"), LAST_RESORT_MS).unref();
     process.exitCode = 1;
+    signals.close();
     return;
   }
+  let well = true;
+  let tidied: Promise<void> | undefined;
+  const tidy = () =>
+    (tidied ??= (async () => {
+      problems.flush();
+      await lazy?.close();
+      release();
+      attendance.end();
+      if (well) log.remove();
+    })());
+  signals.onAsked(() => stop(input.target, device, tidy));
   try {
     await served.ended;
   } catch (error) {
-    write(`the server ends: ${(error as Error).message}`);
+    well = false;
+    log.write(`the server ends: ${(error as Error).message}`);
     process.exitCode = 1;
-    stop(input.target, device);
-  } finally {
-    problems.flush();
-    await lazy?.close();
-    release();
-    removeState(device);
-    guard.dismiss();
-    for (const signal of signals) process.removeAllListeners(signal);
+    stop(input.target, device, tidy);
   }
+  await tidy();
+  guard.dismiss();
+  signals.close();
   // fuse-native keeps a process alive for ever.
   if (served.transport === "libfuse") process.exit();
 }
@@ -117,61 +141,43 @@ function deviceOf(target: string): string {
   throw new SystemError("IO", `mount at ${target}: not in the list of mounts`);
 }
 
-const POLL_MS = 100;
-
-/** Resolves when the file system that is mounted on `target` now is not there any more. */
-async function goneFrom(target: string): Promise<void> {
-  const device = mountAt(target)?.device;
-  while (mountAt(target)?.device === device) await sleep(POLL_MS);
-}
-
-const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
-
-/** Ends the mount on a signal, and in the foreground when the command at the pipe's end is gone. */
-function watch({ foreground }: ServerInput, end: () => void): void {
-  for (const signal of signals) process.on(signal, end);
-  if (!foreground) return;
-  const life = new Socket({ fd: LIFE_FD, readable: true, writable: false });
-  life.on("close", end).on("error", () => undefined);
-  life.resume().unref(); // it must not keep the process when the mount has ended
-}
-
-function stop(target: string, device: string): void {
-  const ending = endConnection(target, device);
-  // A thread that blocks on a connection which does not end cannot be stopped otherwise, and the end
-  // of the process ends the connection; the guard cleans up.
-  const last = setTimeout(
-    () => process.kill(process.pid, "SIGKILL"),
-    ending ? LAST_RESORT_MS : NO_END_MS,
-  );
-  last.unref();
-}
-
-/** A log of its own for a mount in the background; what an earlier mount left there goes. */
-function newLog(device: string): string {
-  const path = statePath(device, "log");
-  rmSync(path, { force: true });
-  return path;
-}
-
-function logTo(file: string | undefined): (line: string) => void {
-  return (line) => {
-    const text = `${new Date().toISOString()} sealfs: ${line}\n`;
-    try {
-      if (file === undefined) writeSync(2, text);
-      else appendFileSync(file, text, { mode: 0o600 });
-    } catch {
-      // a full disk or a closed terminal must not end the mount
-    }
+function stateOf(input: ServerInput, { transport }: Served, log: string | undefined): MountState {
+  const { target, signed, mode, promise, stores } = input;
+  return {
+    pid: process.pid,
+    target,
+    image: signed,
+    mode,
+    promise,
+    ...(transport === undefined ? {} : { transport }),
+    stores,
+    since: new Date().toISOString(),
+    ...(log === undefined ? {} : { log }),
   };
 }
 
+function stop(target: string, device: string, tidy: () => Promise<void>): void {
+  const ending = endConnection(target, device);
+  // A thread that blocks on a connection which does not end cannot be stopped otherwise, and the end
+  // of the process ends the connection; should the mount still be there, the guard takes it away.
+  const last = async () => {
+    await Promise.race([tidy(), sleep(TIDY_MS)]);
+    process.kill(process.pid, "SIGKILL");
+  };
+  setTimeout(() => void last(), ending ? LAST_RESORT_MS : NO_END_MS).unref();
+}
+
+/** @throws when the command that wants this mount has gone: then nobody does */
 function say(status: ServerStatus): void {
+  writeSync(STATUS_FD, JSON.stringify(status));
+  closeSync(STATUS_FD);
+}
+
+function trySay(status: ServerStatus): void {
   try {
-    writeSync(STATUS_FD, JSON.stringify(status));
-    closeSync(STATUS_FD);
+    say(status);
   } catch {
-    // the command has gone; the mount is there all the same
+    // nobody listens
   }
 }
 

@@ -1,18 +1,48 @@
 /**
- * What is remembered of a running mount, for who comes to end it: a small file in a directory that
- * does not outlive the machine's uptime, named by the mount's device number.
+ * The run directory: what is known of each running mount, for who asks about it or comes to end it.
+ * Its files are named by the mount's device number and do not outlive the machine's uptime:
+ *
+ * ```
+ * /run/sealfs/0-55.json   what does not change while the mount lives
+ * /run/sealfs/0-55.sock   where its server answers (see report-server.ts)
+ * /run/sealfs/0-55.log    the log, when it is in the background and was given no other
+ * ```
  *
  * @module
  */
-import { lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"; // prettier-ignore
 import { tmpdir } from "node:os";
 import { SystemError } from "../errors.ts";
+import type { TransportName } from "../fuse/transport.ts";
+import type { VerityDigest } from "../verity/digest.ts";
+import type { Assurance, Mode } from "./choose.ts";
 
-/** A running mount. */
+/** What was signed about the image that is mounted. */
+export interface SignedImage {
+  readonly name: string;
+  readonly digest: VerityDigest;
+  readonly version: number;
+  /** Times as in RFC 3339. */
+  readonly created: string;
+  readonly expires: string;
+  /** The trusted keys that signed it. */
+  readonly signedBy: readonly string[];
+}
+
+/** A running mount, as its server describes it once. */
 export interface MountState {
   /** The server process. */
   readonly pid: number;
   readonly target: string;
+  readonly image: SignedImage;
+  readonly mode: Mode;
+  readonly promise: Assurance;
+  /** How FUSE is spoken, where it is. */
+  readonly transport?: TransportName;
+  readonly stores: readonly string[];
+  /** When it was mounted, as in RFC 3339. */
+  readonly since: string;
+  readonly log?: string;
 }
 
 /**
@@ -44,26 +74,58 @@ function isOwn(path: string, uid: number): boolean {
   }
 }
 
-/** The file of the mount with this device number that ends in `.json` (state) or `.log`. */
-export function statePath(device: string, suffix: "json" | "log"): string {
+const suffixes = ["json", "sock", "log"] as const;
+
+/** The file of the mount with this device number: its state, its server's socket, its log. */
+export function statePath(device: string, suffix: (typeof suffixes)[number]): string {
   return `${stateDirectory()}/${device.replace(":", "-")}.${suffix}`;
 }
 
 export function writeState(device: string, state: MountState): void {
-  writeFileSync(statePath(device, "json"), JSON.stringify(state), { mode: 0o600 });
+  const path = statePath(device, "json");
+  const temporary = `${path}.${process.pid}`;
+  try {
+    writeFileSync(temporary, JSON.stringify(state), { mode: 0o600 });
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
 }
 
-/** What is known of the mount with this device number; undefined when nothing is. */
+/** What is known of the mount with this device number; undefined when that is nothing, or not enough. */
 export function readState(device: string): MountState | undefined {
   try {
     const state = JSON.parse(readFileSync(statePath(device, "json"), "utf8")) as MountState;
     const known = Number.isSafeInteger(state.pid) && state.pid > 1;
-    return known && typeof state.target === "string" ? state : undefined;
+    const signed: Partial<SignedImage> | undefined = state.image;
+    const whole = typeof state.target === "string" && typeof signed?.expires === "string";
+    return known && whole ? state : undefined;
   } catch {
     return undefined;
   }
 }
 
-export function removeState(device: string): void {
-  rmSync(statePath(device, "json"), { force: true });
+/** Device numbers of the mounts of which something is known. */
+export function knownDevices(): string[] {
+  return readdirSync(stateDirectory()).flatMap((name) => {
+    const [, major, minor] = /^(\d+)-(\d+)\.json$/.exec(name) ?? [];
+    return minor === undefined ? [] : [`${major}:${minor}`];
+  });
+}
+
+/** Forgets a mount; its log stays unless `log` is set. */
+export function removeState(device: string, { log = false } = {}): void {
+  for (const suffix of suffixes) {
+    if (suffix !== "log" || log) rmSync(statePath(device, suffix), { force: true });
+  }
+}
+
+/** Whether the process is still the server: not gone, no zombie, and no other that got its number. */
+export function isServer({ pid, target }: Pick<MountState, "pid" | "target">): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(JSON.stringify(target));
+  } catch {
+    return false;
+  }
 }

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { readFileSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { NotFoundError, SystemError, UsageError } from "../errors.ts";
 import { unmountAny } from "./end.ts";
 import { isSealfs, mountAt } from "./mountinfo.ts";
-import { type MountState, readState, removeState } from "./state.ts";
+import { type MountState, isServer, readState, removeState } from "./state.ts";
 
 /** How to unmount. */
 export interface UnmountImageOptions {
@@ -17,9 +17,17 @@ export interface UnmountImageOptions {
   readonly lazy?: boolean;
 }
 
+/** What is left of a mount. */
+export interface Unmounted {
+  /** The server process, when it goes on: something still uses the mount, or a copy of it. */
+  readonly server?: number;
+}
+
 /** After this long without an end, the server is told to end its connection. */
 const PATIENCE_MS = 200;
 const LAST_MS = 3000;
+/** A server that may go on with good reason has so long to end. */
+const MAY_GO_ON_MS = 500;
 const STEP_MS = 5;
 
 /**
@@ -32,7 +40,7 @@ const STEP_MS = 5;
 export async function unmountImage(
   directory: string,
   options: UnmountImageOptions = {},
-): Promise<void> {
+): Promise<Unmounted> {
   const target = realTarget(directory);
   const mount = mountAt(target);
   if (mount === undefined) {
@@ -51,9 +59,11 @@ export async function unmountImage(
       hint: "some process has its working directory or an open file there; --lazy unmounts all the same",
     });
   }
-  if (state === undefined || state.target !== target) return;
-  if (options.lazy !== true) await endOf(state);
-  if (!isServer(state.pid, target)) removeState(mount.device);
+  if (state === undefined || state.target !== target) return {};
+  await endOf(state, options);
+  if (isServer(state)) return { server: state.pid };
+  removeState(mount.device);
+  return {};
 }
 
 /** The mount point as the list of mounts names it; a dead mount cannot be asked for its real path. */
@@ -66,24 +76,18 @@ function realTarget(directory: string): string {
   }
 }
 
-/** Waits for the end of a server whose mount is gone. */
-async function endOf({ pid, target }: MountState): Promise<void> {
+/** Waits for the end of a server whose mount is gone; not for long where it may have to go on. */
+async function endOf(state: MountState, { lazy = false }: UnmountImageOptions): Promise<void> {
+  // A copy of the mount in another mount namespace keeps the server. What the kernel serves alone
+  // cannot be ended from here, and as long as it lives its objects have to be kept.
+  const mayGoOn = lazy || state.mode === "kernel";
   let told = false;
-  for (let waited = 0; waited < LAST_MS && isServer(pid, target); waited += STEP_MS) {
-    if (!told && waited >= PATIENCE_MS) {
-      // Another mount namespace holds a copy of the mount: the connection has to be aborted.
-      process.kill(pid, "SIGTERM");
+  for (let waited = 0; waited < (mayGoOn ? MAY_GO_ON_MS : LAST_MS); waited += STEP_MS) {
+    if (!isServer(state)) return;
+    if (!told && !mayGoOn && waited >= PATIENCE_MS) {
+      process.kill(state.pid, "SIGTERM"); // the connection has to be aborted
       told = true;
     }
     await sleep(STEP_MS);
-  }
-}
-
-/** Whether the process is still the server: not gone, no zombie, and no other that got its number. */
-function isServer(pid: number, target: string): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(JSON.stringify(target));
-  } catch {
-    return false;
   }
 }

@@ -1,0 +1,83 @@
+/**
+ * Everything around a live mount that others can see of it: its state in the run directory, the
+ * socket where it answers, its metrics, and a word in the log when its image expires. None of it is
+ * needed for the mount itself: what fails is told, and the mount goes on.
+ *
+ * @module
+ */
+import type { Served } from "../fuse/transport.ts";
+import { type MetricsOutput, startMetrics } from "./metrics-output.ts";
+import { type MountReport, type ReportInput, isExpired, reportOf } from "./report.ts";
+import { type ReportServer, serveReports } from "./report-server.ts";
+import type { ServerInput } from "./server-input.ts";
+import { type MountState, removeState, statePath, writeState } from "./state.ts";
+
+/** What there is to see. */
+export interface AttendanceInput {
+  readonly device: string;
+  readonly state: MountState;
+  readonly served: Served;
+  readonly lazy: ReportInput["lazy"];
+  readonly log: (line: string) => void;
+}
+
+/** What has been started around a mount. */
+export interface Attendance {
+  end(): void;
+}
+
+/**
+ * Starts it.
+ *
+ * @throws {@link SystemError} when metrics were asked for and cannot be given out
+ */
+export async function attend(
+  { metrics }: Pick<ServerInput, "metrics">,
+  { device, state, served, lazy, log }: AttendanceInput,
+): Promise<Attendance> {
+  const report = (): MountReport => reportOf({ state, lazy, counters: served.counters });
+  // Asked-for first: its failure fails the mount.
+  const output = metrics === undefined ? undefined : await startMetrics(metrics, report, log);
+  const server = await tryTo(log, "status", () => serveReports(statePath(device, "sock"), report));
+  await tryTo(log, "state", () => writeState(device, state));
+  const expiry = watchExpiry(state, log);
+  return { end: () => end(device, [expiry, server, output]) };
+}
+
+function end(device: string, parts: readonly (MetricsOutput | ReportServer | undefined)[]): void {
+  for (const part of parts) part?.close();
+  removeState(device);
+}
+
+async function tryTo<T>(
+  log: (line: string) => void,
+  what: string,
+  work: () => T | Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    log(`${what}: ${(error as Error).message}; sealfs status will not show this mount fully`);
+    return undefined;
+  }
+}
+
+/** The longest that a timer can take. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** Says when the statement's time is over. */
+function watchExpiry(state: MountState, log: (line: string) => void): { close(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  const wait = () => {
+    const now = new Date();
+    if (isExpired(state, now)) {
+      const { name, expires } = state.image;
+      log(`${name} has expired at ${expires}: this mount stays, new ones are refused`);
+      return;
+    }
+    const left = Date.parse(state.image.expires) - now.getTime();
+    timer = setTimeout(wait, Math.min(left, LONGEST_MS)).unref();
+  };
+  wait();
+  return { close: () => clearTimeout(timer) };
+}

@@ -1,0 +1,92 @@
+/**
+ * Where a mount's server answers: HTTP over a Unix socket. `GET /status` gives the report as JSON,
+ * `GET /metrics` the same for Prometheus.
+ *
+ * A socket that nobody listens on any more refuses, so that a server that was killed is known to be
+ * dead whatever process ids say, also from another pid namespace.
+ *
+ * @module
+ */
+import { lstatSync, rmSync } from "node:fs";
+import type { Server as HttpServer, ServerResponse } from "node:http";
+import { connect, createServer } from "node:net";
+import { SystemError } from "../errors.ts";
+import { failure } from "../store/failure.ts";
+import { formatMetrics } from "./metrics.ts";
+import type { MountReport } from "./report.ts";
+
+/** A socket that is being listened on. */
+export interface ReportServer {
+  /** Ends it, and removes its name. */
+  close(): void;
+}
+
+/**
+ * Answers on the socket `path`. A socket that a dead server left there is replaced.
+ *
+ * @throws {@link SystemError} `BUSY` when somebody listens there or another file has that name; or
+ *   what the system says
+ */
+export async function serveReports(path: string, report: () => MountReport): Promise<ReportServer> {
+  await clear(path);
+  let http: HttpServer | undefined;
+  const server = createServer({ pauseOnConnect: true }, (socket) => {
+    // The HTTP module takes its time and memory to load: only when somebody asks.
+    void import("node:http").then(({ createServer: create }) => {
+      http ??= create((request, response) => answer(request.url, response, report));
+      http.emit("connection", socket);
+      socket.resume();
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) => reject(failure(`socket ${path}`, error)));
+    server.listen(path, resolve);
+  });
+  server.unref(); // the mount keeps the process, this does not
+  return {
+    close: () => {
+      http?.closeAllConnections();
+      server.close(); // removes the name
+    },
+  };
+}
+
+function answer(
+  url: string | undefined,
+  response: ServerResponse,
+  report: () => MountReport,
+): void {
+  response.setHeader("connection", "close");
+  if (url === "/metrics") {
+    response.setHeader("content-type", "text/plain; version=0.0.4; charset=utf-8");
+    response.end(formatMetrics(report()));
+  } else if (url === "/status") {
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify(report()));
+  } else {
+    response.statusCode = 404;
+    response.end("expected /status or /metrics\n");
+  }
+}
+
+/** Removes a socket that nobody listens on. */
+async function clear(path: string): Promise<void> {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  if (!stat.isSocket()) throw new SystemError("BUSY", `socket ${path}: another file is there`);
+  if (await isListening(path)) throw new SystemError("BUSY", `socket ${path}: in use`);
+  rmSync(path, { force: true });
+}
+
+async function isListening(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", ({ code }: NodeJS.ErrnoException) => {
+      resolve(code !== "ECONNREFUSED" && code !== "ENOENT");
+    });
+  });
+}

@@ -1,0 +1,64 @@
+/**
+ * The log of a mount's server: a file that was asked for, standard error in the foreground, and
+ * otherwise a file of its own in the run directory, which is bounded and goes with the mount.
+ *
+ * @module
+ */
+import { appendFileSync, rmSync, writeSync } from "node:fs";
+import type { ServerInput } from "./server-input.ts";
+import { statePath } from "./state.ts";
+
+/** Bytes of a log in the run directory, which is memory. */
+const MOST_BYTES = 4 * 1024 * 1024;
+
+/** Writes lines; never throws, because a full disk or a closed terminal must not end a mount. */
+export class ServerLog {
+  #path: string | undefined;
+  #isOwn = false;
+  #isOpen = false;
+  #bytes = 0;
+  readonly #early: string[] = [];
+
+  constructor({ log, foreground }: Pick<ServerInput, "log" | "foreground">) {
+    this.#path = log;
+    this.#isOpen = log !== undefined || foreground;
+  }
+
+  /** The file; undefined for standard error. */
+  get path(): string | undefined {
+    return this.#path;
+  }
+
+  /** Gives it a file of its own where it needs one; what an earlier mount left there goes. */
+  open(device: string): void {
+    if (!this.#isOpen) {
+      this.#path = statePath(device, "log");
+      this.#isOwn = true;
+      this.#isOpen = true;
+      rmSync(this.#path, { force: true });
+    }
+    for (const line of this.#early.splice(0)) this.write(line);
+  }
+
+  write(line: string): void {
+    if (!this.#isOpen) {
+      this.#early.push(line);
+      return;
+    }
+    const text = `${new Date().toISOString()} sealfs: ${line}\n`;
+    if (this.#isOwn && this.#bytes > MOST_BYTES) return;
+    this.#bytes += text.length;
+    const last = this.#isOwn && this.#bytes > MOST_BYTES ? "the log ends here: it is full\n" : "";
+    try {
+      if (this.#path === undefined) writeSync(2, text);
+      else appendFileSync(this.#path, text + last, { mode: 0o600 });
+    } catch {
+      // said above
+    }
+  }
+
+  /** Removes a file of its own. */
+  remove(): void {
+    if (this.#isOwn && this.#path !== undefined) rmSync(this.#path, { force: true });
+  }
+}

@@ -80,6 +80,63 @@ export class TrustError extends SealfsError<
 /** A server or the way to it failed; `retriable` says whether asking again may help. */
 export class TransportError extends SealfsError<"UNREACHABLE" | "REFUSED" | "TIMEOUT"> {}
 
+/** What can go wrong between us and a web server. */
+export type NetworkCode =
+  /** No name, no route, nobody who answers. */
+  | "UNREACHABLE"
+  /** No TLS connection that can be trusted. */
+  | "TLS"
+  /** The connection ended within an answer. */
+  | "CUT_SHORT"
+  | "TIMEOUT"
+  | "TOO_SLOW"
+  /** The answer breaks HTTP, or is none to what was asked. */
+  | "BAD_RESPONSE"
+  /** The answer is shorter or longer than what was asked for. */
+  | "WRONG_SIZE"
+  | "BAD_REDIRECT"
+  /** The server's name leads to an address that the URL gives no right to. */
+  | "ADDRESS"
+  | "UNAUTHORIZED"
+  | "NOT_FOUND"
+  /** Nothing there in the range that was asked for. */
+  | "RANGE"
+  | "BUSY"
+  /** Another status than those that mean something to us. */
+  | "STATUS";
+
+/** Answers that no honest server in working order gives. */
+const faulty: ReadonlySet<NetworkCode> = new Set([
+  "TLS",
+  "BAD_RESPONSE",
+  "WRONG_SIZE",
+  "BAD_REDIRECT",
+  "ADDRESS",
+]);
+
+/** A web server or the way to it failed. URLs in the message have neither credentials nor queries. */
+export class NetworkError extends SealfsError<NetworkCode> {
+  /** The status of the answer, where it was the status. */
+  readonly status: number | undefined;
+  /** How long the server asked to be left alone. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    code: NetworkCode,
+    message: string,
+    options: ErrorOptions & { hint?: string; status?: number; retryAfterMs?: number } = {},
+  ) {
+    super(code, message, options);
+    this.status = options.status;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+
+  /** Whether it sent, or is, something that it must not; else it may be well again soon. */
+  get mirrorAtFault(): boolean {
+    return faulty.has(this.code);
+  }
+}
+
 /** Why one source did not give an object. */
 export interface SourceFailure {
   readonly source: string;

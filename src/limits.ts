@@ -99,6 +99,14 @@ export const limits = {
   connections: 1024,
   idleConnectionMs: 15_000,
   stalledResponseMs: 60_000,
+  /** Bytes of the headers of an HTTP answer, informational answers before it, and redirects. */
+  httpHeaderBytes: 16 * KIB,
+  httpInformational: 16,
+  httpRedirects: 5,
+  /** Seconds that a server may ask to be left alone; one that wants more is not asked again. */
+  httpRetryAfter: 30,
+  /** Bytes of an error that a server explains, and of a token. */
+  httpErrorBytes: 64 * KIB,
   /** Bytes of a key file. */
   keyBytes: 64 * KIB,
 } as const;

@@ -11,6 +11,7 @@ import {
   FetchError,
   FormatError,
   IntegrityError,
+  NetworkError,
   NotFoundError,
   SealfsError,
   TransportError,
@@ -148,7 +149,9 @@ export function exitStatus(error: unknown): number {
   if (error instanceof FormatError) return 3;
   if (error instanceof IntegrityError) return 4;
   if (error instanceof TrustError) return 5;
-  if (error instanceof TransportError || error instanceof FetchError) return 6;
+  if (error instanceof NetworkError && error.code === "NOT_FOUND") return 7;
+  if (error instanceof TransportError || error instanceof NetworkError) return 6;
+  if (error instanceof FetchError) return 6;
   if (error instanceof NotFoundError) return 7;
   return 1;
 }

@@ -5,7 +5,13 @@
  *
  * @module
  */
-import { FormatError, IntegrityError, NotFoundError, TransportError } from "../errors.ts";
+import {
+  FormatError,
+  IntegrityError,
+  NetworkError,
+  NotFoundError,
+  TransportError,
+} from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { type ObjectSource, RestartError, type WantedObject } from "./source.ts";
@@ -204,8 +210,17 @@ export function kindOf(error: Error): FaultKind {
   if (error instanceof IntegrityError || error instanceof FormatError) return "wrong";
   if (error instanceof RestartError) return "wrong"; // it keeps changing its mind
   if (retryAfterMs(error) !== undefined) return "busy";
+  if (error instanceof NetworkError) return kindOfNetwork(error);
   if (error instanceof TransportError && error.code === "TIMEOUT") return "slow";
   return "unreachable";
+}
+
+function kindOfNetwork({ code, mirrorAtFault }: NetworkError): FaultKind {
+  if (code === "NOT_FOUND") return "missing";
+  if (code === "BUSY") return "busy";
+  if (code === "TIMEOUT" || code === "TOO_SLOW") return "slow";
+  // A refused certificate is what every portal shows; it says nothing about objects.
+  return mirrorAtFault && code !== "TLS" ? "wrong" : "unreachable";
 }
 
 /** How long the source asked to be left alone. */

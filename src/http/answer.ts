@@ -1,0 +1,162 @@
+/**
+ * Whether an answer is one to the request: its status, encoding, range and length.
+ * Spec: RFC 9110; hostile-inputs.md, 114, 124 to 136.
+ *
+ * @module
+ */
+import { NetworkError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { wrongSize } from "./body.ts";
+
+/** Header names in lower case, each value as it came. */
+export type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** What was asked for. */
+export interface Asked {
+  readonly range?: { readonly start: number; readonly end: number } | undefined;
+  /** Bytes of the whole resource. */
+  readonly expectedSize?: number | undefined;
+  readonly maxBytes?: number | undefined;
+}
+
+/** What a good answer's body has. */
+export interface Extent {
+  /** Where its first byte lies in the resource. */
+  readonly start: number;
+  /** Its bytes; undefined when the answer does not say. */
+  readonly bytes: number | undefined;
+  /** Bytes of the whole resource; undefined when the answer does not say. */
+  readonly total: number | undefined;
+  readonly max: number;
+}
+
+/**
+ * What the body of an answer with status 200 or 206 has to be.
+ *
+ * @throws {@link NetworkError} `BAD_RESPONSE` or `WRONG_SIZE` for an answer to something else; by its
+ *   status for what is no good answer
+ */
+export function extentOf(status: number, headers: Headers, asked: Asked, what: string): Extent {
+  refuseEncoding(headers, what);
+  if (status === 206) return partial(headers, asked, what);
+  if (status !== 200) throw statusFailure(status, headers, what, asked.range !== undefined);
+  const declared = contentLength(headers, what);
+  const { expectedSize, maxBytes = expectedSize ?? Infinity } = asked;
+  if (declared !== undefined) {
+    const isWrong = expectedSize === undefined ? declared > maxBytes : declared !== expectedSize;
+    if (isWrong) throw wrongSize(what, expectedSize, maxBytes, String(declared));
+  }
+  const bytes = expectedSize ?? declared;
+  if (bytes === undefined && headers["transfer-encoding"] === undefined) {
+    // It would end with its connection, and so look whole wherever it is cut.
+    throw new NetworkError("BAD_RESPONSE", `${what}: the answer does not say where it ends`);
+  }
+  return { start: 0, bytes, total: bytes, max: maxBytes };
+}
+
+const CONTENT_RANGE = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/;
+
+function partial(headers: Headers, { range, expectedSize }: Asked, what: string): Extent {
+  const bad = (why: string) => new NetworkError("BAD_RESPONSE", `${what}: ${why}`);
+  if (range === undefined) throw bad("answers with a part (206) though no part was asked for");
+  if (/^multipart\//i.test(single(headers, "content-type", what) ?? "")) {
+    throw bad("answers with several parts though one was asked for");
+  }
+  const text = single(headers, "content-range", what) ?? "none";
+  const [, from, to, of] = CONTENT_RANGE.exec(text) ?? [];
+  const total = Number(of);
+  const end = Math.min(range.end, total);
+  const fits =
+    of !== undefined &&
+    Number(from) === range.start &&
+    Number(to) === end - 1 &&
+    (expectedSize === undefined || total === expectedSize);
+  if (!fits) {
+    const size = expectedSize ?? "SIZE";
+    const wanted = `bytes ${range.start}-${range.end - 1}/${size}`;
+    throw bad(`expected Content-Range ${wanted}, got ${text.slice(0, 80)}`);
+  }
+  const bytes = end - range.start;
+  const declared = contentLength(headers, what);
+  if (declared !== undefined && declared !== bytes) {
+    throw wrongSize(what, bytes, bytes, String(declared));
+  }
+  return { start: range.start, bytes, total, max: bytes };
+}
+
+/** We ask for the bytes as they are; unpacking what was sent all the same could fill any memory. */
+export function refuseEncoding(headers: Headers, what: string): void {
+  const encoding = headers["content-encoding"];
+  if (encoding === undefined || encoding === "identity") return;
+  const shown = String(encoding).slice(0, 80);
+  throw new NetworkError(
+    "BAD_RESPONSE",
+    `${what}: expected the bytes as they are, got Content-Encoding ${shown}`,
+  );
+}
+
+function contentLength(headers: Headers, what: string): number | undefined {
+  const text = single(headers, "content-length", what);
+  if (text === undefined) return undefined;
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new NetworkError("BAD_RESPONSE", `${what}: Content-Length ${text.slice(0, 40)}`);
+}
+
+/** @throws {@link NetworkError} `BAD_RESPONSE` when the header is there several times */
+export function single(headers: Headers, name: string, what: string): string | undefined {
+  const value = headers[name];
+  if (value === undefined || typeof value === "string") return value;
+  throw new NetworkError("BAD_RESPONSE", `${what}: has ${value.length} headers ${name}`);
+}
+
+/** What a status that is no success means. */
+export function statusFailure(
+  status: number,
+  headers: Headers,
+  what: string,
+  isRange = false,
+  why = "",
+): NetworkError {
+  const told = (code: NetworkError["code"], message: string, hint?: string) =>
+    new NetworkError(code, `${what}: ${message}${why}`, {
+      status,
+      ...(hint === undefined ? {} : { hint }),
+    });
+  switch (status) {
+    case 401:
+    case 403:
+      return told("UNAUTHORIZED", `access refused (${status})`);
+    case 407:
+      return told("UNAUTHORIZED", "a proxy wants credentials (407)");
+    case 404:
+    case 410:
+      return told("NOT_FOUND", `not there (${status})`);
+    case 416:
+      return isRange
+        ? told("RANGE", "has no such range (416)")
+        : told("BAD_RESPONSE", "refuses a range that was not asked for (416)");
+    case 429:
+    case 503: {
+      const retryAfterMs = retryAfter(headers);
+      return new NetworkError("BUSY", `${what}: asks to be left alone (${status})${why}`, {
+        status,
+        ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      });
+    }
+  }
+  if (status >= 200 && status < 400) {
+    return told("BAD_RESPONSE", `answers with status ${status}, which is none to the request`);
+  }
+  return told("STATUS", `failed (${status})`);
+}
+
+/** Milliseconds to wait; undefined when the server does not say, or wants more than we grant. */
+export function retryAfter(headers: Headers, now = Date.now()): number | undefined {
+  const value = headers["retry-after"];
+  if (typeof value !== "string") return undefined;
+  // Date.parse takes nearly everything for a date.
+  const date = /^[A-Z][a-z]{2}, /.test(value) ? Date.parse(value) : NaN;
+  const seconds = /^\d{1,10}$/.test(value) ? Number(value) : (date - now) / 1000;
+  if (Number.isNaN(seconds)) return undefined;
+  return seconds <= limits.httpRetryAfter ? Math.max(0, seconds) * 1000 : undefined;
+}

@@ -1,0 +1,173 @@
+/**
+ * The body of an answer: never more than was asked for, never slower than a minimum, and told apart
+ * when it ends early.
+ * Spec: hostile-inputs.md, 110 to 115, 137, 138.
+ *
+ * @module
+ */
+import type { Readable } from "node:stream";
+import { NetworkError } from "../errors.ts";
+import { networkFailure } from "./failure.ts";
+
+/** What a body must keep to. */
+export interface BodyRules {
+  /** The redacted URL. */
+  readonly what: string;
+  /** Bytes that it has; undefined: it may have up to `max`. */
+  readonly exactly: number | undefined;
+  readonly max: number;
+  readonly pace: Pace;
+}
+
+/** Fewer bytes a second over so many ms of waiting are too slow. */
+export interface Pace {
+  readonly bytesPerSecond: number;
+  readonly windowMs: number;
+}
+
+/** The pace of ostree's fetcher, too. */
+export const usualPace: Pace = { bytesPerSecond: 1000, windowMs: 30_000 };
+
+/** How long a body that is all there may take to say so. */
+const GRACE_MS = 500;
+
+/**
+ * The bytes of `stream`, which is done with when this ends, however it does. Only time in which we
+ * wait for the server counts.
+ *
+ * @throws {@link NetworkError} `WRONG_SIZE`, `CUT_SHORT`, `TOO_SLOW`; the reason of `signal`
+ */
+export async function* readBody(
+  stream: Readable,
+  { what, exactly, max, pace }: BodyRules,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void> {
+  const most = exactly ?? max;
+  const chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+  const watch = new PaceWatch(pace, what);
+  let got = 0;
+  try {
+    for (;;) {
+      const isWhole = got === exactly;
+      const waiting = isWhole ? within(chunks.next(), GRACE_MS) : watch.over(chunks.next(), stream);
+      const next = await until(waiting, signal, stream);
+      // All is there, and the end does not come: it is the connection that is to go.
+      if (next === undefined || next.done === true) break;
+      const chunk = next.value;
+      got += chunk.length;
+      watch.count(chunk.length);
+      if (got > most) throw wrongSize(what, exactly, most, `more than ${most}`);
+      yield chunk;
+    }
+    if (exactly !== undefined && got < exactly) {
+      throw new NetworkError("CUT_SHORT", `${what}: expected ${exactly} bytes, got ${got}`);
+    }
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    throw networkFailure(error, what, true);
+  } finally {
+    // After its end this changes nothing; before, it ends the connection, which nobody uses again.
+    stream.destroy();
+  }
+}
+
+/** @throws the reason of `signal` when it ends first */
+async function until<T>(promise: Promise<T>, signal: AbortSignal, stream: Readable): Promise<T> {
+  if (signal.aborted) throw signal.reason;
+  let end: () => void;
+  const aborted = new Promise<never>((_, reject) => {
+    end = () => {
+      reject(signal.reason as Error);
+      stream.destroy();
+    };
+    signal.addEventListener("abort", end, { once: true });
+  });
+  promise.catch(() => undefined); // its reason is told, or another is
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", end!);
+  }
+}
+
+async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer!);
+  }
+}
+
+/** Ends a stream that is too slow. */
+class PaceWatch {
+  readonly #pace: Pace;
+  readonly #what: string;
+  /** Of the window under way: bytes, and ms of waiting. */
+  #bytes = 0;
+  #waited = 0;
+
+  constructor(pace: Pace, what: string) {
+    this.#pace = pace;
+    this.#what = what;
+  }
+
+  count(bytes: number): void {
+    this.#bytes += bytes;
+  }
+
+  /** Waits for `promise`; destroys `stream` when its window ends meanwhile with too few bytes. */
+  async over<T>(promise: Promise<T>, stream: Readable): Promise<T> {
+    const start = performance.now();
+    const begun = this.#waited;
+    let timer: NodeJS.Timeout | undefined;
+    const arm = () => {
+      timer = setTimeout(
+        () => {
+          if (this.#isTooSlow()) stream.destroy(this.#error());
+          else {
+            this.#bytes = 0;
+            this.#waited = 0;
+            arm();
+          }
+        },
+        Math.max(0, this.#pace.windowMs - this.#waited),
+      );
+    };
+    arm();
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      this.#waited = begun + (performance.now() - start);
+      if (this.#waited >= this.#pace.windowMs) {
+        this.#waited = 0;
+        this.#bytes = 0;
+      }
+    }
+  }
+
+  #isTooSlow(): boolean {
+    return this.#bytes < (this.#pace.bytesPerSecond * this.#pace.windowMs) / 1000;
+  }
+
+  #error(): NetworkError {
+    const { bytesPerSecond, windowMs } = this.#pace;
+    const seconds = windowMs / 1000;
+    const message = `${this.#what}: under ${bytesPerSecond} bytes a second for ${seconds} s`;
+    return new NetworkError("TOO_SLOW", message);
+  }
+}
+
+export function wrongSize(
+  what: string,
+  exactly: number | undefined,
+  most: number,
+  got: string,
+): NetworkError {
+  const expected = exactly === undefined ? `at most ${most}` : String(exactly);
+  return new NetworkError("WRONG_SIZE", `${what}: expected ${expected} bytes, got ${got}`);
+}

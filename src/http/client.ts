@@ -1,0 +1,341 @@
+/**
+ * An HTTP client that survives every server. It follows redirects by hand, checks addresses while it
+ * connects, decodes nothing, and gives each request a deadline for its headers and a least pace for its
+ * body. Credentials go to the server that they are for, and to no other.
+ * Spec: RFC 9110, RFC 9112; hostile-inputs.md, part E.
+ *
+ * @module
+ */
+import { readFileSync } from "node:fs";
+import { Readable } from "node:stream";
+import { type Dispatcher, request } from "undici";
+import { NetworkError, NotFoundError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { type Asked, type Extent, type Headers, extentOf, refuseEncoding } from "./answer.ts";
+import { type Pace, readBody, usualPace } from "./body.ts";
+import { Connections, type Origin, type Resolve } from "./connections.ts";
+import { networkFailure } from "./failure.ts";
+import { redact } from "./redact.ts";
+import { isRedirect, redirectTarget } from "./redirects.ts";
+
+export interface HttpClientOptions {
+  readonly userAgent?: string;
+  /** A file of PEM certificates to trust beside the system's. */
+  readonly caFile?: string | undefined;
+  /** Any certificate will do. */
+  readonly insecure?: boolean | undefined;
+  /** From the request to the end of the answer's headers; for each redirect again. */
+  readonly headersMs?: number;
+  readonly pace?: Pace;
+  readonly resolve?: Resolve;
+}
+
+export interface RequestOptions {
+  readonly headers?: Readonly<Record<string, string>>;
+  /** For the server of the URL alone: a redirect to another one goes without. */
+  readonly authorization?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** From the request to the end of the body. */
+  readonly deadlineMs?: number | undefined;
+  /** The server that named this URL: how far inside it may lead; undefined: the user named it. */
+  readonly namedBy?: URL | undefined;
+}
+
+export interface GetOptions extends RequestOptions, Asked {}
+
+export interface SendOptions extends RequestOptions {
+  readonly body?: Uint8Array | AsyncIterable<Uint8Array> | undefined;
+  /** Bytes of a body that is no array. */
+  readonly bodyBytes?: number;
+  /** Most bytes of the answer's body. */
+  readonly maxBytes?: number | undefined;
+}
+
+/** An answer whose headers are there. */
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: Headers;
+  /** To be read once, or given up with {@link discard}. */
+  readonly body: AsyncGenerator<Uint8Array, void>;
+  /** Where it came from, after redirects. */
+  readonly url: URL;
+  /** Ends what of the body has not been read. */
+  discard(): Promise<void>;
+}
+
+/** A good answer to a GET. */
+export interface GoodResponse extends HttpResponse {
+  readonly status: 200 | 206;
+  readonly extent: Extent;
+}
+
+const HEADERS_MS = 10_000;
+
+interface Raw {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly stream: Readable;
+  readonly url: URL;
+  readonly signal: AbortSignal;
+  readonly what: string;
+}
+
+export class HttpClient {
+  readonly #connections: Connections;
+  readonly #userAgent: string;
+  readonly #headersMs: number;
+  readonly #pace: Pace;
+
+  /** @throws {@link NotFoundError} `NO_FILE` for a CA file that cannot be read */
+  constructor(options: HttpClientOptions = {}) {
+    const { caFile, insecure, headersMs = HEADERS_MS, pace = usualPace, resolve } = options;
+    const ca = caFile === undefined ? undefined : readCa(caFile);
+    this.#connections = new Connections({ ca, insecure, connectMs: headersMs }, resolve);
+    this.#userAgent = options.userAgent ?? "sealfs";
+    this.#headersMs = headersMs;
+    this.#pace = pace;
+  }
+
+  /**
+   * Gets a resource or a part of it. A server that cannot give parts answers with status 200: its body
+   * is the whole then, and `extent.start` is 0.
+   *
+   * @throws {@link NetworkError} for every other answer, and for what happens on the way; while the
+   *   body is read, too
+   */
+  async get(url: URL, options: GetOptions = {}): Promise<GoodResponse> {
+    const { range } = options;
+    const headers = {
+      ...options.headers,
+      ...(range === undefined ? {} : { range: `bytes=${range.start}-${range.end - 1}` }),
+    };
+    const raw = await this.#follow("GET", url, { ...options, headers });
+    try {
+      const extent = extentOf(raw.status, raw.headers, options, raw.what);
+      const status = raw.status as 200 | 206;
+      return { ...this.#respond(raw, extent.bytes, extent.max), status, extent };
+    } catch (error) {
+      drop(raw);
+      throw error;
+    }
+  }
+
+  /**
+   * Any request; the answer may have any status. Redirects are followed for GET and HEAD only.
+   *
+   * @throws {@link NetworkError} for what is no answer
+   */
+  async send(method: string, url: URL, options: SendOptions = {}): Promise<HttpResponse> {
+    const raw = await this.#follow(method, url, options);
+    try {
+      refuseEncoding(raw.headers, raw.what);
+    } catch (error) {
+      drop(raw);
+      throw error;
+    }
+    return this.#respond(raw, undefined, options.maxBytes ?? limits.httpErrorBytes);
+  }
+
+  /** Ends all connections. */
+  close(): Promise<void> {
+    return this.#connections.close();
+  }
+
+  #respond(raw: Raw, exactly: number | undefined, max: number): HttpResponse {
+    const { status, headers, stream, url, signal, what } = raw;
+    const body = readBody(stream, { what, exactly, max, pace: this.#pace }, signal);
+    let begun = false;
+    const counted: AsyncGenerator<Uint8Array, void> = {
+      next: () => {
+        begun = true;
+        return body.next();
+      },
+      return: () => {
+        // A generator that has not begun does not clean up.
+        if (!begun) drop(raw);
+        return body.return();
+      },
+      throw: (error) => body.throw(error),
+      [Symbol.asyncIterator]: () => counted,
+      [Symbol.asyncDispose]: () => counted.return().then(() => undefined),
+    };
+    const discard = () => counted.return().then(() => undefined);
+    return { status, headers, body: counted, url, discard };
+  }
+
+  async #follow(method: string, first: URL, options: SendOptions): Promise<Raw> {
+    const { namedBy } = options;
+    let origin: Origin = namedBy === undefined ? "user" : this.#connections.metAt(namedBy);
+    let url = first;
+    let { authorization } = options;
+    for (let hops = 0; ; hops++) {
+      const raw = await this.#once(method, url, origin, { ...options, authorization });
+      if (!isRedirect(raw.status) || (method !== "GET" && method !== "HEAD")) return raw;
+      drop(raw);
+      if (hops === limits.httpRedirects) {
+        const message = `${redact(first)}: more than ${limits.httpRedirects} redirects`;
+        throw new NetworkError("BAD_REDIRECT", message);
+      }
+      const next = redirectTarget(raw.headers, url);
+      if (next.origin !== url.origin) {
+        authorization = undefined;
+        origin = this.#connections.metAt(url);
+      }
+      url = next;
+    }
+  }
+
+  async #once(
+    method: string,
+    url: URL,
+    origin: Origin,
+    options: SendOptions & { authorization: string | undefined },
+  ): Promise<Raw> {
+    const what = redact(url);
+    const { body, bodyBytes, headers = {}, authorization, deadlineMs } = options;
+    const controller = new AbortController();
+    const abort = (error: unknown) => controller.abort(error);
+    const signals = [controller.signal];
+    if (options.signal !== undefined) signals.push(options.signal);
+    const timers = new Timers(what, abort);
+    if (deadlineMs !== undefined) timers.deadline(deadlineMs);
+    timers.headers(this.#headersMs);
+    const signal = AbortSignal.any(signals);
+    let informational = 0;
+    const upload =
+      body === undefined || body instanceof Uint8Array
+        ? body
+        : Readable.from(
+            watched(body, () => timers.headers(this.#headersMs)),
+            { objectMode: false },
+          );
+    try {
+      if (signal.aborted) throw signal.reason;
+      // Not undici's `signal`, which is heard only once there is a connection.
+      const response = await ended(
+        signal,
+        request(url, {
+          dispatcher: this.#connections.agent(origin),
+          method,
+          headers: {
+            "user-agent": this.#userAgent,
+            "accept-encoding": "identity",
+            ...headers,
+            ...(authorization === undefined ? {} : { authorization }),
+            ...(bodyBytes === undefined ? {} : { "content-length": String(bodyBytes) }),
+          },
+          body: upload ?? null,
+          signal,
+          onInfo: () => {
+            if (++informational <= limits.httpInformational) return;
+            abort(
+              new NetworkError(
+                "BAD_RESPONSE",
+                `${what}: over ${informational - 1} answers before one`,
+              ),
+            );
+          },
+        }),
+      );
+      timers.headersCame();
+      response.body.on("error", () => undefined); // whoever reads it is told
+      response.body.once("close", () => timers.end());
+      const { statusCode: status } = response;
+      return { status, headers: response.headers, stream: response.body, url, signal, what };
+    } catch (error) {
+      timers.end();
+      if (signal.aborted) throw signal.reason;
+      throw networkFailure(error, what, false);
+    }
+  }
+}
+
+/** The answer, unless `signal` ends first; then it is given up when it comes. */
+async function ended(
+  signal: AbortSignal,
+  answer: Promise<Dispatcher.ResponseData>,
+): Promise<Dispatcher.ResponseData> {
+  let end: (() => void) | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    end = () => reject(signal.reason as Error);
+    signal.addEventListener("abort", end, { once: true });
+  });
+  try {
+    return await Promise.race([answer, aborted]);
+  } catch (error) {
+    answer.then(
+      ({ body }) => body.on("error", () => undefined).destroy(),
+      () => undefined,
+    );
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", end!);
+  }
+}
+
+/** The deadlines of one request. */
+class Timers {
+  readonly #what: string;
+  readonly #abort: (error: unknown) => void;
+  #deadline: NodeJS.Timeout | undefined;
+  #headers: NodeJS.Timeout | undefined;
+
+  constructor(what: string, abort: (error: unknown) => void) {
+    this.#what = what;
+    this.#abort = abort;
+  }
+
+  deadline(ms: number): void {
+    this.#deadline = this.#in(ms, "no whole answer");
+  }
+
+  /** Begins the time for the answer's headers, again when it was under way. */
+  headers(ms: number): void {
+    clearTimeout(this.#headers);
+    this.#headers = this.#in(ms, "no answer");
+  }
+
+  headersCame(): void {
+    clearTimeout(this.#headers);
+  }
+
+  end(): void {
+    clearTimeout(this.#headers);
+    clearTimeout(this.#deadline);
+  }
+
+  #in(ms: number, missed: string): NodeJS.Timeout {
+    const message = `${this.#what}: ${missed} within ${Math.round(ms)} ms`;
+    return setTimeout(() => this.#abort(new NetworkError("TIMEOUT", message)), Math.max(0, ms));
+  }
+}
+
+/** As long as the server takes what is sent, it need not answer yet. */
+async function* watched(
+  body: AsyncIterable<Uint8Array>,
+  onTaken: () => void,
+): AsyncIterable<Uint8Array> {
+  for await (const chunk of body) {
+    onTaken();
+    yield chunk;
+  }
+  onTaken();
+}
+
+/** Most of an answer that is not wanted, to keep its connection. */
+const DUMP_BYTES = 16 * 1024;
+const DUMP_MS = 1_000;
+
+/** Gives up a body: a short one is read to its end in the background, else the connection ends. */
+function drop({ stream }: Raw): void {
+  const body = stream as Readable & Dispatcher.ResponseData["body"];
+  body.dump({ limit: DUMP_BYTES, signal: AbortSignal.timeout(DUMP_MS) }).catch(() => undefined);
+}
+
+function readCa(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new NotFoundError("NO_FILE", `CA file ${path}: cannot be read`, { cause });
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * Connections, and the one place that decides to which addresses they may go. The check is made while
+ * connecting, on the very address that is connected to, so that a name that changes its mind between
+ * check and use (DNS rebinding) gains nothing.
+ *
+ * @module
+ */
+import { type LookupAddress, lookup } from "node:dns";
+import { isIP, type LookupFunction } from "node:net";
+import { rootCertificates } from "node:tls";
+import { Agent, buildConnector } from "undici";
+import { NetworkError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { type Reach, mayLeadTo, mayUserReach, outer, reachOf } from "./address.ts";
+
+export interface ConnectionOptions {
+  /** Certificates in PEM to trust beside the system's. */
+  readonly ca?: string | undefined;
+  /** Any certificate will do. */
+  readonly insecure?: boolean | undefined;
+  readonly connectMs: number;
+}
+
+/** Looks names up; stands in for the system's in tests. */
+export type Resolve = (host: string) => Promise<readonly LookupAddress[]>;
+
+/** Whom a URL comes from: the user, or somebody who was met at that distance. */
+export type Origin = "user" | Reach;
+
+/** Connections, kept apart by whom the URL comes from. */
+export class Connections {
+  readonly #agents = new Map<Origin, Agent>();
+  readonly #options: ConnectionOptions;
+  readonly #resolve: Resolve;
+  /** Where each server was met; a server that was met at several places counts as the outermost. */
+  readonly #met = new Map<string, Reach>();
+
+  constructor(options: ConnectionOptions, resolve: Resolve = systemResolve) {
+    this.#options = options;
+    this.#resolve = resolve;
+  }
+
+  /** The connections that may be used for a URL that comes from `origin`. */
+  agent(origin: Origin): Agent {
+    let agent = this.#agents.get(origin);
+    if (agent === undefined) {
+      agent = this.#makeAgent(origin);
+      this.#agents.set(origin, agent);
+    }
+    return agent;
+  }
+
+  /** Where the server of a URL was met, which is how far it may send us. */
+  metAt(url: URL): Reach {
+    return this.#met.get(`${url.protocol}//${url.host}`) ?? "public";
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#agents.values()].map((agent) => agent.destroy()));
+    this.#agents.clear();
+  }
+
+  #makeAgent(origin: Origin): Agent {
+    const { ca, insecure, connectMs } = this.#options;
+    const connect = buildConnector({
+      lookup: this.#lookup(origin),
+      timeout: connectMs,
+      minVersion: "TLSv1.2",
+      // Said here, so that NODE_TLS_REJECT_UNAUTHORIZED does not say it.
+      rejectUnauthorized: insecure !== true,
+      ...(ca === undefined ? {} : { ca: [...rootCertificates, ca] }),
+    });
+    return new Agent({
+      // Connection by connection: an address in the URL itself is not looked up.
+      connect: (request, callback) => {
+        const { hostname } = request;
+        const bare = hostname.replace(/^\[|\]$/g, "");
+        if (isIP(bare) !== 0 && !isAllowed(origin, bare, reachOf(bare))) {
+          callback(forbidden(hostname, bare), null);
+          return;
+        }
+        connect(request, (...result) => {
+          const [, socket] = result;
+          // Undefined, whatever the types say, when there is none.
+          if (socket?.remoteAddress !== undefined)
+            this.#remember(
+              `${request.protocol}//${request.host ?? hostname}`,
+              socket.remoteAddress,
+            );
+          callback(...result);
+        });
+      },
+      pipelining: 1,
+      maxHeaderSize: limits.httpHeaderBytes,
+      // The client has deadlines of its own, which a drip of bytes does not move.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+  }
+
+  #lookup(origin: Origin): LookupFunction {
+    return (host, options, callback) => {
+      this.#resolve(host).then(
+        (addresses) => {
+          const allowed = addresses.filter(({ address }) =>
+            isAllowed(origin, host, reachOf(address)),
+          );
+          const [first] = allowed;
+          if (first === undefined) {
+            callback(forbidden(host, addresses[0]?.address ?? "nowhere"), []);
+          } else if (options.all === true) callback(null, allowed);
+          else callback(null, first.address, first.family);
+        },
+        (error: NodeJS.ErrnoException) => callback(error, []),
+      );
+    };
+  }
+
+  #remember(server: string, address: string): void {
+    const reach = reachOf(address);
+    const before = this.#met.get(server);
+    this.#met.set(server, before === undefined ? reach : outer(before, reach));
+  }
+}
+
+function isAllowed(origin: Origin, host: string, to: Reach): boolean {
+  return origin === "user" ? mayUserReach(host, to) : mayLeadTo(origin, to);
+}
+
+function forbidden(host: string, address: string): NetworkError {
+  const where = host === address ? address : `${host} (${address})`;
+  return new NetworkError("ADDRESS", `${where}: nobody else may send us to that address`, {
+    hint: "a URL that is meant to lead there names localhost or the address itself",
+  });
+}
+
+function systemResolve(host: string): Promise<readonly LookupAddress[]> {
+  return new Promise((resolve, reject) => {
+    lookup(host, { all: true }, (error, addresses) => {
+      if (error === null) resolve(addresses);
+      else reject(error);
+    });
+  });
+}

@@ -1,0 +1,45 @@
+/**
+ * Where a redirect may lead: to http and https, never from https to http, never to an address further
+ * inside than where it comes from (`connections.ts` sees to that), and not for ever.
+ * Spec: RFC 9110, 15.4; hostile-inputs.md, 119 to 123.
+ *
+ * @module
+ */
+import { NetworkError } from "../errors.ts";
+import { type Headers, single } from "./answer.ts";
+import { redact } from "./redact.ts";
+
+const statuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+
+export function isRedirect(status: number): boolean {
+  return statuses.has(status);
+}
+
+/** @throws {@link NetworkError} `BAD_REDIRECT` or `BAD_RESPONSE` */
+export function redirectTarget(headers: Headers, from: URL): URL {
+  const what = redact(from);
+  const location = single(headers, "location", what);
+  if (location === undefined) {
+    throw new NetworkError("BAD_RESPONSE", `${what}: a redirect without Location`);
+  }
+  return resolveTarget(location, from, "redirects");
+}
+
+/**
+ * The URL that a server names, as one that we may ask.
+ *
+ * @throws {@link NetworkError} `BAD_REDIRECT`
+ */
+export function resolveTarget(location: string, from: URL, does: string): URL {
+  const what = redact(from);
+  const bad = (why: string) => new NetworkError("BAD_REDIRECT", `${what}: ${does} ${why}`);
+  if (!URL.canParse(location, from.href)) throw bad("to what is no URL");
+  const to = new URL(location, from);
+  if (to.protocol !== "http:" && to.protocol !== "https:") throw bad(`to ${to.protocol}`);
+  if (from.protocol === "https:" && to.protocol === "http:") {
+    throw bad(`from https to http (${redact(to)})`);
+  }
+  if (to.username !== "" || to.password !== "") throw bad("to a URL with credentials");
+  to.hash = "";
+  return to;
+}

@@ -1,0 +1,51 @@
+/**
+ * Certificates for tests, made by openssl.
+ *
+ * @module
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
+
+export interface Certificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** A certification authority in a folder that the caller removes with `remove`. */
+export class TestAuthority {
+  readonly folder = mkdtempSync(join(tmpdir(), "sealfs-ca-"));
+  /** The authority's own certificate. */
+  readonly caFile = join(this.folder, "ca.pem");
+
+  constructor() {
+    this.#openssl(
+      "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 30 -subj /CN=test",
+    );
+  }
+
+  /** A certificate for names, such as `DNS:localhost`; `days` may lie in the past. */
+  issue(name: string, altNames: string, { days = 30, selfSigned = false } = {}): Certificate {
+    writeFileSync(join(this.folder, `${name}.ext`), `subjectAltName=${altNames}\n`);
+    this.#openssl(
+      `req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ${name}.key -out ${name}.csr -subj /CN=${name}`,
+    );
+    const signer = selfSigned ? `-signkey ${name}.key` : "-CA ca.pem -CAkey ca.key -CAcreateserial";
+    this.#openssl(
+      `x509 -req -in ${name}.csr ${signer} -days ${days} -extfile ${name}.ext -out ${name}.pem`,
+    );
+    const read = (file: string) => readFileSync(join(this.folder, file), "utf8");
+    return { cert: read(`${name}.pem`), key: read(`${name}.key`) };
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #openssl(command: string): void {
+    execFileSync("openssl", command.split(" "), { cwd: this.folder, stdio: "pipe" });
+  }
+}

@@ -1,6 +1,6 @@
 /** Objects that come while they are read: right blocks only, from whoever has them, each once. */
 import { setMaxListeners } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"; // prettier-ignore
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,7 +9,7 @@ import { NotFoundError, TransportError } from "../src/errors.ts";
 import { Health } from "../src/mirror/health.ts";
 import { LazyObjects, type LazyOptions } from "../src/mirror/lazy-objects.ts";
 import type { ByteRange, ObjectSource, WantedObject } from "../src/mirror/source.ts";
-import { openPartial } from "../src/store/partial-objects.ts";
+import { PartialObject, openPartial } from "../src/store/partial-objects.ts";
 import { Store } from "../src/store/store.ts";
 import { Stores } from "../src/store/stores.ts";
 import { VerityHasher } from "../src/verity/index.ts";
@@ -246,6 +246,42 @@ describe("a large object", () => {
     expect(objects.stats().whole.map(({ digest }) => digest)).toEqual([other.digest]);
   });
 
+  test("what an earlier mount has fetched of it is not fetched again, as far as it is right", async () => {
+    const object = made(4 * MIB);
+    const source = new Fake("a", object, { leaves: object.leaves });
+    const first = from([source]);
+    await first.provide(object, { start: MIB, end: MIB + 32 * BLOCK }, none);
+    const before = source.bytes;
+    first.close();
+    const [left] = readdirSync(join(store.path, "tmp"));
+    const path = join(store.path, "tmp", left!);
+    const bytes = readFileSync(path);
+    bytes[MIB + 3 * BLOCK + 5]! ^= 1;
+    chmodSync(path, 0o644);
+    writeFileSync(path, bytes);
+    chmodSync(path, 0o444);
+    const second = from([source]);
+    await second.provide(object, { start: MIB + 4 * BLOCK, end: MIB + 32 * BLOCK }, none);
+    expect(source.bytes).toBe(before);
+    await second.provide(object, { start: MIB + 3 * BLOCK, end: MIB + 4 * BLOCK }, none);
+    expect(source.bytes).toBeGreaterThan(before);
+    const range = { start: MIB, end: MIB + 32 * BLOCK };
+    expect(read(object, range).equals(object.content.subarray(range.start, range.end))).toBe(true);
+  });
+
+  test("what is whole when it is found again is published at once", async () => {
+    const object = made(2 * MIB);
+    const source = new Fake("a", object, { leaves: object.leaves });
+    const part = PartialObject.begin(scratch, object, object.leaves);
+    part.write(0, object.content);
+    part.leave(store.path);
+    const objects = from([source]);
+    await objects.provide(object, { start: 0, end: BLOCK }, none);
+    expect(source.asked).toEqual([]);
+    objects.close();
+    store.objects.verify(object.digest);
+  });
+
   test("of which nobody has leaf hashes is fetched whole, and that is told", async () => {
     const object = made(3 * MIB);
     const whole: string[] = [];
@@ -322,11 +358,11 @@ describe("time", () => {
     const objects = from([source]);
     const waiting = objects.provide(object, { start: 0, end: 2 * MIB }, none);
     waiting.catch(() => undefined);
-    await sleep(60);
+    while (objects.stats().bytes === 0) await sleep(5);
     objects.close();
     await expect(waiting).rejects.toThrow(/the mount has ended/);
     await sleep(60);
-    expect(readdirSync(join(store.path, "tmp"))).toEqual([]);
+    expect(readdirSync(join(store.path, "tmp"))).toEqual([`partial-blocks-${object.digest}`]);
     expect(() => openPartial(objects.directory, object.digest)).toThrow(NotFoundError);
   });
 });

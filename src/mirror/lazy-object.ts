@@ -97,8 +97,9 @@ export class LazyObject {
     return this.#part;
   }
 
-  close(): void {
-    this.#part.close();
+  /** The same for a part that the next process may go on with. */
+  leave(store: string): void {
+    this.#part.leave(store);
   }
 }
 

@@ -101,9 +101,17 @@ export class LazyObjects {
   close(): void {
     if (this.#ending.signal.aborted) return;
     this.#ending.abort(new TransportError("UNREACHABLE", "the mount has ended"));
-    for (const part of this.#parts.values()) part.close();
+    for (const part of this.#parts.values()) this.#leave(part);
     this.#late.flush();
     this.#staging.remove();
+  }
+
+  #leave(part: LazyObject): void {
+    try {
+      part.leave(this.#options.stores.first.path);
+    } catch (error) {
+      this.#options.onProblem?.(`what was fetched could not be kept: ${(error as Error).message}`);
+    }
   }
 
   async #provide(object: WantedObject, range: ByteRange | undefined): Promise<void> {
@@ -115,6 +123,7 @@ export class LazyObjects {
     if (!this.#parts.has(digest) && !this.#whole.has(digest)) {
       await this.#once(digest, () => this.#begin(object));
     }
+    if (this.#late.has(digest)) return; // an earlier mount had all of it
     const part = this.#parts.get(digest);
     if (part === undefined) return this.#once(digest, () => this.#options.fetchWhole(object));
     if (range !== undefined) await part.provide(range);
@@ -146,7 +155,7 @@ export class LazyObjects {
   /** Gets the leaf hashes of a large object, or decides that it has to come whole. */
   async #begin(object: WantedObject): Promise<void> {
     const { sources } = this.#options;
-    const known = this.#knownLeaves(object);
+    const known = await this.#knownLeaves(object);
     if (known !== undefined) return this.#open(object, known);
     let holders = sources.filter((source) => source.leaves !== undefined);
     while (holders.length > 0) {
@@ -160,18 +169,28 @@ export class LazyObjects {
   }
 
   /** A part with leaf hashes that are here already, when they are right. */
-  #knownLeaves(object: WantedObject): PartialObject | undefined {
+  async #knownLeaves(object: WantedObject): Promise<PartialObject | undefined> {
     const leaves = this.#options.stores.readLeaves(object.digest);
     if (leaves === undefined) return undefined;
     try {
-      return PartialObject.begin(this.directory, object, leaves);
+      return await this.#resume(object, leaves);
     } catch (error) {
       if (error instanceof IntegrityError) return undefined;
       throw error;
     }
   }
 
+  #resume(object: WantedObject, leaves: Uint8Array): Promise<PartialObject> {
+    const { path } = this.#options.stores.first;
+    return PartialObject.resume(path, this.directory, object, leaves);
+  }
+
   #open(object: WantedObject, part: PartialObject): void {
+    if (part.complete) {
+      part.close();
+      this.#late.add(part);
+      return;
+    }
     const lazy = new LazyObject(part, async (run, onKept) => {
       await this.#getRun(object, part, run, onKept);
       if (part.complete && this.#parts.delete(object.digest)) this.#late.add(lazy.release());
@@ -185,7 +204,7 @@ export class LazyObjects {
       const leaves = await source.leaves!(object, attempt);
       if (leaves === undefined) return { source, part: undefined };
       attempt.progress(leaves.length);
-      const part = PartialObject.begin(this.directory, object, leaves);
+      const part = await this.#resume(object, leaves);
       this.#options.stores.first.writeLeaves(object.digest, leaves);
       return { source, part };
     });

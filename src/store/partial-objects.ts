@@ -8,14 +8,17 @@
 import {
   chmodSync,
   closeSync,
+  constants,
   fchmodSync,
   ftruncateSync,
   openSync,
+  read as readCallback,
   renameSync,
   rmSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
+import { promisify } from "node:util";
 import { IntegrityError, SystemError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import {
@@ -27,10 +30,15 @@ import {
 } from "../verity/index.ts";
 import { failure } from "./failure.ts";
 import { type OpenFile, openRegular, readRegular } from "./files.ts";
+import { PARTIAL_PREFIX } from "./layout.ts";
 
 const MODE = 0o444;
 /** What is checked and written at once: a multiple of the block size. */
 const FILL_BYTES = 64 * 1024;
+/** What is looked at at once of what an earlier process has left. */
+const RECALL_BYTES = 1024 * 1024;
+const zeros = Buffer.alloc(VERITY_BLOCK_SIZE);
+const read = promisify(readCallback);
 
 /** Bytes of an object from `start` to before `end`. */
 export interface Span {
@@ -52,8 +60,19 @@ function dataPath(directory: string, digest: VerityDigest): string {
   return `${directory}/${digest}`;
 }
 
+/** Where a part waits for the next process, in a store's directory. */
+function leftPath(store: string, digest: VerityDigest): string {
+  return `${store}/tmp/${PARTIAL_PREFIX}blocks-${digest}`;
+}
+
 function leavesPath(directory: string, digest: VerityDigest): string {
   return `${directory}/${digest}.leaves`;
+}
+
+/** An object, and how many bytes it has. */
+export interface SizedObject {
+  readonly digest: VerityDigest;
+  readonly size: number;
 }
 
 /** A whole object that is not in its place yet. */
@@ -103,7 +122,12 @@ export class PartialObject implements WholeObject {
   readonly #blocks: Uint8Array;
   #missing: number;
 
-  private constructor(directory: string, digest: VerityDigest, size: number, leaves: Uint8Array) {
+  private constructor(
+    directory: string,
+    { digest, size }: SizedObject,
+    leaves: Uint8Array,
+    open: (path: string) => number,
+  ) {
     this.digest = digest;
     this.size = size;
     this.#directory = directory;
@@ -114,7 +138,7 @@ export class PartialObject implements WholeObject {
     try {
       // First: whoever finds the data finds its leaves.
       writeFileSync(leavesPath(directory, digest), leaves, { flag: "wx", mode: MODE });
-      this.#fd = openSync(this.path, "wx", MODE);
+      this.#fd = open(this.path);
       fchmodSync(this.#fd, MODE); // whatever the umask
       ftruncateSync(this.#fd, size);
     } catch (error) {
@@ -128,13 +152,59 @@ export class PartialObject implements WholeObject {
    * @throws {@link IntegrityError} `DIGEST_MISMATCH` when they are not the object's
    * @throws {@link SystemError} when the file cannot be made
    */
-  static begin(
+  static begin(directory: string, object: SizedObject, leaves: Uint8Array): PartialObject {
+    verifyLeaves(leaves, object.size, object.digest);
+    return new PartialObject(directory, object, leaves, (path) => openSync(path, "wx+", MODE));
+  }
+
+  /**
+   * The same, with the blocks that an earlier process has left by {@link leave}, as far as they are
+   * right. Whoever comes first gets them.
+   */
+  static async resume(
+    store: string,
     directory: string,
-    { digest, size }: { readonly digest: VerityDigest; readonly size: number },
+    object: SizedObject,
     leaves: Uint8Array,
-  ): PartialObject {
-    verifyLeaves(leaves, size, digest);
-    return new PartialObject(directory, digest, size, leaves);
+  ): Promise<PartialObject> {
+    verifyLeaves(leaves, object.size, object.digest);
+    const path = dataPath(directory, object.digest);
+    try {
+      renameSync(leftPath(store, object.digest), path);
+      chmodSync(path, 0o600); // to be written on, by whom it belongs to
+    } catch {
+      return PartialObject.begin(directory, object, leaves);
+    }
+    const flags = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+    const part = new PartialObject(directory, object, leaves, (name) => openSync(name, flags));
+    await part.#recall();
+    return part;
+  }
+
+  /** Leaves what is there to the next process that wants it. */
+  leave(store: string): void {
+    this.close();
+    if (this.present > 0) renameSync(this.path, leftPath(store, this.digest));
+  }
+
+  /** Finds out which blocks are right. Zeros may be a hole, and are not worth a hash. */
+  async #recall(): Promise<void> {
+    const algorithm = algorithmOf(this.digest);
+    const chunk = new Uint8Array(Math.min(RECALL_BYTES, this.size));
+    for (let at = 0; at < this.size; at += chunk.length) {
+      const { bytesRead } = await read(this.#fd, chunk, 0, chunk.length, at);
+      for (let from = 0; from < bytesRead; from += VERITY_BLOCK_SIZE) {
+        const bytes = chunk.subarray(from, Math.min(from + VERITY_BLOCK_SIZE, bytesRead));
+        if (zeros.equals(bytes)) continue;
+        const block = (at + from) / VERITY_BLOCK_SIZE;
+        if (verifyBlocks(bytes, block, this.#leaves, algorithm) < 0) this.#mark(block);
+      }
+    }
+  }
+
+  #mark(block: number): void {
+    if (this.#blocks[block] === 0) this.#missing -= 1;
+    this.#blocks[block] = 1;
   }
 
   /** Whether every block is there. */
@@ -185,8 +255,7 @@ export class PartialObject implements WholeObject {
       throw failure(`part of object ${this.digest}`, error);
     }
     for (let block = first; block < first + Math.ceil(good / VERITY_BLOCK_SIZE); block++) {
-      if (this.#blocks[block] === 0) this.#missing -= 1;
-      this.#blocks[block] = 1;
+      this.#mark(block);
     }
     if (bad >= 0) {
       throw new IntegrityError(

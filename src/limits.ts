@@ -109,4 +109,11 @@ export const limits = {
   httpErrorBytes: 64 * KIB,
   /** Bytes of a key file. */
   keyBytes: 64 * KIB,
+  /** Bytes of a seek index, and of the part of it that says where objects lie. */
+  seekIndexBytes: 512 * MIB,
+  seekPlacesBytes: 128 * MIB,
+  /** Access points of one index. */
+  seekPoints: 4_000_000,
+  /** Segments of all sparse files of one index. */
+  seekSegments: 4_000_000,
 } as const;

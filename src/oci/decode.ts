@@ -10,6 +10,9 @@ import { limits } from "../limits.ts";
 import { BlobInput, type InputRange } from "./blob-input.ts";
 import { SNIFF_BYTES, type Sniffed, sniff } from "./compression.ts";
 import { gunzipHandle, gunzipHandleWorks, gunzipStream } from "./gunzip.ts";
+import { gunzipOwn } from "./gunzip-own.ts";
+import { gunzipPoints, gunzipPointsWorks } from "./gunzip-points.ts";
+import type { LayerPoints } from "./layer-points.ts";
 import type { Compression } from "./media-types.ts";
 import { unzstdHandle, unzstdHandleWorks, unzstdWasm } from "./unzstd.ts";
 import type { NextBuffer } from "./zlib-handle.ts";
@@ -53,6 +56,7 @@ function nameOf(compression: Sniffed): string {
  * Decompresses `input`. A chunk is valid until the next is asked for; it may lie in a buffer that
  * `next` gave.
  *
+ * @param points is told where access points are
  * @throws {@link FormatError} `LIMIT` as soon as there is more than the limits allow; `TRUNCATED`,
  *   `BAD_CHECKSUM` or `MALFORMED` when the compressed bytes are not right
  */
@@ -62,10 +66,11 @@ export async function* decode(
   next: NextBuffer,
   label: string,
   decoder?: Decoder,
+  points?: LayerPoints,
 ): AsyncGenerator<Uint8Array, void> {
   const most = maxOutput(input.size, compression);
   let total = 0;
-  for await (const chunk of decoded(input, compression, next, label, decoder)) {
+  for await (const chunk of decoded(input, compression, next, label, decoder, points)) {
     total += chunk.length;
     if (total > most) {
       const message = `${label}: at most ${most} uncompressed bytes (of ${input.size}), got more`;
@@ -88,6 +93,7 @@ function decoded(
   next: NextBuffer,
   label: string,
   decoder: Decoder | undefined,
+  points: LayerPoints | undefined,
 ): Chunks {
   if (compression === "none") return stored(input, next);
   if (input.size === 0)
@@ -95,10 +101,16 @@ function decoded(
   const tryPrivate = decoder !== "documented";
   if (compression === "gzip") {
     const works = tryPrivate && gunzipHandleWorks();
+    if (points !== undefined) {
+      return works && gunzipPointsWorks()
+        ? gunzipPoints(input, next, label, points.finder)
+        : gunzipOwn(input, label, points.finder);
+    }
     return works ? gunzipHandle(input, next, label) : gunzipStream(input, label);
   }
   const works = tryPrivate && unzstdHandleWorks();
-  return works ? unzstdHandle(input, next, label) : unzstdWasm(input, label);
+  const onFrame = points?.frame;
+  return works ? unzstdHandle(input, next, label, onFrame) : unzstdWasm(input, label, onFrame);
 }
 
 function* stored(input: BlobInput, next: NextBuffer): Generator<Uint8Array, void> {

@@ -16,7 +16,7 @@ import { type DecoderInput, type NextBuffer, ZlibHandle, tryDecoder } from "./zl
 const CHUNK = 1024 * 1024;
 
 /** What is wrong with a gzip stream, by zlib's error code. */
-function gzipError(code: string | undefined, message: string, label: string): FormatError {
+export function gzipError(code: string | undefined, message: string, label: string): FormatError {
   if (code === "Z_BUF_ERROR") {
     return new FormatError("TRUNCATED", `${label}: gzip stream is cut short`);
   }
@@ -24,7 +24,7 @@ function gzipError(code: string | undefined, message: string, label: string): Fo
   return new FormatError(checksum ? "BAD_CHECKSUM" : "MALFORMED", `${label}: gzip: ${message}`);
 }
 
-function trailing(at: number, label: string): FormatError {
+export function trailing(at: number, label: string): FormatError {
   return new FormatError("MALFORMED", `${label}: gzip: data after the last member at ${at}`);
 }
 

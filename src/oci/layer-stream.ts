@@ -4,9 +4,11 @@
  * @module
  */
 import { FormatError } from "../errors.ts";
+import type { WrittenPoints } from "../seek/point-writer.ts";
 import { BlobInput, type InputRange } from "./blob-input.ts";
 import { type Decoder, compressionOf, decode } from "./decode.ts";
 import { DigestHasher, type OciDigest, algorithmOf, verifyDigest } from "./digest.ts";
+import { LayerPoints } from "./layer-points.ts";
 import type { Compression } from "./media-types.ts";
 import type { NextBuffer } from "./zlib-handle.ts";
 
@@ -20,6 +22,8 @@ export interface LayerTask {
   /** Leaves the uncompressed bytes to be hashed by whom they are given to. */
   readonly leaveDiffId: boolean;
   readonly decoder?: Decoder | undefined;
+  /** Whether access points are wanted. */
+  readonly points?: boolean | undefined;
 }
 
 /** What a layer was, all of it checked against what was declared. */
@@ -31,6 +35,8 @@ export interface LayerReport {
   readonly digest: OciDigest;
   /** Digest of the uncompressed bytes: as declared, or by sha256. */
   readonly diffId: OciDigest;
+  /** When they were asked for. */
+  readonly points?: WrittenPoints | undefined;
 }
 
 /** A report whose diffID may have been left to somebody else. */
@@ -66,8 +72,9 @@ export async function* layerStream(
   const input = new BlobInput(range, label, algorithm);
   const same = compression === "none" && diffIdAlgorithm(task) === algorithm;
   const hasher = same || task.leaveDiffId ? undefined : diffIdHasher(task);
+  const points = task.points === true ? new LayerPoints() : undefined;
   let bytes = 0;
-  for await (const chunk of decode(input, compression, next, label, task.decoder)) {
+  for await (const chunk of decode(input, compression, next, label, task.decoder, points)) {
     hasher?.update(chunk);
     bytes += chunk.length;
     progress?.(input.taken);
@@ -78,7 +85,7 @@ export async function* layerStream(
   if (task.digest !== undefined) verifyDigest(task.digest, digest, label);
   const diffId = same ? digest : hasher?.digest();
   if (diffId !== undefined) verifyDiffId(task, diffId);
-  return { compression, bytes, digest, diffId };
+  return { compression, bytes, digest, diffId, points: points?.finish() };
 }
 
 function diffIdAlgorithm(task: LayerTask): string {

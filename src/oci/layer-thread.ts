@@ -6,6 +6,7 @@
  */
 import { Worker } from "node:worker_threads";
 import { FormatError, IntegrityError, SystemError } from "../errors.ts";
+import type { WrittenPoints } from "../seek/point-writer.ts";
 import { workerUrl } from "../sys/worker.ts";
 import type { LayerTask, StreamReport } from "./layer-stream.ts";
 import type { LayerAnswer, LayerEnding, LayerJob } from "./layer-worker.ts";
@@ -13,13 +14,20 @@ import { RingReader, createRing, resetRing } from "./slab-ring.ts";
 
 const IDLE_MS = 1000;
 
+/** How the reading of a layer has ended. */
+interface End {
+  readonly points?: WrittenPoints | undefined;
+  /** What killed the thread. */
+  readonly crash?: unknown;
+}
+
 /** A thread and its ring; it neither keeps the process alive nor stays long while it is idle. */
 class Thread {
   static readonly #idle: Thread[] = [];
   readonly ring = createRing();
   readonly #worker: Worker;
   #timer: NodeJS.Timeout | undefined;
-  #done: ((crash?: unknown) => void) | undefined;
+  #done: ((end: End) => void) | undefined;
 
   private constructor() {
     this.#worker = new Worker(workerUrl(import.meta.url, "./layer-worker.ts"), {
@@ -38,8 +46,8 @@ class Thread {
     return thread;
   }
 
-  /** Settles when the thread has let go of the task's file: with undefined, or what killed it. */
-  run(task: LayerTask): Promise<unknown> {
+  /** Settles when the thread has let go of the task's file. */
+  run(task: LayerTask): Promise<End> {
     this.#worker.ref();
     const job: LayerJob = { task, ring: this.ring };
     this.#worker.postMessage(job, []);
@@ -50,9 +58,9 @@ class Thread {
 
   #release(answer: LayerAnswer): void {
     this.#worker.unref();
-    if (answer === "spent") void this.#worker.terminate();
+    if (answer.spent) void this.#worker.terminate();
     else this.#wait();
-    this.#done?.();
+    this.#done?.({ points: answer.points });
     this.#done = undefined;
   }
 
@@ -71,7 +79,7 @@ class Thread {
 
   #die(error: unknown): void {
     this.#forget();
-    this.#done?.(error);
+    this.#done?.({ crash: error });
     this.#done = undefined;
   }
 }
@@ -79,14 +87,14 @@ class Thread {
 /** The reading of one layer by a thread. */
 export class LayerThread {
   readonly #reader: RingReader;
-  readonly #done: Promise<unknown>;
-  #crash: unknown;
+  readonly #done: Promise<void>;
+  #end: End | undefined;
 
   private constructor(thread: Thread, task: LayerTask) {
     this.#reader = new RingReader(thread.ring);
-    this.#done = thread.run(task).then((crash) => {
-      this.#crash = crash;
-      if (crash !== undefined) this.#reader.cancel(); // it has died without an ending
+    this.#done = thread.run(task).then((end) => {
+      this.#end = end;
+      if (end.crash !== undefined) this.#reader.cancel(); // it has died without an ending
     });
   }
 
@@ -108,12 +116,17 @@ export class LayerThread {
   report(): StreamReport {
     const text = this.#reader.ending;
     if (text === "") {
-      const options = { cause: this.#crash };
+      const options = { cause: this.#end?.crash };
       throw new SystemError("IO", "the thread that reads a layer has died", options);
     }
     const ending = JSON.parse(text) as LayerEnding;
     if ("error" in ending) throw revive(ending.error);
     return ending.report;
+  }
+
+  /** The access points, when they were asked for; known once it is closed. */
+  get points(): WrittenPoints | undefined {
+    return this.#end?.points;
   }
 
   /** Makes the thread stop when it has not ended, and waits until it has. */

@@ -5,6 +5,7 @@
  */
 import { parentPort } from "node:worker_threads";
 import { SealfsError } from "../errors.ts";
+import type { WrittenPoints } from "../seek/point-writer.ts";
 import { type LayerTask, type StreamReport, layerStream } from "./layer-stream.ts";
 import { RingCancelled, type RingMemory, RingWriter } from "./slab-ring.ts";
 
@@ -14,11 +15,16 @@ export interface LayerJob {
   readonly ring: RingMemory;
 }
 
-/**
- * What the thread answers when it has let go of ring and file. After a stream that did not end well
- * it is not to be used again: zstddec keeps the memory of such a stream, in all of the thread.
- */
-export type LayerAnswer = "done" | "spent";
+/** What the thread answers when it has let go of ring and file. */
+export interface LayerAnswer {
+  /**
+   * After a stream that did not end well it is not to be used again: zstddec keeps the memory of such
+   * a stream, in all of the thread.
+   */
+  readonly spent: boolean;
+  /** Too large for the ring. */
+  readonly points?: WrittenPoints | undefined;
+}
 
 /** What the ring ends with, as JSON. */
 export type LayerEnding =
@@ -35,6 +41,7 @@ export type LayerEnding =
 async function run({ task, ring }: LayerJob): Promise<LayerAnswer> {
   const writer = new RingWriter(ring);
   let ending: LayerEnding;
+  let points: WrittenPoints | undefined;
   try {
     const stream = layerStream(task, writer.next, (bytes) => {
       writer.progress = bytes;
@@ -42,17 +49,19 @@ async function run({ task, ring }: LayerJob): Promise<LayerAnswer> {
     try {
       let result = await stream.next();
       for (; !result.done; result = await stream.next()) writer.write(result.value);
-      ending = { report: result.value };
+      const { points: found, ...report } = result.value;
+      points = found;
+      ending = { report };
     } finally {
       // Closes the decoder when the ring was cancelled.
       await stream.return(undefined as never);
     }
   } catch (error) {
-    if (error instanceof RingCancelled) return "spent";
+    if (error instanceof RingCancelled) return { spent: true };
     ending = { error: plain(error) };
   }
   writer.end(JSON.stringify(ending));
-  return "error" in ending ? "spent" : "done";
+  return { spent: "error" in ending, points };
 }
 
 function plain(error: unknown): Extract<LayerEnding, { error: unknown }>["error"] {
@@ -63,7 +72,7 @@ function plain(error: unknown): Extract<LayerEnding, { error: unknown }>["error"
 }
 
 async function answer(job: LayerJob): Promise<void> {
-  const result: LayerAnswer = await run(job);
+  const result = await run(job);
   parentPort!.postMessage(result, []);
 }
 

@@ -33,6 +33,8 @@ export interface LayerOptions {
    * default small layers here, because starting a thread takes as long as they do.
    */
   readonly thread?: "worker" | "here";
+  /** Whether access points are wanted, for a seek index. */
+  readonly points?: boolean | undefined;
   /** For tests: which of two decoders is used. */
   readonly decoder?: Decoder;
   /** For benches: where the diffID is computed when a worker reads. */
@@ -113,11 +115,11 @@ function hasQuickZstd(compression: Compression | undefined): boolean {
 function taskOf(
   { fd, offset, size }: BlobRange,
   { label, compression, digest, diffId }: LayerDescriptor,
-  { decoder }: LayerOptions,
+  { decoder, points }: LayerOptions,
   leaveDiffId: boolean,
 ): LayerTask {
   const range = { fd, offset, size };
-  return { range, label, compression, digest, diffId, leaveDiffId, decoder };
+  return { range, label, compression, digest, diffId, leaveDiffId, decoder, points };
 }
 
 async function* fromHere(
@@ -160,7 +162,7 @@ async function* fromWorker(
     diffId = hasher!.digest();
     verifyDiffId(task, diffId);
   }
-  return { ...report, diffId };
+  return { ...report, diffId, points: thread.points };
 }
 
 /** Turns a running count into steps. */

@@ -16,7 +16,7 @@ import { ZstdFrames, framed } from "./zstd-frames.ts";
 const CHUNK = 1024 * 1024;
 
 /** Base 2 logarithm of the largest window: limits.zstdWindowBytes. */
-const WINDOW_LOG = 27;
+export const WINDOW_LOG = 27;
 
 // A frame that zstddec finds corrupt gives nothing, for ever. In a right stream the end of a frame
 // may give nothing, and now and then a piece of the input.
@@ -32,6 +32,9 @@ const node = zlib as unknown as {
   readonly constants: { readonly ZSTD_d_windowLogMax?: number; readonly ZSTD_e_continue?: number };
 };
 
+/** Hears where a frame begins: bytes of the stream, and of the output, before it. */
+export type OnFrame = (offset: number, out: number) => void;
+
 /**
  * Decodes by the private handle of Node's decoder (see {@link unzstdHandleWorks}) into the buffers
  * that it is given; yields whenever one is full, and at the end.
@@ -40,6 +43,7 @@ export function* unzstdHandle(
   input: DecoderInput,
   next: NextBuffer,
   label: string,
+  onFrame?: OnFrame,
 ): Generator<Uint8Array, void> {
   const params = { [node.constants.ZSTD_d_windowLogMax!]: WINDOW_LOG };
   const handle = new ZlibHandle(node.createZstdDecompress!({ chunkSize: CHUNK, params }));
@@ -47,11 +51,14 @@ export function* unzstdHandle(
   try {
     let output = next();
     let filled = 0;
-    for (const chunk of framed(input.chunks(), new ZstdFrames(label))) {
+    let yielded = 0;
+    const tell = onFrame && ((offset: number) => onFrame(offset, yielded + filled));
+    for (const chunk of framed(input.chunks(), new ZstdFrames(label), tell)) {
       let used = 0;
       while (used < chunk.length || filled === output.length) {
         if (filled === output.length) {
           yield output;
+          yielded += filled;
           output = next();
           filled = 0;
         }
@@ -105,13 +112,17 @@ let loading: Promise<ZSTDDecoder> | undefined;
 export async function* unzstdWasm(
   input: DecoderInput,
   label: string,
+  onFrame?: OnFrame,
 ): AsyncGenerator<Uint8Array, void> {
   loading ??= load();
   const decoder = await loading;
   const frames = new ZstdFrames(label);
   let empty = 0;
+  let out = 0;
+  const tell = onFrame && ((offset: number) => onFrame(offset, out));
   try {
-    for (const chunk of decoder.decodeStreaming(framed(input.chunks(), frames) as never)) {
+    for (const chunk of decoder.decodeStreaming(framed(input.chunks(), frames, tell) as never)) {
+      out += chunk.length;
       if (chunk.length > 0) yield chunk;
       else if (++empty > MAX_EMPTY + frames.begun * MAX_EMPTY_PER_FRAME) throw corrupt(label);
     }

@@ -44,7 +44,13 @@ export class ZstdFrames {
 
   /** @throws {@link FormatError} `LIMIT` for a window, `UNSUPPORTED` for a dictionary, `MALFORMED` */
   push(chunk: Uint8Array): void {
-    for (let at = 0; at < chunk.length;) {
+    for (let at = 0; at < chunk.length;) at = this.pushFrame(chunk, at);
+  }
+
+  /** As {@link push}, from `start` on up to the end of a frame; gives where it stopped. */
+  pushFrame(chunk: Uint8Array, start: number): number {
+    for (let at = start; at < chunk.length;) {
+      if (at > start && this.frameAt !== undefined) return at;
       if (this.#skip > 0) {
         const length = Math.min(this.#skip, chunk.length - at);
         this.#skip -= length;
@@ -57,6 +63,13 @@ export class ZstdFrames {
       this.#offset++;
       if (this.#have === this.#need) this.#take();
     }
+    return chunk.length;
+  }
+
+  /** Where the next frame would begin, when the last byte was the end of one, or there was none. */
+  get frameAt(): number | undefined {
+    const between = this.#part === "magic" && this.#have === 0 && this.#skip === 0;
+    return between ? this.#offset : undefined;
   }
 
   /** @throws {@link FormatError} `TRUNCATED` when the last frame is not complete or there is none */
@@ -176,17 +189,27 @@ export class ZstdFrames {
 }
 
 /**
- * Passes `chunks` on, each once its framing has been checked.
+ * Passes `chunks` on, each once its framing has been checked. With `onFrame` they are cut where frames
+ * begin, and it hears where in the stream that is, before the first of the frame's bytes is passed on.
  *
  * @throws {@link FormatError} as {@link ZstdFrames}
  */
 export function* framed(
   chunks: Iterable<Uint8Array>,
   frames: ZstdFrames,
+  onFrame?: (offset: number) => void,
 ): Generator<Uint8Array, void> {
   for (const chunk of chunks) {
-    frames.push(chunk);
-    yield chunk;
+    for (let at = 0; at < chunk.length;) {
+      const start = at;
+      if (onFrame !== undefined && frames.frameAt !== undefined) onFrame(frames.frameAt);
+      if (onFrame !== undefined) at = frames.pushFrame(chunk, at);
+      else {
+        frames.push(chunk);
+        at = chunk.length;
+      }
+      yield chunk.subarray(start, at);
+    }
   }
   frames.end();
 }

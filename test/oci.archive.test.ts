@@ -323,7 +323,7 @@ function hasSparse(layer: Uint8Array): boolean {
   let found = false;
   const parser = new TarParser({
     entry(entry) {
-      found ||= entry.sparse;
+      found ||= entry.segments !== undefined;
       return undefined;
     },
   });

@@ -15,10 +15,12 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { encodeSeekIndex } from "../src/seek/encode.ts";
 import { VerityHasher } from "../src/verity/hasher.ts";
 import { type FsckOptions, checkStore } from "../src/store/fsck.ts";
 import { imageLinkTarget } from "../src/store/layout.ts";
 import { StoreLock } from "../src/store/lock.ts";
+import { seekIndexOf, seekIndexPath } from "../src/store/seek-indexes.ts";
 import { Store } from "../src/store/store.ts";
 import { Transaction } from "../src/store/transaction.ts";
 import type { VerityDigest } from "../src/verity/digest.ts";
@@ -54,9 +56,18 @@ function leavesOf(seed: string): Uint8Array {
   return hasher.leaves();
 }
 
+/** An index that places nothing, and its path. */
+function putSeekIndex(): string {
+  const index = encodeSeekIndex(new Map(), [], []);
+  mkdirSync(at("seek", id));
+  const path = at(seekIndexPath(id, seekIndexOf(index)));
+  writeFileSync(path, index);
+  return path;
+}
+
 test("a good store is good, and everything in it was looked at", async () => {
   store.writeLeaves(digestOf("a"), leavesOf("a"));
-  writeFileSync(at("seek", id), "");
+  putSeekIndex();
   const bytes = 10_000 + store.readImage(id).length;
   for (const threads of [0, 1, 3]) {
     expect(await fsck({ threads })).toEqual({
@@ -71,6 +82,18 @@ test("a good store is good, and everything in it was looked at", async () => {
     });
   }
   expect((await run("fsck", "--store", store.path)).status).toBe(0);
+});
+
+test("a seek index that is damaged, or has another's name, is put into quarantine", async () => {
+  const path = putSeekIndex();
+  writeFileSync(path, "not an index");
+  writeFileSync(at("seek", id, "0".repeat(64)), encodeSeekIndex(new Map(), [], []));
+  expect(await found()).toEqual({ kinds: ["seek", "seek"], good: false });
+  expect(await found({ repair: true })).toEqual({
+    kinds: ["seek:quarantined", "seek:quarantined"],
+    good: true,
+  });
+  expect(readdirSync(at("seek", id))).toEqual([]);
 });
 
 test("more objects than threads take at once are all looked at", async () => {

@@ -53,7 +53,7 @@ test("a ustar header gives its fields", () => {
     rdev: 0,
     headerOffset: 0,
     dataOffset: 512,
-    sparse: false,
+    segments: undefined,
   });
   expect(entry.xattrs.size).toBe(0);
   expect(Buffer.from(entry.content!).toString()).toBe("hello");

@@ -342,7 +342,7 @@ const template: TarEntry = {
   xattrs: new Map(),
   headerOffset: 0,
   dataOffset: 512,
-  sparse: false,
+  segments: undefined,
 };
 
 function entries(members: readonly Uint8Array[]): LayerEntry[] {

@@ -39,6 +39,7 @@ interface Options extends WriteOptions {
   strict?: true;
   algorithm?: VerityAlgorithm;
   formatVersion: "0" | "1" | "auto";
+  seekIndex: boolean;
   allowMissing?: true;
   compareProfiles?: true;
   reflink?: true;
@@ -79,6 +80,7 @@ export function declare(command: Command, io: Io): void {
         .default("auto"),
     )
     .option("--allow-missing", "dump files: the objects need not be in the store")
+    .option("--no-seek-index", "do not record where the objects lie in the layers")
     .option("--compare-profiles", "also print the digest under every profile")
     .option("--reflink", "directories: share blocks with the files, where that is possible")
     .option("--json", "print the result as JSON")
@@ -122,6 +124,7 @@ function pick({
   strict,
   allowMissing,
   compareProfiles,
+  seekIndex,
   durability,
   minFree,
   reflink,
@@ -133,6 +136,7 @@ function pick({
     strict: strict ?? false,
     allowMissing: allowMissing ?? false,
     compareProfiles: compareProfiles ?? false,
+    seekIndex,
     durability,
     minFree,
     reflink: reflink ?? false,
@@ -151,9 +155,16 @@ function signer(options: Options): ((built: BuiltImage) => NewBundle[]) | undefi
   const key = readPrivateKey(file, passphraseFor(file, passphraseFile));
   const sourceDateEpoch = process.env["SOURCE_DATE_EPOCH"];
   const validity = settleValidity({ created, expires, version, sourceDateEpoch }, new Date());
-  return ({ bytes, algorithm, profile, source }) => {
+  return ({ bytes, algorithm, profile, source, seekIndex }) => {
     const facts = imageFacts(bytes, algorithm);
-    const { keyId, bundle } = signFacts(facts, { name, key, profile, source, ...validity });
+    const { keyId, bundle } = signFacts(facts, {
+      name,
+      key,
+      profile,
+      source,
+      seekIndex,
+      ...validity,
+    });
     return [{ keyId, name, bytes: bundle }];
   };
 }

@@ -6,14 +6,24 @@
  */
 import { FormatError } from "../errors.ts";
 import type { OciImage } from "../oci/image.ts";
-import { readLayer } from "../oci/layer.ts";
+import { type LayerReport, readLayer } from "../oci/layer.ts";
 import type { Transaction } from "../store/transaction.ts";
 import type { TarEntry } from "../tar/entry.ts";
 import { TarParser } from "../tar/parser.ts";
 import type { Layer, LayerEntry } from "../tree/merge.ts";
 import { ContentIntake, type FileContent } from "./build-content.ts";
 
+/** A layer that has been read. */
+export interface ReadLayer extends Layer {
+  readonly entries: readonly LayerEntry[];
+  /** Bytes of the blob. */
+  readonly size: number;
+  readonly report: LayerReport;
+}
+
 export interface LayersOptions {
+  /** Whether access points are wanted, for a seek index. */
+  readonly points?: boolean;
   readonly strict?: boolean;
   readonly warn: (message: string) => void;
   /** Hears how many bytes of the blobs have been read so far, of how many. */
@@ -35,8 +45,8 @@ export async function readLayers(
   image: OciImage,
   transaction: Transaction,
   options: LayersOptions,
-): Promise<Layer[]> {
-  const layers: Layer[] = [];
+): Promise<ReadLayer[]> {
+  const layers: ReadLayer[] = [];
   const total = image.layers.reduce((sum, layer) => sum + layer.size, 0);
   let done = 0;
   let next = 0;
@@ -72,7 +82,7 @@ async function readOne(
   options: LayersOptions,
   onRead: (bytes: number) => void,
   checkGoing: () => void,
-): Promise<Layer> {
+): Promise<ReadLayer> {
   const layer = image.layers[index]!;
   const intake = new ContentIntake(transaction);
   const entries: LayerEntry[] = [];
@@ -89,19 +99,20 @@ async function readOne(
       warn: (message) => options.warn(`${layer.label}: ${message}`),
     },
   );
+  let report: LayerReport;
   try {
     const write = (chunk: Uint8Array) => {
       checkGoing();
       parser.write(chunk);
     };
-    await readLayer(image, layer, write, { onRead });
+    report = await readLayer(image, layer, write, { onRead, points: options.points });
     parser.end();
   } catch (error) {
     throw labelled(error, layer.label);
   } finally {
     intake.abandon();
   }
-  return { label: layer.label, entries };
+  return { label: layer.label, entries, size: layer.size, report };
 }
 
 /** Tar errors do not know which layer they are about. */

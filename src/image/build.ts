@@ -21,13 +21,15 @@ import {
   mergeLayers,
   profileNames,
 } from "../tree/merge.ts";
+import type { SeekIndexFile } from "../trust/statement.ts";
 import type { VerityAlgorithm, VerityDigest } from "../verity/digest.ts";
 import { writeImage } from "../erofs/writer.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import { readLayers } from "./build-layers.ts";
 import { type BuildSource, openBuildSource } from "./build-source.ts";
 import { treeOfDump, treeOfFolder } from "./build-tree.ts";
-import { publishTree } from "./publish.ts";
+import { type PublishOptions, publishTree } from "./publish.ts";
+import { seekIndexMaker } from "./build-seek.ts";
 
 export interface BuildOptions {
   /** The store, or what makes it; called when the source was found and can be read. */
@@ -45,6 +47,8 @@ export interface BuildOptions {
   readonly formatVersion?: 0 | 1 | "auto";
   /** Dump files: objects need not be in the store. */
   readonly allowMissing?: boolean;
+  /** Whether to record where the objects lie in the layers; unless it is false. */
+  readonly seekIndex?: boolean | undefined;
   /** Computes the image under every profile, for {@link BuildResult.profiles}. */
   readonly compareProfiles?: boolean;
   readonly durability?: Durability | undefined;
@@ -66,6 +70,7 @@ export interface BuiltImage {
   readonly algorithm: VerityAlgorithm;
   readonly profile: ProfileName | undefined;
   readonly source: { readonly mediaType: string; readonly digest: string } | undefined;
+  readonly seekIndex: SeekIndexFile | undefined;
 }
 
 export interface BuildResult {
@@ -85,6 +90,8 @@ export interface BuildResult {
   /** Digests of the layers as declared, lowest first; none for directories and dump files. */
   readonly layers: readonly (string | undefined)[];
   readonly manifestDigest: string | undefined;
+  /** Undefined when there is none. */
+  readonly seekIndex: SeekIndexFile | undefined;
   readonly profile: ProfileName | undefined;
   /** With `compareProfiles`: the id under each profile, or why it refuses. */
   readonly profiles: readonly ProfileResult[];
@@ -103,6 +110,8 @@ interface SourceTree {
   readonly image: OciImage | undefined;
   /** What the profiles that were not asked for make of the layers. */
   readonly others: readonly ProfileResult[];
+  /** Makes the seek index of those objects that the image needs. */
+  readonly seek?: PublishOptions["seek"];
 }
 
 /**
@@ -136,15 +145,18 @@ async function buildInto(
   const warnings: string[] = [];
   const transaction = Transaction.begin(store, { durability, minFree });
   try {
-    const { tree, image, others } = await readSource(source, transaction, options, warnings);
+    const { tree, image, others, seek } = await readSource(source, transaction, options, warnings);
     const profile = image && (options.profile ?? profileNames[0]);
     const origin = image && originOf(image);
-    const { id, bytes, objects, published } = publishTree(tree, transaction, {
+    const { algorithm } = store;
+    const { id, bytes, objects, seekIndex, published } = publishTree(tree, transaction, {
       ...versionsOf(options),
       name,
+      seek,
       sign:
         sign &&
-        ((made) => sign({ bytes: made, algorithm: store.algorithm, profile, source: origin })),
+        ((made, index) =>
+          sign({ bytes: made, algorithm, profile, source: origin, seekIndex: index })),
     });
     return {
       digest: id,
@@ -156,6 +168,7 @@ async function buildInto(
         new: published.added,
         replaced: published.replaced.length,
       },
+      seekIndex,
       layers: image?.layers.map(({ digest }) => digest) ?? [],
       manifestDigest: image?.manifestDigest,
       profile,
@@ -193,7 +206,14 @@ async function readSource(
   const { image } = source;
   const { strict = false, onProgress, signal } = options;
   const warn = (message: string) => void warnings.push(message);
-  const layers = await readLayers(image, transaction, { strict, warn, onProgress, signal });
+  const points = options.seekIndex !== false;
+  const layers = await readLayers(image, transaction, {
+    strict,
+    points,
+    warn,
+    onProgress,
+    signal,
+  });
   const tree = mergeLayers(layers, options.profile ?? profileNames[0], {
     ...mergeOptions(options),
     warn,
@@ -203,6 +223,7 @@ async function readSource(
     tree,
     image,
     others: options.compareProfiles ? compare(layers, algorithm, options) : [],
+    seek: points ? seekIndexMaker(layers, tree, warn) : undefined,
   };
 }
 

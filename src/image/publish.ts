@@ -4,18 +4,29 @@
  *
  * @module
  */
+import { seekIndexOf } from "../store/seek-indexes.ts";
 import type { Published } from "../store/staged-objects.ts";
 import type { NewBundle, Transaction } from "../store/transaction.ts";
 import { type WriteOptions, writeImage } from "../erofs/writer.ts";
 import type { Directory } from "../tree/inode.ts";
+import type { SeekIndexFile } from "../trust/statement.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import { objectsOfTree } from "./tree-objects.ts";
 
+/** Makes bundles for an image and its seek index. */
+export type Sign = (
+  bytes: Uint8Array,
+  seekIndex: SeekIndexFile | undefined,
+) => readonly NewBundle[];
+
 export interface PublishOptions extends WriteOptions {
   readonly name?: string | undefined;
   /** Makes the bundles to be published with the image. */
-  readonly sign?: ((bytes: Uint8Array) => readonly NewBundle[]) | undefined;
+  readonly sign?: Sign | undefined;
+  /** Makes the seek index, of the objects that the image refers to. */
+  readonly seek?:
+    ((objects: ReadonlyMap<VerityDigest, number>) => Uint8Array | undefined) | undefined;
 }
 
 /** An image that has been published. */
@@ -24,6 +35,7 @@ export interface PublishedImage {
   readonly bytes: Uint8Array;
   /** The objects that the image refers to. */
   readonly objects: ReadonlyMap<VerityDigest, number>;
+  readonly seekIndex: SeekIndexFile | undefined;
   /** What became of the objects, the image among them. */
   readonly published: Published;
 }
@@ -37,17 +49,20 @@ export function publishTree(
   transaction: Transaction,
   options: PublishOptions,
 ): PublishedImage {
-  const { name, sign, ...versions } = options;
+  const { name, sign, seek, ...versions } = options;
   const bytes = writeImage(tree, versions);
   const id = verityDigestOf(bytes, transaction.store.algorithm);
   const objects = objectsOfTree(tree);
-  const bundles = sign?.(bytes) ?? [];
+  const index = seek?.(objects);
+  const seekIndex = index && seekIndexOf(index);
+  const bundles = sign?.(bytes, seekIndex) ?? [];
   transaction.put(id, bytes);
   const published = transaction.publish({
     objects: new Set([...objects.keys(), id]),
     image: id,
     bundles,
+    seekIndexes: index === undefined ? [] : [index],
     ...(name === undefined ? {} : { name }),
   });
-  return { id, bytes, objects, published };
+  return { id, bytes, objects, seekIndex, published };
 }

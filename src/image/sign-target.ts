@@ -6,12 +6,13 @@
  * @module
  */
 import { TrustError, UsageError } from "../errors.ts";
+import { newestSeekIndex } from "../store/seek-indexes.ts";
 import { Store } from "../store/store.ts";
 import { Stores } from "../store/stores.ts";
 import { Transaction } from "../store/transaction.ts";
 import { formatEnvelope } from "../trust/bundle.ts";
 import { type EnvelopeSignature, parsePreAuthEncoding } from "../trust/dsse.ts";
-import { STATEMENT_PAYLOAD_TYPE } from "../trust/statement.ts";
+import { type Predicate, STATEMENT_PAYLOAD_TYPE } from "../trust/statement.ts";
 import type { PublicKey } from "../trust/public-key.ts";
 import { algorithmOf } from "../verity/digest.ts";
 import {
@@ -93,7 +94,9 @@ export function prepareTarget(request: TargetRequest, now: Date): PreparedTarget
   const facts = imageFacts(located.bytes, located.id && algorithmOf(located.id));
   requireIdentity(located, facts.verityDigest);
   const name = request.name ?? located.name;
-  const { signatures, ...prepared } = statementToSign(request, facts, located, name, now);
+  const seekIndex = store && located.id && newestSeekIndex(store, located.id);
+  const known = { ...facts, seekIndex };
+  const { signatures, ...prepared } = statementToSign(request, known, located, name, now);
   return { ...prepared, signatures, request, located, store };
 }
 
@@ -106,7 +109,7 @@ export async function signTarget(target: PreparedTarget, signer: Signer): Promis
 
 function statementToSign(
   { say, by }: TargetRequest,
-  facts: ImageFacts,
+  facts: ImageFacts & Pick<Predicate, "seekIndex">,
   located: LocatedImage,
   name: string | undefined,
   now: Date,
@@ -134,7 +137,11 @@ function statementToSign(
     });
   }
   const made = by && earlierWord(located, facts, by);
-  const how = { profile: made?.profile, source: made?.source };
+  const how = {
+    profile: made?.profile,
+    source: made?.source,
+    seekIndex: made?.seekIndex ?? facts.seekIndex,
+  };
   return { ...prepareStatement(facts, { name, ...how, ...say }), signatures: [] };
 }
 

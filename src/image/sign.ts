@@ -33,6 +33,8 @@ export interface SigningRequest extends Validity {
   readonly profile?: Predicate["profile"];
   /** From what it was built, when that is known. */
   readonly source?: Predicate["source"];
+  /** Where its objects lie, when that is known. */
+  readonly seekIndex?: Predicate["seekIndex"];
 }
 
 /** A signed statement. */
@@ -101,8 +103,8 @@ export function prepareStatement(
   facts: ImageFacts,
   request: Omit<SigningRequest, "key">,
 ): PreparedStatement {
-  const { name, profile, source, version, created, expires } = request;
-  const statement = { name, ...facts, profile, source, version, created, expires };
+  const { name, profile, source, seekIndex, version, created, expires } = request;
+  const statement = { name, ...facts, profile, source, seekIndex, version, created, expires };
   return preparedOf(statement, formatStatement(statement));
 }
 

@@ -148,7 +148,7 @@ function lazyInput(
     mirrorsFile: mirrorsFile === undefined ? undefined : resolve(mirrorsFile),
     name,
     image: digest,
-    seekIndex: undefined,
+    seekIndex: statement.seekIndex,
     deadlineMs: deadline * 1000,
     background,
   };

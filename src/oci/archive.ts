@@ -101,7 +101,8 @@ function readMembers(range: BlobRange, label: string): Map<ByteString, Member> {
   let dataEnd = 0;
   const parser = new TarParser({
     entry(entry) {
-      if (entry.type === "file" && !entry.sparse) dataEnd = entry.dataOffset + entry.size;
+      if (entry.type === "file" && entry.segments === undefined)
+        dataEnd = entry.dataOffset + entry.size;
       if (entry.type !== "directory") add(members, entry, range.size, label);
       return undefined;
     },
@@ -143,7 +144,7 @@ function add(
 }
 
 function memberOf(entry: TarEntry): Member {
-  if (entry.sparse) return { kind: "bad", reason: "a sparse file" };
+  if (entry.segments !== undefined) return { kind: "bad", reason: "a sparse file" };
   if (entry.type === "file") return { kind: "file", offset: entry.dataOffset, size: entry.size };
   if (entry.type === "symlink") return { kind: "link", target: entry.linkPath, hard: false };
   if (entry.type === "hardlink") return { kind: "link", target: entry.linkPath, hard: true };

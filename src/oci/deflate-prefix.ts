@@ -10,7 +10,7 @@
  */
 
 /** Empty blocks that are not the last, each bit by bit. */
-const FIXED_BLOCK = "0" + "10" + "0000000";
+const FIXED_BLOCK = "0100000000";
 /**
  * One with codes of its own: 93 bits, an odd number, which those with the fixed code never make. The
  * code of code lengths has only 1 (for one bit, 0) and 18 (1): 138 and 118 symbols without a code,

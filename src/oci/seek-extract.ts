@@ -7,7 +7,8 @@
  */
 import { FormatError, IntegrityError, NotFoundError } from "../errors.ts";
 import type { SeekIndex } from "../seek/seek-index.ts";
-import { type ObjectRange, type ReadPlan, planRead } from "../seek/plan.ts";
+import type { SeekLayer } from "../seek/layer.ts";
+import { type ObjectRange, type ReadPlan, planLayer, planRead } from "../seek/plan.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import type { BlobRanges } from "./blob-ranges.ts";
 import { gunzipFrom } from "./seek-gunzip.ts";
@@ -90,6 +91,17 @@ export async function* readLayerBytes(
     throw error;
   }
   throw otherBytes(layer.digest);
+}
+
+/** {@link readLayerBytes} of what lies somewhere in one of the index's layers. */
+export function layerReader(index: SeekIndex) {
+  return (
+    layer: SeekLayer,
+    { offset, length }: { readonly offset: number; readonly length: number },
+    blob: BlobRanges,
+    options: ExtractOptions,
+  ): AsyncIterable<Uint8Array> =>
+    readLayerBytes(index, planLayer(layer, offset, length), blob, options);
 }
 
 /** No more than was asked for, whatever the source gives. */

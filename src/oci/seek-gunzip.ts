@@ -51,7 +51,7 @@ export async function* gunzipFrom(
     for await (const chunk of chunks) {
       if (chunk.length === 0) continue;
       let used = 0;
-      if (!begun) stream = open(window, phase, chunk[used++]!);
+      if (!begun) stream = open(window, phase, chunk[used++]);
       begun = true;
       while (used < chunk.length || stream !== undefined) {
         if (stream === undefined) {

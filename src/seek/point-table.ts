@@ -63,7 +63,10 @@ export class PointTable implements AccessPoints {
     }
     reader.end();
     if (start !== windows.length) {
-      throw new FormatError("MALFORMED", `${what}: ${windows.length} bytes of windows, not ${start}`);
+      throw new FormatError(
+        "MALFORMED",
+        `${what}: ${windows.length} bytes of windows, not ${start}`,
+      );
     }
   }
 

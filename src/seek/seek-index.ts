@@ -142,7 +142,7 @@ function readLayer(
   const packed = cursor.take(record.pointsBytes);
   const windows = cursor.take(sizeOf(record.windowsBytes, what));
   const points = new PointTable({
-    plain: inflateExactly(packed, record.pointsPlainBytes),
+    plain: record.points === 0 ? packed : inflateExactly(packed, record.pointsPlainBytes),
     windows,
     count: record.points,
     compression,

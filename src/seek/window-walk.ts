@@ -44,7 +44,8 @@ export class WindowWalk {
     let position = bit;
     for (let final = 0; final === 0 && this.#out < stop;) {
       if (position + 3 > last) return false;
-      const header = (input[position >>> 3]! | (input[(position >>> 3) + 1]! << 8)) >>> (position & 7);
+      const header =
+        (input[position >>> 3]! | (input[(position >>> 3) + 1]! << 8)) >>> (position & 7);
       final = header & 1;
       position += 3;
       const type = (header >>> 1) & 3;

@@ -9,11 +9,13 @@ import { IntegrityError, NotFoundError, SealfsError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { verifyLeaves } from "../verity/tree.ts";
+import { readSeekLayers } from "../seek/seek-index.ts";
 import { readClaim } from "./claims.ts";
 import { readRegular } from "./files.ts";
 import type { ProblemKind, StoreProblem } from "./fsck-problem.ts";
 import { fanOut, storeDirectories } from "./layout.ts";
 import { entriesOf, listObjectNames } from "./object-names.ts";
+import { seekIndexOf } from "./seek-indexes.ts";
 import type { Store } from "./store.ts";
 
 /** Everything wrong beside images and objects, and how much there was to check. */
@@ -96,16 +98,28 @@ function leavesProblem(store: Store, digest: VerityDigest, path: string): string
   return undefined;
 }
 
-/** Their content is never trusted, and has no form that must hold here. */
+/** Whether their places are right shows when objects come from them; here they are to be whole. */
 function checkSeekIndexes(store: Store, add: Add): number {
-  const names = entriesOf(`${store.path}/seek`);
-  for (const name of names) {
-    const path = `${store.path}/seek/${name}`;
-    if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === false) {
-      add("seek", path, "is no regular file");
+  let count = 0;
+  for (const id of entriesOf(`${store.path}/seek`)) {
+    const folder = `${store.path}/seek/${id}`;
+    if (lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() === false) {
+      add("seek", folder, "is no directory");
+      continue;
+    }
+    for (const name of entriesOf(folder)) {
+      const path = `${folder}/${name}`;
+      count += 1;
+      const message = reasonOf(() => {
+        const bytes = readRegular(path, limits.seekIndexBytes, path);
+        readSeekLayers(bytes);
+        const { digest } = seekIndexOf(bytes);
+        return digest === `sha256:${name}` ? undefined : `its content has ${digest}`;
+      });
+      if (message !== undefined) add("seek", path, message);
     }
   }
-  return names.length;
+  return count;
 }
 
 function reasonOf(check: () => string | undefined): string | undefined {

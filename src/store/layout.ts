@@ -7,7 +7,7 @@
  * verity/ab/cdef…              leaf hashes of large objects, an untrusted cache
  * images/<id>                  -> ../objects/ab/cdef…; images/refs/<name> -> ../<id>
  * bundles/<id>/<key id>~….json  signed statements, one per signer and name
- * seek/<id>                    seek indexes
+ * seek/<id>/<sha256>           seek indexes: one for each form of its layers
  * leases/ tmp/ quarantine/ lock lock.gate
  * ```
  *

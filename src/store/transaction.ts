@@ -28,6 +28,7 @@ import { failure } from "./failure.ts";
 import { REFS, imageLinkTarget, refLinkTarget } from "./layout.ts";
 import { StoreLock } from "./lock.ts";
 import { encodeName } from "./names.ts";
+import { seekIndexOf, seekIndexPath } from "./seek-indexes.ts";
 import { FreeSpace } from "./space.ts";
 import { type Published, type StagedObject, StagedObjects } from "./staged-objects.ts";
 import { StagingDirectory, reapStaging } from "./staging.ts";
@@ -54,6 +55,8 @@ export interface Publication {
   readonly name?: string;
   /** Signed statements about the image. */
   readonly bundles?: readonly NewBundle[];
+  /** Seek indexes for the image. */
+  readonly seekIndexes?: readonly Uint8Array[];
 }
 
 /** A signed statement to be stored under its signer's key id. */
@@ -159,13 +162,13 @@ export class Transaction {
     if (this.#state !== "open") throw new TypeError(`transaction: publish when ${this.#state}`);
     this.#state = "published";
     return this.#attempt(() => {
-      const bundles = this.#stageBundles(publication);
+      const annexes = [...this.#stageSeekIndexes(publication), ...this.#stageBundles(publication)];
       const links = this.#stageLinks(publication);
       this.#objects.protect(publication.objects);
       this.#syncs.contents();
       const published = this.#objects.publish(publication.objects, `${this.store.path}/quarantine`);
       const changed = new Set(this.#objects.directories);
-      for (const move of bundles) {
+      for (const move of annexes) {
         const target = dirname(this.#move(move));
         changed.add(target).add(dirname(target));
       }
@@ -194,6 +197,15 @@ export class Transaction {
     });
   }
 
+  #stageSeekIndexes({ image, seekIndexes = [] }: Publication): Move[] {
+    if (image === undefined) return [];
+    return seekIndexes.map((bytes, index) => {
+      const from = `${this.#staging.path}/seek-${index}`;
+      writeFileSync(from, bytes, { flag: "wx", mode: 0o444 });
+      return { from, to: seekIndexPath(image, seekIndexOf(bytes)) };
+    });
+  }
+
   /** Made before the first sync, which so covers them. */
   #stageLinks({ image, name }: Publication): Move[] {
     if (image === undefined) return [];
@@ -210,7 +222,7 @@ export class Transaction {
 
   #move({ from, to }: Move): string {
     const target = `${this.store.path}/${to}`;
-    if (to.startsWith("bundles/")) makeDirectory(dirname(target));
+    if (/^(?:bundles|seek)\//.test(to)) makeDirectory(dirname(target));
     renameSync(from, target);
     return target;
   }

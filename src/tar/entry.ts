@@ -37,8 +37,11 @@ export interface TarEntry {
   readonly headerOffset: number;
   /** Where the stored content starts in the archive. */
   readonly dataOffset: number;
-  /** The stored content is not the file's: it has been expanded from a PAX sparse map. */
-  readonly sparse: boolean;
+  /**
+   * Of a sparse file, whose stored content is not all of it: offset in the file and length of each
+   * segment, alternately. They are stored from `dataOffset` on; everything else is zeros.
+   */
+  readonly segments: readonly number[] | undefined;
 }
 
 /** Takes the content of one regular file. */

@@ -119,7 +119,7 @@ export function decodeMember(
     xattrs: pax?.xattrs ?? noXattrs,
     headerOffset,
     dataOffset: headerOffset + BLOCK_SIZE,
-    sparse: sparse !== undefined,
+    segments: map === "content" ? [] : map, // a map in the content is still to come
   };
   return { entry, storedSize, sparse: map };
 }

@@ -238,7 +238,7 @@ export class TarParser {
       }
     });
     if (reader.done) {
-      const entry = { ...member.entry, dataOffset: this.#offset };
+      const entry = { ...member.entry, dataOffset: this.#offset, segments: reader.map };
       this.#startEntry({ entry, storedSize: this.#remaining, sparse: reader.map });
     }
     return stop;

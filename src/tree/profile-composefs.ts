@@ -49,7 +49,7 @@ export class ComposefsMerge {
 
   #add(item: MergeEntry): void {
     const { entry } = item;
-    if (entry.sparse) {
+    if (entry.segments !== undefined) {
       throw item.refuse("UNSUPPORTED", "types", "expected no sparse file, got one");
     }
     if (entry.mtimeSeconds < 0n) {

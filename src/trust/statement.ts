@@ -12,12 +12,13 @@
  *    "profile":"oci-v1",
  *    "source":{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:…"},
  *    "objects":{"count":123,"bytes":45678},
+ *    "seekIndex":{"digest":"sha256:…","size":5678},
  *    "version":1788220800,"created":"2026-09-01T00:00:00Z","expires":"2027-09-01T00:00:00Z"}}
  * ```
  *
  * The verity digest stands under `fsverity-sha256-12` or `fsverity-sha512-12`: algorithm and the
  * logarithm of the block size, composefs-rs's names. `profile` and `source` are absent when the
- * signer does not know them. `requires` names extensions without which the statement must not be
+ * signer does not know them, `seekIndex` (seek/format.ts) when there is none. `requires` names extensions without which the statement must not be
  * accepted; this version knows none. Unknown fields elsewhere are ignored.
  *
  * Spec: in-toto attestation framework, Statement v1.
@@ -40,6 +41,13 @@ export const PREDICATE_TYPE = "https://sealfs.dev/bootstrap/v1";
 const FORMAT_VERSION = 1;
 const MODE = "composefs-erofs";
 
+/** A seek index, by its bytes. */
+export interface SeekIndexFile {
+  /** `sha256:…` */
+  readonly digest: string;
+  readonly size: number;
+}
+
 /** What is said about the bootstrap besides its identity. */
 export interface Predicate {
   /** Bytes of the bootstrap. */
@@ -50,6 +58,8 @@ export interface Predicate {
   readonly source: { readonly mediaType: string; readonly digest: string } | undefined;
   /** Distinct objects that the bootstrap refers to, and their bytes together. */
   readonly objects: { readonly count: number; readonly bytes: number };
+  /** The file that says where the objects lie in the layers, when there is one. */
+  readonly seekIndex?: SeekIndexFile | undefined;
   /** Grows with every statement about the same name. */
   readonly version: number;
   readonly created: Date;
@@ -101,7 +111,8 @@ export function parseStatement(payload: Uint8Array): UnboundStatement {
  * @throws {@link TrustError} `BAD_STATEMENT` when a verifier would refuse a field
  */
 export function formatStatement(statement: Statement): Uint8Array {
-  const { name, sha256, verityDigest, size, profile, source, objects, version } = statement;
+  const { name, sha256, verityDigest, size, profile, source, objects, seekIndex, version } =
+    statement;
   const payload = new TextEncoder().encode(
     JSON.stringify({
       _type: STATEMENT_TYPE,
@@ -115,6 +126,7 @@ export function formatStatement(statement: Statement): Uint8Array {
         profile,
         source: source && { mediaType: source.mediaType, digest: source.digest },
         objects: { count: objects.count, bytes: objects.bytes },
+        seekIndex: seekIndex && { digest: seekIndex.digest, size: seekIndex.size },
         version,
         created: formatTime(statement.created),
         expires: formatTime(statement.expires),
@@ -188,6 +200,7 @@ function readPredicate(predicate: JsonObject): Predicate {
       count: asSize(objects.get("count"), "statement: objects: count"),
       bytes: asSize(objects.get("bytes"), "statement: objects: bytes"),
     },
+    seekIndex: readSeekIndex(predicate.get("seekIndex")),
     version: asSize(predicate.get("version"), "statement: version"),
     created: readTime(predicate, "created"),
     expires: readTime(predicate, "expires"),
@@ -203,6 +216,16 @@ function readSource(value: JsonValue | undefined): Predicate["source"] {
     throw malformed(`source: expected a digest sha256:… or sha512:…, got ${shown(digest)}`);
   }
   return { mediaType, digest };
+}
+
+function readSeekIndex(value: JsonValue | undefined): SeekIndexFile | undefined {
+  if (value === undefined) return undefined;
+  const object = asObject(value, "statement: seekIndex");
+  const digest = asString(object.get("digest"), "statement: seekIndex: digest");
+  if (!/^sha256:[0-9a-f]{64}$/.test(digest)) {
+    throw malformed(`seekIndex: expected a digest sha256:…, got ${shown(digest)}`);
+  }
+  return { digest, size: asSize(object.get("size"), "statement: seekIndex: size") };
 }
 
 function readTime(predicate: JsonObject, name: string): Date {

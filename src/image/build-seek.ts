@@ -1,0 +1,61 @@
+/**
+ * The seek index of an image that has been built of layers: where each of its objects lies in them.
+ *
+ * @module
+ */
+import { limits } from "../limits.ts";
+import { NO_POINTS } from "../seek/point-writer.ts";
+import { type IndexedLayer, type IndexedPlace, encodeSeekIndex } from "../seek/encode.ts";
+import type { Directory } from "../tree/inode.ts";
+import type { VerityDigest } from "../verity/digest.ts";
+import type { ReadLayer } from "./build-layers.ts";
+import { objectsOfTree } from "./tree-objects.ts";
+
+/**
+ * Finds the places of the objects that `tree` refers to, and keeps nothing else of the layers; what it
+ * gives makes the index. Objects that lie in several places are taken from a layer that can be entered
+ * in the middle, and among these from the lowest.
+ */
+export function seekIndexMaker(
+  layers: readonly ReadLayer[],
+  tree: Directory,
+  warn: (message: string) => void,
+): (objects: ReadonlyMap<VerityDigest, number>) => Uint8Array | undefined {
+  const indexed = layers.map(({ size, report }) => ({
+    digest: report.digest,
+    compression: report.compression,
+    size,
+    bytes: report.bytes,
+    points: report.points ?? NO_POINTS,
+  }));
+  const places = placesOf(layers, indexed, objectsOfTree(tree));
+  return (objects) => {
+    const bytes = encodeSeekIndex(objects, indexed, places);
+    if (bytes.length <= limits.seekIndexBytes) return bytes;
+    warn(`seek index: left out, as it would have ${bytes.length} bytes`);
+    return undefined;
+  };
+}
+
+function placesOf(
+  layers: readonly ReadLayer[],
+  indexed: readonly IndexedLayer[],
+  wanted: ReadonlyMap<VerityDigest, number>,
+): IndexedPlace[] {
+  const places = new Map<VerityDigest, IndexedPlace>();
+  const order = layers
+    .map((layer, number) => ({ layer, number, isSlow: !isSeekable(indexed[number]!) }))
+    .sort((a, b) => Number(a.isSlow) - Number(b.isSlow));
+  for (const { layer, number } of order) {
+    for (const { entry, digest } of layer.entries) {
+      if (digest === undefined || !wanted.has(digest) || places.has(digest)) continue;
+      const { dataOffset: offset, segments } = entry;
+      places.set(digest, { digest, layer: number, offset, segments });
+    }
+  }
+  return [...places.values()];
+}
+
+function isSeekable({ compression, points }: IndexedLayer): boolean {
+  return compression !== "zstd" || points.count > 1;
+}

@@ -1,0 +1,77 @@
+/**
+ * Seek indexes of a store: `seek/<id>/<sha256 of its bytes>`, as one image may have come from layers
+ * in several forms. Which of them belongs to a signed statement, that says by the digest.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { statSync } from "node:fs";
+import { FormatError, IntegrityError, NotFoundError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import type { SeekIndexFile } from "../trust/statement.ts";
+import type { VerityDigest } from "../verity/digest.ts";
+import { readRegular } from "./files.ts";
+import { entriesOf } from "./object-names.ts";
+import type { Store } from "./store.ts";
+
+const NAME = /^[0-9a-f]{64}$/;
+
+/** How a statement names an index. */
+export function seekIndexOf(bytes: Uint8Array): SeekIndexFile {
+  const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+  return { digest, size: bytes.length };
+}
+
+/** The index's path below the store. */
+export function seekIndexPath(id: VerityDigest, { digest }: Pick<SeekIndexFile, "digest">): string {
+  return `seek/${id}/${digest.slice("sha256:".length)}`;
+}
+
+/** The digests of an image's indexes, sorted; what has another name is left out. */
+export function listSeekIndexes(store: Store, id: VerityDigest): string[] {
+  const names = entriesOf(`${store.path}/seek/${id}`).filter((name) => NAME.test(name));
+  return names.sort().map((name) => `sha256:${name}`);
+}
+
+/**
+ * The bytes of an index, which are what a statement says that they are.
+ *
+ * @throws {@link NotFoundError} `NO_FILE`
+ * @throws {@link IntegrityError} `SIZE_MISMATCH` or `DIGEST_MISMATCH`
+ */
+export function readSeekIndex(store: Store, id: VerityDigest, wanted: SeekIndexFile): Uint8Array {
+  const path = `${store.path}/${seekIndexPath(id, wanted)}`;
+  const bytes = readRegular(path, limits.seekIndexBytes, `seek index ${path}`);
+  verifySeekIndex(bytes, wanted, path);
+  return bytes;
+}
+
+/** @throws {@link IntegrityError} when `bytes` are not those that a statement is about */
+export function verifySeekIndex(bytes: Uint8Array, wanted: SeekIndexFile, where: string): void {
+  const { digest, size } = seekIndexOf(bytes);
+  if (size !== wanted.size) {
+    const message = `expected ${wanted.size} bytes, got ${size}`;
+    throw new IntegrityError("SIZE_MISMATCH", `seek index ${where}: ${message}`);
+  }
+  if (digest === wanted.digest) return;
+  const message = `expected ${wanted.digest}, got ${digest}`;
+  throw new IntegrityError("DIGEST_MISMATCH", `seek index ${where}: ${message}`);
+}
+
+/** The index that was written last; undefined when there is none that is right. */
+export function newestSeekIndex(store: Store, id: VerityDigest): SeekIndexFile | undefined {
+  const found = listSeekIndexes(store, id).map((digest) => {
+    const path = `${store.path}/${seekIndexPath(id, { digest })}`;
+    return { path, digest, time: statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0 };
+  });
+  for (const { path, digest } of found.sort((a, b) => b.time - a.time)) {
+    try {
+      const file = seekIndexOf(readRegular(path, limits.seekIndexBytes, path));
+      if (file.digest === digest) return file;
+    } catch (error) {
+      const isOdd = error instanceof IntegrityError || error instanceof FormatError;
+      if (!isOdd && !(error instanceof NotFoundError)) throw error;
+    }
+  }
+  return undefined;
+}

@@ -85,7 +85,7 @@ export function earlierWord(
   located: LocatedImage,
   facts: ImageFacts,
   key: PublicKey,
-): Pick<Statement, "profile" | "source"> | undefined {
+): Pick<Statement, "profile" | "source" | "seekIndex"> | undefined {
   const statements = located.bundles.flatMap((file) => {
     try {
       const { payload, payloadType, signatures } = parseBundle(file);

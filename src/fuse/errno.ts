@@ -12,6 +12,7 @@ export const EISDIR = 21;
 export const EINVAL = 22;
 export const EROFS = 30;
 export const ERANGE = 34;
+export const ENAMETOOLONG = 36;
 export const ENOSYS = 38;
 export const EPROTO = 71;
 export const ENODATA = 61;

@@ -4,7 +4,8 @@
  *
  * Its limits are those of fuse-native 2.2.6: times in whole milliseconds and none before 1970, names,
  * symlink targets and xattr names that are UTF-8 (others show up mangled and cannot be opened), user
- * and device numbers of 31 bits, ACLs that are shown but not enforced, and one thread for everything.
+ * and device numbers of 31 bits, ACLs that are shown but not enforced, names of trusted xattrs that are
+ * shown to everybody, EIO in place of ERANGE for xattrs, and one thread for everything.
  *
  * @module
  */
@@ -17,7 +18,7 @@ import { limits } from "../limits.ts";
 import { S_IFDIR, S_IFMT } from "../tree/inode.ts";
 import type { Attributes } from "./attributes.ts";
 import { Counters, counterMemory } from "./counters.ts";
-import { EIO, EISDIR, ENODATA, ENOENT } from "./errno.ts";
+import { EIO, EISDIR, ENAMETOOLONG, ENODATA, ENOENT } from "./errno.ts";
 import { ImageFileSystem } from "./filesystem.ts";
 import type { FuseNative, FuseOperations, FuseStat } from "./fuse-native.ts";
 import { LATE_TRIES } from "./late-answers.ts";
@@ -121,7 +122,7 @@ function operationsOf(input: ServeInput, counters: Counters): FuseOperations {
     };
     try {
       nid = find(path);
-      if (nid === 0) answer(-ENOENT);
+      if (nid === 0) answer(-absent(path));
       else work(nid);
       answered();
     } catch (error) {
@@ -192,6 +193,12 @@ function operationsOf(input: ServeInput, counters: Counters): FuseOperations {
         );
       }),
   };
+}
+
+/** Why there is nothing at a path: a name may be longer than any can be. */
+function absent(path: string): number {
+  const isTooLong = path.split("/").some((name) => Buffer.byteLength(name) > limits.nameBytes);
+  return isTooLong ? ENAMETOOLONG : ENOENT;
 }
 
 function statOf(inode: Attributes): FuseStat {

@@ -11,7 +11,7 @@ import { BLOCK_SIZE } from "../erofs/format.ts";
 import { limits } from "../limits.ts";
 import { packAttributes } from "./attributes.ts";
 import { BODY, type Call, MAX_READ, PAYLOAD } from "./call.ts";
-import { EISDIR, ENODATA, ENOSYS, ERANGE, EROFS } from "./errno.ts";
+import { EISDIR, ENAMETOOLONG, ENODATA, ENOSYS, ERANGE, EROFS } from "./errno.ts";
 import { isDot } from "./directory.ts";
 import { type FileSystemSize, type ImageFileSystem, directoryType } from "./filesystem.ts";
 import {
@@ -108,7 +108,9 @@ export function writeEntryHead(words: Uint32Array, at: number, nodeid: number): 
 function lookup(server: Server, call: Call): number {
   const { fs } = server;
   const at = PAYLOAD >> 2;
-  const nid = fs.lookup(nidOf(server, call), call.request, BODY, call.nameEnd(0));
+  const end = call.nameEnd(0);
+  if (end - BODY > limits.nameBytes) return -ENAMETOOLONG;
+  const nid = fs.lookup(nidOf(server, call), call.request, BODY, end);
   // Node 0: the kernel remembers that there is none.
   writeEntryHead(call.words, at, nid === 0 ? 0 : nodeidOf(server, nid));
   if (nid === 0) call.words.fill(0, at + (EntryOut.size >> 2), at + (ENTRY_SIZE >> 2));

@@ -164,7 +164,7 @@ export class BackingFiles {
       this.#back(slot, opened);
       return this.#opened(slot);
     }
-    throw new ObjectUnavailable(file, undefined, problems);
+    throw new ObjectUnavailable(file, { start: 0, end: file.size }, problems);
   }
 
   #opened(slot: number): number {
@@ -193,7 +193,7 @@ export class BackingFiles {
         }
       }
     }
-    throw new ObjectUnavailable(file, undefined, problems);
+    throw new ObjectUnavailable(file, { start: 0, end: file.size }, problems);
   }
 
   /** Opens an object of a place and verifies it; with `isOpen` it has to be the file that is open. */

@@ -1,6 +1,9 @@
 /**
- * The tamper matrix: an object is changed at each of six places and at each of four times; a reader
- * gets the right bytes or an error, nothing else, and an error where the change is.
+ * The tamper matrix: an object is changed at each of six places and at each of four times, in every mode
+ * and over every transport. What a reader gets is what the mode promises. With `block`: the right bytes
+ * or an error, nothing else, and an error where the change is. With `open`: the right bytes or an error
+ * until the change, and an error at the next open. With `metadata`: whatever the store has. The kernel
+ * mode with fs-verity is in kernel-verity.test.ts.
  */
 import { spawnSync } from "node:child_process";
 import {
@@ -16,10 +19,13 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
+import { probe } from "../../src/mount/probe.ts";
 import type { Inode } from "../../src/tree/inode.ts";
+import { noKernelStack } from "../support/kernel.ts";
 import { MountBed, newDirectory, noLibfuse, noMount, until } from "../support/mount-bed.ts";
 import { Reader } from "../support/reader.ts";
 
@@ -78,8 +84,38 @@ function blocksToRead(size: number): number[] {
 
 const times = ["before open", "after open", "after a read", "while mapped"] as const;
 // Hashed when opened; with leaves kept in the store; and with a last block that is full.
-const sizesOver = { dev: [20_000, 1_500_000, 40_960], libfuse: [20_000] };
+const allSizes = [20_000, 1_500_000, 40_960];
 const opened = Buffer.alloc(0);
+const stack = noMount() ?? noKernelStack();
+const passthrough = ["--passthrough", "--require=open"];
+const noPassthrough = stack ?? lackOf("passthrough");
+
+interface Way {
+  readonly way: string;
+  readonly promise: "block" | "open" | "metadata";
+  readonly args: readonly string[];
+  readonly reason: string | undefined;
+  readonly sizes: readonly number[];
+}
+const ways: readonly Way[] = [
+  { way: "fuse over dev", promise: "block", args: ["--transport=dev"], reason: noMount(), sizes: allSizes }, // prettier-ignore
+  { way: "fuse over fusermount", promise: "block", args: ["--transport=fusermount"], reason: noMount(), sizes: [20_000] }, // prettier-ignore
+  { way: "fuse over libfuse", promise: "block", args: ["--transport=libfuse"], reason: noLibfuse(), sizes: [20_000] }, // prettier-ignore
+  { way: "hybrid", promise: "block", args: ["--mode=hybrid"], reason: stack, sizes: allSizes },
+  { way: "fuse with passthrough", promise: "open", args: ["--mode=fuse", ...passthrough], reason: noPassthrough, sizes: [20_000, 40_960] }, // prettier-ignore
+  { way: "hybrid with passthrough", promise: "open", args: ["--mode=hybrid", ...passthrough], reason: noPassthrough, sizes: [20_000] }, // prettier-ignore
+  { way: "kernel without fs-verity", promise: "metadata", args: ["--mode=kernel", "--require=metadata"], reason: stack ?? hasVerity(), sizes: [20_000] }, // prettier-ignore
+];
+
+/** Why the kernel cannot do something here; undefined when it can. */
+function lackOf(what: "passthrough" | "verity"): string | undefined {
+  const finding = probe(tmpdir())[what];
+  return finding.ok ? undefined : finding.reason;
+}
+
+function hasVerity(): string | undefined {
+  return lackOf("verity") === undefined ? "the kernel would check the content" : undefined;
+}
 
 /** What comes of opening a file and reading its first bytes. */
 async function openAndRead(reader: Reader, path: string, length: number) {
@@ -87,10 +123,8 @@ async function openAndRead(reader: Reader, path: string, length: number) {
   return Buffer.isBuffer(result) ? reader.do("read", 0, length) : result;
 }
 
-describe.each([
-  { transport: "dev" as const, reason: noPython ?? noMount() },
-  { transport: "libfuse" as const, reason: noPython ?? noLibfuse() },
-])("over $transport", ({ transport, reason }) => {
+describe.each(ways)("$way", ({ promise, args, reason: lack, sizes }) => {
+  const reason = noPython ?? lack;
   beforeEach((context) => context.skip(reason !== undefined, reason));
   let bed: MountBed;
   let mnt: string;
@@ -109,14 +143,14 @@ describe.each([
       root.entries.set(ascii(name), inode);
       files.set(name, { bytes, inode });
     };
-    for (const size of sizesOver[transport]) {
+    for (const size of sizes) {
       for (const damage of damages) {
         for (const time of times) add(nameOf(size, damage.name, time), size);
       }
     }
     for (const name of ["one", "gone", "link", "other", "secret", "repaired"]) add(name, 4096);
     bed.addTree("tamper", root);
-    mnt = bed.mount("tamper", ["--transport", transport]);
+    mnt = bed.mount("tamper", args);
   });
   afterAll(async () => {
     if (reason !== undefined) return;
@@ -124,7 +158,7 @@ describe.each([
     bed.close();
   });
 
-  const cases = sizesOver[transport].flatMap((size) =>
+  const cases = sizes.flatMap((size) =>
     damages.flatMap((damage) => times.map((time) => ({ size, damage, time, what: damage.name }))),
   );
   test.each(cases)("$size bytes, $what $time", async ({ size, damage, time }) => {
@@ -134,13 +168,13 @@ describe.each([
     const isMapped = time === "while mapped";
     const hurt = () => damage.does(bed.objectOf(inode), size);
     bed.clearLog();
-    if (time === "before open") {
-      hurt();
+    if (time === "before open") hurt();
+    if (time === "before open" && promise !== "metadata") {
       // Nothing of it is read, not even blocks that are as signed.
       expect(await openAndRead(shared, path, 1)).toEqual(EIO);
       await until(() => bed.readLog().length > 0);
       expect(bed.readLog()).toEqual([
-        expect.stringContaining(`/${name}: OPEN: object ${inode.digest}`),
+        expect.stringMatching(`/${name}: (OPEN|READ): object ${inode.digest}`),
       ]);
       return;
     }
@@ -151,8 +185,19 @@ describe.each([
       expect(bytes.equals((await reader.do("read", 0, size)) as Buffer)).toBe(true);
       await reader.do("drop");
     }
-    hurt();
+    if (time !== "before open") hurt();
     const bad = damage.block(size);
+    if (promise !== "block") {
+      await expectUnprotected(reader, bytes, { bad, isMapped, onwards: damage.onwards ?? false });
+      await reader.do("close");
+      if (isMapped) await reader.end();
+      if (promise === "metadata") return;
+      expect(await shared.do("open", path)).toEqual(EIO);
+      expect(await until(() => bed.readLog().some((line) => line.includes(inode.digest!)))).toBe(
+        true,
+      );
+      return;
+    }
     let deaths = 0;
     for (const block of blocksToRead(size)) {
       const at = block * BLOCK;
@@ -180,6 +225,21 @@ describe.each([
     );
   });
 
+  /** The kernel reads the file as it is: the change shows, and nothing but the change. */
+  async function expectUnprotected(
+    reader: Reader,
+    bytes: Buffer,
+    damage: { bad: number | undefined; isMapped: boolean; onwards: boolean },
+  ): Promise<void> {
+    const { bad, isMapped, onwards } = damage;
+    for (const block of blocksToRead(bytes.length)) {
+      if (onwards && bad !== undefined && block >= bad) continue; // beyond the end
+      const want = bytes.subarray(block * BLOCK, (block + 1) * BLOCK);
+      const got = await reader.do(isMapped ? "touch" : "read", block * BLOCK, want.length);
+      expect((got as Buffer).equals(want), `block ${block}`).toBe(block !== bad);
+    }
+  }
+
   const oneBlock = (name: string, hurt: (path: string) => void, message: RegExp) =>
     test(`one block: ${name}`, async () => {
       const { inode, bytes } = files.get(name)!;
@@ -193,16 +253,16 @@ describe.each([
       expect(lines[0]).toContain(`/${name}: `);
     });
 
-  describe("other damage", () => {
-    oneBlock("one", (path) => flip(path, 4095), /READ: object .*: content has [0-9a-f]{64}/);
-    oneBlock("gone", (path) => rmSync(path), /OPEN: object .*: not in /);
+  describe.runIf(promise !== "metadata")("other damage", () => {
+    oneBlock("one", (path) => flip(path, 4095), /(OPEN|READ): object .*: content has [0-9a-f]{64}/);
+    oneBlock("gone", (path) => rmSync(path), /(OPEN|READ): object .*: not in /);
     oneBlock(
       "link",
       (path) => {
         renameSync(path, `${path}.real`);
         symlinkSync(`${path}.real`, path);
       },
-      /OPEN: object .*symbolic link/,
+      /(OPEN|READ): object .*symbolic link/,
     );
     oneBlock(
       "other",
@@ -210,7 +270,7 @@ describe.each([
         writeFileSync(`${path}.new`, content(4096, 99));
         renameSync(`${path}.new`, path);
       },
-      /READ: object .*: content has /,
+      /(OPEN|READ): object .*: content has /,
     );
     oneBlock(
       "secret",
@@ -219,7 +279,7 @@ describe.each([
         spawnSync("mkdir", [path]);
         chmodSync(path, 0);
       },
-      /OPEN: object .*directory/,
+      /(OPEN|READ): object .*directory/,
     );
 
     test("what has been repaired can be read at once", async () => {

@@ -14,18 +14,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { writeImage } from "../../src/erofs/writer.ts";
 import { HardLink, type Inode } from "../../src/tree/inode.ts";
-import { goldenImage } from "../support/golden-images.ts";
+
 import { loopsOf, noKernelStack } from "../support/kernel.ts";
-import {
-  MountBed,
-  isMounted,
-  newDirectory,
-  noLibfuse,
-  noMount,
-  run,
-  until,
-} from "../support/mount-bed.ts";
-import { errnoOf, expectView, shownGolden } from "../support/mounted-view.ts";
+import { MountBed, isMounted, newDirectory, noMount, run, until } from "../support/mount-bed.ts";
+import { errnoOf } from "../support/mounted-view.ts";
 
 const reason = noKernelStack() ?? noMount();
 const bin = new URL("../../bin/sealfs.js", import.meta.url).pathname;
@@ -63,17 +55,6 @@ function tamper(inode: Inode, change: (bytes: Buffer) => Buffer): () => void {
 const dropCaches = () => spawnSync("sh", ["-c", "sync; echo 3 >/proc/sys/vm/drop_caches"]);
 
 describe("hybrid mode", () => {
-  test.each(shownGolden)("shows what the kernel shows of %s", (name) => {
-    const { bytes, view } = goldenImage(`${name}.v1`);
-    bed.add(`golden:${name}`, bytes);
-    const target = bed.mount(`golden:${name}`, ["--mode=hybrid"]);
-    try {
-      expectView(target, view);
-    } finally {
-      bed.unmount(target);
-    }
-  });
-
   test("reads files, and refuses what is missing", async () => {
     const target = bed.mount("app:1", ["--mode=hybrid"]);
     try {
@@ -235,45 +216,5 @@ describe("the choice", () => {
     expect(refused.code).toBe(1);
     expect(refused.stderr).toMatch(/nowhere: ENOENT/);
     expect(loops()).toBe(0);
-  });
-});
-
-describe("an ordinary user", () => {
-  // Gives a process of the user "nobody" what it needs: /dev/fuse, and the test's files.
-  const asNobody = (script: string) => {
-    const mode = statSync("/dev/fuse").mode & 0o777;
-    chmodSync("/dev/fuse", 0o666);
-    try {
-      const user = ["--reuid=65534", "--regid=65534", "--clear-groups"];
-      const run = spawnSync("setpriv", [...user, "sh", "-c", script], { encoding: "utf8" });
-      return `${run.stdout}${run.stderr}`;
-    } finally {
-      chmodSync("/dev/fuse", mode);
-    }
-  };
-  const script = (target: string) => {
-    const mount = [bin, "mount", "app:1", target, "--store", bed.store.path, "--key", bed.keyFile];
-    const node = process.execPath;
-    return `${node} ${mount.join(" ")} --state none; cat ${target}/text; ${node} ${bin} umount ${target}`;
-  };
-
-  test("mounts through fusermount and libfuse", (context) => {
-    const missing = noLibfuse();
-    context.skip(missing !== undefined, missing);
-    const target = bed.directory();
-    chmodSync(target, 0o777);
-    const said = asNobody(script(target));
-    expect(said).toContain("(fuse over libfuse, block)");
-    expect(said).toContain("text\n");
-    expect(isMounted(target)).toBe(false);
-  });
-
-  test("mounts by himself in a user namespace of his own", (context) => {
-    const target = bed.directory();
-    chmodSync(target, 0o777);
-    if (spawnSync("unshare", ["-r", "-m", "true"]).status !== 0) context.skip("no user namespaces");
-    const said = asNobody(`unshare -r -m sh -c '${script(target)}'`);
-    expect(said).toContain("(fuse over dev, block)");
-    expect(said).toContain("text\n");
   });
 });

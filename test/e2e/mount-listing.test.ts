@@ -1,10 +1,17 @@
-/** Mounted golden images: what a user of the mount sees is what Linux shows through overlayfs. */
+/**
+ * Mounted golden images, in every mode and over every transport: what a user of the mount sees is what
+ * Linux shows through overlayfs. Mounts of ordinary users are in ordinary-user.test.ts.
+ */
+import { tmpdir } from "node:os";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { readKeyring } from "../../src/image/key-files.ts";
 import { verifyImageFile } from "../../src/image/verify.ts";
-import { mountImage } from "../../src/mount/mount.ts";
+import type { Finding } from "../../src/mount/finding.ts";
+import { type MountOptions, mountImage } from "../../src/mount/mount.ts";
+import { probe } from "../../src/mount/probe.ts";
 import { unmountImage } from "../../src/mount/unmount.ts";
 import { goldenImage } from "../support/golden-images.ts";
+import { noKernelStack } from "../support/kernel.ts";
 import { MountBed, noLibfuse, noMount } from "../support/mount-bed.ts";
 import { expectView, shownGolden, walk } from "../support/mounted-view.ts";
 
@@ -12,10 +19,42 @@ import { expectView, shownGolden, walk } from "../support/mounted-view.ts";
 const beyondLibfuse = ["names-", "symlink-bytes", "mtime-", "ids-many", "xattr-binary"];
 beyondLibfuse.push("xattr-value-sizes", "ext-size-2p40", "all-extended", "root-attrs");
 
-describe.each([
-  { transport: "dev" as const, reason: noMount() },
-  { transport: "libfuse" as const, reason: noLibfuse() },
-])("over $transport", ({ transport, reason }) => {
+const stack = noMount() ?? noKernelStack();
+const passthrough = { passthrough: true, require: "open" } as const;
+const noPassthrough = stack ?? reasonOf(probe(tmpdir()).passthrough);
+
+interface Way {
+  readonly way: string;
+  readonly options: Partial<MountOptions>;
+  readonly reason: string | undefined;
+  /** Files whose object is missing give what the kernel gives for them. */
+  readonly asKernel?: true;
+  readonly cannotShow?: readonly string[];
+}
+const ways: readonly Way[] = [
+  { way: "fuse over dev", options: { transport: "dev" }, reason: noMount() },
+  { way: "fuse over fusermount", options: { transport: "fusermount" }, reason: noMount() },
+  { way: "fuse over libfuse", options: { transport: "libfuse" }, reason: noLibfuse(), cannotShow: beyondLibfuse }, // prettier-ignore
+  {
+    way: "fuse with passthrough",
+    options: { mode: "fuse", ...passthrough },
+    reason: noPassthrough,
+  },
+  { way: "hybrid", options: { mode: "hybrid" }, reason: stack },
+  { way: "hybrid with passthrough", options: { mode: "hybrid", ...passthrough }, reason: noPassthrough }, // prettier-ignore
+  {
+    way: "kernel",
+    options: { mode: "kernel", require: "metadata" },
+    reason: stack,
+    asKernel: true,
+  },
+];
+
+function reasonOf(finding: Finding): string | undefined {
+  return finding.ok ? undefined : finding.reason;
+}
+
+describe.each(ways)("$way", ({ options: how, reason, asKernel, cannotShow = [] }) => {
   beforeEach((context) => context.skip(reason !== undefined, reason));
   let bed: MountBed;
   beforeAll(() => {
@@ -33,7 +72,7 @@ describe.each([
       now: new Date(),
     });
     const stores = [bed.store.path];
-    const options = { stores, transport, log: bed.log };
+    const options = { stores, ...how, log: bed.log };
     const { target } = await mountImage(verified, bed.directory(), options);
     try {
       use(target);
@@ -42,12 +81,10 @@ describe.each([
     }
   };
 
-  const names = shownGolden.filter(
-    (name) => transport === "dev" || !beyondLibfuse.some((start) => name.startsWith(start)),
-  );
+  const names = shownGolden.filter((name) => !cannotShow.some((start) => name.startsWith(start)));
   test.each(names)("shows what the kernel shows of %s", async (name) => {
     const { bytes: image, view } = goldenImage(`${name}.v1`);
-    await mounted(name, image, (root) => expectView(root, view));
+    await mounted(name, image, (root) => expectView(root, view, { asKernel: asKernel ?? false }));
   });
 
   test("all names of a hard-linked file are one inode", async () => {

@@ -23,6 +23,8 @@ interface Options extends TrustOptions {
   readonly require: Assurance;
   readonly transport: TransportName | "auto";
   readonly passthrough?: true;
+  readonly noexec?: true;
+  readonly dryRun?: true;
   readonly idmap?: string[];
   readonly subdir?: string;
   readonly upper?: string;
@@ -90,6 +92,8 @@ export function declare(command: Command, io: Io): void {
       "--background",
       "fetch everything, beside what is read; then no mirror is needed any more",
     )
+    .option("--noexec", "no programs are run from the mount")
+    .option("--dry-run", "verify the image, but do not mount it")
     .option("--nonempty", "mount over a directory that is not empty")
     .option("--log <file>", "append what readers were refused, and why, to this file")
     .option("--metrics <place>", "metrics for Prometheus: a FILE, or unix:PATH for a socket")
@@ -108,6 +112,10 @@ export function declare(command: Command, io: Io): void {
       const { trust, state } = readTrust(options, io, now);
       const places = { stores: Stores.open(store), bundles };
       const verified = await openNamed(image, places, { trust, state, name, now });
+      if (options.dryRun === true) {
+        io.log(`verified ${verified.statement.name}: not mounted`);
+        return;
+      }
       const mount = await mountImage(verified, directory, {
         ...options,
         stores: store,

@@ -79,11 +79,11 @@ function connect(input: ServeInput, transport: DeviceTransport, options: InitOpt
 
 /** Owners can only be mapped after INIT, and only of a mount that is attached nowhere yet. */
 function connectMapped(
-  { source, target, allowOther }: ServeInput,
+  { source, target, allowOther, noexec }: ServeInput,
   idmap: IdMap,
   options: InitOptions,
 ): number {
-  const how = { source, subtype: "sealfs", allowOther, checksModes: true };
+  const how = { source, subtype: "sealfs", allowOther, noexec, checksModes: true };
   const namespace = openIdNamespace(idmap);
   try {
     const { fd, mount } = openLooseMount(how);
@@ -126,11 +126,11 @@ function mountByOurselves(input: ServeInput): number {
   }
 }
 
-function mountOf({ source, target, allowOther }: ServeInput): Omit<FuseMount, "fd"> {
+function mountOf({ source, target, allowOther, noexec }: ServeInput): Omit<FuseMount, "fd"> {
   const options = [
     "default_permissions", // the kernel checks modes and ACLs
     ...(allowOther ? ["allow_other"] : []),
     `max_read=${MAX_READ}`,
   ];
-  return { source, target, type: "fuse.sealfs", options };
+  return { source, target, type: "fuse.sealfs", options, noexec };
 }

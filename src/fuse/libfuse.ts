@@ -40,7 +40,7 @@ const FOREVER_SECONDS = 365 * 86_400;
 export async function serveLibfuse(input: ServeInput): Promise<Served> {
   const Fuse = loadFuseNative();
   // libfuse takes options after a comma of this one; fuse-native has none for them.
-  const fsname = `${input.source.replace(/[^\w.:@/-]/g, "_")},ro,use_ino,nosuid,nodev`;
+  const fsname = `${input.source.replace(/[^\w.:@/-]/g, "_")},ro,use_ino,nosuid,nodev${input.noexec === true ? ",noexec" : ""}`;
   const counters = counterMemory(1);
   const fuse = new Fuse(input.target, operationsOf(input, new Counters(counters)), {
     fsname,

@@ -15,6 +15,7 @@ export interface LooseMountOptions {
   readonly subtype: string;
   /** Other users may look in, as modes and ACLs let them. */
   readonly allowOther?: boolean;
+  readonly noexec?: boolean | undefined;
   /** The kernel checks modes and ACLs. */
   readonly checksModes?: boolean;
 }
@@ -41,7 +42,11 @@ export function openLooseMount(options: LooseMountOptions): LooseMount {
 }
 
 function mountLoose(fd: number, options: LooseMountOptions): number {
-  const attributes = MountAttribute.READ_ONLY | MountAttribute.NO_SUID | MountAttribute.NO_DEV;
+  const attributes =
+    MountAttribute.READ_ONLY |
+    MountAttribute.NO_SUID |
+    MountAttribute.NO_DEV |
+    (options.noexec === true ? MountAttribute.NO_EXEC : 0);
   return newMount("fuse", attributes, (context) => {
     context
       .setString("source", options.source)

@@ -27,6 +27,8 @@ export interface ServeInput {
   readonly allowOther: boolean;
   /** Threads of the raw transport. */
   readonly threads?: number;
+  /** No programs are run from the mount. */
+  readonly noexec?: boolean;
   /** The kernel reads objects by itself after they were checked when they were opened. */
   readonly passthrough?: boolean;
   /** Owners are shown as other users. */

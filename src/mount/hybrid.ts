@@ -18,11 +18,12 @@ import type { VerityDigest } from "../verity/index.ts";
 import { type StackOptions, mountStack } from "./kernel/stack.ts";
 
 /** What users may wish of the kernel's stack. */
-type StackWishes = Pick<StackOptions, "writable" | "idmap" | "subdir">;
+type StackWishes = Pick<StackOptions, "writable" | "idmap" | "subdir" | "noexec">;
 
 /** These wishes, and nothing else. */
-export function stackWishes({ writable, idmap, subdir }: StackWishes): StackWishes {
+export function stackWishes({ writable, idmap, subdir, noexec = false }: StackWishes): StackWishes {
   return {
+    noexec,
     ...(writable === undefined ? {} : { writable }),
     ...(idmap === undefined ? {} : { idmap }),
     ...(subdir === undefined ? {} : { subdir }),

@@ -35,6 +35,8 @@ export interface MountOptions {
   readonly writable?: { readonly upper: string; readonly work: string };
   /** Fetches what no store has. Not in mode kernel, unless nothing is missing. */
   readonly lazy?: LazyOptions;
+  /** No programs are run from the mount. */
+  readonly noexec?: boolean;
   /** The kernel reads objects by itself; they are checked as a whole when they are opened. */
   readonly passthrough?: boolean;
   /** Owners are shown as other users. */
@@ -127,6 +129,7 @@ export async function mountImage(
     ...(writable === undefined
       ? {}
       : { writable: { upper: resolve(writable.upper), work: resolve(writable.work) } }),
+    noexec: options.noexec === true,
     ...(idmap === undefined ? {} : { idmap }),
     ...(rootNid === undefined ? {} : { rootNid }),
     ...(subdir === undefined ? {} : { subdir }),

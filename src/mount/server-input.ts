@@ -51,6 +51,8 @@ export interface ServerInput {
   /** Where metrics go: a file, or `unix:` and a socket's path. */
   readonly metrics?: string;
   readonly allowOther: boolean;
+  /** No programs are run from it. */
+  readonly noexec: boolean;
   /** The kernel reads objects by itself. */
   readonly passthrough: boolean;
   /** Owners are shown as other users. */

@@ -86,6 +86,7 @@ export function mountByHelper(mount: Omit<FuseMount, "fd">): number {
     const type = mount.type.replace(/^fuse\./, "");
     const options = [
       "ro,nosuid,nodev",
+      ...(mount.noexec === true ? ["noexec"] : []),
       `fsname=${escapeOption(mount.source)}`,
       `subtype=${escapeOption(type)}`,
       ...mount.options,

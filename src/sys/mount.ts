@@ -10,6 +10,7 @@ import { type Libc, errnoError, hasLibc, lazy, loadLibc } from "./koffi.ts";
 const MS_RDONLY = 1;
 const MS_NOSUID = 2;
 const MS_NODEV = 4;
+const MS_NOEXEC = 8;
 const MNT_FORCE = 1;
 const MNT_DETACH = 2;
 
@@ -35,6 +36,8 @@ export interface FuseMount {
   readonly type: string;
   /** FUSE's own options but `fd`, such as `default_permissions`. */
   readonly options: readonly string[];
+  /** No programs are run from it. */
+  readonly noexec?: boolean | undefined;
 }
 
 /**
@@ -46,13 +49,14 @@ export function mountFuse(mount: FuseMount): void {
   if (hasLibc()) {
     const { mount: call, errno } = calls();
     const data = [`fd=${mount.fd}`, ...mount.options].join(",");
-    const flags = MS_RDONLY | MS_NOSUID | MS_NODEV;
+    const flags = MS_RDONLY | MS_NOSUID | MS_NODEV | (mount.noexec === true ? MS_NOEXEC : 0);
     const { source, target, type } = mount;
     if (call(cString(source), cString(target), cString(type), flags, cString(data)) === 0) return;
     throw errnoError(errno(), `mount at ${target}`);
   }
   // -i: no helper program; the descriptor becomes number 3 of the command.
-  const options = ["ro,nosuid,nodev,fd=3", ...mount.options].join(",");
+  const restrictions = `ro,nosuid,nodev${mount.noexec === true ? ",noexec" : ""}`;
+  const options = [`${restrictions},fd=3`, ...mount.options].join(",");
   run("mount", ["-i", "-t", mount.type, "-o", options, "--", mount.source, mount.target], mount.fd);
 }
 

@@ -28,6 +28,8 @@ export interface OverlayOptions {
   readonly objects: readonly Layer[];
   /** The kernel refuses files whose object does not have the signed digest by fs-verity. */
   readonly requireVerity: boolean;
+  /** No programs are run from it. */
+  readonly noexec?: boolean;
   /** Makes the overlay writable: open directories of one file system that has xattrs. */
   readonly writable?: { readonly upper: number; readonly work: number };
 }
@@ -126,10 +128,11 @@ function newOverlay(
   image: number,
   objects: readonly number[],
 ): number {
-  const { source, requireVerity, writable } = options;
+  const { source, requireVerity, writable, noexec } = options;
   const attributes =
     MountAttribute.NO_SUID |
     MountAttribute.NO_DEV |
+    (noexec === true ? MountAttribute.NO_EXEC : 0) |
     (writable === undefined ? MountAttribute.READ_ONLY : 0);
   return newMount("overlay", attributes, (context) => {
     context.setString("source", source);

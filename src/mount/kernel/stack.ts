@@ -30,6 +30,8 @@ export interface StackOptions {
   readonly requireVerity: boolean;
   /** Directories for what is changed, of one file system that has xattrs: the mount is writable. */
   readonly writable?: { readonly upper: string; readonly work: string };
+  /** No programs are run from it. */
+  readonly noexec?: boolean;
   /** Owners are shown as other users. */
   readonly idmap?: IdMap;
   /** The only directory that is attached, as a path from the root through directories. */
@@ -54,12 +56,12 @@ export function mountStack(image: KernelImage, options: StackOptions): void {
       upper: open.directory(options.writable.upper),
       work: open.directory(options.writable.work),
     };
-    const { source, requireVerity } = options;
+    const { source, requireVerity, noexec = false } = options;
     const erofs = open.add(mountImage(image, options.images ?? []));
     if (options.idmap !== undefined) {
       mapOwners(erofs, open.add(openIdNamespace(options.idmap)));
     }
-    const settings = { source, objects, requireVerity, ...(writable && { writable }) };
+    const settings = { source, objects, requireVerity, noexec, ...(writable && { writable }) };
     const overlay = open.add(mountOverlay(erofs, settings, options.style));
     const { subdir } = options;
     const shown = subdir === undefined ? overlay : open.add(cloneSubdirectory(overlay, subdir));

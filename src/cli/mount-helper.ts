@@ -1,0 +1,144 @@
+/**
+ * `mount.sealfs`: what mount(8) runs for `mount -t sealfs IMAGE DIRECTORY -o …` and for lines of
+ * fstab(5). Its options become those of `sealfs mount`, so that there is one list of them.
+ *
+ * @module
+ */
+import { Command } from "commander";
+import { SealfsError, UsageError } from "../errors.ts";
+import { SOURCE_PREFIX } from "../mount/mountinfo.ts";
+import { type FstabOption, isForMount, parseFstabOptions } from "../mount/fstab-options.ts";
+import type { Io } from "./io.ts";
+import { exitStatus, main } from "./main.ts";
+import { declare } from "./mount.ts";
+
+// mount(8), "EXIT STATUS".
+const INCORRECT = 1;
+const FAILED = 32;
+
+/** What the helper is called with (mount(8), "EXTERNAL HELPERS"). */
+interface HelperCall {
+  readonly image: string;
+  readonly directory: string;
+  readonly options: readonly FstabOption[];
+  /** Unknown options are left out. */
+  readonly sloppy: boolean;
+  /** All but the mount itself. */
+  readonly fake: boolean;
+  readonly verbose: boolean;
+}
+
+/** Runs the helper with its arguments; returns its exit status. */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  let args: string[];
+  try {
+    const call = parseCall(argv);
+    args = mountArguments(call);
+    if (call.verbose) io.log(`mount.sealfs: sealfs ${args.join(" ")}`);
+  } catch (error) {
+    if (!(error instanceof SealfsError)) throw error;
+    io.log(`mount.sealfs: ${error.message}`);
+    if (error.hint !== undefined) io.log(`  ${error.hint}`);
+    return INCORRECT;
+  }
+  const status = await main(args, io);
+  if (status === 0) return 0;
+  return status === exitStatus(new UsageError("USAGE", "")) ? INCORRECT : FAILED;
+}
+
+function parseCall(argv: readonly string[]): HelperCall {
+  const operands: string[] = [];
+  const options: FstabOption[] = [];
+  const flags = { s: false, f: false, n: false, v: false };
+  const words = argv.values();
+  for (const word of words) {
+    if (!word.startsWith("-") || word === "-") {
+      operands.push(word);
+      continue;
+    }
+    for (let at = 1; at < word.length; at++) {
+      const letter = word[at]!;
+      if (letter in flags) {
+        flags[letter as keyof typeof flags] = true;
+        continue;
+      }
+      if (letter !== "o" && letter !== "t") throw usage(`option -${letter} is not known here`);
+      const value = word.slice(at + 1) || words.next().value;
+      if (value === undefined) throw usage(`option -${letter}: expected a value`);
+      if (letter === "o") options.push(...parseFstabOptions(value));
+      break; // the type was what led here
+    }
+  }
+  const [image, directory, ...others] = operands;
+  if (image === undefined || directory === undefined || others.length > 0) {
+    throw usage("expected an image and a directory");
+  }
+  return { image, directory, options, sloppy: flags.s, fake: flags.f, verbose: flags.v };
+}
+
+function usage(message: string): UsageError {
+  return new UsageError("USAGE", message, {
+    hint: "usage: mount.sealfs IMAGE DIRECTORY [-sfnv] [-o OPTION,…], as mount(8) calls it",
+  });
+}
+
+/** The arguments of `sealfs` that do what was asked for. */
+function mountArguments({ image, directory, options, sloppy, fake }: HelperCall): string[] {
+  const known = knownOptions();
+  const args: string[] = [];
+  let isWritable = false;
+  let hasUpper = false;
+  for (const { name, value } of options) {
+    if (name === "rw") isWritable = true;
+    if (name === "ro") isWritable = false;
+    if (isForMount(name)) continue;
+    const long = longName(name, known);
+    if (long === undefined) {
+      if (sloppy) continue;
+      throw new UsageError("USAGE", `option ${name}: not known`, {
+        hint: "options are those of sealfs mount, such as store=DIR,key=FILE (see sealfs mount --help)",
+      });
+    }
+    const takesValue = known.get(long) === true;
+    if (takesValue !== (value !== undefined)) {
+      throw new UsageError("USAGE", `option ${name}: expected ${takesValue ? "a" : "no"} value`);
+    }
+    if (long === "upper") hasUpper = true;
+    args.push(value === undefined ? `--${long}` : `--${long}=${value}`);
+  }
+  if (isWritable !== hasUpper) {
+    const problem = hasUpper ? "ro and upper= exclude each other" : "an image is read-only";
+    throw new UsageError("USAGE", problem, {
+      hint: hasUpper
+        ? "without upper= and work=, or rw"
+        : "add ro, or upper=DIR,work=DIR for changes",
+    });
+  }
+  const name = image.startsWith(SOURCE_PREFIX) ? image.slice(SOURCE_PREFIX.length) : image;
+  return ["mount", ...args, ...(fake ? ["--dry-run"] : []), "--", name, directory];
+}
+
+/** The long options of `sealfs mount`, and whether each takes a value. */
+function knownOptions(): Map<string, boolean> {
+  const command = new Command();
+  declare(command, {
+    print() {},
+    write() {},
+    log() {},
+    progress: () => ({ update() {}, end() {} }),
+  });
+  const options = command.options.map((option): [string, boolean] => [
+    option.long?.replace(/^--/, "") ?? "",
+    option.required || option.optional,
+  ]);
+  return new Map(options.filter(([name]) => name !== "" && !notForFstab.has(name)));
+}
+
+const notForFstab: ReadonlySet<string> = new Set(["foreground", "dry-run"]);
+
+/** `allow_other` is `--allow-other`, `noallow_other` its opposite; `sealfs.key` is `key`. */
+function longName(name: string, known: ReadonlyMap<string, boolean>): string | undefined {
+  const plain = name.replace(/^sealfs\./, "").replaceAll("_", "-");
+  const names = [plain, plain.replace(/^no(?=.)/, "no-")];
+  return names.find((each) => known.has(each));
+}

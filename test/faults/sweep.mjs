@@ -66,6 +66,7 @@ const CALLS = [
   "fchmodat",
   "ftruncate",
   "flock",
+  "ioctl", // fs-verity
 ];
 /** Reading calls are only made to fail: being killed there is being killed at the next write. */
 const ONLY_WRITING_OPENS = /O_WRONLY|O_RDWR|O_CREAT/;
@@ -144,6 +145,13 @@ const names = (store) => [...Store.open(store).images.refs().keys()].join(" ");
 const scenarios = {
   build: {
     args: (s) => ["build", `dir:${at("new")}`, "--store", s, "--name", "app", ...signed()],
+    done: (s) => names(s) === "app old second",
+  },
+  "build-object": {
+    args: (s) => [
+      ...["build", `dir:${at("new")}`, "--store", s, "--name", "app"],
+      ...["--durability", "object", ...signed()],
+    ],
     done: (s) => names(s) === "app old second",
   },
   "ref-update": {

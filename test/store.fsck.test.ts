@@ -21,6 +21,7 @@ import { type FsckOptions, checkStore } from "../src/store/fsck.ts";
 import { imageLinkTarget } from "../src/store/layout.ts";
 import { StoreLock } from "../src/store/lock.ts";
 import { seekIndexOf, seekIndexPath } from "../src/store/seek-indexes.ts";
+import { type RepairSource, repairFrom } from "../src/store/repair-source.ts";
 import { Store } from "../src/store/store.ts";
 import { Transaction } from "../src/store/transaction.ts";
 import type { VerityDigest } from "../src/verity/digest.ts";
@@ -135,7 +136,7 @@ describe("an object", () => {
     expect(await found()).toEqual({ kinds: ["missing"], good: false });
     const other = Store.create(join(root, "other"));
     publish(other, undefined, ["a"]);
-    const restored = await found({ repair: true, from: [other] });
+    const restored = await found({ repair: true, from: [repairFrom(other)] });
     expect(restored).toEqual({ kinds: ["missing:restored"], good: true });
     expect(await found()).toEqual({ kinds: [], good: true });
   });
@@ -146,14 +147,53 @@ describe("an object", () => {
     damage(liar!, digestOf("a"));
     publish(other!, undefined, ["a"]);
     damage(store, digestOf("a"));
-    expect(await found({ repair: true, from: [liar!] })).toMatchObject({ good: false });
+    expect(await found({ repair: true, from: [repairFrom(liar!)] })).toMatchObject({ good: false });
     publish(store, "again", ["b"]);
-    const result = await found({ repair: true, from: [liar!, other!] });
+    const result = await found({ repair: true, from: [repairFrom(liar!), repairFrom(other!)] });
     expect(result).toEqual({ kinds: ["missing:restored"], good: true });
     damage(store, digestOf("a"));
-    const both = await found({ repair: true, from: [liar!, other!] });
+    const both = await found({ repair: true, from: [repairFrom(liar!), repairFrom(other!)] });
     expect(both).toEqual({ kinds: ["object:restored"], good: true });
     expect(await found()).toEqual({ kinds: [], good: true });
+  });
+
+  test("is taken from any source that gives it, whatever the others do", async () => {
+    const whole = contentOf("b");
+    damage(store, digestOf("b"));
+    let asked = 0;
+    const says = (
+      give: (size: number | undefined) => AsyncGenerator<Uint8Array>,
+    ): RepairSource => ({
+      give: (digest, size) => {
+        asked += 1;
+        expect([digest, size]).toEqual([digestOf("b"), whole.length]);
+        return give(size);
+      },
+    });
+    const sources = [
+      { give: () => undefined },
+      says(async function* () {
+        yield whole.subarray(0, 100);
+        throw new Error("the line broke");
+      }),
+      says(async function* () {
+        for (;;) yield Buffer.alloc(4096); // for ever
+      }),
+      says(async function* () {
+        yield whole.subarray(0, 4999);
+      }),
+      says(async function* () {
+        yield whole.subarray(0, 4096);
+        yield whole.subarray(4096);
+      }),
+      says(() => {
+        throw new Error("not needed any more");
+      }),
+    ];
+    const result = await found({ repair: true, from: sources });
+    expect(result.good).toBe(true);
+    expect(asked).toBe(4);
+    store.objects.verify(digestOf("b"));
   });
 
   test("that is wrong and that no image needs is mended by its removal", async () => {
@@ -187,7 +227,7 @@ describe("an image", () => {
     damage(store, id);
     rmSync(store.objects.path(digestOf("a")));
     damage(store, digestOf("b"));
-    expect((await found({ repair: true, from: [other] })).good).toBe(true);
+    expect((await found({ repair: true, from: [repairFrom(other)] })).good).toBe(true);
     expect(await found()).toEqual({ kinds: [], good: true });
     expect(objectsIn(store)).toHaveLength(3);
   });
@@ -198,7 +238,7 @@ describe("an image", () => {
     rmSync(other.objects.path(digestOf("a")));
     damage(store, id);
     rmSync(store.objects.path(digestOf("a")));
-    expect((await found({ repair: true, from: [other] })).good).toBe(false);
+    expect((await found({ repair: true, from: [repairFrom(other)] })).good).toBe(false);
   });
 
   test("that a name leads to and that is not there at all is told", async () => {
@@ -207,7 +247,7 @@ describe("an image", () => {
     expect(await found()).toEqual({ kinds: ["link", "missing"], good: false });
     const other = Store.create(join(root, "other"));
     publish(other, "app", ["a", "b"]);
-    const repaired = await found({ repair: true, from: [other] });
+    const repaired = await found({ repair: true, from: [repairFrom(other)] });
     expect(repaired).toEqual({ kinds: ["link:fixed", "missing:restored"], good: true });
     expect(await found()).toEqual({ kinds: [], good: true });
   });

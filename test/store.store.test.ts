@@ -62,6 +62,7 @@ describe("creating a store", () => {
       "images",
       "leases",
       "lock",
+      "lock.gate",
       "meta.json",
       "objects",
       "quarantine",

@@ -7,6 +7,7 @@ import type { Command } from "commander";
 import { UsageError } from "../errors.ts";
 import { type FsckResult, checkStore } from "../store/fsck.ts";
 import type { StoreProblem } from "../store/fsck-problem.ts";
+import { repairFrom } from "../store/repair-source.ts";
 import { Store } from "../store/store.ts";
 import { collect } from "./image-argument.ts";
 import { formatBytes, type Io } from "./io.ts";
@@ -48,7 +49,7 @@ export function declare(command: Command, io: Io): void {
       const progress = io.progress("checking");
       const result = await checkStore(Store.open(store), {
         repair: repair === true,
-        from: from.map((directory) => Store.open(directory)),
+        from: from.map((directory) => repairFrom(Store.open(directory))),
         threads,
         timeoutMs: timeout * 1000,
         onProgress: (bytes, estimate) => progress.update(bytes, estimate),

@@ -8,6 +8,7 @@ import { FormatError, NotFoundError } from "../errors.ts";
 import { type ScannedFile, scanDirectory } from "../fs/scan.ts";
 import { limits } from "../limits.ts";
 import type { BlobRange } from "../oci/blob.ts";
+import { failure } from "../store/failure.ts";
 import { readFully } from "../store/files.ts";
 import type { Transaction } from "../store/transaction.ts";
 import { parseDump } from "../tree/dump-reader.ts";
@@ -37,6 +38,8 @@ export function treeOfFolder(
     });
     refuseWhiteouts(tree);
     return tree;
+  } catch (error) {
+    throw failure(path, error);
   } finally {
     intake.abandon();
   }

@@ -3,19 +3,37 @@
  *
  * @module
  */
-import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
+import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { errnoOf } from "./failure.ts";
 
+const ALL = 0o7777;
+
 /**
- * Makes a directory that may exist. Not the recursive call of Node: on a read-only file system
- * that one says "not found".
+ * Makes a directory that may exist, with the rights of the one that it is in: whoever lets a group
+ * write to a store does so once. Not the recursive call of Node: on a read-only file system that one
+ * says "not found".
  */
-export function makeDirectory(path: string): void {
+export function makeDirectory(path: string, mode = statSync(dirname(path)).mode & ALL): void {
   try {
-    mkdirSync(path);
+    newDirectory(path, mode);
   } catch (error) {
     if (errnoOf(error) !== "EEXIST") throw error;
   }
+}
+
+/** Makes a directory that must not exist, with exactly this mode whatever the umask. */
+export function newDirectory(path: string, mode: number): void {
+  mkdirSync(path, mode);
+  if ((process.umask() & mode) !== 0) chmodSync(path, mode);
+}
+
+/**
+ * The rights of a new store's directories: its owner's in any case, those of others as the umask says,
+ * but nobody else's to write.
+ */
+export function storeMode(): number {
+  return (0o755 & ~process.umask()) | 0o700;
 }
 
 /** Waits until the names in a directory are on the disk. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fchmodSync, fstatSync, openSync, readSync } from "node:fs";
 import { FormatError, IntegrityError, NotFoundError } from "../errors.ts";
 import { errnoOf, failure } from "./failure.ts";
 
@@ -40,6 +40,13 @@ export function openRegular(path: string, what: string): OpenFile {
   if (stat.isFile()) return { fd, size: stat.size };
   closeSync(fd);
   throw wrongType(what, stat.isDirectory() ? "a directory" : "a fifo or device");
+}
+
+/** Creates a file that must not exist, open for writing, with exactly this mode whatever the umask. */
+export function createFile(path: string, mode: number): number {
+  const fd = openSync(path, "wx", mode);
+  if ((process.umask() & mode) !== 0) fchmodSync(fd, mode);
+  return fd;
 }
 
 /**

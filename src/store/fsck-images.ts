@@ -19,8 +19,11 @@ import { openStoredImage } from "./stored-image.ts";
 export interface ImagesResult {
   /** Images that are listed, and those that names lead to. */
   readonly ids: ReadonlySet<VerityDigest>;
-  /** What names and images need: images, and the objects of those that can be read. */
-  readonly needed: ReadonlySet<VerityDigest>;
+  /**
+   * What names and images need: images, and the objects of those that can be read with their sizes
+   * in bytes. The size of an image itself is not known.
+   */
+  readonly needed: ReadonlyMap<VerityDigest, number | undefined>;
   readonly problems: readonly StoreProblem[];
 }
 
@@ -32,7 +35,7 @@ export function checkImages(store: Store): ImagesResult {
 }
 
 class ImagesCheck implements ImagesResult {
-  readonly needed = new Set<VerityDigest>();
+  readonly needed = new Map<VerityDigest, number | undefined>();
   readonly problems: StoreProblem[] = [];
   readonly ids = new Set<VerityDigest>();
   readonly #store: Store;
@@ -77,13 +80,13 @@ class ImagesCheck implements ImagesResult {
   }
 
   #checkImage(id: VerityDigest): void {
-    this.needed.add(id);
+    if (!this.needed.has(id)) this.needed.set(id, undefined);
     const path = this.#store.objects.path(id);
     try {
       const image = openStoredImage(this.#store, id);
       const problem = formatProblem(image.bytes);
       if (problem !== undefined) this.#add({ kind: "image", path, digest: id, message: problem });
-      for (const digest of objectsOf(image).keys()) this.#checkPresent(digest, id);
+      for (const [digest, size] of objectsOf(image)) this.#checkPresent(digest, size, id);
     } catch (error) {
       if (error instanceof NotFoundError) {
         this.#add({ kind: "missing", path, digest: id, message: "the image is not there" });
@@ -95,9 +98,9 @@ class ImagesCheck implements ImagesResult {
     }
   }
 
-  #checkPresent(digest: VerityDigest, id: VerityDigest): void {
+  #checkPresent(digest: VerityDigest, size: number, id: VerityDigest): void {
     if (this.needed.has(digest)) return;
-    this.needed.add(digest);
+    this.needed.set(digest, size);
     const path = this.#store.objects.path(digest);
     if (existsSync(path)) return;
     this.#add({ kind: "missing", path, digest, message: `image ${id} needs it` });

@@ -1,11 +1,12 @@
 /**
- * Mending a store: what other stores have is copied from them, compared with its digest on the way;
+ * Mending a store: what other stores or mirrors have is copied from them, compared with its digest on the way;
  * what is wrong and cannot be had goes to quarantine.
  *
  * @module
  */
-import { chmodSync, closeSync, existsSync, lstatSync, readSync, unlinkSync } from "node:fs";
-import { IntegrityError, NotFoundError, SealfsError } from "../errors.ts";
+import { chmodSync, existsSync, lstatSync, unlinkSync } from "node:fs";
+import { IntegrityError, NotFoundError } from "../errors.ts";
+import { limits } from "../limits.ts";
 import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
 import { VerityHasher } from "../verity/hasher.ts";
 import { makeDirectory, syncDirectory } from "./directory.ts";
@@ -13,51 +14,55 @@ import { checkObject } from "./fsck-object.ts";
 import type { StoreProblem } from "./fsck-problem.ts";
 import { exclusively } from "./lock.ts";
 import { quarantine } from "./quarantine.ts";
+import { LEAVES_FROM_BYTES } from "./staged-objects.ts";
+import type { RepairSource } from "./repair-source.ts";
 import type { Store } from "./store.ts";
 import { objectsOfStored } from "./stored-image.ts";
-import { Stores } from "./stores.ts";
 import { Transaction } from "./transaction.ts";
 
-const READ_BYTES = 1024 * 1024;
-
 /**
- * Copies objects from other stores, and what turns out to be needed once an image is there again.
- * Gives those that could be had.
+ * Copies objects from elsewhere, and what turns out to be needed once an image is there again. Gives
+ * those that could be had.
  *
  * @throws {@link SystemError} when the store cannot be written to
  */
-export function restoreObjects(
+export async function restoreObjects(
   store: Store,
-  sources: readonly Store[],
-  wanted: Iterable<VerityDigest>,
+  sources: readonly RepairSource[],
+  wanted: ReadonlyMap<VerityDigest, number | undefined>,
   images: ReadonlySet<VerityDigest>,
-): Set<VerityDigest> {
+): Promise<Set<VerityDigest>> {
   const restored = new Set<VerityDigest>();
   if (sources.length === 0) return restored;
-  let round = [...new Set(wanted)];
+  let round: Wanted[] = [...wanted];
   while (round.length > 0) {
-    const got = copyObjects(store, new Stores(sources), round);
+    const got = await copyObjects(store, sources, round);
     for (const digest of got) restored.add(digest);
     round = got.filter((digest) => images.has(digest)).flatMap((id) => absentOf(store, id));
-    round = round.filter((digest) => !restored.has(digest));
+    round = round.filter(([digest]) => !restored.has(digest));
   }
   return restored;
 }
 
-function absentOf(store: Store, id: VerityDigest): VerityDigest[] {
-  return [...objectsOfStored(store, id).keys()].filter(
-    (digest) => !existsSync(store.objects.path(digest)),
+type Wanted = readonly [digest: VerityDigest, size: number | undefined];
+
+function absentOf(store: Store, id: VerityDigest): Wanted[] {
+  return [...objectsOfStored(store, id)].filter(
+    ([digest]) => !existsSync(store.objects.path(digest)),
   );
 }
 
-function copyObjects(
+async function copyObjects(
   store: Store,
-  sources: Stores,
-  wanted: readonly VerityDigest[],
-): VerityDigest[] {
+  sources: readonly RepairSource[],
+  wanted: readonly Wanted[],
+): Promise<VerityDigest[]> {
   const transaction = Transaction.begin(store);
+  const got: VerityDigest[] = [];
   try {
-    const got = wanted.filter((digest) => stageCopy(transaction, sources, digest));
+    for (const object of wanted) {
+      if (await stageFromAny(transaction, sources, object)) got.push(object[0]);
+    }
     transaction.publish();
     return got;
   } finally {
@@ -65,33 +70,49 @@ function copyObjects(
   }
 }
 
-/** Tries each store in turn until one has the right bytes. */
-function stageCopy(transaction: Transaction, sources: Stores, digest: VerityDigest): boolean {
-  for (const { fd } of sources.openings(digest)) {
-    const staged = transaction.stage();
-    let good = false;
-    try {
-      const hasher = new VerityHasher(algorithmOf(digest));
-      const chunk = Buffer.allocUnsafeSlow(READ_BYTES);
-      for (let got = readSync(fd, chunk); got > 0; got = readSync(fd, chunk)) {
-        hasher.update(chunk.subarray(0, got));
-        staged.write(chunk.subarray(0, got));
-      }
-      good = hasher.digest() === digest;
-    } catch (error) {
-      staged.abandon();
-      if (error instanceof SealfsError) throw error; // this store cannot take it
-    } finally {
-      closeSync(fd);
-    }
-    if (!good) {
-      staged.abandon();
-      continue;
-    }
-    staged.finish(digest);
-    return true;
-  }
+/** Tries each source in turn until one has the right bytes. */
+async function stageFromAny(
+  transaction: Transaction,
+  sources: readonly RepairSource[],
+  object: Wanted,
+): Promise<boolean> {
+  for (const source of sources) if (await stageCopy(transaction, source, object)) return true;
   return false;
+}
+
+async function stageCopy(
+  transaction: Transaction,
+  source: RepairSource,
+  [digest, size]: Wanted,
+): Promise<boolean> {
+  const chunks = source.give(digest, size)?.[Symbol.asyncIterator]();
+  if (chunks === undefined) return false;
+  const staged = transaction.stage();
+  const most = size ?? limits.imageBytes; // only images are wanted whose size nobody knows
+  try {
+    const hasher = new VerityHasher(algorithmOf(digest), { keepLeaves: most > LEAVES_FROM_BYTES });
+    for (let chunk = await next(chunks); chunk !== undefined; chunk = await next(chunks)) {
+      if (hasher.bytes + chunk.length > most) break;
+      hasher.update(chunk);
+      staged.write(chunk);
+    }
+    if (hasher.digest() !== digest) return false;
+    staged.finish(digest, hasher.bytes > LEAVES_FROM_BYTES ? hasher.leaves() : undefined);
+    return true;
+  } finally {
+    staged.abandon();
+    await chunks.return?.().catch(() => undefined);
+  }
+}
+
+/** The next chunk; a source that fails has come to its end, and the digest tells. */
+async function next(chunks: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {
+  try {
+    const { value, done } = await chunks.next();
+    return done === true ? undefined : value;
+  } catch {
+    return undefined;
+  }
 }
 
 /**

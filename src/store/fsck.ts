@@ -13,13 +13,14 @@ import { type ObjectsOptions, checkStoredObjects } from "./fsck-objects.ts";
 import type { ProblemKind, StoreProblem } from "./fsck-problem.ts";
 import { relink, removeWrong, restoreObjects } from "./fsck-repair.ts";
 import { StoreLock } from "./lock.ts";
+import type { RepairSource } from "./repair-source.ts";
 import type { Store } from "./store.ts";
 
 export interface FsckOptions extends ObjectsOptions {
   /** Mend what can be mended. */
   readonly repair?: boolean;
-  /** Stores that objects may be copied from. */
-  readonly from?: readonly Store[];
+  /** Where objects may be copied from, asked in this order. */
+  readonly from?: Iterable<RepairSource>;
   /** How long to wait for writers when something is to be taken away. */
   readonly timeoutMs?: number;
 }
@@ -45,8 +46,8 @@ export interface FsckResult {
  */
 export async function checkStore(store: Store, options: FsckOptions = {}): Promise<FsckResult> {
   const found = await check(store, options);
-  if (options.repair === true) repair(store, found, options);
-  const { ids, ...result } = found;
+  if (options.repair === true) await repair(store, found, options);
+  const { ids, needed: _, ...result } = found;
   return { ...result, images: ids.size, good: result.problems.every(({ bad }) => !bad) };
 }
 
@@ -54,10 +55,10 @@ async function check(store: Store, options: FsckOptions) {
   const lock = lockShared(store, options);
   try {
     const annexes = checkAnnexes(store);
-    const { ids, problems: ofImages } = checkImages(store);
+    const { ids, needed, problems: ofImages } = checkImages(store);
     const objects = await checkStoredObjects(store, options);
     const problems = [...annexes.problems, ...ofImages, ...objects.problems];
-    return { ...annexes, ...objects, ids, problems };
+    return { ...annexes, ...objects, ids, needed, problems };
   } finally {
     lock?.release();
   }
@@ -74,11 +75,15 @@ function lockShared(store: Store, options: FsckOptions): StoreLock | undefined {
   }
 }
 
-interface Found extends Pick<ImagesResult, "ids"> {
+interface Found extends Pick<ImagesResult, "ids" | "needed"> {
   readonly problems: StoreProblem[];
 }
 
-function repair(store: Store, { problems, ids }: Found, options: FsckOptions): void {
+async function repair(
+  store: Store,
+  { problems, ids, needed }: Found,
+  options: FsckOptions,
+): Promise<void> {
   const left = (...kinds: readonly ProblemKind[]) =>
     problems.filter(
       ({ kind, repair: done }) =>
@@ -87,8 +92,8 @@ function repair(store: Store, { problems, ids }: Found, options: FsckOptions): v
   // First of all, as everything else is put into them.
   removeWrong(store, left("directory"), options.timeoutMs);
   const wrong = left("object", "missing");
-  const wanted = wrong.map(({ digest }) => digest!);
-  const restored = restoreObjects(store, options.from ?? [], wanted, ids);
+  const wanted = new Map(wrong.map(({ digest }) => [digest!, needed.get(digest!)]));
+  const restored = await restoreObjects(store, [...(options.from ?? [])], wanted, ids);
   for (const problem of wrong) if (restored.has(problem.digest!)) problem.repair = "restored";
   const links = left("link");
   removeWrong(store, left(), options.timeoutMs);
@@ -109,7 +114,7 @@ function review(store: Store, problems: StoreProblem[]): void {
 function isBadStill(
   store: Store,
   { kind, digest, repair: done }: StoreProblem,
-  needed: ReadonlySet<VerityDigest>,
+  needed: ReadonlyMap<VerityDigest, number | undefined>,
 ): boolean {
   if (done === undefined) return true;
   if (kind !== "object" || done !== "quarantined") return false;

@@ -16,13 +16,13 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { closeSync, openSync, readFileSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, readFileSync, unlinkSync, writeSync } from "node:fs";
 import { FormatError, NotFoundError, SystemError } from "../errors.ts";
 import { flock } from "../sys/flock.ts";
 import { type VerityDigest, parseVerityDigest } from "../verity/digest.ts";
 import { makeDirectory } from "./directory.ts";
 import { failure } from "./failure.ts";
-import { openRegular } from "./files.ts";
+import { createFile, openRegular } from "./files.ts";
 import { bootId } from "./boot-id.ts";
 import { StoreLock } from "./lock.ts";
 import { entriesOf } from "./object-names.ts";
@@ -69,7 +69,7 @@ export class Lease {
   static #write(store: Store, content: LeaseContent): Lease {
     makeDirectory(`${store.path}/leases`); // a store that another tool made has none
     const path = `${store.path}/leases/${bootId()}-${randomBytes(12).toString("hex")}`;
-    const fd = openSync(path, "wx", 0o644);
+    const fd = createFile(path, 0o644);
     try {
       flock(fd, "exclusive"); // a file of our own: it is free, or cannot be locked at all
       const bytes = Buffer.from(format(content));

@@ -6,13 +6,14 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
-import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { renameSync, rmSync } from "node:fs";
 import { FormatError, IntegrityError, NotFoundError, SystemError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { type VerityDigest, objectPath } from "../verity/digest.ts";
 import { makeDirectory } from "./directory.ts";
 import { errnoOf } from "./failure.ts";
 import { readRegular } from "./files.ts";
+import { writeWhole } from "./staged-file.ts";
 
 /** Leaf hashes under the name of the object they belong to. */
 export class LeafCache {
@@ -48,12 +49,12 @@ export class LeafCache {
   write(digest: VerityDigest, leaves: Uint8Array): boolean {
     const temporary = `${this.#root}/tmp/leaves-${randomUUID()}`;
     try {
-      writeFileSync(temporary, leaves, { flag: "wx", mode: 0o444 });
+      writeWhole(temporary, leaves, false);
       makeDirectory(`${this.#root}/verity/${digest.slice(0, 2)}`);
       renameSync(temporary, this.path(digest));
       return true;
     } catch (error) {
-      if (errnoOf(error) === undefined) throw error;
+      if (errnoOf(error) === undefined && !(error instanceof SystemError)) throw error;
       try {
         rmSync(temporary, { force: true });
       } catch {

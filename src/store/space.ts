@@ -11,14 +11,15 @@ import { SystemError } from "../errors.ts";
 export const MIN_FREE_PERCENT = 3;
 /** … but no more than this. */
 const MOST_FREE_BYTES = 1024 ** 3;
-/** So much is written before the next look. */
+/** At most so much is written before the next look, and half of what is left. */
 const STEP_BYTES = 16 * 1024 * 1024;
 
 /** Free room of one file system. */
 export class FreeSpace {
   readonly #directory: string;
   readonly #percent: number;
-  #written = 0;
+  /** Bytes to be written before the next look. */
+  #step = 0;
 
   /**
    * `directory` is any of the file system.
@@ -31,10 +32,14 @@ export class FreeSpace {
     this.require(0);
   }
 
-  /** Counts bytes that are about to be written, and looks again now and then. */
+  /**
+   * Counts bytes that are about to be written, and looks again now and then.
+   *
+   * @throws {@link SystemError} `NO_SPACE`
+   */
   take(bytes: number): void {
-    this.#written += bytes;
-    if (this.#written >= STEP_BYTES) this.require(0);
+    this.#step -= bytes;
+    if (this.#step < 0) this.require(bytes);
   }
 
   /**
@@ -44,11 +49,13 @@ export class FreeSpace {
    */
   require(bytes: number): void {
     if (this.#percent === 0) return;
-    this.#written = 0;
     const { free, total } = this.#look();
+    this.#step = STEP_BYTES;
     if (total === 0) return; // a file system that does not know
     const margin = Math.min(MOST_FREE_BYTES, (total * this.#percent) / 100);
-    if (free >= bytes + margin) return;
+    const left = free - margin - bytes;
+    this.#step = Math.min(STEP_BYTES, left / 2);
+    if (left >= 0) return;
     const wanted = bytes > 0 ? `${mebibytes(bytes)} and ${mebibytes(margin)}` : mebibytes(margin);
     throw new SystemError(
       "NO_SPACE",

@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { closeSync, fchmodSync, fsyncSync, openSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, writeSync } from "node:fs";
 import { failure } from "./failure.ts";
+import { createFile } from "./files.ts";
 
 const MODE = 0o444;
 
@@ -16,11 +17,14 @@ export class StagedFile {
   readonly #path: string;
   #fd: number;
 
-  /** `umask` is the process's: what it takes from the mode is given back. */
-  constructor(path: string, umask: number) {
+  /** @throws {@link SystemError} when it cannot be made */
+  constructor(path: string) {
     this.#path = path;
-    this.#fd = openSync(path, "wx", MODE);
-    if ((umask & MODE) !== 0) fchmodSync(this.#fd, MODE);
+    try {
+      this.#fd = createFile(path, MODE);
+    } catch (error) {
+      throw failure(path, error);
+    }
   }
 
   /** @throws {@link SystemError} `NO_SPACE`, `IO`, …; the file is closed then */
@@ -67,4 +71,11 @@ export class StagedFile {
     }
     this.#fd = -1;
   }
+}
+
+/** Writes a file that is at hand; with `sync` it is on the disk afterwards. */
+export function writeWhole(path: string, bytes: Uint8Array, sync: boolean): void {
+  const file = new StagedFile(path);
+  file.write(bytes);
+  file.close(sync);
 }

@@ -24,7 +24,7 @@ import { errnoOf } from "./failure.ts";
 import { type ObjectState, type ObjectStore, hashFile } from "./objects.ts";
 import { Presence } from "./presence.ts";
 import type { FreeSpace } from "./space.ts";
-import { StagedFile } from "./staged-file.ts";
+import { StagedFile, writeWhole } from "./staged-file.ts";
 import { StagedVerity } from "./staged-verity.ts";
 
 /** What became of the objects of a transaction. */
@@ -85,7 +85,6 @@ export class StagedObjects {
   /** Files with leaf hashes. */
   readonly #leaves = new Map<VerityDigest, number>();
   readonly #options: StagingOptions;
-  readonly #umask = process.umask();
   #next = 0;
 
   /** Where objects were published. */
@@ -121,16 +120,14 @@ export class StagedObjects {
     if (state !== "good") {
       number = this.#next++;
       this.#options.space.take(content.length);
-      const file = new StagedFile(this.#pathOf(number), this.#umask);
-      file.write(content);
-      file.close(this.#options.sync);
+      writeWhole(this.#pathOf(number), content, this.#options.sync);
     }
     this.#entries.set(digest, { number, size: content.length, replaces: state === "wrong" });
   }
 
   stage(): StagedObject {
     const number = this.#next++;
-    const file = new StagedFile(this.#pathOf(number), this.#umask);
+    const file = new StagedFile(this.#pathOf(number));
     return {
       write: (chunk) => {
         this.#options.space.take(chunk.length);
@@ -240,9 +237,7 @@ export class StagedObjects {
 
   #putLeaves(digest: VerityDigest, leaves: Uint8Array): void {
     const number = this.#next++;
-    const file = new StagedFile(this.#pathOf(number), this.#umask);
-    file.write(leaves);
-    file.close(this.#options.sync);
+    writeWhole(this.#pathOf(number), leaves, this.#options.sync);
     this.#leaves.set(digest, number);
   }
 

@@ -14,7 +14,6 @@ import {
   closeSync,
   constants,
   fstatSync,
-  mkdirSync,
   openSync,
   readdirSync,
   rmSync,
@@ -25,7 +24,9 @@ import {
 import { SystemError } from "../errors.ts";
 import { type LockResult, flock } from "../sys/flock.ts";
 import { bootId } from "./boot-id.ts";
+import { newDirectory } from "./directory.ts";
 import { errnoOf, failure } from "./failure.ts";
+import { createFile } from "./files.ts";
 import { PARTIAL_PREFIX } from "./layout.ts";
 
 const LOCK = "lock";
@@ -65,7 +66,7 @@ export class StagingDirectory {
 
   static #createUnlocked(tmp: string): StagingDirectory {
     const path = `${tmp}/${UNLOCKED}${bootId()}-${randomBytes(12).toString("hex")}`;
-    mkdirSync(path, 0o700);
+    newDirectory(path, 0o700);
     return new StagingDirectory(path, -1);
   }
 
@@ -82,10 +83,10 @@ function tryCreate(
   name: string,
 ): { path: string; lockFd: number } | "unavailable" | undefined {
   const path = `${tmp}/${name}`;
-  mkdirSync(path, 0o700);
+  newDirectory(path, 0o700);
   let lockFd: number;
   try {
-    lockFd = openSync(`${path}/${LOCK}`, "wx", 0o600);
+    lockFd = createFile(`${path}/${LOCK}`, 0o600);
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return undefined;
     removeDirectory(path);

@@ -5,16 +5,24 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
-import { closeSync, linkSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, resolve } from "node:path";
 import { FormatError, NotFoundError, SealfsError, SystemError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { VerityAlgorithm, VerityDigest } from "../verity/digest.ts";
 import { type StoredBundle, readBundles } from "./bundles.ts";
 import { errnoOf, failure } from "./failure.ts";
-import { readFully, readRegular } from "./files.ts";
+import { createFile, readFully, readRegular } from "./files.ts";
 import { ImageIndex } from "./images.ts";
-import { makeDirectory, syncDirectory } from "./directory.ts";
+import { makeDirectory, storeMode, syncDirectory } from "./directory.ts";
 import {
   type ForeignKind,
   type ForeignStore,
@@ -22,7 +30,7 @@ import {
   isComposefsRepository,
   recogniseForeign,
 } from "./foreign.ts";
-import { META_FILE, fanOut, storeDirectories } from "./layout.ts";
+import { GATE_FILE, LOCK_FILE, META_FILE, fanOut, storeDirectories } from "./layout.ts";
 import { LeafCache } from "./leaves.ts";
 import { STORE_VERSION, formatMeta, parseMeta } from "./meta.ts";
 import { ObjectStore } from "./objects.ts";
@@ -102,7 +110,7 @@ export class Store implements ObjectSource {
     const path = resolve(directory);
     requireDirectory(path);
     try {
-      makeDirectory(path);
+      makeDirectory(path, storeMode());
       if (!readdirSync(path).includes(META_FILE)) makeStore(path, options.algorithm ?? "sha256");
     } catch (error) {
       throw failure(`store ${path}`, error);
@@ -176,27 +184,42 @@ export class Store implements ObjectSource {
 
 /** Everything but `meta.json` first, then that: the directory becomes a store in one step. */
 function makeStore(path: string, algorithm: VerityAlgorithm): void {
-  const known = new Set<string>([...storeDirectories, "lock", "streams"]);
+  const known = new Set<string>([...storeDirectories, LOCK_FILE, GATE_FILE, "streams"]);
   const foreign = readdirSync(path).find((name) => !known.has(name));
   if (foreign !== undefined) {
     throw new UsageError("USAGE", `store ${path}: holds ${foreign}, which is no part of a store`, {
       hint: "name a new or an empty directory",
     });
   }
-  for (const directory of storeDirectories) makeDirectory(`${path}/${directory}`);
+  const mode = storeMode();
+  for (const directory of storeDirectories) makeDirectory(`${path}/${directory}`, mode);
   // All of the fan-out now: a directory made later would need a sync of its own.
-  for (const name of fanOut) makeDirectory(`${path}/objects/${name}`);
-  writeFileSync(`${path}/lock`, "", { flag: "a" });
+  for (const name of fanOut) makeDirectory(`${path}/objects/${name}`, mode);
+  for (const file of [LOCK_FILE, GATE_FILE]) createEmpty(`${path}/${file}`);
   for (const directory of ["objects", "images", "."]) syncDirectory(`${path}/${directory}`);
   syncParent(path);
   writeMeta(path, algorithm);
+}
+
+function createEmpty(path: string): void {
+  try {
+    closeSync(createFile(path, 0o644));
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") throw error;
+  }
 }
 
 function writeMeta(path: string, algorithm: VerityAlgorithm): void {
   const temporary = `${path}/tmp/meta-${randomUUID()}`;
   try {
     const text = formatMeta({ version: STORE_VERSION, algorithm });
-    writeFileSync(temporary, text, { flag: "wx", mode: 0o644, flush: true });
+    const fd = createFile(temporary, 0o644);
+    try {
+      writeFileSync(fd, text);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
     linkSync(temporary, `${path}/${META_FILE}`);
     syncDirectory(path);
   } catch (error) {

@@ -18,7 +18,7 @@
  *
  * @module
  */
-import { renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { renameSync, symlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import type { VerityDigest } from "../verity/digest.ts";
 import { bundlePath } from "./bundles.ts";
@@ -30,6 +30,7 @@ import { StoreLock } from "./lock.ts";
 import { encodeName } from "./names.ts";
 import { seekIndexOf, seekIndexPath } from "./seek-indexes.ts";
 import { FreeSpace } from "./space.ts";
+import { writeWhole } from "./staged-file.ts";
 import { type Published, type StagedObject, StagedObjects } from "./staged-objects.ts";
 import { StagingDirectory, reapStaging } from "./staging.ts";
 import type { Store } from "./store.ts";
@@ -131,7 +132,11 @@ export class Transaction {
 
   /** Stages an object that arrives in parts. */
   stage(): StagedObject {
-    return this.#attempt(() => this.#objects.stage());
+    const staged = this.#attempt(() => this.#objects.stage());
+    return {
+      ...staged,
+      finish: (digest, leaves) => this.#attempt(() => staged.finish(digest, leaves)),
+    };
   }
 
   /**
@@ -192,7 +197,7 @@ export class Transaction {
     if (image === undefined) return [];
     return bundles.map(({ keyId, bytes, name }, index) => {
       const from = `${this.#staging.path}/bundle-${index}`;
-      writeFileSync(from, bytes, { flag: "wx", mode: 0o444, flush: this.#syncs.eachFile });
+      writeWhole(from, bytes, this.#syncs.eachFile);
       return { from, to: bundlePath(image, keyId, name) };
     });
   }

@@ -1,0 +1,86 @@
+/**
+ * File systems of their own for a test: small ones, thin ones, read-only ones. Needs root.
+ *
+ * @module
+ */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const works = (command: string, ...args: string[]) =>
+  spawnSync(command, args, { stdio: "ignore" }).status === 0;
+
+/** Why no file system can be mounted here; undefined when one can. */
+export function noDisks(): string | undefined {
+  if (process.getuid?.() !== 0) return "not root";
+  return works("losetup", "-f") ? undefined : "no loop devices";
+}
+
+const makers = { ext4: ["mkfs.ext4", "-q", "-F"], xfs: ["mkfs.xfs", "-q", "-f"] };
+export type DiskKind = keyof typeof makers;
+
+export const hasMaker = (kind: DiskKind): boolean =>
+  works("sh", "-c", `command -v ${makers[kind][0]}`);
+
+function must(command: string, ...args: string[]): void {
+  const { status, stderr, error } = spawnSync(command, args, { encoding: "utf8" });
+  if (status !== 0) throw new Error(`${command} ${args.join(" ")}: ${error ?? stderr}`);
+}
+
+/** Mounts below a temporary folder; {@link close} takes all of it away. */
+export class Disks {
+  readonly path = mkdtempSync(join(tmpdir(), "sealfs-disks-"));
+  readonly #mounts: string[] = [];
+  #count = 0;
+
+  /** A new, empty folder. */
+  folder(): string {
+    const path = join(this.path, `${(this.#count += 1)}`);
+    mkdirSync(path);
+    return path;
+  }
+
+  /** With options such as `size=4m` or `nr_inodes=300`. */
+  tmpfs(options: string): string {
+    return this.#mount(["-t", "tmpfs", "-o", options, "tmpfs"]);
+  }
+
+  /** A file system in a file, which may lie on another disk of ours. */
+  loop(kind: DiskKind, mib: number, { on = this.path, options = "defaults" } = {}): string {
+    const file = join(on, `disk-${(this.#count += 1)}`);
+    writeFileSync(file, "");
+    truncateSync(file, mib * 1024 * 1024);
+    const [maker, ...args] = makers[kind];
+    must(maker!, ...args, file);
+    return this.#mount(["-o", `loop,${options}`, file]);
+  }
+
+  /** The same files, that nobody can change. */
+  readOnly(source: string): string {
+    const at = this.#mount(["--bind", source]);
+    must("mount", "-o", "remount,bind,ro", at);
+    return at;
+  }
+
+  remount(at: string, options: string): void {
+    must("mount", "-o", `remount,${options}`, at);
+  }
+
+  unmount(at: string): void {
+    must("umount", at);
+    this.#mounts.splice(this.#mounts.indexOf(at), 1);
+  }
+
+  close(): void {
+    for (const mount of this.#mounts.splice(0).reverse()) must("umount", "-l", mount);
+    rmSync(this.path, { recursive: true, force: true });
+  }
+
+  #mount(args: readonly string[]): string {
+    const at = this.folder();
+    must("mount", ...args, at);
+    this.#mounts.push(at);
+    return at;
+  }
+}

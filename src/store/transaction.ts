@@ -206,7 +206,7 @@ export class Transaction {
     if (image === undefined) return [];
     return seekIndexes.map((bytes, index) => {
       const from = `${this.#staging.path}/seek-${index}`;
-      writeFileSync(from, bytes, { flag: "wx", mode: 0o444 });
+      writeWhole(from, bytes, this.#syncs.eachFile);
       return { from, to: seekIndexPath(image, seekIndexOf(bytes)) };
     });
   }

@@ -9,8 +9,11 @@ import type { TransportName } from "../fuse/transport.ts";
 import type { Assurance, Mode } from "../mount/choose.ts";
 import { holdMount } from "../mount/foreground.ts";
 import { parseIdmap } from "../mount/idmap-text.ts";
-import { type MountOptions, mountImage } from "../mount/mount.ts";
+import type { VerifiedImage } from "../image/verify.ts";
+import { MountServer } from "../mount/launch.ts";
+import { type Mount, type MountOptions, mountImage } from "../mount/mount.ts";
 import { openNamed } from "../mount/named.ts";
+import { checkTarget } from "../mount/target.ts";
 import { Stores } from "../store/stores.ts";
 import type { Io } from "./io.ts";
 import { type TrustOptions, declareTrust, readTrust } from "./trust-options.ts";
@@ -107,23 +110,30 @@ export function declare(command: Command, io: Io): void {
         "modes this machine has, with which promise. Transport libfuse: times in ms, no names outside UTF-8, no ACLs.",
     )
     .action(async (image: string, directory: string, options: Options) => {
-      const { bundle: bundles, name, store } = options;
-      const now = new Date();
-      const { trust, state } = readTrust(options, io, now);
-      const places = { stores: Stores.open(store), bundles };
-      const verified = await openNamed(image, places, { trust, state, name, now });
       if (options.dryRun === true) {
+        const verified = await verify(image, options, io);
         io.log(`verified ${verified.statement.name}: not mounted`);
         return;
       }
-      const mount = await mountImage(verified, directory, {
+      const foreground = options.foreground === true;
+      const wishes: Omit<MountOptions, "server"> = {
         ...options,
-        stores: store,
+        stores: options.store,
         idmap: options.idmap === undefined ? undefined : parseIdmap(options.idmap),
-        foreground: options.foreground === true,
+        foreground,
         ...writable(options),
         ...lazy(options),
-      });
+      };
+      // It loads its code while the image is verified here.
+      const server = new MountServer(checkTarget(directory, options), foreground);
+      let mount: Mount;
+      let verified: VerifiedImage;
+      try {
+        verified = await verify(image, options, io);
+        mount = await mountImage(verified, directory, { ...wishes, server });
+      } finally {
+        server.abandon();
+      }
       const { mode, transport, promise } = mount;
       const way = mode === "fuse" ? `${mode} over ${transport}` : mode;
       io.log(`mounted ${verified.statement.name} on ${mount.target} (${way}, ${promise})`);
@@ -134,6 +144,14 @@ export function declare(command: Command, io: Io): void {
         io.log(`log: ${mount.log}`);
       }
     });
+}
+
+function verify(image: string, options: Options, io: Io): Promise<VerifiedImage> {
+  const now = new Date();
+  const { bundle: bundles, name, store } = options;
+  const { trust, state } = readTrust(options, io, now);
+  const places = { stores: Stores.open(store), bundles };
+  return openNamed(image, places, { trust, state, name, now });
 }
 
 const METADATA_ONLY =

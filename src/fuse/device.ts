@@ -11,7 +11,6 @@ import { attachMount } from "../sys/fsmount.ts";
 import { mountByHelper } from "../sys/fusermount.ts";
 import { type IdMap, mapOwners, openIdNamespace } from "../sys/idmap.ts";
 import { type FuseMount, mountFuse, unmountAsUser, unmountTarget } from "../sys/mount.ts";
-import { workerUrl } from "../sys/worker.ts";
 import { MAX_READ } from "./call.ts";
 import { ImageFileSystem } from "./filesystem.ts";
 import { openDevice } from "./fuse-device.ts";
@@ -23,7 +22,6 @@ import { yieldLeases } from "./yield-leases.ts";
 import { lateAnswers } from "./late-threads.ts";
 import { agree, sharedMemory, startThreads } from "./threads.ts";
 import type { Served, ServeInput } from "./transport.ts";
-import type { WorkerInput } from "./worker.ts";
 
 /** Who opens /dev/fuse and mounts it. */
 export type DeviceTransport = "dev" | "fusermount";
@@ -43,16 +41,18 @@ export async function serveDevice(
     passthrough: input.passthrough === true ? stackDepthOf(input.stores) : undefined,
   });
   // From here on the descriptor is the threads': it lives as long as this process.
-  const url = workerUrl(import.meta.url, "./worker.ts");
   const shared = sharedMemory(fd, Number(image.superblock.inos), input);
-  const workerData: WorkerInput = { ...shared, image: input.image, rootNid: input.rootNid };
+  const threadInput = { ...shared, image: input.image, rootNid: input.rootNid };
   const table = shared.backing === undefined ? operations : backedOperations;
   const late = lateAnswers(input, table, shared, (reader, places) => ({
     fs: new ImageFileSystem(image, reader, input.rootNid),
     backing: backingOf(shared, places, input.onProblem),
   }));
   yieldLeases(shared);
-  const { ready, ended } = startThreads(url, workerData, { ...input, ...late });
+  const { ready, ended } = startThreads(
+    { work: "image", input: threadInput },
+    { ...input, ...late },
+  );
   try {
     await ready;
   } catch (error) {

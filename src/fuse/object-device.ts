@@ -6,9 +6,7 @@
  * @module
  */
 import { closeSync } from "node:fs";
-import { workerUrl } from "../sys/worker.ts";
 import { type ListedObject, ObjectTable } from "./object-table.ts";
-import type { ObjectWorkerInput } from "./object-worker.ts";
 import { lateAnswers } from "./late-threads.ts";
 import { backedObjectOperations, inImage, objectOperations } from "./object-operations.ts";
 import { openLooseMount } from "./loose-mount.ts";
@@ -57,8 +55,7 @@ export async function serveObjects(
   // From here on the descriptor is the threads': it lives as long as this process.
   const table = ObjectTable.create(objects);
   const shared = sharedMemory(fd, table.count, options);
-  const workerData: ObjectWorkerInput = { ...shared, objects: table.memory };
-  const url = workerUrl(import.meta.url, "./object-worker.ts");
+  const threadInput = { ...shared, objects: table.memory };
   const onProblem = (problem: Problem) => options.onProblem(inImage(problem, table));
   const operations = shared.backing === undefined ? objectOperations : backedObjectOperations;
   const late = lateAnswers({ ...options, onProblem }, operations, shared, (reader, places) => ({
@@ -67,7 +64,10 @@ export async function serveObjects(
     backing: backingOf(shared, places, onProblem),
   }));
   yieldLeases(shared);
-  const { ready, ended } = startThreads(url, workerData, { ...options, ...late });
+  const { ready, ended } = startThreads(
+    { work: "objects", input: threadInput },
+    { ...options, ...late },
+  );
   try {
     await ready;
   } catch (error) {

@@ -12,8 +12,11 @@ import { counterMemory } from "./counters.ts";
 import { type InitOptions, answerInit, refuseInit } from "./init.ts";
 import type { HandOver, Problem } from "./session.ts";
 import { SharedLeaves, type SharedLeavesMemory } from "./shared-leaves.ts";
+import type { ObjectWorkerInput } from "./object-worker.ts";
 import type { ServeInput } from "./transport.ts";
 import { Turns } from "./turns.ts";
+import type { WorkerInput } from "./worker.ts";
+import { workerUrl } from "../sys/worker.ts";
 
 /** One byte of leaves stands for 128 bytes of content that has been opened. */
 const SHARED_LEAVES_BYTES = 128 * 1024 * 1024;
@@ -49,8 +52,17 @@ export interface HandedOver {
   readonly request: Uint8Array;
 }
 
-/** What a server thread says. */
+/** What a server thread says, and how. */
 export type WorkerMessage = "ready" | Problem | HandedOver;
+export type Tell = (message: WorkerMessage) => void;
+
+/** What a thread shall serve. */
+export type ThreadWork =
+  | { readonly work: "image"; readonly input: WorkerInput }
+  | { readonly work: "objects"; readonly input: ObjectWorkerInput };
+export type ThreadJob =
+  | { readonly work: "image"; readonly input: WorkerInput & ThreadInput }
+  | { readonly work: "objects"; readonly input: ObjectWorkerInput & ThreadInput };
 
 /** Memory for the threads that serve `files` files through `fd`. */
 export function sharedMemory(
@@ -99,42 +111,70 @@ export interface ThreadOptions {
   readonly onProblem: (problem: Problem) => void;
   /** Takes requests over whose content has to be fetched. */
   readonly onHandedOver?: (request: Uint8Array) => void;
+  /** One that was started before there was anything to do. */
+  readonly spare?: SpareThread;
 }
 
-/** The threads of a mount; `ready` when all of them serve. */
+/** The threads of a mount; `ready` when the first of them serves. */
 export interface Threads {
-  readonly ready: Promise<unknown>;
+  readonly ready: Promise<void>;
   readonly ended: Promise<void>;
 }
 
-/** Starts threads that run the module `url` with `workerData`. */
-export function startThreads(
-  url: URL,
-  workerData: SharedMemory,
-  { threads: wanted, onProblem, onHandedOver }: ThreadOptions,
-): Threads {
-  const count = threadCount(wanted);
+/** A thread that has nothing to do yet: it loads its code meanwhile. */
+export class SpareThread {
+  #worker: Worker | undefined = newThread();
+
+  /** The thread, once: then it is the caller's. */
+  take(): Worker {
+    const worker = this.#worker ?? newThread();
+    this.#worker = undefined;
+    return worker;
+  }
+
+  /** Ends it, should nobody have taken it. */
+  end(): void {
+    void this.#worker?.terminate();
+    this.#worker = undefined;
+  }
+}
+
+function newThread(): Worker {
+  return new Worker(workerUrl(import.meta.url, "./thread.ts"));
+}
+
+/** Starts threads that do `job`. The mount need not wait for more than the first. */
+export function startThreads(job: ThreadWork, options: ThreadOptions): Threads {
+  const count = threadCount(options.threads);
   const turns = Turns.memory(count);
-  const threads = Array.from({ length: count }, (_, i) => {
-    const worker = new Worker(url, { workerData: { ...workerData, turns, thread: i + 1 } });
-    const ended = new Promise<void>((resolve, reject) => {
-      worker.once("error", reject);
-      worker.once("exit", () => resolve());
-    });
-    const ready = new Promise<void>((resolve) => {
-      worker.on("message", (message: WorkerMessage) => {
-        if (message === "ready") resolve();
-        else if ("request" in message) onHandedOver?.(message.request);
-        else onProblem(message);
-      });
-    });
-    return { ended, ready: Promise.race([ready, ended]) };
-  });
-  return {
-    ready: Promise.all(threads.map(({ ready }) => ready)),
-    // The first that dies of an error ends the mount: its request would wait for ever.
-    ended: Promise.all(threads.map(({ ended }) => ended)).then(() => undefined),
+  const start = (thread: number, worker = newThread()) => {
+    const started = listenTo(worker, options);
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+    worker.postMessage({ ...job, input: { ...job.input, turns, thread } });
+    return started;
   };
+  const first = start(1, options.spare?.take());
+  const others = first.ready.then(() =>
+    Array.from({ length: count - 1 }, (_, i) => start(i + 2).ended),
+  );
+  // The first that dies of an error ends the mount: its request would wait for ever.
+  const ended = Promise.all([first.ended, others.then((all) => Promise.all(all))]);
+  return { ready: first.ready, ended: ended.then(() => undefined) };
+}
+
+function listenTo(worker: Worker, { onProblem, onHandedOver }: ThreadOptions): Threads {
+  const ended = new Promise<void>((resolve, reject) => {
+    worker.once("error", reject);
+    worker.once("exit", () => resolve());
+  });
+  const ready = new Promise<void>((resolve) => {
+    worker.on("message", (message: WorkerMessage) => {
+      if (message === "ready") resolve();
+      else if ("request" in message) onHandedOver?.(message.request);
+      else onProblem(message);
+    });
+  });
+  return { ended, ready: Promise.race([ready, ended]) };
 }
 
 function threadCount(wanted: number | undefined): number {

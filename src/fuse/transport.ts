@@ -6,6 +6,7 @@
 import type { IdMap } from "../sys/idmap.ts";
 import type { Problem } from "./session.ts";
 import type { Supply } from "./supply.ts";
+import type { SpareThread } from "./threads.ts";
 
 /**
  * The ways to speak FUSE: with a /dev/fuse that we opened and mounted ourselves, with one that
@@ -27,6 +28,8 @@ export interface ServeInput {
   readonly allowOther: boolean;
   /** Threads of the raw transport. */
   readonly threads?: number;
+  /** One of them, started before. */
+  readonly spare?: SpareThread;
   /** No programs are run from the mount. */
   readonly noexec?: boolean;
   /** The kernel reads objects by itself after they were checked when they were opened. */

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { parentPort, workerData } from "node:worker_threads";
 import { Image } from "../erofs/image.ts";
 import { Counters } from "./counters.ts";
 import { ImageFileSystem } from "./filesystem.ts";
@@ -15,7 +14,7 @@ import { serve } from "./serve.ts";
 import { Session } from "./session.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
 import { openPlaces } from "./store-place.ts";
-import { type SharedMemory, type ThreadInput, type WorkerMessage, handingOver } from "./threads.ts";
+import { type SharedMemory, type Tell, type ThreadInput, handingOver } from "./threads.ts";
 import { Turns } from "./turns.ts";
 import { warmUp } from "./warm-up.ts";
 
@@ -30,20 +29,18 @@ export interface WorkerInput extends SharedMemory {
   readonly rootNid: number | undefined;
 }
 
-const input = workerData as WorkerInput & ThreadInput;
-const counters = new Counters(input.counters, input.thread);
-const places = openPlaces(input.stores, input.partial);
-const reader = new ObjectReader(places, new SharedLeaves(input.leaves), counters);
-const image = Image.open(new Uint8Array(input.image));
-const fs = new ImageFileSystem(image, reader, input.rootNid);
-const tell = (message: WorkerMessage) => {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has no origin
-  parentPort?.postMessage(message);
-};
-const table = input.backing === undefined ? operations : backedOperations;
-const server = { fs, backing: backingOf(input, openPlaces(input.stores), tell) };
-const session = new Session(table, server, tell, handingOver(input, tell), counters);
-warmUp(session, WARM_UP_MS);
-counters.clear();
-tell("ready");
-serve(input.fd, session, new Turns(input.turns, input.thread - 1));
+/** Serves; returns when the file system has been unmounted. */
+export function serveImage(input: WorkerInput & ThreadInput, tell: Tell): void {
+  const counters = new Counters(input.counters, input.thread);
+  const places = openPlaces(input.stores, input.partial);
+  const reader = new ObjectReader(places, new SharedLeaves(input.leaves), counters);
+  const image = Image.open(new Uint8Array(input.image));
+  const fs = new ImageFileSystem(image, reader, input.rootNid);
+  const table = input.backing === undefined ? operations : backedOperations;
+  const server = { fs, backing: backingOf(input, openPlaces(input.stores), tell) };
+  const session = new Session(table, server, tell, handingOver(input, tell), counters);
+  warmUp(session, WARM_UP_MS);
+  counters.clear();
+  tell("ready");
+  serve(input.fd, session, new Turns(input.turns, input.thread - 1));
+}

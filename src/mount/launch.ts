@@ -8,7 +8,7 @@ import { closeSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { SealfsError, SystemError } from "../errors.ts";
-import { anonymousFile } from "../sys/memfd.ts";
+import { emptyAnonymousFile, fillAnonymousFile } from "../sys/memfd.ts";
 import { workerUrl } from "../sys/worker.ts";
 import { STATUS_FD, type ServerInput, type ServerStatus } from "./server-input.ts";
 
@@ -19,35 +19,69 @@ export interface Launched {
 }
 
 /**
- * Starts the server and waits until the mount is live or has failed.
- *
- * @throws {@link SystemError} or what else the server says
+ * A server process that loads its code and waits to be told what to mount: it may be started before
+ * the image has been verified, because it is given nothing until then.
  */
-export async function launch(image: Uint8Array, input: ServerInput): Promise<Launched> {
-  const { fd } = anonymousFile(image);
-  const { foreground } = input;
-  const output = foreground ? "inherit" : "pipe";
-  const stdio: StdioOptions = ["ignore", "ignore", output, fd, "pipe"];
-  if (foreground) stdio.push("pipe");
-  const script = fileURLToPath(workerUrl(import.meta.url, "./server.ts"));
-  const child = spawn(process.execPath, [script, JSON.stringify(input)], {
-    // Out of the terminal's process group: the command passes signals on, once.
-    detached: true,
-    cwd: "/",
-    stdio,
-  });
-  closeSync(fd);
-  const stderr = child.stderr === null ? Promise.resolve("") : textOf(child.stderr);
-  const failed = new Promise<never>((_, reject) => child.once("error", reject));
-  const text = await Promise.race([textOf(child.stdio[STATUS_FD] as Readable), failed]);
-  if (text === "") {
-    const reason = (await Promise.race([stderr, failed])).trim();
-    throw new SystemError("IO", `mount server: ended before it mounted: ${reason}`);
+export class MountServer {
+  readonly #child: ChildProcess;
+  readonly #image: number;
+  readonly #foreground: boolean;
+  readonly #failed: Promise<never>;
+  #isWaiting = true;
+
+  /**
+   * For a mount on `target`, which the list of processes shows.
+   *
+   * @throws {@link SystemError} when there is no memory for an image
+   */
+  constructor(target: string, foreground: boolean) {
+    this.#foreground = foreground;
+    this.#image = emptyAnonymousFile();
+    const output = foreground ? "inherit" : "pipe";
+    const stdio: StdioOptions = ["pipe", "ignore", output, this.#image, "pipe"];
+    if (foreground) stdio.push("pipe");
+    const script = fileURLToPath(workerUrl(import.meta.url, "./server.ts"));
+    this.#child = spawn(process.execPath, [script, JSON.stringify(target)], {
+      // Out of the terminal's process group: the command passes signals on, once.
+      detached: true,
+      cwd: "/",
+      stdio,
+    });
+    this.#failed = new Promise((_, reject) => this.#child.once("error", reject));
+    this.#failed.catch(() => undefined); // told when somebody waits for it
+    this.#child.stdin?.on("error", () => undefined); // its status tells more
   }
-  const status = JSON.parse(text) as ServerStatus;
-  if (!status.ok) throw errorOf(status);
-  if (!foreground) release(child);
-  return { child, status };
+
+  /**
+   * Hands the image over and waits until the mount is live or has failed.
+   *
+   * @throws {@link SystemError} or what else the server says
+   */
+  async mount(image: Uint8Array, input: ServerInput): Promise<Launched> {
+    const child = this.#child;
+    fillAnonymousFile(this.#image, image);
+    this.#isWaiting = false;
+    closeSync(this.#image);
+    child.stdin?.end(JSON.stringify(input));
+    const stderr = child.stderr === null ? Promise.resolve("") : textOf(child.stderr);
+    const text = await Promise.race([textOf(child.stdio[STATUS_FD] as Readable), this.#failed]);
+    if (text === "") {
+      const reason = (await Promise.race([stderr, this.#failed])).trim();
+      throw new SystemError("IO", `mount server: ended before it mounted: ${reason}`);
+    }
+    const status = JSON.parse(text) as ServerStatus;
+    if (!status.ok) throw errorOf(status);
+    if (!this.#foreground) release(child);
+    return { child, status };
+  }
+
+  /** Ends the process, should it still wait. */
+  abandon(): void {
+    if (!this.#isWaiting) return;
+    this.#isWaiting = false;
+    closeSync(this.#image);
+    this.#child.kill("SIGKILL");
+  }
 }
 
 /** Lets this process end while the server goes on. */

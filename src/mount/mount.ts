@@ -11,7 +11,7 @@ import type { IdMap } from "../sys/idmap.ts";
 import type { TransportName } from "../fuse/transport.ts";
 import { absoluteLocation } from "../mirror/location.ts";
 import { endConnection } from "./end.ts";
-import { type Launched, launch } from "./launch.ts";
+import { type Launched, MountServer } from "./launch.ts";
 import type { LazyInput } from "./server-input.ts";
 import type { Assurance, Mode } from "./choose.ts";
 import { resolveMetrics } from "./metrics-output.ts";
@@ -58,6 +58,8 @@ export interface MountOptions {
   readonly metrics?: string;
   /** Threads of the raw transport; by default as many as processors, from 2 to 4. */
   readonly threads?: number;
+  /** A server process that was started before, with the same target and `foreground`. */
+  readonly server?: MountServer;
 }
 
 /** How to fetch what no store has. */
@@ -105,8 +107,22 @@ export async function mountImage(
   directory: string,
   options: MountOptions,
 ): Promise<Mount> {
-  const stores = options.stores.map((store) => Store.open(store));
   const target = checkTarget(directory, options);
+  const server = options.server ?? new MountServer(target, options.foreground === true);
+  try {
+    return await mountWith(server, verified, target, options);
+  } finally {
+    server.abandon();
+  }
+}
+
+async function mountWith(
+  server: MountServer,
+  verified: VerifiedImage,
+  target: string,
+  options: MountOptions,
+): Promise<Mount> {
+  const stores = options.stores.map((store) => Store.open(store));
   const foreground = options.foreground === true;
   const { threads, log, metrics, writable, idmap, subdir } = options;
   const rootNid = subdir === undefined ? undefined : directoryIn(verified.image, subdir);
@@ -116,7 +132,7 @@ export async function mountImage(
     idmapped: idmap !== undefined,
     lazy: options.lazy !== undefined,
   });
-  const launched = await launch(verified.bytes, {
+  const launched = await server.mount(verified.bytes, {
     digest: verified.digest,
     stores: stores.map((store) => store.path),
     target,

@@ -32,7 +32,7 @@ export interface LazyInput {
   readonly background: boolean;
 }
 
-/** The server's single argument, as JSON. */
+/** What the server reads from its standard input, as JSON; nothing at all when it is not needed. */
 export interface ServerInput {
   /** What the image in {@link IMAGE_FD} must have. */
   readonly digest: VerityDigest;

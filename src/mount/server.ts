@@ -1,14 +1,15 @@
 /**
- * The server process of one mount. It gets the image's bytes through a descriptor, checks them
+ * The server process of one mount. It loads its code and waits for its input. It gets the image's bytes through a descriptor, checks them
  * against the digest that the signature was checked for, mounts, says so, and serves until the mount
  * ends, a signal comes, or (in the foreground) the command that started it is gone.
  *
  * @module
  */
-import { closeSync, fstatSync, readSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, readFileSync, readSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { IntegrityError, type SealfsError, SystemError } from "../errors.ts";
 import { Image } from "../erofs/image.ts";
+import { SpareThread } from "../fuse/threads.ts";
 import type { ServeInput, Served } from "../fuse/transport.ts";
 import { algorithmOf, verityDigestOf } from "../verity/index.ts";
 import { type Attendance, attend } from "./attendance.ts";
@@ -33,7 +34,7 @@ const NO_END_MS = 50;
 /** What is to be done before that may take so long. */
 const TIDY_MS = 1000;
 
-async function main(input: ServerInput): Promise<void> {
+async function main(input: ServerInput, spare: SpareThread): Promise<void> {
   const signals = new Signals(input.foreground); // whoever wants an end is heard from now on
   const log = new ServerLog(input);
   const guard = startGuard(input.target, metricsSocket(input.metrics ?? ""));
@@ -52,7 +53,8 @@ async function main(input: ServerInput): Promise<void> {
     const unmounted = () => whenGone(input.target);
     signals.throwIfAsked();
     lazy = await openLazy(input, opened, (line) => log.write(line));
-    served = await serveMode({ ...input, image, supply: lazy, onProblem, unmounted });
+    served = await serveMode({ ...input, image, supply: lazy, onProblem, unmounted, spare });
+    spare.end(); // this mode has no threads
     device = deviceOf(input.target);
     guard.mounted(device);
     log.open(device);
@@ -68,6 +70,7 @@ async function main(input: ServerInput): Promise<void> {
     say({ ok: true, transport: served.transport, device, log: log.path });
     if (input.lazy?.background === true) void lazy?.fetchAll();
   } catch (error) {
+    spare.end();
     if (device !== "") endConnection(input.target, device);
     attendance?.end();
     await lazy?.close();
@@ -181,4 +184,8 @@ function trySay(status: ServerStatus): void {
   }
 }
 
-await main(JSON.parse(process.argv[2] ?? "{}") as ServerInput);
+// A thread loads its code while this one waits; without threads nothing else is done here yet.
+const spare = new SpareThread();
+const text = readFileSync(0, "utf8");
+if (text === "") process.kill(process.pid, "SIGKILL"); // there is nothing to mount
+await main(JSON.parse(text) as ServerInput, spare);

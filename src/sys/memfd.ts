@@ -32,18 +32,26 @@ const calls = lazy(() => {
  * @throws {@link SystemError} when there is no room for it
  */
 export function anonymousFile(bytes: Uint8Array): { fd: number; sealed: boolean } {
-  const sealed = hasLibc();
-  const fd = sealed ? memoryFile() : unlinkedFile();
+  const fd = emptyAnonymousFile();
   try {
-    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, at);
-    if (sealed && calls().fcntl(fd, F_ADD_SEALS, SEALS) !== 0) {
-      throw errnoError(calls().errno(), "seals of a memory file");
-    }
-    return { fd, sealed };
+    return { fd, sealed: fillAnonymousFile(fd, bytes) };
   } catch (error) {
     closeSync(fd);
     throw error;
   }
+}
+
+/** The same, still empty: for {@link fillAnonymousFile}. */
+export function emptyAnonymousFile(): number {
+  return hasLibc() ? memoryFile() : unlinkedFile();
+}
+
+/** Writes the bytes, and seals them where that is possible: then it returns true. */
+export function fillAnonymousFile(fd: number, bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, at);
+  if (!hasLibc()) return false;
+  if (calls().fcntl(fd, F_ADD_SEALS, SEALS) === 0) return true;
+  throw errnoError(calls().errno(), "seals of a memory file");
 }
 
 function memoryFile(): number {

@@ -1,0 +1,19 @@
+/**
+ * A server thread: loads its code, and waits to be told what to serve.
+ *
+ * @module
+ */
+import { parentPort } from "node:worker_threads";
+import { serveObjectTable } from "./object-worker.ts";
+import type { Tell, ThreadJob } from "./threads.ts";
+import { serveImage } from "./worker.ts";
+
+const tell: Tell = (message) => {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has no origin
+  parentPort?.postMessage(message);
+};
+
+parentPort?.once("message", ({ work, input }: ThreadJob) => {
+  if (work === "image") serveImage(input, tell);
+  else serveObjectTable(input, tell);
+});

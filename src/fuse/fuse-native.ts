@@ -29,6 +29,12 @@ export interface FuseStatfs {
   readonly namemax: number;
 }
 
+/** An xattr's value: fuse-native first has it copied, then answers with its length. */
+export interface XattrValue {
+  readonly length: number;
+  copy(room: Uint8Array): void;
+}
+
 /** Handlers; a negative first value of an answer is a negated errno. */
 export interface FuseOperations {
   getattr(path: string, answer: (error: number, stat?: FuseStat) => void): void;
@@ -53,7 +59,7 @@ export interface FuseOperations {
     path: string,
     name: string,
     position: number,
-    answer: (error: number, value?: Buffer) => void,
+    answer: (error: number, value?: XattrValue) => void,
   ): void;
   listxattr(path: string, answer: (error: number, names?: string[]) => void): void;
 }

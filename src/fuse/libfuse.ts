@@ -5,7 +5,7 @@
  * Its limits are those of fuse-native 2.2.6: times in whole milliseconds and none before 1970, names,
  * symlink targets and xattr names that are UTF-8 (others show up mangled and cannot be opened), user
  * and device numbers of 31 bits, ACLs that are shown but not enforced, names of trusted xattrs that are
- * shown to everybody, EIO in place of ERANGE for xattrs, and one thread for everything.
+ * shown to everybody, and one thread for everything.
  *
  * @module
  */
@@ -18,9 +18,9 @@ import { limits } from "../limits.ts";
 import { S_IFDIR, S_IFMT } from "../tree/inode.ts";
 import type { Attributes } from "./attributes.ts";
 import { Counters, counterMemory } from "./counters.ts";
-import { EIO, EISDIR, ENAMETOOLONG, ENODATA, ENOENT } from "./errno.ts";
+import { EIO, EISDIR, ENAMETOOLONG, ENODATA, ENOENT, ERANGE } from "./errno.ts";
 import { ImageFileSystem } from "./filesystem.ts";
-import type { FuseNative, FuseOperations, FuseStat } from "./fuse-native.ts";
+import type { FuseNative, FuseOperations, FuseStat, XattrValue } from "./fuse-native.ts";
 import { LATE_TRIES } from "./late-answers.ts";
 import { ObjectReader, ObjectUnavailable } from "./objects.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
@@ -182,7 +182,7 @@ function operationsOf(input: ServeInput, counters: Counters): FuseOperations {
       on("GETXATTR", path, answer, (nid) => {
         const value = fs.xattrs(nid).get(fromText(name));
         if (value === undefined) answer(-ENODATA);
-        else answer(0, Buffer.from(toBytes(value)));
+        else answer(0, new Value(toBytes(value)));
       }),
     listxattr: (path, answer) =>
       on("LISTXATTR", path, answer, (nid) => {
@@ -193,6 +193,24 @@ function operationsOf(input: ServeInput, counters: Counters): FuseOperations {
         );
       }),
   };
+}
+
+/** An xattr's value; where there is too little room for it, its length is an error number. */
+class Value implements XattrValue {
+  readonly #bytes: Uint8Array;
+  length: number;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.length = bytes.length;
+  }
+
+  /** Only here fuse-native tells how much room there is; none means that the size is asked for. */
+  copy(room: Uint8Array): void {
+    if (room.length === 0) return;
+    if (room.length < this.#bytes.length) this.length = -ERANGE;
+    else room.set(this.#bytes);
+  }
 }
 
 /** Why there is nothing at a path: a name may be longer than any can be. */

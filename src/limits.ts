@@ -107,6 +107,11 @@ export const limits = {
   httpRetryAfter: 30,
   /** Bytes of an error that a server explains, and of a token. */
   httpErrorBytes: 64 * KIB,
+  /** Bytes of a file with credentials for registries. */
+  authFileBytes: MIB,
+  /** Artifacts about one image that are listed, and those of them that are looked into. */
+  referrers: 1024,
+  candidates: 64,
   /** Bytes of a key file. */
   keyBytes: 64 * KIB,
   /** Bytes of a seek index, and of the part of it that says where objects lie. */

@@ -45,7 +45,7 @@ describe("a source in transport notation", () => {
     "tar:",
     "tar:a,,b",
     "dir:",
-    "docker://registry/name:tag",
+    "docker-daemon:name:tag",
     "containers-storage:name",
     "a\0b",
   ])("%j is refused", (text) => {

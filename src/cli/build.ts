@@ -21,10 +21,11 @@ import { type ProfileName, type XattrMode, profileNames } from "../tree/merge.ts
 import type { VerityAlgorithm } from "../verity/digest.ts";
 import { interruptible } from "./interruption.ts";
 import { type Io, formatBytes } from "./io.ts";
+import { type RegistryFlags, declareRegistry, registryOptions } from "./registry-options.ts";
 import { passphraseFor } from "./passphrase.ts";
 import { type WriteOptions, declareWriting } from "./write-options.ts";
 
-interface Options extends WriteOptions {
+interface Options extends WriteOptions, RegistryFlags {
   store: string;
   name?: string;
   key?: string;
@@ -47,10 +48,10 @@ interface Options extends WriteOptions {
 }
 
 export function declare(command: Command, io: Io): void {
-  declareWriting(command)
+  declareRegistry(declareWriting(command))
     .argument(
       "<source>",
-      "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, tar:FILE[,FILE…], dir:DIR, dump:FILE, a bare path, or - for an archive on standard input",
+      "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, docker://HOST/NAME[:TAG], tar:FILE[,FILE…], dir:DIR, dump:FILE, a bare path, or - for an archive on standard input",
     )
     .requiredOption("--store <dir>", "the store to build into; made when it does not exist")
     .option("--name <reference>", "a name for the image, such as registry.example/app:1.0")
@@ -101,6 +102,7 @@ async function build(text: string, options: Options, io: Io): Promise<void> {
       store: () => Store.create(options.store, algorithm === undefined ? {} : { algorithm }),
       sign: sign && ((built) => (bundles = sign(built))),
       platform: platform === undefined ? undefined : parsePlatform(platform),
+      registry: registryOptions(options),
       formatVersion: formatVersion === "auto" ? "auto" : formatVersion === "0" ? 0 : 1,
       onProgress: (done, total) => progress.update(done, total),
       signal: interruption.signal,

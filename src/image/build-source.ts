@@ -8,10 +8,9 @@ import { statSync } from "node:fs";
 import { FormatError, NotFoundError } from "../errors.ts";
 import { type BlobRange, openNamed } from "../oci/blob.ts";
 import type { OciImage } from "../oci/image.ts";
-import type { Platform } from "../oci/platform.ts";
 import { resolveSource } from "../oci/recognise.ts";
 import type { SourceReference } from "../oci/reference.ts";
-import { openSource } from "../oci/source.ts";
+import { type SourceOptions, openSource } from "../oci/source.ts";
 import { failure } from "../store/failure.ts";
 
 /** An open source; {@link close} it in the end. */
@@ -29,7 +28,7 @@ export type BuildSource = { close(): void } & (
  */
 export async function openBuildSource(
   reference: SourceReference,
-  options: { readonly platform?: Platform | undefined },
+  options: SourceOptions,
 ): Promise<BuildSource> {
   const source = resolveSource(reference);
   if (source.transport === "dir") {
@@ -40,7 +39,8 @@ export async function openBuildSource(
     const file = openNamed(source.path);
     return { kind: "dump", path: source.path, file, close: () => file.close() };
   }
-  const image = await openSource(source, { platform: options.platform });
+  const { platform, registry } = options;
+  const image = await openSource(source, { platform, registry });
   return { kind: "layers", image, close: () => image.close() };
 }
 

@@ -9,6 +9,7 @@
 import { UsageError } from "../errors.ts";
 import type { OciImage } from "../oci/image.ts";
 import type { Platform } from "../oci/platform.ts";
+import type { RegistryOptions } from "../oci/registry-session.ts";
 import type { SourceReference } from "../oci/reference.ts";
 import type { Store } from "../store/store.ts";
 import { type Durability, type NewBundle, Transaction } from "../store/transaction.ts";
@@ -38,6 +39,8 @@ export interface BuildOptions {
   readonly name?: string | undefined;
   /** Which image of an index. */
   readonly platform?: Platform | undefined;
+  /** How to talk to registries. */
+  readonly registry?: RegistryOptions | undefined;
   /** How layers become one tree; `oci-v1` by default. Other sources have no profile. */
   readonly profile?: ProfileName | undefined;
   readonly xattrs?: XattrMode | undefined;

@@ -42,6 +42,11 @@ export interface OciImage {
   /** The lowest first. */
   readonly layers: readonly LayerDescriptor[];
   /**
+   * Brings the bytes of one of `layers` here, where they are elsewhere; to be awaited before
+   * {@link openBlob}.
+   */
+  prepare?(layer: LayerDescriptor): Promise<void>;
+  /**
    * Opens the bytes of one of `layers`, not yet checked; a worker thread may read them.
    *
    * @throws {@link NotFoundError} `NO_FILE`

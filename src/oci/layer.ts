@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { NetworkError } from "../errors.ts";
 import type { BlobRange } from "./blob.ts";
 import { type Decoder, compressionOf } from "./decode.ts";
 import { verifySize } from "./digest.ts";
@@ -54,7 +55,7 @@ const BUFFER_BYTES = 1024 * 1024;
  *   bytes are broken or a bomb, `UNSUPPORTED` for a compression that layers do not have
  */
 export async function readLayer(
-  image: Pick<OciImage, "openBlob">,
+  image: Pick<OciImage, "openBlob" | "prepare">,
   layer: LayerDescriptor,
   write: (chunk: Uint8Array) => void,
   options: LayerOptions = {},
@@ -66,6 +67,8 @@ export async function readLayer(
     return result.value;
   } catch (error) {
     await stream.return(undefined as never);
+    // What did not come has no bytes to look at.
+    if (error instanceof NetworkError) throw error;
     throw blamed(error, image, layer);
   }
 }
@@ -75,10 +78,11 @@ export async function readLayer(
  * return value is the report. Leaving the loop early ends the reading.
  */
 export async function* layerChunks(
-  image: Pick<OciImage, "openBlob">,
+  image: Pick<OciImage, "openBlob" | "prepare">,
   layer: LayerDescriptor,
   options: LayerOptions = {},
 ): AsyncGenerator<Uint8Array, LayerReport> {
+  await image.prepare?.(layer);
   const range = image.openBlob(layer);
   try {
     verifySize(layer.size, range.size, layer.label);
@@ -93,7 +97,11 @@ export async function* layerChunks(
 }
 
 /** What `write` found broken may be so because it is not what was asked for. */
-function blamed(error: unknown, image: Pick<OciImage, "openBlob">, layer: LayerDescriptor) {
+function blamed(
+  error: unknown,
+  image: Pick<OciImage, "openBlob" | "prepare">,
+  layer: LayerDescriptor,
+) {
   const range = image.openBlob(layer);
   try {
     return blame(error, { ...layer, range });

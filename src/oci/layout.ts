@@ -118,9 +118,30 @@ function openImage(
 ): OciImage {
   const what = `${files.label}: manifest ${descriptor.digest}`;
   const manifestBytes = readBlob(files, descriptor);
+  const { config } = parseDocument(manifestBytes, descriptor.mediaType, what) as Manifest;
+  return {
+    ...imageOf(files.label, descriptor, manifestBytes, readBlob(files, config), platform),
+    openBlob: (layer) => openLayer(files, layer),
+    close: () => files.close(),
+  };
+}
+
+/**
+ * An image by its documents, which have been checked against their descriptors.
+ *
+ * @throws {@link NotFoundError} `NO_REF` for another platform; {@link FormatError}
+ */
+export function imageOf(
+  label: string,
+  descriptor: Pick<Descriptor, "digest" | "mediaType">,
+  manifestBytes: Uint8Array,
+  configBytes: Uint8Array,
+  platform: Platform | undefined,
+): Omit<OciImage, "openBlob" | "close"> {
+  const what = `${label}: manifest ${descriptor.digest}`;
   const manifest = parseDocument(manifestBytes, descriptor.mediaType, what) as Manifest;
-  const configWhat = `${files.label}: config ${manifest.config.digest}`;
-  const config = parseConfig(readBlob(files, manifest.config), configWhat);
+  const configWhat = `${label}: config ${manifest.config.digest}`;
+  const config = parseConfig(configBytes, configWhat);
   if (platform !== undefined && !samePlatform(platform, config.platform)) {
     const [wanted, got] = [formatPlatform(platform), formatPlatform(config.platform)];
     throw new NotFoundError("NO_REF", `${configWhat}: expected platform ${wanted}, got ${got}`);
@@ -133,11 +154,11 @@ function openImage(
     );
   }
   const layers = manifest.layers.map((layer, i): LayerDescriptor => {
-    const label = `${files.label}: layer ${i + 1} of ${diffIds.length} (${layer.digest})`;
-    return { ...layerOf(layer, label), diffId: diffIds[i]! };
+    const name = `${label}: layer ${i + 1} of ${diffIds.length} (${layer.digest})`;
+    return { ...layerOf(layer, name), diffId: diffIds[i]! };
   });
   return {
-    label: files.label,
+    label,
     manifestDigest: descriptor.digest,
     manifestBytes,
     mediaType: descriptor.mediaType,
@@ -145,8 +166,6 @@ function openImage(
     config,
     annotations: manifest.annotations,
     layers,
-    openBlob: (layer) => openLayer(files, layer),
-    close: () => files.close(),
   };
 }
 

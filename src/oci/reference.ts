@@ -6,6 +6,11 @@
  */
 import { UsageError } from "../errors.ts";
 import { type OciDigest, isDigest } from "./digest.ts";
+import {
+  type RegistryReference,
+  formatRegistryReference,
+  parseRegistryReference,
+} from "./registry-reference.ts";
 
 /** Which image of a layout or archive; all undefined when there must be only one. */
 export interface ImageChoice {
@@ -18,6 +23,7 @@ export interface ImageChoice {
 }
 
 export type SourceReference =
+  | RegistryReference
   | ({ readonly transport: "oci"; readonly path: string } & ImageChoice)
   | ({ readonly transport: "oci-archive"; readonly path: string } & ImageChoice)
   | ({ readonly transport: "docker-archive"; readonly path: string } & ImageChoice)
@@ -34,7 +40,7 @@ export type SourceReference =
 export const ONLY: ImageChoice = { tag: undefined, index: undefined, digest: undefined };
 
 // Transports of other tools, for which a copy has to be made first.
-const FOREIGN = /^(docker|docker-daemon|containers-storage|sif|ostree|atomic|tarball):/;
+const FOREIGN = /^(docker-daemon|containers-storage|sif|ostree|atomic|tarball):/;
 
 /**
  * Reads `SOURCE` as the command line gives it. Does not look at the file system.
@@ -62,6 +68,7 @@ export function parseSource(text: string): SourceReference {
       verifyPath(rest!, `${transport}:PATH`);
       return { transport, path: rest! };
   }
+  if (text.startsWith("docker:")) return parseRegistryReference(text);
   if (FOREIGN.test(text)) {
     throw new UsageError("USAGE", `source: transport of ${JSON.stringify(text)} is not supported`, {
       hint: `make a copy first: skopeo copy ${text} oci-archive:image.tar`,
@@ -105,6 +112,8 @@ function verifyPath(path: string, notation: string): void {
 /** The notation of a reference, for messages and statements. */
 export function formatSource(reference: SourceReference): string {
   switch (reference.transport) {
+    case "docker":
+      return formatRegistryReference(reference);
     case "stdin":
       return "-";
     case "tar":

@@ -17,11 +17,15 @@ import { DirectoryFiles, openLayout } from "./layout.ts";
 import type { Platform } from "./platform.ts";
 import { recogniseFile, resolveSource } from "./recognise.ts";
 import { ONLY, type SourceReference, formatSource } from "./reference.ts";
+import { openRegistryImage } from "./registry-image.ts";
+import type { RegistryOptions } from "./registry-session.ts";
 import { spool } from "./spool.ts";
 
 export interface SourceOptions {
   /** Which image of an index; undefined: there must be only one. */
   readonly platform?: Platform | undefined;
+  /** How to talk to registries. */
+  readonly registry?: RegistryOptions | undefined;
   /** Read for the source `-`; `process.stdin` when not given. */
   readonly stdin?: Readable;
 }
@@ -42,6 +46,8 @@ export async function openSource(
   const { platform, stdin = process.stdin } = options;
   const source = resolveSource(reference);
   switch (source.transport) {
+    case "docker":
+      return openRegistryImage(source, platform, options.registry);
     case "oci":
       verifyLayoutFolder(source.path);
       return openLayout(new DirectoryFiles(source.path), source, platform);

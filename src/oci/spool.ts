@@ -31,7 +31,7 @@ export async function spool(stream: Readable & { readonly fd?: number }): Promis
   if (fd !== undefined && !stream.readableDidRead && atStart(fd)) {
     return { fd, offset: 0, size: fstatSync(fd).size, close() {} };
   }
-  const copy = openUnnamed();
+  const { fd: copy } = openUnnamed();
   let size = 0;
   try {
     for await (const chunk of stream as AsyncIterable<Buffer>) {
@@ -55,16 +55,21 @@ function atStart(fd: number): boolean {
   }
 }
 
-function openUnnamed(): number {
+/**
+ * An empty file that goes away with its descriptor, in `TMPDIR` (else /var/tmp).
+ *
+ * @throws {@link SystemError} `IO`
+ */
+export function openUnnamed(): BlobRange {
   const folder = process.env["TMPDIR"] || "/var/tmp";
-  const path = join(folder, `sealfs-stdin-${randomUUID()}`);
+  const path = join(folder, `sealfs-${randomUUID()}`);
   const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
   try {
     const fd = openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
     unlinkSync(path);
-    return fd;
+    return { fd, offset: 0, size: 0, close: () => closeSync(fd) };
   } catch (cause) {
-    throw new SystemError("IO", `${folder}: no temporary file for standard input`, {
+    throw new SystemError("IO", `${folder}: no temporary file`, {
       cause,
       hint: "set TMPDIR to a folder with room for the archive",
     });

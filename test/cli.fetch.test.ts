@@ -174,3 +174,25 @@ describe("fetch", () => {
     expect(lacks()).toEqual([]);
   });
 });
+
+describe("fsck --repair --from a mirror", () => {
+  test("gets what is missing and what is wrong from a directory of objects", async () => {
+    await fetch("--mirror", server.path);
+    damage(client, digestOf(seeds[3]!));
+    unlinkSync(client.objects.path(digestOf(seeds[4]!)));
+    const from = join(server.path, "objects");
+    const { status, err } = await run("fsck", "--store", client.path, "--repair", "--from", from);
+    expect(err).toContain("everything is mended");
+    expect(status).toBe(0);
+    expect(lacks()).toEqual([]);
+    expect((await run("fsck", "--store", client.path)).status).toBe(0);
+  });
+
+  test("tells what the mirror could not give", async () => {
+    const from = ["--from", join(server.path, "objects")];
+    unlinkSync(server.objects.path(digestOf(seeds[4]!)));
+    const { status } = await run("fsck", "--store", client.path, "--repair", ...from);
+    expect(status).toBe(4);
+    expect(lacks()).toEqual([seeds[4]]);
+  });
+});

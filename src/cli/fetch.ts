@@ -21,9 +21,10 @@ import { interruptible } from "./interruption.ts";
 import { type Io, formatBytes } from "./io.ts";
 import { type MirrorOptions, declareMirrors, readMirrors } from "./mirror-options.ts";
 import { wholeNumber } from "./numbers.ts";
+import { type WriteOptions, declareWriting } from "./write-options.ts";
 import { type TrustOptions, declareTrust, readTrust } from "./trust-options.ts";
 
-interface Options extends TrustOptions, MirrorOptions {
+interface Options extends TrustOptions, MirrorOptions, WriteOptions {
   readonly store: string[];
   readonly bundle?: string[];
   readonly name?: string;
@@ -38,7 +39,7 @@ const MOST_JOBS = 64;
 const SHOWN = 8;
 
 export function declare(command: Command, io: Io): void {
-  declareMirrors(declareTrust(command))
+  declareWriting(declareMirrors(declareTrust(command)))
     .argument("<image>", "name or id in a store, or a file")
     .requiredOption(
       "--store <dir>",
@@ -69,7 +70,7 @@ async function fetch(target: string, options: Options, io: Io): Promise<void> {
   if (options.jobs > MOST_JOBS) {
     throw new UsageError("USAGE", `--jobs: expected 1 to ${MOST_JOBS}, got ${options.jobs}`);
   }
-  const { bundle: bundles, name, path: paths, jobs } = options;
+  const { bundle: bundles, name, path: paths, jobs, durability, minFree } = options;
   const now = new Date();
   const { trust, state } = readTrust(options, io, now);
   const stores = Stores.open(options.store);
@@ -87,6 +88,8 @@ async function fetch(target: string, options: Options, io: Io): Promise<void> {
       sources,
       paths,
       jobs,
+      durability,
+      minFree,
       signal: interruption.signal,
       onProgress: ({ objects, bytes }, total) =>
         progress.update(bytes, total.bytes, `${objects} of ${total.objects} objects`),
@@ -100,7 +103,12 @@ async function fetch(target: string, options: Options, io: Io): Promise<void> {
   // Only a name promises that all is there.
   const { bundles: files, name: known } = locateImage(target, { stores, bundles });
   const isWhole = paths.length === 0;
-  if (keepImage(stores.first, verified, files, { name: isWhole ? (name ?? known) : undefined })) {
+  if (
+    keepImage(stores.first, verified, files, {
+      name: isWhole ? (name ?? known) : undefined,
+      durability,
+    })
+  ) {
     io.log(`${verified.statement.name} is in ${stores.first.path} now`);
   }
 }
@@ -149,16 +157,17 @@ function* sourceLines({ name, good, bytes, received, faults, lastFault }: Source
 }
 
 function requireComplete({ failed, untried }: ImageFetch, sources: readonly ObjectSource[]): void {
-  if (failed.length + untried === 0) return;
+  const lacking = failed.length + untried.length;
+  if (lacking === 0) return;
   const reasons = failed.slice(0, SHOWN).map(({ error }) => error.message);
-  const more = failed.length + untried - reasons.length;
+  const more = lacking - reasons.length;
   if (more > 0) reasons.push(`and ${more} more`);
   const failures = failed.flatMap(({ error }) =>
     error instanceof FetchError ? error.failures : [],
   );
   throw new FetchError(
     "INCOMPLETE",
-    `${failed.length + untried} objects could not be had:\n  ${reasons.join("\n  ")}`,
+    `${lacking} objects could not be had:\n  ${reasons.join("\n  ")}`,
     {
       failures,
       hint:

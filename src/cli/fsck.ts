@@ -3,11 +3,15 @@
  *
  * @module
  */
+import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { UsageError } from "../errors.ts";
+import { repairFromMirror } from "../mirror/repair.ts";
+import { openSources } from "../mirror/sources.ts";
 import { type FsckResult, checkStore } from "../store/fsck.ts";
 import type { StoreProblem } from "../store/fsck-problem.ts";
-import { repairFrom } from "../store/repair-source.ts";
+import { META_FILE } from "../store/layout.ts";
+import { type RepairSource, repairFrom } from "../store/repair-source.ts";
 import { Store } from "../store/store.ts";
 import { collect } from "./image-argument.ts";
 import { formatBytes, type Io } from "./io.ts";
@@ -30,8 +34,8 @@ export function declare(command: Command, io: Io): void {
     .requiredOption("--store <dir>", "the store")
     .option("--repair", "move what is wrong to quarantine, and mend what can be mended")
     .option(
-      "--from <store>",
-      "with --repair: copy good objects from there; repeatable",
+      "--from <where>",
+      "with --repair: get good objects from there, a store or a mirror; repeatable",
       collect,
       [],
     )
@@ -46,10 +50,11 @@ export function declare(command: Command, io: Io): void {
       if (repair === undefined && from.length > 0) {
         throw new UsageError("USAGE", "--from: only with --repair are objects copied");
       }
+      const sources = await repairSources(from);
       const progress = io.progress("checking");
       const result = await checkStore(Store.open(store), {
         repair: repair === true,
-        from: from.map((directory) => repairFrom(Store.open(directory))),
+        from: sources,
         threads,
         timeoutMs: timeout * 1000,
         onProgress: (bytes, estimate) => progress.update(bytes, estimate),
@@ -59,6 +64,18 @@ export function declare(command: Command, io: Io): void {
       else print(result, io);
       if (!result.good) process.exitCode = BAD_STATUS;
     });
+}
+
+async function repairSources(places: readonly string[]): Promise<RepairSource[]> {
+  const sources: RepairSource[] = [];
+  for (const place of places) {
+    if (existsSync(`${place}/${META_FILE}`)) sources.push(repairFrom(Store.open(place)));
+    else
+      for (const mirror of await openSources({ mirrors: [place], mirrorsFile: "none" })) {
+        sources.push(repairFromMirror(mirror));
+      }
+  }
+  return sources;
 }
 
 function print(result: FsckResult, io: Io): void {

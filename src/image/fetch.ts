@@ -4,18 +4,16 @@
  *
  * @module
  */
-import { statfsSync } from "node:fs";
 import { ImageView } from "../erofs/view.ts";
 import { walkFiles } from "../erofs/walk.ts";
-import { NotFoundError, SystemError } from "../errors.ts";
+import { NotFoundError } from "../errors.ts";
 import { type FailedObject, type FetchProgress, fetchAll } from "../mirror/fetch-all.ts";
 import { Fetcher } from "../mirror/fetcher.ts";
 import { Health, type SourceStats } from "../mirror/health.ts";
 import { type PlannedSource, planFetch, summarize } from "../mirror/plan.ts";
 import type { ObjectSource, WantedObject } from "../mirror/source.ts";
-import { isProtected, protectObjects } from "../store/fsverity.ts";
 import { takeLease } from "../store/leases.ts";
-import type { Store } from "../store/store.ts";
+import { FreeSpace } from "../store/space.ts";
 import type { Stores } from "../store/stores.ts";
 import type { Durability } from "../store/transaction.ts";
 import { S_IFMT, S_IFREG } from "../tree/inode.ts";
@@ -34,6 +32,8 @@ export interface FetchRequest {
   readonly jobs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly durability?: Durability | undefined;
+  /** Per cent of the file system that stay free. */
+  readonly minFree?: number | undefined;
   readonly onProgress?: (progress: FetchProgress, total: Amount) => void;
 }
 
@@ -60,7 +60,7 @@ export interface ImageFetch {
   readonly fetched: Amount;
   readonly failed: readonly FailedObject[];
   /** Objects that were not asked for any more, as all sources had failed. */
-  readonly untried: number;
+  readonly untried: readonly WantedObject[];
   readonly sources: readonly SourceStats[];
 }
 
@@ -97,7 +97,7 @@ export async function fetchImage(
   stores: Stores,
   request: FetchRequest,
 ): Promise<ImageFetch> {
-  const { sources, signal, jobs, durability } = request;
+  const { sources, signal, jobs, durability, minFree } = request;
   const store = stores.first;
   const wanted = wantedObjects(verified, request.paths);
   // First, so that what is there stays.
@@ -105,19 +105,19 @@ export async function fetchImage(
   try {
     const missing = missingOf(wanted, stores);
     const total = amountOf(missing);
-    requireSpace(store, total.bytes);
+    new FreeSpace(`${store.path}/tmp`, request.minFree).require(total.bytes);
     const fetcher = new Fetcher({
       store,
       sources,
       ...(jobs === undefined ? {} : { jobs }),
-      ...(durability === undefined ? {} : { durability }),
+      durability,
+      minFree,
     });
     try {
       const { objects, bytes, failed, untried } = await fetchAll(fetcher, missing, {
         signal,
         onProgress: (progress) => request.onProgress?.(progress, total),
       });
-      protectLike(store, verified.digest, missing, failed);
       return {
         wanted: amountOf(wanted),
         missing: total,
@@ -160,37 +160,6 @@ function wantedObjects(verified: VerifiedImage, paths: readonly string[] = []): 
 
 function missingOf(wanted: readonly WantedObject[], stores: Stores): WantedObject[] {
   return wanted.filter(({ digest, size }) => !isPresent(stores, digest, size));
-}
-
-/** What has to stay free, as a share of the file system: ostree's default. */
-const FREE_SHARE = 0.03;
-
-function requireSpace(store: Store, bytes: number): void {
-  const { bsize, blocks, bavail } = statfsSync(store.path);
-  const free = bsize * bavail;
-  const reserve = Math.min(bsize * blocks * FREE_SHARE, 1024 ** 3);
-  if (blocks === 0 || bytes === 0 || bytes + reserve <= free) return;
-  throw new SystemError(
-    "NO_SPACE",
-    `store ${store.path}: needs ${bytes} bytes and ${Math.ceil(reserve)} in reserve, ${free} are free`,
-    { hint: "sealfs gc removes what no name leads to" },
-  );
-}
-
-/** A store whose image is protected by fs-verity has its objects protected too. */
-function protectLike(
-  store: Store,
-  id: VerityDigest,
-  missing: readonly WantedObject[],
-  failed: readonly FailedObject[],
-): void {
-  if (!isProtected(store.objects, id)) return;
-  const lacking = new Set(failed.map(({ object }) => object.digest));
-  const fetched = missing.filter(({ digest }) => !lacking.has(digest));
-  protectObjects(
-    store.objects,
-    fetched.map(({ digest }) => digest),
-  );
 }
 
 function amountOf(objects: readonly WantedObject[]): Amount {

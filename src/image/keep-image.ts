@@ -21,11 +21,14 @@ export function keepImage(
   store: Store,
   verified: VerifiedImage,
   bundles: readonly Uint8Array[],
-  { name, durability }: { readonly name: string | undefined; readonly durability?: Durability },
+  {
+    name,
+    durability,
+  }: { readonly name: string | undefined; readonly durability?: Durability | undefined },
 ): boolean {
   const id = verified.digest;
   if (store.images.has(id) && (name === undefined || isNamed(store, name, verified))) return false;
-  const transaction = Transaction.begin(store, durability === undefined ? {} : { durability });
+  const transaction = Transaction.begin(store, { durability });
   try {
     transaction.put(id, verified.bytes);
     transaction.publish({

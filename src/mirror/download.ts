@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { IntegrityError, TransportError } from "../errors.ts";
+import { IntegrityError, NetworkError, TransportError } from "../errors.ts";
 import type { Attempt } from "./failover.ts";
 import type { Intake } from "./intake.ts";
 import { type ObjectSource, RestartError, Validator, type WantedObject } from "./source.ts";
@@ -58,6 +58,8 @@ export async function download(
   let validator = new Validator();
   let resumes = 0;
   let restarts = 0;
+  /** Why the transfer broke off that is being resumed. */
+  let broke: unknown;
   for (;;) {
     const start = intake.size;
     try {
@@ -78,9 +80,12 @@ export async function download(
         validator = new Validator();
         continue;
       }
-      if (canResume(error) && intake.size > start && resumes++ < RESUMES) continue;
+      if (canResume(error) && intake.size > start && resumes++ < RESUMES) {
+        broke = error;
+        continue;
+      }
       if (error instanceof IntegrityError) restart();
-      throw error;
+      throw error instanceof RestartError ? (broke ?? error) : error;
     }
     const got = intake.digest();
     if (got === digest) return;
@@ -102,5 +107,6 @@ function cutShort(source: ObjectSource, { digest, size }: WantedObject, got: num
 
 function canResume(error: unknown): boolean {
   if (error instanceof IntegrityError) return error.code === "CUT_SHORT";
+  if (error instanceof NetworkError) return error.code === "CUT_SHORT";
   return error instanceof TransportError && error.code !== "TIMEOUT";
 }

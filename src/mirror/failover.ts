@@ -4,7 +4,8 @@
  *
  * - Each source gets a fair share of the time that is left, so that a slow one cannot use up all.
  * - One that is much slower than others are known to be is left for them, and asked again last.
- * - One that is busy, or could not be reached, is asked once more when nobody else is left.
+ * - One that could not be reached is asked once more when nobody else is left; one that is busy, after
+ *   the time that it asked for, as long as there is time.
  * - Only when all have failed is there an error, with the reason of each.
  *
  * Spec: hostile-inputs.md, 133, 140, 141.
@@ -12,7 +13,7 @@
  * @module
  */
 import { FetchError, SystemError, TransportError } from "../errors.ts";
-import { type Fault, type Health, retryAfterMs } from "./health.ts";
+import type { Fault, Health } from "./health.ts";
 import type { ObjectSource, WantedObject } from "./source.ts";
 
 /** One try at one source. */
@@ -30,6 +31,8 @@ export interface FailoverRequest<T> {
   readonly health: Health;
   /** Milliseconds until there is an answer or an error. */
   readonly deadlineMs: number;
+  /** How long a source that is busy may be waited for; by default as long as there is time. */
+  readonly waitMs?: number;
   readonly signal?: AbortSignal | undefined;
   /**
    * Gets it from one source, and checks it. A {@link SystemError} is a fault of this machine, never
@@ -60,14 +63,24 @@ interface Turn {
  */
 export async function failover<T>(request: FailoverRequest<T>): Promise<T> {
   const { object, sources, health, signal } = request;
-  const end = performance.now() + request.deadlineMs;
+  const start = performance.now();
+  const end = start + request.deadlineMs;
+  const waitEnd = start + Math.min(request.deadlineMs, request.waitMs ?? Infinity);
   const holders = sources.filter((source) => source.cost(object) !== undefined);
   const { ask, faults: known } = health.order(holders, object);
   const faults = new Map<ObjectSource, Fault>(known.map((fault) => [fault.source, fault]));
-  const turns: Turn[] = ask.map((source) => ({ source, isLast: false, notBefore: 0 }));
-  for (let turn = turns.shift(); turn !== undefined; turn = turns.shift()) {
+  const turns: Turn[] = ask.map((source) => ({
+    source,
+    isLast: false,
+    notBefore: health.busyMs(source) === 0 ? 0 : performance.now() + health.busyMs(source),
+  }));
+  for (let turn = next(turns); turn !== undefined; turn = next(turns)) {
     const { source, isLast } = turn;
-    if (turn.notBefore >= end) continue; // its reason is known
+    if (turn.notBefore >= waitEnd) {
+      const fault = faults.get(source) ?? health.lastFault(source);
+      if (fault !== undefined) faults.set(source, fault);
+      continue;
+    }
     await sleepUntil(turn.notBefore, signal);
     const share = (end - performance.now()) / (1 + turns.length);
     if (share <= 0) break;
@@ -79,7 +92,7 @@ export async function failover<T>(request: FailoverRequest<T>): Promise<T> {
       if (!isFaultOfSource(error)) throw error;
       const fault = health.blame(source, object, error);
       faults.set(source, fault);
-      if (!isLast && isWorthAnother(fault)) turns.push(again(fault));
+      if (isWorthAnother(fault, isLast)) turns.push(again(fault, health));
     }
   }
   throw allFailed(object, sources, faults);
@@ -154,12 +167,21 @@ export function isFaultOfSource(error: unknown): error is Error {
   );
 }
 
-function isWorthAnother({ kind }: Fault): boolean {
-  return kind === "busy" || kind === "slow" || kind === "unreachable";
+function isWorthAnother({ kind }: Fault, isLast: boolean): boolean {
+  return kind === "busy" || (!isLast && (kind === "slow" || kind === "unreachable"));
 }
 
-function again({ source, kind, error }: Fault): Turn {
-  const pause = kind === "busy" ? retryAfterMs(error)! : kind === "slow" ? 0 : PAUSE_MS;
+/** The one that may be asked first; of several, the first of them. */
+function next(turns: Turn[]): Turn | undefined {
+  let first = 0;
+  for (const [i, { notBefore }] of turns.entries()) {
+    if (notBefore < turns[first]!.notBefore) first = i;
+  }
+  return turns.splice(first, 1)[0];
+}
+
+function again({ source, kind }: Fault, health: Health): Turn {
+  const pause = kind === "busy" ? health.busyMs(source) : kind === "slow" ? 0 : PAUSE_MS;
   return { source, isLast: true, notBefore: performance.now() + pause };
 }
 

@@ -35,7 +35,7 @@ export interface FetchResult {
   readonly bytes: number;
   readonly failed: readonly FailedObject[];
   /** Objects that were not asked for any more, since nothing else came either. */
-  readonly untried: number;
+  readonly untried: readonly WantedObject[];
 }
 
 /** Objects under way at a time, most of them waiting to be published. */
@@ -68,7 +68,7 @@ class Bulk {
   #objects = 0;
   #bytes = 0;
   #received = 0;
-  #untried = 0;
+  readonly #untried: WantedObject[] = [];
   #failuresInARow = 0;
 
   constructor(fetcher: Fetcher, options: FetchAllOptions) {
@@ -171,7 +171,7 @@ class Bulk {
 
   #missed(object: WantedObject, error: unknown): void {
     if (this.#stop.signal.aborted) {
-      this.#untried += 1;
+      this.#untried.push(object);
       return;
     }
     if (!(error instanceof FetchError)) {

@@ -29,7 +29,9 @@ export interface FetcherOptions {
   readonly deadlineMs?: number;
   /** How long an object may wait to be published together with others. */
   readonly lingerMs?: number;
-  readonly durability?: Durability;
+  readonly durability?: Durability | undefined;
+  /** Per cent of the file system that stay free. */
+  readonly minFree?: number | undefined;
 }
 
 export interface FetchOptions {
@@ -66,7 +68,8 @@ export class Fetcher {
     this.#slots = new Slots(this.jobs);
     this.#publisher = new Publisher(options.store, {
       lingerMs: options.lingerMs ?? LINGER_MS,
-      ...(options.durability === undefined ? {} : { durability: options.durability }),
+      durability: options.durability,
+      minFree: options.minFree,
     });
   }
 
@@ -132,6 +135,7 @@ export class Fetcher {
           sources: this.sources,
           health: this.health,
           deadlineMs: this.#deadlineMs + object.size / LEAST_RATE,
+          waitMs: this.#deadlineMs / 2,
           signal,
           attempt: (source, attempt) =>
             download(source, object, intake, provenance, counting(attempt, onBytes)),

@@ -17,10 +17,11 @@ import type { VerityDigest } from "../verity/digest.ts";
 import { type ObjectSource, RestartError, type WantedObject } from "./source.ts";
 
 /**
- * Why a source could not give an object: it sent something else; it has none; it asked to be left
- * alone; it was too slow; it could not be reached or broke off.
+ * Why a source could not give an object: it sent something else, or is not who it should be; it has
+ * none; it wants credentials, or gives no parts; it asked to be left alone; it was too slow; it could
+ * not be reached or broke off.
  */
-export type FaultKind = "wrong" | "missing" | "busy" | "slow" | "unreachable";
+export type FaultKind = "wrong" | "missing" | "refused" | "busy" | "slow" | "unreachable";
 
 /** What a source did wrong. */
 export interface Fault {
@@ -32,9 +33,10 @@ export interface Fault {
 /** First cool-down and longest, in ms. It doubles with every fault in a row. */
 const coolDowns: Readonly<Record<FaultKind, readonly [number, number]>> = {
   wrong: [30_000, 600_000],
+  refused: [10_000, 300_000],
   slow: [10_000, 300_000],
   unreachable: [2_000, 120_000],
-  busy: [5_000, 30_000],
+  busy: [1_000, 30_000],
   missing: [5_000, 60_000],
 };
 /** Not having an object is no fault, but so many in a row say that asking is a waste of time. */
@@ -119,6 +121,17 @@ export class Health {
     return (this.#states.get(source)?.coolUntil ?? 0) <= this.#now();
   }
 
+  lastFault(source: ObjectSource): Fault | undefined {
+    return this.#states.get(source)?.lastFault;
+  }
+
+  /** How many ms a source that is busy wants to be left alone; 0 for every other. */
+  busyMs(source: ObjectSource): number {
+    const state = this.#states.get(source);
+    if (state?.lastFault?.kind !== "busy") return 0;
+    return Math.max(0, state.coolUntil - this.#now());
+  }
+
   /** A source gave what was wanted. */
   praise(source: ObjectSource, bytes: number, ms: number): void {
     const state = this.#state(source);
@@ -147,10 +160,11 @@ export class Health {
     state.missingInARow = kind === "missing" ? state.missingInARow + 1 : 0;
     if (kind === "missing" && state.missingInARow < MISSING_IN_A_ROW) return fault;
     const [first, longest] = coolDowns[kind];
+    // Requests that were under way together fail together: that is one fault.
+    if (state.coolUntil <= now) state.streak += 1;
     const asked = kind === "busy" ? retryAfterMs(error) : undefined;
-    const ms = asked ?? first * 2 ** Math.min(state.streak, 16);
+    const ms = asked ?? first * 2 ** Math.min(state.streak - 1, 16);
     state.coolUntil = Math.max(state.coolUntil, now + Math.min(ms, longest));
-    state.streak += 1;
     return fault;
   }
 
@@ -191,7 +205,7 @@ export class Health {
         good: 0,
         bytes: 0,
         rate: undefined,
-        faults: { wrong: 0, missing: 0, busy: 0, slow: 0, unreachable: 0 },
+        faults: { wrong: 0, missing: 0, refused: 0, busy: 0, slow: 0, unreachable: 0 },
         lastFault: undefined,
         streak: 0,
         missingInARow: 0,
@@ -206,21 +220,32 @@ export class Health {
 
 /** What a failure says about the source. */
 export function kindOf(error: Error): FaultKind {
+  if (error instanceof NetworkError) return kindOfNetwork(error);
   if (error instanceof NotFoundError) return "missing";
   if (error instanceof IntegrityError || error instanceof FormatError) return "wrong";
   if (error instanceof RestartError) return "wrong"; // it keeps changing its mind
   if (retryAfterMs(error) !== undefined) return "busy";
-  if (error instanceof NetworkError) return kindOfNetwork(error);
   if (error instanceof TransportError && error.code === "TIMEOUT") return "slow";
   return "unreachable";
 }
 
-function kindOfNetwork({ code, mirrorAtFault }: NetworkError): FaultKind {
-  if (code === "NOT_FOUND") return "missing";
-  if (code === "BUSY") return "busy";
-  if (code === "TIMEOUT" || code === "TOO_SLOW") return "slow";
-  // A refused certificate is what every portal shows; it says nothing about objects.
-  return mirrorAtFault && code !== "TLS" ? "wrong" : "unreachable";
+function kindOfNetwork(error: NetworkError): FaultKind {
+  switch (error.code) {
+    case "NOT_FOUND":
+      return "missing";
+    case "UNAUTHORIZED":
+    case "RANGE":
+      return "refused";
+    case "BUSY":
+      return "busy";
+    case "TIMEOUT":
+    case "TOO_SLOW":
+      return "slow";
+    case "TLS":
+      return "unreachable"; // any portal shows another certificate: it says nothing about objects
+    default:
+      return error.mirrorAtFault ? "wrong" : "unreachable";
+  }
 }
 
 /** How long the source asked to be left alone. */

@@ -38,9 +38,9 @@ export interface Intake {
 export async function openIntake(store: Store, object: WantedObject): Promise<Intake> {
   if (object.size <= MEMORY_BYTES) return new MemoryIntake(object);
   const file = PartialFile.open(store, object.digest, object.size);
-  const hasher = new VerityHasher(algorithmOf(object.digest));
+  const hasher = hasherFor(object);
   for await (const chunk of file.content()) hasher.update(chunk);
-  return new FileIntake(object, file, hasher);
+  return new FileIntake(store, object, file, hasher);
 }
 
 class MemoryIntake implements Intake {
@@ -76,11 +76,13 @@ class MemoryIntake implements Intake {
 }
 
 class FileIntake implements Intake {
+  readonly #store: Store;
   readonly #object: WantedObject;
   readonly #file: PartialFile;
   #hasher: VerityHasher;
 
-  constructor(object: WantedObject, file: PartialFile, hasher: VerityHasher) {
+  constructor(store: Store, object: WantedObject, file: PartialFile, hasher: VerityHasher) {
+    this.#store = store;
     this.#object = object;
     this.#file = file;
     this.#hasher = hasher;
@@ -98,7 +100,7 @@ class FileIntake implements Intake {
 
   reset(): void {
     this.#file.reset();
-    this.#hasher = new VerityHasher(algorithmOf(this.#object.digest));
+    this.#hasher = hasherFor(this.#object);
   }
 
   digest(): VerityDigest {
@@ -110,11 +112,17 @@ class FileIntake implements Intake {
     const published = publisher.adopt(this.#file.path, this.#object.digest, this.size);
     this.#file.close({ keep: false });
     await published;
+    // Readers of parts need not hash all of it again.
+    this.#store.writeLeaves(this.#object.digest, this.#hasher.leaves());
   }
 
   abandon({ keep }: { readonly keep: boolean }): void {
     this.#file.close({ keep });
   }
+}
+
+function hasherFor({ digest }: WantedObject): VerityHasher {
+  return new VerityHasher(algorithmOf(digest), { keepLeaves: true });
 }
 
 function requireRoom({ digest, size }: WantedObject, at: number, chunk: Uint8Array): void {

@@ -27,6 +27,9 @@ export type SourceKind = "store" | "directory" | "mirror" | "layers";
  * {@link RestartError} when it has another one now.
  */
 export class Validator {
+  /** Whether something came already. */
+  isSet = false;
+  /** A strong entity tag, where the source gave one. */
   etag: string | undefined;
 }
 

@@ -7,8 +7,10 @@ import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { NotFoundError, SealfsError, UsageError } from "../errors.ts";
 import { META_FILE } from "../store/layout.ts";
+import { HttpClient } from "../http/client.ts";
 import { FileSource } from "./file-source.ts";
-import { type Location, parseLocation } from "./location.ts";
+import { HttpMirror } from "./http-mirror.ts";
+import { parseLocation } from "./location.ts";
 import { type MirrorEntry, findMirrorsFile, readMirrorsFile } from "./mirrors-file.ts";
 import { limitRate } from "./rate-limit.ts";
 import type { ObjectSource } from "./source.ts";
@@ -19,10 +21,10 @@ export interface SourcesRequest {
   readonly mirrors: readonly string[];
   /** The file of mirrors; by default the one that is found, `none` for none. */
   readonly mirrorsFile?: string | undefined;
-  /** The name of the image that is wanted. */
-  readonly name: string;
+  /** The name of the image that is wanted; needed for the file of mirrors. */
+  readonly name?: string;
   /** Hears why a mirror of the file cannot be used. */
-  readonly onProblem: (message: string) => void;
+  readonly onProblem?: (message: string) => void;
 }
 
 /**
@@ -41,7 +43,7 @@ export async function openSources(request: SourcesRequest): Promise<ObjectSource
       sources.push(await openSource(entry));
     } catch (error) {
       if (!(error instanceof SealfsError)) throw error;
-      request.onProblem(`mirror not used: ${error.message}`);
+      request.onProblem?.(`mirror not used: ${error.message}`);
     }
   }
   return sources;
@@ -52,20 +54,24 @@ function mirrorsOfFile({ mirrorsFile, name }: SourcesRequest): MirrorEntry[] {
   const path = mirrorsFile ?? findMirrorsFile();
   if (path === undefined) return [];
   return readMirrorsFile(path).filter(
-    ({ names }) => names === undefined || names.some((pattern) => pattern.matches(name)),
+    ({ names }) =>
+      names === undefined || names.some((pattern) => name !== undefined && pattern.matches(name)),
   );
 }
 
 async function openSource(entry: MirrorEntry): Promise<ObjectSource> {
-  const source = await openLocation(entry.location);
+  const source = await openLocation(entry);
   return entry.rateLimit === undefined ? source : limitRate(source, entry.rateLimit);
 }
 
 // oxlint-disable-next-line require-await
-async function openLocation(location: Location): Promise<ObjectSource> {
+async function openLocation(entry: MirrorEntry): Promise<ObjectSource> {
+  const { location, caFile, insecure } = entry;
   switch (location.kind) {
     case "path":
       return openPath(location.path);
+    case "http":
+      return new HttpMirror({ base: location.url, client: new HttpClient({ caFile, insecure }) });
     default:
       throw new UsageError("USAGE", `mirror: ${location.kind} is not supported`);
   }

@@ -145,7 +145,7 @@ const rows: Row[] = [
       ["both alphabets", (t: string) => `+/-_${t}`],
       [
         "a length of 1 modulo 4",
-        (t: string) => `${t.replace(/=+$/, "")}`.padEnd(4 * Math.ceil(t.length / 4) + 1, "A"),
+        (t: string) => t.replace(/=+$/, "").padEnd(4 * Math.ceil(t.length / 4) + 1, "A"),
       ],
     ] as const
   ).map(([what, change]): Row => [33, what, () => verdict(base64(change)), "BAD_ENCODING"]),
@@ -215,7 +215,7 @@ const rows: Row[] = [
       verdict(
         sign64((bytes) => {
           const s = (little(bytes.subarray(32)) + order).toString(16).padStart(64, "0");
-          bytes.set(Buffer.from(s, "hex").reverse(), 32);
+          bytes.set(Buffer.from(s, "hex").toReversed(), 32);
         }),
       ),
     "BAD_SIGNATURE",

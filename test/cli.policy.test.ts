@@ -167,6 +167,23 @@ test("a policy that was put back to before a revocation is refused", async () =>
   expect(back.err).toContain("version 1 is offered, but version 2 was there already");
 });
 
+test("a signed policy cannot be put aside by one without signatures", async () => {
+  const state = ["--state", at("state")];
+  await init();
+  await sign("alice");
+  expect((await verify(...state)).status).toBe(0); // edited in place while nobody signs it
+  await signPolicy("policy", "alice");
+  expect((await verify(...state)).status).toBe(0);
+  const { payload } = JSON.parse(readFileSync(at("policy"), "utf8"));
+  for (const version of [1, 2]) {
+    const text = Buffer.from(payload, "base64").toString();
+    writeFileSync(at("policy"), text.replace('"version": 1', `"version": ${version}`));
+    const { status, err } = await verify(...state);
+    expect(status).toBe(5);
+    expect(err).toContain("is not signed, but version 1 was");
+  }
+});
+
 test("check tells what a careful person would ask about", async () => {
   await init("--expires", "2026-01-01");
   expect((await run("policy", "check", at("policy"))).err).toContain("expired 2026-01-01");

@@ -48,6 +48,8 @@ describe("sign --add", () => {
     const added = await sign("--add", ...key("bob"));
     expect(added.status).toBe(0);
     expect(added.err).toContain("app.img.dsse.json");
+    // Who signs what others have written sees what it says.
+    expect(added.err).toMatch(/the statement says: version \d+, from 2\S+Z to 2\S+Z/);
     const verified = await verify();
     expect(verified.status).toBe(0);
     expect(verified.out).toContain(id_("alice"));

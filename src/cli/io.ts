@@ -44,10 +44,14 @@ export function processIo(): Io {
   return {
     print: (line) => writeAll(1, Buffer.from(`${line}\n`)),
     write: (bytes) => writeAll(1, bytes),
-    log: (line) => writeAll(2, Buffer.from(`${line}\n`)),
+    log: (line) => writeAll(2, Buffer.from(`${line.replace(CONTROLS, "\ufffd")}\n`)),
     progress: (label, total) => (process.stderr.isTTY ? new Bar(label, total) : silent),
   };
 }
+
+/** What moves a terminal's cursor or turns text around: messages quote what strangers have sent. */
+// oxlint-disable-next-line eslint/no-control-regex
+const CONTROLS = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 const silent: Progress = { update() {}, end() {} };
 const REDRAW_MS = 100;

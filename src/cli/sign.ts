@@ -8,6 +8,7 @@ import { sealImage } from "../image/composefs-seal.ts";
 import { readPublicKey } from "../image/key-files.ts";
 import { sidecarEndings } from "../image/sidecars.ts";
 import { prepareTarget, signTarget } from "../image/sign-target.ts";
+import type { Statement } from "../trust/statement.ts";
 import { formatTime } from "../trust/time.ts";
 import type { Io } from "./io.ts";
 import { type SignOptions, sayOf, sealRequestOf, sidecarsOf, signerOf } from "./sign-options.ts";
@@ -71,16 +72,27 @@ The image is checked before its bytes to sign are written, and again before a si
         const by = options.withKey === undefined ? undefined : readPublicKey(options.withKey);
         const { statement, message } = prepareTarget({ ...request, by }, now);
         io.log(`to be signed: ${statement.name} until ${formatTime(statement.expires)}`);
+        if (say === "add") for (const line of told(statement)) io.log(line);
         io.write(message);
         return;
       }
       const signer = signerOf(options, (message) => io.log(message));
       const target = prepareTarget({ ...request, by: signer.publicKey }, now);
       const { statement } = target;
+      if (say === "add" || "printed" in say) for (const line of told(statement)) io.log(line);
       const sidecars = sidecarsOf(options, target, signer);
       const { place } = await signTarget(target, signer);
       for (const path of sidecars()) io.log(`signature for other tools: ${path}`);
       io.log(`signed ${statement.name} until ${formatTime(statement.expires)}: ${place}`);
       io.print(statement.verityDigest);
     });
+}
+
+/** What others have written into a statement, for whoever signs it too. */
+function told({ version, created, expires, profile, source }: Statement): string[] {
+  const made = [profile, source?.digest].filter((each) => each !== undefined).join(" of ");
+  return [
+    `the statement says: version ${version}, from ${formatTime(created)} to ${formatTime(expires)}`,
+    ...(made === "" ? [] : [`and how it was made: ${made}`]),
+  ];
 }

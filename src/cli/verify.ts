@@ -62,9 +62,14 @@ export function declare(command: Command, io: Io): void {
       } else if (verified.progress === "first" && state !== undefined) {
         io.log(`first use of this name here: older versions were not known, from now on they are`);
       }
-      for (const hint of verified.unverified) io.log(`another signature was not checked: ${hint}`);
+      for (const hint of verified.unverified) {
+        // A stranger's words: nothing that a terminal would take for more than text.
+        io.log(`another signature was not checked: ${quoted(hint)}`);
+      }
     });
 }
+
+const quoted = (text: string) => text.slice(0, 100).replace(/[^\x21-\x7e]+/g, "?");
 
 async function verifySeal(image: string, cert: string, options: Options, io: Io): Promise<void> {
   const { signature, source, store: stores, key, keys, policy, tuf, name, bundle } = options;

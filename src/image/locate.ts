@@ -15,7 +15,7 @@ import { ANY_NAME } from "../trust/verify.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import type { TrustState } from "./trust-state.ts";
-import { readUserFile } from "./user-file.ts";
+import { isUserFile, readUserFile } from "./user-file.ts";
 import { type VerifiedImage, markFor, verifyImageFile } from "./verify.ts";
 
 /** A bootstrap and what is said about it. */
@@ -81,7 +81,7 @@ export function locateImage(target: string, places: Places, keyring?: Keyring): 
   const bytes = readUserFile(target, limits.imageBytes, `image ${target}`);
   const beside = [bundleBeside(target), envelopeBeside(target)];
   const found = () => [
-    ...beside.filter((path) => existsSync(path)).map((path) => readBundleFile(path)),
+    ...beside.filter(isUserFile).map((path) => readBundleFile(path)),
     ...(stores ? stored(verityDigestOf(bytes, stores.first.algorithm)) : []),
   ];
   return { bytes, bundles: named ?? found(), problems, name: undefined, id: undefined };

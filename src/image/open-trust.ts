@@ -64,20 +64,42 @@ export function openTrust(request: TrustRequest, now: Date): OpenedTrust {
   const what = `policy ${request.policy}`;
   const document = readPolicyFile(request.policy);
   verifyInForce(document, now, what);
-  const { policy: trust, content } = document;
-  if (state !== undefined) {
-    const signed = document.envelope !== undefined;
-    const sha256 = signed ? sha256Of(document.payload) : UNSIGNED;
-    const mark = { epoch: 0, version: content.version, sha256 };
-    const before = state.policyMark(content.name);
-    // A local file without signatures may be edited in place; a signed version exists once.
-    const edited = before?.version === mark.version && (!signed || before.sha256 === UNSIGNED);
-    const progress = edited
-      ? "same"
-      : refusingRollback(what, () => verifyVersion(mark, before, what));
-    if (progress !== "same") state.rememberPolicy(content.name, mark, now);
-  }
+  const { policy: trust } = document;
+  if (state !== undefined) rememberVersion(document, state, now, what);
   return { trust, state, document, warnings: warningsOf(trust.keyring) };
+}
+
+/** Refuses a policy that goes back, and remembers one that goes on. */
+function rememberVersion(
+  { content, payload, envelope }: PolicyDocument,
+  state: TrustState,
+  now: Date,
+  what: string,
+): void {
+  const signed = envelope !== undefined;
+  const mark = {
+    epoch: 0,
+    version: content.version,
+    sha256: signed ? sha256Of(payload) : UNSIGNED,
+  };
+  const kept = state.policyMark(content.name);
+  const before = kept && { ...kept, epoch: 0 };
+  // Whoever could write the file would otherwise only have to leave the signatures away.
+  if (!signed && before !== undefined && before.sha256 !== UNSIGNED) {
+    throw new TrustError(
+      "POLICY_NOT_SIGNED",
+      `${what}: is not signed, but version ${before.version} was`,
+      { hint: "the keys in policyKeys sign it with sealfs policy sign" },
+    );
+  }
+  // A local file without signatures may be edited in place; a signed version exists once.
+  const edited = before?.version === mark.version && before.sha256 === UNSIGNED;
+  const progress = edited
+    ? "same"
+    : refusingRollback(what, () => verifyVersion(mark, before, what));
+  if (progress === "same" && !(edited && signed)) return;
+  // Marks of signed versions stand above all others.
+  state.rememberPolicy(content.name, { ...mark, epoch: signed ? 1 : 0 }, now);
 }
 
 function refusingRollback<T>(what: string, compare: () => T): T {

@@ -194,7 +194,7 @@ function readPredicate(predicate: JsonObject): Predicate {
   const objects = asObject(predicate.get("objects"), "statement: objects");
   return {
     size: asSize(predicate.get("size"), "statement: size"),
-    profile: optionalString(predicate, "profile", "statement"),
+    profile: readProfile(predicate),
     source: readSource(predicate.get("source")),
     objects: {
       count: asSize(objects.get("count"), "statement: objects: count"),
@@ -207,6 +207,16 @@ function readPredicate(predicate: JsonObject): Predicate {
   };
 }
 
+/** Undefined when the signer does not say. People read it, so that it has to be plain. */
+function readProfile(predicate: JsonObject): string | undefined {
+  const profile = optionalString(predicate, "profile", "statement");
+  if (profile === undefined || PLAIN.test(profile)) return profile;
+  throw malformed(`profile: expected printable ASCII without spaces, got ${shown(profile)}`);
+}
+
+/** What people read: at most 255 bytes of printable ASCII without spaces. */
+const PLAIN = /^[\x21-\x7e]{1,255}$/;
+
 function readSource(value: JsonValue | undefined): Predicate["source"] {
   if (value === undefined) return undefined;
   const object = asObject(value, "statement: source");
@@ -215,7 +225,8 @@ function readSource(value: JsonValue | undefined): Predicate["source"] {
   if (!/^sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})$/.test(digest)) {
     throw malformed(`source: expected a digest sha256:… or sha512:…, got ${shown(digest)}`);
   }
-  return { mediaType, digest };
+  if (PLAIN.test(mediaType)) return { mediaType, digest };
+  throw malformed(`source: expected a media type, got ${shown(mediaType)}`);
 }
 
 function readSeekIndex(value: JsonValue | undefined): SeekIndexFile | undefined {

@@ -144,3 +144,43 @@ test("build writes the bundle beside the image that it writes", () => {
   sealfsOk([...built, "-o", at("plain.img")]);
   expect(sealfs(["verify", at("plain.img"), ...args]).stderr).toContain("no bundle");
 });
+
+describe("what strangers have written", () => {
+  test("does not get to move a terminal's cursor, or to write lines of its own", () => {
+    sealfsOk(["sign", at("app.img"), "--name", name, "--key", at("alice.key")]);
+    const { dsseEnvelope } = JSON.parse(readFileSync(at("app.img.bundle.json"), "utf8"));
+    const [signature] = dsseEnvelope.signatures;
+    const sig = Buffer.alloc(64, 1).toString("base64");
+    const keyid = "x\nverified    other:1\u001b[2K\u009b2K\u202e";
+    const both = { ...dsseEnvelope, signatures: [signature, { keyid, sig }] };
+    writeFileSync(at("both"), JSON.stringify(both));
+    const good = verify("--bundle", at("both"));
+    expect(good.status).toBe(0);
+    expect(good.stderr).toContain("another signature was not checked: x?verified?other:1?[2K?2K?");
+    const alone = { ...dsseEnvelope, signatures: [{ keyid, sig }] };
+    writeFileSync(at("alone"), JSON.stringify(alone));
+    const bad = verify("--bundle", at("alone"));
+    expect(bad.status).toBe(5);
+    for (const text of [bad.stderr, good.stderr]) {
+      for (const char of "\u001b\u009b\u202e") expect(text).not.toContain(char);
+      expect(text).not.toMatch(/^verified/m);
+    }
+  });
+
+  test("is not waited for: what lies beside an image is a file, or nothing", () => {
+    writeFileSync(at("image"), goldenImage("ext-basic.v1").bytes);
+    const args = ["verify", at("image"), "--key", at("alice.pub"), "--name", name];
+    for (const make of [["mkfifo"], ["ln", "-s", "/dev/zero"], ["mkdir"]]) {
+      for (const ending of ["bundle.json", "dsse.json"]) {
+        spawnSync(make[0]!, [...make.slice(1), at(`image.${ending}`)]);
+        const { status, stderr } = sealfs([...args, "--state", "none"], { timeoutMs: 20_000 });
+        expect(status, make.join(" ")).toBe(5);
+        expect(stderr).toContain("no bundle");
+        rmSync(at(`image.${ending}`), { recursive: true });
+      }
+    }
+    const { status, stderr } = verify("--bundle", "/dev/zero");
+    expect(status).toBe(3);
+    expect(stderr).toContain("at most");
+  });
+});

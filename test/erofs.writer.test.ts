@@ -221,3 +221,14 @@ test("a time beyond 2^53 seconds is exact, and the oldest one is found", () => {
   );
   expect(times).toEqual([-(2n ** 63n) + 1n, -(2n ** 63n), 2n ** 63n - 1n]);
 });
+
+test("digests that were made up, and so are alike, are told apart in no more time than real ones", () => {
+  const lines = Array.from({ length: 60_000 }, (_, i) => {
+    const digest = i.toString(16).padStart(64, "0");
+    const path = `${digest.slice(0, 2)}/${digest.slice(2)}`;
+    return `/f${i} 5000 100644 1 0 0 0 1.0 ${path} - ${digest}`;
+  });
+  const dump = `/ 4096 40755 2 0 0 0 1.0 - - -\n${lines.join("\n")}\n`;
+  // With a slot for all of them this would take minutes.
+  expect(writeImage(parseDump(Buffer.from(dump))).length).toBeGreaterThan(60_000 * 100);
+});

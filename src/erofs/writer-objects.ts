@@ -60,9 +60,11 @@ export class ObjectTable {
   /** The first node that has the digest of each row. */
   #nodes = new Uint32Array(FIRST_ROWS);
   #count = 0;
-  /** Rows plus one, by the first bytes of their digest; 0 is an empty slot. */
+  /** Rows plus one, by a hash of their digest; 0 is an empty slot. */
   #slots = new Uint32Array(FIRST_ROWS * 2);
   #regular = true;
+  /** So that nobody can make digests that meet in one slot; what is written does not depend on it. */
+  readonly #seed = Math.trunc(Math.random() * 2 ** 32);
 
   /** Takes the object of an external node. */
   add(nodes: Nodes, node: number): void {
@@ -134,8 +136,7 @@ export class ObjectTable {
     const { digestSize } = this.#template;
     const mask = slots.length - 1;
     const at = row * digestSize;
-    // A digest is random already.
-    let slot = rows[at]! | (rows[at + 1]! << 8) | (rows[at + 2]! << 16) | (rows[at + 3]! << 24);
+    let slot = this.#hash(at);
     for (slot &= mask; slots[slot] !== 0; slot = (slot + 1) & mask) {
       const other = slots[slot]! - 1;
       let i = 0;
@@ -144,6 +145,18 @@ export class ObjectTable {
     }
     slots[slot] = row + 1;
     return -1;
+  }
+
+  /** Of all of the digest: one that was made up is not random, as a real one is. */
+  #hash(at: number): number {
+    const rows = this.#rows;
+    let hash = this.#seed;
+    for (let i = at; i < at + this.#template.digestSize; i += 4) {
+      const word = rows[i]! | (rows[i + 1]! << 8) | (rows[i + 2]! << 16) | (rows[i + 3]! << 24);
+      hash = Math.imul(hash ^ word, 0x9e3779b1);
+      hash ^= hash >>> 15;
+    }
+    return hash;
   }
 
   #grow(): void {

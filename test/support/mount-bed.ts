@@ -157,8 +157,8 @@ export class MountBed {
     return { child, directory };
   }
 
-  unmount(directory: string): void {
-    run(process.execPath, [bin, "umount", directory]);
+  unmount(directory: string, more: readonly string[] = []): void {
+    run(process.execPath, [bin, "umount", directory, ...more]);
   }
 
   /** Ends all mounts and removes everything. */

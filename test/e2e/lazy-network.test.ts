@@ -1,0 +1,261 @@
+/** Lazy mounts over a network that fails and lies: right bytes, or an error in time. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { type Server, createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ascii } from "../../src/bytes/bytestring.ts";
+import { Store } from "../../src/store/store.ts";
+import { type Inode, newDirectory } from "../../src/tree/inode.ts";
+import { VerityHasher } from "../../src/verity/index.ts";
+import { noKernelStack } from "../support/kernel.ts";
+import { MountBed, noMount, until } from "../support/mount-bed.ts";
+
+const MIB = 1024 * 1024;
+const BLOCK = 4096;
+const DEADLINE_S = 2;
+
+function content(size: number, seed: number): Buffer {
+  const words = new Uint32Array(Math.ceil(size / 4));
+  for (let at = 0; at < words.length; at++)
+    words[at] = Math.imul(at ^ seed, 2654435761) ^ (at >> 3);
+  return Buffer.from(words.buffer, 0, size);
+}
+
+/** A web server over a store that can be taken away, and made to lie. */
+class Mirror {
+  spoil: ((bytes: Buffer) => Buffer) | undefined;
+  hang = false;
+  bytes = 0;
+  #port = 0;
+  #server: Server | undefined;
+  readonly #root: string;
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}/`;
+  }
+
+  async start(): Promise<void> {
+    const server = createServer((request, response) => {
+      if (this.hang) return;
+      let bytes: Buffer;
+      try {
+        bytes = readFileSync(join(this.#root, request.url!));
+      } catch {
+        response.writeHead(404).end();
+        return;
+      }
+      const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
+      const part = range === null ? bytes : bytes.subarray(Number(range[1]), Number(range[2]) + 1);
+      const sent = this.spoil?.(Buffer.from(part)) ?? part;
+      this.bytes += sent.length;
+      if (range === null) response.writeHead(200, { "Content-Length": sent.length });
+      else {
+        const where = `bytes ${range[1]}-${Number(range[1]) + part.length - 1}/${bytes.length}`;
+        response.writeHead(206, { "Content-Length": sent.length, "Content-Range": where });
+      }
+      response.end(sent);
+    });
+    server.listen(this.#port, "127.0.0.1");
+    await once(server, "listening");
+    this.#port = (server.address() as AddressInfo).port;
+    this.#server = server;
+  }
+
+  async stop(): Promise<void> {
+    const server = this.#server;
+    if (server === undefined) return;
+    this.#server = undefined;
+    server.closeAllConnections();
+    await new Promise((done) => server.close(done));
+  }
+}
+
+/** Reads in another process: what the mount's server waits for, this process has to answer. */
+async function read(path: string, offset = 0, length = -1): Promise<Buffer | "error"> {
+  const script =
+    "import sys; f = open(sys.argv[1], 'rb'); f.seek(int(sys.argv[2])); sys.stdout.buffer.write(f.read(int(sys.argv[3])))";
+  const child = spawn("python3", ["-c", script, path, String(offset), String(length)], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const parts: Buffer[] = [];
+  child.stdout.on("data", (chunk: Buffer) => parts.push(chunk));
+  const [status] = (await once(child, "close")) as [number | null];
+  return status === 0 ? Buffer.concat(parts) : "error";
+}
+
+describe.each([
+  { mode: "fuse", options: ["--mode=fuse"], reason: noMount() },
+  { mode: "hybrid", options: ["--mode=hybrid"], reason: noKernelStack() },
+])("$mode", ({ options, reason }) => {
+  const skip = reason !== undefined;
+  const files = new Map<string, { bytes: Buffer; inode: Inode }>();
+  let bed: MountBed;
+  let mirror: Mirror;
+  let mnt: string;
+
+  beforeAll(() => {
+    if (skip) return;
+    bed = new MountBed();
+    const root = newDirectory(0o755);
+    const add = (name: string, size: number) => {
+      const bytes = content(size, files.size + 1);
+      const inode = bed.file(bytes);
+      files.set(name, { bytes, inode });
+      root.entries.set(ascii(name), inode);
+    };
+    for (let i = 0; i < 12; i++) add(`small${i}`, 200 + i * 9000);
+    for (const name of ["large", "other"]) add(name, 6 * MIB + 777);
+    bed.addTree("app", root);
+    const place = join(bed.path, "mirror");
+    cpSync(bed.store.path, place, { recursive: true, verbatimSymlinks: true });
+    for (const name of ["large", "other"]) {
+      const hasher = new VerityHasher("sha256", { keepLeaves: true });
+      hasher.update(files.get(name)!.bytes);
+      Store.open(place).writeLeaves(hasher.digest(), hasher.leaves());
+    }
+    mirror = new Mirror(place);
+  });
+  afterAll(() => bed?.close());
+
+  beforeEach(async () => {
+    if (skip) return;
+    for (const { inode } of files.values()) rmSync(bed.objectOf(inode), { force: true });
+    for (const each of ["verity", "tmp"]) {
+      rmSync(join(bed.store.path, each), { recursive: true, force: true });
+      mkdirSync(join(bed.store.path, each));
+    }
+    Object.assign(mirror, { spoil: undefined, hang: false, bytes: 0 });
+    await mirror.start();
+    mnt = bed.mount("app", [...options, "--mirror", mirror.url, "--deadline", String(DEADLINE_S)]);
+  });
+  afterEach(async () => {
+    if (skip) return;
+    bed.unmount(mnt);
+    await mirror.stop();
+  });
+
+  const of = (name: string) => files.get(name)!.bytes;
+  const isRight = async (name: string) => {
+    const got = await read(join(mnt, name));
+    return got !== "error" && got.equals(of(name));
+  };
+
+  test.skipIf(skip)(
+    `one block of a large file costs little${skip ? `: ${reason}` : ""}`,
+    async () => {
+      const got = await read(join(mnt, "large"), 3 * MIB, BLOCK);
+      expect(got !== "error" && got.equals(of("large").subarray(3 * MIB, 3 * MIB + BLOCK))).toBe(
+        true,
+      );
+      expect(mirror.bytes).toBeLessThan(MIB);
+    },
+  );
+
+  test.skipIf(skip)(
+    "without its mirror, what has been read can be read, the rest is an error in time; with it back, all of it",
+    async () => {
+      expect(await isRight("small1")).toBe(true);
+      expect(await read(join(mnt, "large"), 0, MIB)).toEqual(of("large").subarray(0, MIB));
+      await mirror.stop();
+      expect(await isRight("small1")).toBe(true);
+      expect(await read(join(mnt, "large"), 0, MIB)).toEqual(of("large").subarray(0, MIB));
+      const start = performance.now();
+      expect(await Promise.all(["small2", "small3"].map((name) => read(join(mnt, name))))).toEqual([
+        "error",
+        "error",
+      ]);
+      expect(await read(join(mnt, "other"), 5 * MIB, BLOCK)).toBe("error");
+      // Two waits one after the other, and time for a busy machine.
+      expect(performance.now() - start).toBeLessThan((2 * DEADLINE_S + 10) * 1000);
+      await mirror.start();
+      expect(await until2(async () => (await isRight("small2")) && (await isRight("small3")))).toBe(
+        true,
+      );
+      expect(await isRight("other")).toBe(true);
+      expect(await isRight("large")).toBe(true);
+    },
+  );
+
+  test.skipIf(skip)(
+    "a mirror that takes requests and never answers costs a reader no more than the deadline, and others nothing",
+    async () => {
+      expect(await isRight("small1")).toBe(true);
+      mirror.hang = true;
+      const waiting = read(join(mnt, "small4"));
+      expect(await isRight("small1")).toBe(true);
+      expect(await waiting).toBe("error");
+      mirror.hang = false;
+      expect(await until2(() => isRight("small4"))).toBe(true);
+    },
+  );
+
+  test.skipIf(skip)("a reader that is killed while it waits is gone at once", async () => {
+    mirror.hang = true;
+    const child = spawn("cat", [join(mnt, "small5")], { stdio: "ignore" });
+    await until(() => readFileSync(`/proc/${child.pid}/wchan`, "utf8") !== "0", 500);
+    const closed = once(child, "close");
+    const start = performance.now();
+    child.kill("SIGKILL");
+    await closed;
+    expect(performance.now() - start).toBeLessThan(DEADLINE_S * 1000);
+    mirror.hang = false;
+  });
+
+  test.skipIf(skip)(
+    "garbage while it is read gives errors or right bytes, nothing else",
+    async () => {
+      const spoils: ((bytes: Buffer) => Buffer)[] = [
+        (bytes) => Buffer.alloc(bytes.length, 0xaa),
+        (bytes) => bytes.fill(bytes[0]! ^ 1, 0, 1),
+        (bytes) => bytes.subarray(0, bytes.length >> 1),
+        (bytes) => Buffer.concat([bytes, bytes]),
+        () => Buffer.alloc(0),
+      ];
+      let right = 0;
+      for (const [i, spoil] of [...spoils, undefined].entries()) {
+        mirror.spoil = spoil;
+        for (const name of [`small${i}`, `small${i + 6}`]) {
+          const got = await read(join(mnt, name));
+          if (got !== "error") expect(got.equals(of(name))).toBe(true);
+        }
+        const at = i * MIB;
+        const got = await read(join(mnt, "other"), at, 64 * 1024);
+        if (got === "error") continue;
+        expect(got.equals(of("other").subarray(at, at + 64 * 1024))).toBe(true);
+        right += 1;
+      }
+      expect(right).toBeLessThan(spoils.length);
+      mirror.spoil = undefined;
+      expect(
+        await until2(async () => (await isRight("other")) && (await isRight("small0")), 60_000),
+      ).toBe(true);
+    },
+    120_000,
+  );
+
+  test.skipIf(skip)("unmounting does not wait for a mirror that hangs", async () => {
+    mirror.hang = true;
+    const waiting = read(join(mnt, "small6"));
+    const start = performance.now();
+    bed.unmount(mnt, ["--lazy"]);
+    expect(await waiting).toBe("error");
+    expect(performance.now() - start).toBeLessThan(10_000);
+    mirror.hang = false;
+    mnt = bed.mount("app", [...options, "--mirror", mirror.url], mnt);
+  });
+});
+
+async function until2(condition: () => Promise<boolean>, timeoutMs = 40_000): Promise<boolean> {
+  for (const end = Date.now() + timeoutMs; Date.now() < end;) {
+    if (await condition()) return true;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  return condition();
+}

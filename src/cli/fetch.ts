@@ -75,7 +75,7 @@ async function fetch(target: string, options: Options, io: Io): Promise<void> {
   const { trust, state } = readTrust(options, io, now);
   const stores = Stores.open(options.store);
   const verified = openVerified(target, { stores, bundles }, { trust, state, name, now });
-  const sources = await readMirrors(options, verified.statement.name, io);
+  const sources = await readMirrors(options, verified, stores, io);
   if (options.dryRun) {
     printPlan(planImageFetch(verified, stores, { sources, paths }), options, io);
     return;

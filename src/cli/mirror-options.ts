@@ -4,8 +4,13 @@
  * @module
  */
 import type { Command } from "commander";
+import { SealfsError } from "../errors.ts";
+import { openSeekIndex } from "../image/open-seek-index.ts";
+import type { VerifiedImage } from "../image/verify.ts";
 import { openSources } from "../mirror/sources.ts";
 import type { ObjectSource } from "../mirror/source.ts";
+import type { SeekIndex } from "../seek/seek-index.ts";
+import type { Stores } from "../store/stores.ts";
 import { collect } from "./image-argument.ts";
 import type { Io } from "./io.ts";
 
@@ -32,16 +37,33 @@ export function declareMirrors(command: Command): Command {
     );
 }
 
-/** Opens what the options name, for the image of that name. */
+/** Opens what the options name, for an image. */
 export function readMirrors(
   { mirror, mirrors }: MirrorOptions,
-  name: string,
+  { image, digest, statement }: VerifiedImage,
+  stores: Stores,
   io: Io,
 ): Promise<ObjectSource[]> {
+  const onProblem = (message: string) => io.log(`warning: ${message}`);
   return openSources({
     mirrors: mirror,
     mirrorsFile: mirrors,
-    name,
-    onProblem: (message) => io.log(`warning: ${message}`),
+    name: statement.name,
+    index: seekIndex(onProblem, () => openSeekIndex(stores, image, digest, statement.seekIndex)),
+    onProblem,
   });
+}
+
+/** One that is damaged is as good as none: other mirrors may do. */
+function seekIndex(
+  onProblem: (message: string) => void,
+  open: () => SeekIndex | undefined,
+): SeekIndex | undefined {
+  try {
+    return open();
+  } catch (error) {
+    if (!(error instanceof SealfsError)) throw error;
+    onProblem(error.message);
+    return undefined;
+  }
 }

@@ -5,6 +5,7 @@
  */
 import { NetworkError } from "../errors.ts";
 import type { GoodResponse, HttpClient } from "../http/client.ts";
+import { slice } from "../http/slice.ts";
 import { type ByteRange, RestartError, type Validator } from "./source.ts";
 
 /** A resource and how to ask for it. */
@@ -43,7 +44,8 @@ export async function* readHttp(
   try {
     if (!isWhole && response.status === 200) read.onWhole();
     compareVersion(response, range, read.validator);
-    yield* slice(response, range, read.onBytes);
+    const body = counted(response.body, read.onBytes);
+    yield* slice({ ...response, body }, range.start, range.end);
   } finally {
     await response.discard();
   }
@@ -86,18 +88,12 @@ function compareVersion(
   validator.etag = strong;
 }
 
-async function* slice(
-  { body, extent }: GoodResponse,
-  { start, end }: ByteRange,
+async function* counted(
+  body: GoodResponse["body"],
   onBytes: (bytes: number) => void,
-): AsyncGenerator<Uint8Array, void> {
-  let at = extent.start;
+): GoodResponse["body"] {
   for await (const chunk of body) {
     onBytes(chunk.length);
-    const from = Math.max(0, start - at);
-    const to = Math.min(chunk.length, end - at);
-    at += chunk.length;
-    if (from < to) yield chunk.subarray(from, to);
-    if (at >= end && extent.start + (extent.bytes ?? Infinity) > end) return; // the rest is not wanted
+    yield chunk;
   }
 }

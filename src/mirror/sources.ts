@@ -6,13 +6,22 @@
 import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { NotFoundError, SealfsError, UsageError } from "../errors.ts";
+import { parseRegistryReference } from "../oci/registry-reference.ts";
+import { Registry } from "../oci/registry.ts";
+import { layerReader } from "../oci/seek-extract.ts";
+import type { SeekIndex } from "../seek/seek-index.ts";
 import { META_FILE } from "../store/layout.ts";
 import { HttpClient } from "../http/client.ts";
 import { FileSource } from "./file-source.ts";
 import { HttpMirror } from "./http-mirror.ts";
+import { authorizationFor } from "./http-credential.ts";
+import { HttpLayoutBlobs } from "./http-layout.ts";
+import { type LayerBlobs, LayersSource } from "./layers-source.ts";
+import { LayoutBlobs } from "./layout-blobs.ts";
 import { parseLocation } from "./location.ts";
 import { type MirrorEntry, findMirrorsFile, readMirrorsFile } from "./mirrors-file.ts";
 import { limitRate } from "./rate-limit.ts";
+import { RegistryBlobs } from "./registry-blobs.ts";
 import type { ObjectSource } from "./source.ts";
 
 /** What to open. */
@@ -23,6 +32,8 @@ export interface SourcesRequest {
   readonly mirrorsFile?: string | undefined;
   /** The name of the image that is wanted; needed for the file of mirrors. */
   readonly name?: string;
+  /** Where its objects lie in its layers; without it, layers are of no use. */
+  readonly index?: SeekIndex | undefined;
   /** Hears why a mirror of the file cannot be used. */
   readonly onProblem?: (message: string) => void;
 }
@@ -36,11 +47,11 @@ export interface SourcesRequest {
 export async function openSources(request: SourcesRequest): Promise<ObjectSource[]> {
   const sources: ObjectSource[] = [];
   for (const mirror of request.mirrors) {
-    sources.push(await openSource({ location: parseLocation(mirror) }));
+    sources.push(await openSource({ location: parseLocation(mirror) }, request.index));
   }
   for (const entry of mirrorsOfFile(request)) {
     try {
-      sources.push(await openSource(entry));
+      sources.push(await openSource(entry, request.index));
     } catch (error) {
       if (!(error instanceof SealfsError)) throw error;
       request.onProblem?.(`mirror not used: ${error.message}`);
@@ -59,22 +70,46 @@ function mirrorsOfFile({ mirrorsFile, name }: SourcesRequest): MirrorEntry[] {
   );
 }
 
-async function openSource(entry: MirrorEntry): Promise<ObjectSource> {
-  const source = await openLocation(entry);
+async function openSource(entry: MirrorEntry, index: SeekIndex | undefined): Promise<ObjectSource> {
+  const source = await openLocation(entry, index);
   return entry.rateLimit === undefined ? source : limitRate(source, entry.rateLimit);
 }
 
-// oxlint-disable-next-line require-await
-async function openLocation(entry: MirrorEntry): Promise<ObjectSource> {
-  const { location, caFile, insecure } = entry;
+async function openLocation(
+  entry: MirrorEntry,
+  index: SeekIndex | undefined,
+): Promise<ObjectSource> {
+  const { location, caFile, insecure, authFile } = entry;
   switch (location.kind) {
     case "path":
       return openPath(location.path);
-    case "http":
-      return new HttpMirror({ base: location.url, client: new HttpClient({ caFile, insecure }) });
-    default:
-      throw new UsageError("USAGE", `mirror: ${location.kind} is not supported`);
+    case "http": {
+      const authorization = await authorizationFor(location.url, authFile);
+      const client = new HttpClient({ caFile, insecure });
+      return new HttpMirror({ base: location.url, client, authorization });
+    }
+    case "layout":
+      return layers(index, () => LayoutBlobs.ofDirectory(location.path));
+    case "archive":
+      return layers(index, () => LayoutBlobs.ofArchive(location.path));
+    case "http-layout": {
+      const authorization = await authorizationFor(location.url, authFile);
+      const client = new HttpClient({ caFile, insecure });
+      return layers(index, () => new HttpLayoutBlobs(location.url, client, authorization));
+    }
+    case "registry": {
+      const reference = parseRegistryReference(location.reference);
+      const options = { caFile, insecure, authFile };
+      return layers(index, () => new RegistryBlobs(new Registry(reference, options)));
+    }
   }
+}
+
+function layers(index: SeekIndex | undefined, open: () => LayerBlobs): ObjectSource {
+  if (index !== undefined) return new LayersSource(open(), index, layerReader(index));
+  throw new NotFoundError("NO_OBJECT", "the image has no seek index, so its layers are of no use", {
+    hint: "sealfs build makes one for images with layers; import or pull brings it",
+  });
 }
 
 /** A store has a `meta.json`; what has only `objects/` is nearly one; else the objects lie here. */

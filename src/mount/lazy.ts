@@ -11,6 +11,7 @@ import { fetchAll } from "../mirror/fetch-all.ts";
 import { Fetcher } from "../mirror/fetcher.ts";
 import type { SourceStats } from "../mirror/health.ts";
 import { LazyObjects, type LazyStats } from "../mirror/lazy-objects.ts";
+import { openSeekIndex } from "../image/open-seek-index.ts";
 import { openSources } from "../mirror/sources.ts";
 import { Stores } from "../store/stores.ts";
 import type { LazyInput } from "./server-input.ts";
@@ -75,7 +76,8 @@ export class LazyMount implements Supply {
   ): Promise<LazyMount> {
     const stores = Stores.open(storePaths);
     const store = stores.first;
-    const sources = await openSources({ ...input, onProblem: log });
+    const index = openSeekIndex(stores, image, input.image, input.seekIndex);
+    const sources = await openSources({ ...input, index, onProblem: log });
     const { deadlineMs } = input;
     const fetcher = new Fetcher({ store, sources });
     const lazy = new LazyObjects({

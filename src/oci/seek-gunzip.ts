@@ -6,7 +6,7 @@
  */
 import { constants, createInflateRaw, deflateRawSync } from "node:zlib";
 import { FormatError } from "../errors.ts";
-import { Inflater } from "../seek/inflater.ts";
+import { Inflater, type InflaterStop } from "../seek/inflater.ts";
 import { prefixFor } from "./deflate-prefix.ts";
 import { GzipGap } from "./gzip-header.ts";
 import { ZlibHandle } from "./zlib-handle.ts";
@@ -22,6 +22,8 @@ interface RawStream {
     used: number,
     output: Uint8Array,
   ): { readonly used: number; readonly filled: number; readonly ended: boolean };
+  /** There is no more input: what can still be decoded, until that is nothing. */
+  finish(output: Uint8Array): number;
   close(): void;
 }
 
@@ -74,6 +76,12 @@ export async function* gunzipFrom(
         } else if (filled < room.length) break; // it wants more input
       }
     }
+    while (stream !== undefined && left > 0) {
+      const filled = stream.finish(output.subarray(0, left));
+      if (filled === 0) return;
+      yield output.subarray(0, filled);
+      left -= filled;
+    }
   } finally {
     stream?.close();
   }
@@ -108,6 +116,11 @@ class ZlibStream implements RawStream {
     return { ...result, ended };
   }
 
+  /** It has decoded all that it could. */
+  finish(): number {
+    return 0;
+  }
+
   #step(input: Uint8Array, used: number, output: Uint8Array, filled: number) {
     const result = this.#handle.write(constants.Z_SYNC_FLUSH, input, used, output, filled);
     const { error } = this.#handle;
@@ -134,6 +147,11 @@ class OwnStream implements RawStream {
     this.#pushed = 1;
   }
 
+  finish(output: Uint8Array): number {
+    this.#inflater.finish();
+    return this.write(NO_WINDOW, 0, output).filled;
+  }
+
   write(input: Uint8Array, used: number, output: Uint8Array) {
     if (this.#input !== input) {
       this.#input = input;
@@ -148,7 +166,7 @@ class OwnStream implements RawStream {
       this.#rest = this.#rest.subarray(count);
       filled += count;
       if (filled === output.length) return { used: this.#inputAt, filled, ended: false };
-      const stop = this.#inflater.run();
+      const stop = this.#run();
       this.#rest = this.#inflater.take();
       if (this.#rest.length > 0) continue;
       if (stop === "input") return { used: input.length, filled, ended: false };
@@ -156,6 +174,16 @@ class OwnStream implements RawStream {
       // Whole bytes that it has not looked at belong to what follows.
       const left = this.#pushed - Math.ceil(this.#inflater.position / 8);
       return { used: input.length - left, filled, ended: true };
+    }
+  }
+
+  /** A stream that is cut gives what it has. */
+  #run(): InflaterStop {
+    try {
+      return this.#inflater.run();
+    } catch (error) {
+      if (error instanceof FormatError && error.code === "TRUNCATED") return "input";
+      throw error;
     }
   }
 

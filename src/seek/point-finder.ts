@@ -35,7 +35,7 @@ interface Candidate {
 }
 
 /** Candidates kept; only a stream of tiny blocks has more of them within a window. */
-const MAX_CANDIDATES = 64;
+const MAX_CANDIDATES = 512;
 const KNOWN_BYTES = 3 * WINDOW_BYTES;
 const INPUT_BYTES = 3 * WINDOW_BYTES;
 
@@ -48,10 +48,12 @@ export class PointFinder {
   #outAt = 0;
   #next = -1; // ends of blocks after this much output are wanted
   #candidates: Candidate[] = [];
-  /** The output from a window before the first candidate on. */
+  #baseInput = 0; // of the first candidate when the following two were begun
+  #baseOut = 0;
+  /** The output from a window before the base on. */
   readonly #known = new Uint8Array(KNOWN_BYTES);
   #knownEnd = 0;
-  /** The stream from the byte before the first candidate on. */
+  /** The stream from the byte before the base on. */
   readonly #input = new Uint8Array(INPUT_BYTES + SLACK_BYTES);
   #inputEnd = 0;
   #lastByte = 0;
@@ -80,13 +82,26 @@ export class PointFinder {
     this.#inputAt += input.length;
     this.#outAt += output.length;
     this.#remember(output);
-    while (this.#isSettled()) this.#settle();
+    this.#settleSome();
     if (atEdge && this.#outAt > this.#next) this.#add();
   }
 
   /** There is no more. */
   end(): void {
     while (this.#candidates.length > 0) this.#settle();
+  }
+
+  #settleSome(): void {
+    const [base] = this.#candidates;
+    if (base === undefined) return;
+    if (this.#inputEnd === INPUT_BYTES && this.#outAt < base.out + WINDOW_BYTES) {
+      // Hardly any output of so much input: a trial for each candidate would take for ever.
+      this.#settle();
+      this.#candidates = [];
+      this.#next = Math.max(this.#next, this.#outAt);
+    }
+    while (this.#isSettled()) this.#settle();
+    this.#rebase();
   }
 
   #add(): void {
@@ -96,6 +111,8 @@ export class PointFinder {
       this.#knownEnd = WINDOW_BYTES;
       this.#input[0] = this.#lastByte;
       this.#inputEnd = 1;
+      this.#baseInput = input;
+      this.#baseOut = this.#outAt;
     } else if (this.#candidates.at(-1)!.input === input) return;
     if (this.#candidates.length < MAX_CANDIDATES) {
       this.#candidates.push({ input, out: this.#outAt });
@@ -121,32 +138,40 @@ export class PointFinder {
   /** Whether as much follows the first candidate as could refer to what is before it. */
   #isSettled(): boolean {
     const [first] = this.#candidates;
-    if (first === undefined) return false;
-    return this.#outAt >= first.out + WINDOW_BYTES || this.#inputEnd === INPUT_BYTES;
+    return first !== undefined && this.#outAt >= first.out + WINDOW_BYTES;
   }
 
-  /** Judges the first candidate, and makes the next one the first. */
+  /** Judges the first candidate, and lets go of it and of those too close behind a point. */
   #settle(): void {
-    const [{ input, out }] = this.#candidates as [Candidate];
+    const { input, out } = this.#candidates.shift()!;
     const end = this.#inputEnd;
     this.#input.fill(0, end, end + SLACK_BYTES);
-    const known = this.#known.subarray(0, Math.min(this.#knownEnd, 2 * WINDOW_BYTES));
+    const shift = out - this.#baseOut;
+    const known = this.#known.subarray(shift, Math.min(this.#knownEnd, shift + 2 * WINDOW_BYTES));
+    const first = (input - this.#baseInput) * 8;
     for (let bit = 8; bit > 0; bit--) {
-      if (!this.#walk.follow(this.#input, end, bit, known, WINDOW_BYTES)) continue;
+      if (!this.#walk.follow(this.#input, end, first + bit, known, WINDOW_BYTES)) continue;
       this.#next = out + this.#span;
       const window = known.subarray(0, WINDOW_BYTES);
       this.#found({ bit: (input - 1) * 8 + bit, out, window, used: this.#walk.used });
       break;
     }
-    this.#candidates.shift();
     while (this.#candidates.length > 0 && this.#candidates[0]!.out <= this.#next) {
       this.#candidates.shift();
     }
+  }
+
+  /** Lets go of what lies before the first candidate. */
+  #rebase(): void {
     const [first] = this.#candidates;
-    if (first === undefined) return;
-    this.#known.copyWithin(0, first.out - out, this.#knownEnd);
-    this.#knownEnd -= first.out - out;
-    this.#input.copyWithin(0, first.input - input, this.#inputEnd);
-    this.#inputEnd -= first.input - input;
+    if (first === undefined || first.input === this.#baseInput) return;
+    const known = first.out - this.#baseOut;
+    this.#known.copyWithin(0, known, this.#knownEnd);
+    this.#knownEnd -= known;
+    const input = first.input - this.#baseInput;
+    this.#input.copyWithin(0, input, this.#inputEnd);
+    this.#inputEnd -= input;
+    this.#baseOut = first.out;
+    this.#baseInput = first.input;
   }
 }

@@ -21,7 +21,7 @@ import { fanOut } from "../src/store/layout.ts";
 import { Store } from "../src/store/store.ts";
 import { Inode } from "../src/tree/inode.ts";
 import type { VerityDigest } from "../src/verity/digest.ts";
-import { verityDigestOf } from "../src/verity/hasher.ts";
+import { VerityHasher, verityDigestOf } from "../src/verity/hasher.ts";
 import { TestLayout, digestOf, tar, temporaryFolder } from "./support/oci.ts";
 import { oracle } from "./support/oracle.ts";
 
@@ -68,6 +68,46 @@ function expectUntouched(store: Store): void {
   expect(store.images.list()).toEqual([]);
   expect(readdirSync(join(store.path, "tmp"))).toEqual([]);
 }
+
+describe("large objects", () => {
+  test.each(["dir", "layers"])(
+    "of %s have their leaf hashes in the store, small ones none",
+    async (kind) => {
+      const store = newStore();
+      const folder = temporaryFolder();
+      writeFileSync(join(folder, "large"), large);
+      writeFileSync(join(folder, "medium"), medium);
+      await build(kind === "dir" ? `dir:${folder}` : `oci:${layoutOf(await base())}`, store);
+      const digest = verityDigestOf(large);
+      const hasher = new VerityHasher("sha256", { keepLeaves: true }).update(large);
+      hasher.digest();
+      expect(store.readLeaves(digest)).toEqual(hasher.leaves());
+      expect(store.readLeaves(verityDigestOf(medium))).toBeUndefined();
+      expect(readdirSync(join(store.path, "verity"))).toEqual([digest.slice(0, 2)]);
+    },
+  );
+});
+
+describe("names that would be whiteouts in a layer are refused", () => {
+  test.each([".wh.x", ".wh..wh..opq", "below/.wh.x"])("dir: %s", async (name) => {
+    const store = newStore();
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, "below"));
+    writeFileSync(join(folder, name), medium);
+    await expect(build(`dir:${folder}`, store)).rejects.toThrow(
+      expect.objectContaining({ code: "UNSUPPORTED", message: expect.stringMatching(/\.wh\./) }),
+    );
+    expectUntouched(store);
+  });
+
+  test("dump:", async () => {
+    const store = newStore();
+    const file = join(temporaryFolder(), "dump");
+    writeFileSync(file, "/ 4096 40755 2 0 0 0 1.0 - - -\n/.wh.x 1 100644 1 0 0 0 1.0 - x -\n");
+    await expect(build(`dump:${file}`, store)).rejects.toThrow(/the name of a whiteout/);
+    expectUntouched(store);
+  });
+});
 
 describe("an OCI layout", () => {
   test("becomes an image and those objects that it refers to", async () => {

@@ -165,6 +165,26 @@ describe.skipIf(!canTrace)("under strace (skipped where tracing is not possible)
     );
   });
 
+  test("with durability object each file is synced before its name, each directory before the image's", () => {
+    const calls = "write,pwrite64,rename,renameat,renameat2,fsync";
+    const run = spawnSync(
+      "strace",
+      [
+        ...["-f", "-qq", "-y", "-s", "24", "-e", `trace=${calls}`, "-o", join(root, "trace")],
+        ...[process.execPath, writer, store.path, "app", "3", "app", "--durability=object"],
+      ],
+      { encoding: "utf8", timeout: 50_000 },
+    );
+    expect([run.status, run.stderr]).toEqual([0, ""]);
+    const lines = readFileSync(join(root, "trace"), "utf8").split("\n");
+    const order = new CallOrder(store.path, lines);
+    expect(order.problems).toEqual([]);
+    expect(order.counts).toEqual({ objects: 4, names: 2, acknowledged: 1 });
+    // What looks after it does find something.
+    const unsynced = lines.filter((line) => !line.includes(" fsync("));
+    expect(new CallOrder(store.path, unsynced).problems.length).toBeGreaterThan(6);
+  });
+
   test("killed at any rename, leaves a store in which all that is named is right", () => {
     for (let when = 1; when <= 6; when++) {
       const run = trace(
@@ -199,6 +219,55 @@ describe.skipIf(!canTrace)("under strace (skipped where tracing is not possible)
     checkStore();
   });
 });
+
+/** Follows a trace: write < fsync(file) < rename < fsync(directory) < name < fsync < word to the caller. */
+class CallOrder {
+  readonly problems: string[] = [];
+  readonly counts = { objects: 0, names: 0, acknowledged: 0 };
+  readonly #root: string;
+  /** Files that were written to since their last fsync. */
+  readonly #dirty = new Set<string>();
+  /** Directories with names that are not on the disk yet. */
+  readonly #pending = new Set<string>();
+
+  constructor(root: string, lines: readonly string[]) {
+    this.#root = root;
+    for (const line of lines) {
+      const [, call, rest] = /^\d+ +(\w+)\((.*)$/.exec(line) ?? [];
+      if (call !== undefined) this.#take(call, rest!);
+    }
+  }
+
+  #take(call: string, rest: string): void {
+    const open = /^\d+<([^>]*)>/.exec(rest)?.[1];
+    if (call.startsWith("rename")) this.#rename(rest);
+    else if (call !== "fsync") this.#write(open, rest);
+    else for (const each of [this.#dirty, this.#pending]) each.delete(open!);
+  }
+
+  #write(path: string | undefined, rest: string): void {
+    if (path?.startsWith(`${this.#root}/tmp/`)) this.#dirty.add(path);
+    if (!/^1<.*"[0-9a-f]{16}/.test(rest)) return;
+    this.counts.acknowledged += 1;
+    for (const directory of this.#pending) this.problems.push(`told before fsync of ${directory}`);
+  }
+
+  #rename(rest: string): void {
+    const [from, to] = [...rest.matchAll(/"([^"]*)"\.*/g)].map(([, path]) => path!) as [
+      string,
+      string,
+    ];
+    const isObject = to.startsWith(`${this.#root}/objects/`);
+    if (isObject) this.counts.objects += 1;
+    else this.counts.names += 1;
+    if (this.#dirty.has(from)) this.problems.push(`${from} renamed before its fsync`);
+    if (!isObject) {
+      for (const directory of this.#pending)
+        this.problems.push(`${to} before fsync of ${directory}`);
+    }
+    this.#pending.add(to.slice(0, to.lastIndexOf("/")));
+  }
+}
 
 /** What one traced call means for the order. */
 function stepOf(line: string, path: string): string | undefined {

@@ -29,11 +29,11 @@ export function parseMeta(bytes: Uint8Array): StoreMeta {
   const what = "store meta.json";
   const object = asObject(parseJson(bytes, { what }), what);
   const version = asSize(object.get("version"), `${what}: version`);
-  if (version > STORE_VERSION) {
+  if (version > STORE_VERSION || version < 1) {
     throw new FormatError(
       "UNSUPPORTED",
       `store: expected format version ${STORE_VERSION}, got ${version}`,
-      { hint: "a newer sealfs made this store" },
+      version > STORE_VERSION ? { hint: "a newer sealfs made this store" } : {},
     );
   }
   const algorithm = asString(object.get("algorithm"), `${what}: algorithm`);

@@ -148,10 +148,7 @@ const scenarios = {
     done: (s) => names(s) === "app old second",
   },
   "build-object": {
-    args: (s) => [
-      ...["build", `dir:${at("new")}`, "--store", s, "--name", "app"],
-      ...["--durability", "object", ...signed()],
-    ],
+    args: (s) => [...scenarios.build.args(s), "--durability", "object"],
     done: (s) => names(s) === "app old second",
   },
   "ref-update": {

@@ -73,7 +73,7 @@ export class Disks {
   }
 
   close(): void {
-    for (const mount of this.#mounts.splice(0).reverse()) must("umount", "-l", mount);
+    for (const mount of this.#mounts.splice(0).toReversed()) must("umount", "-l", mount);
     rmSync(this.path, { recursive: true, force: true });
   }
 

@@ -167,14 +167,30 @@ describe.skipIf(!canTrace)("under strace (skipped where tracing is not possible)
 
   test("with durability object each file is synced before its name, each directory before the image's", () => {
     const calls = "write,pwrite64,rename,renameat,renameat2,fsync";
-    const run = spawnSync(
-      "strace",
-      [
-        ...["-f", "-qq", "-y", "-s", "24", "-e", `trace=${calls}`, "-o", join(root, "trace")],
-        ...[process.execPath, writer, store.path, "app", "3", "app", "--durability=object"],
-      ],
-      { encoding: "utf8", timeout: 50_000 },
-    );
+    const options = [
+      "-f",
+      "-qq",
+      "-y",
+      "-s",
+      "24",
+      "-e",
+      `trace=${calls}`,
+      "-o",
+      join(root, "trace"),
+    ];
+    const command = [
+      process.execPath,
+      writer,
+      store.path,
+      "app",
+      "3",
+      "app",
+      "--durability=object",
+    ];
+    const run = spawnSync("strace", [...options, ...command], {
+      encoding: "utf8",
+      timeout: 50_000,
+    });
     expect([run.status, run.stderr]).toEqual([0, ""]);
     const lines = readFileSync(join(root, "trace"), "utf8").split("\n");
     const order = new CallOrder(store.path, lines);

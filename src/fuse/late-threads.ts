@@ -20,11 +20,11 @@ import type { ServeInput } from "./transport.ts";
 export function lateAnswers<S>(
   { supply, stores, onProblem }: Pick<ServeInput, "supply" | "stores" | "onProblem">,
   operations: Operations<S>,
-  { fd, leaves, counters: memory }: SharedMemory,
+  { fd, leaves, held, counters: memory }: SharedMemory,
   serverOf: (reader: ObjectReader, places: readonly ObjectPlace[]) => S,
 ): Pick<ThreadOptions, "onHandedOver"> {
   if (supply === undefined) return {};
-  const places = [...openPlaces(stores), supply.place];
+  const places = [...openPlaces(stores, undefined, held), supply.place];
   const counters = new Counters(memory); // the main thread's
   const late = new LateAnswers({
     operations,

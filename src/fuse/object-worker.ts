@@ -25,10 +25,10 @@ export interface ObjectWorkerInput extends SharedMemory {
 export function serveObjectTable(input: ObjectWorkerInput & ThreadInput, tell: Tell): void {
   const counters = new Counters(input.counters, input.thread);
   const table = new ObjectTable(input.objects);
-  const places = openPlaces(input.stores, input.partial);
+  const places = openPlaces(input.stores, input.partial, input.held);
   const reader = new ObjectReader(places, new SharedLeaves(input.leaves), counters);
   const onProblem = (problem: Problem) => tell(inImage(problem, table));
-  const backing = backingOf(input, openPlaces(input.stores), onProblem);
+  const backing = backingOf(input, openPlaces(input.stores, undefined, input.held), onProblem);
   const session = new Session(
     backing === undefined ? objectOperations : backedObjectOperations,
     { table, reader, backing },

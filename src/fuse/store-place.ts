@@ -3,21 +3,30 @@
  *
  * @module
  */
+import { HeldObjects } from "../store/held-objects.ts";
 import { openPartial, readPartialLeaves } from "../store/partial-objects.ts";
 import { Store } from "../store/store.ts";
 import type { ObjectPlace } from "./objects.ts";
 
-/** Opens the stores in these directories, and where objects are of which a part is there. */
-export function openPlaces(directories: readonly string[], partial?: string): ObjectPlace[] {
-  const stores = directories.map((directory) => storePlace(Store.open(directory)));
+/**
+ * Opens the stores in these directories, and where objects are of which a part is there. `held` are
+ * descriptors of the stores' objects, where another thread has opened them.
+ */
+export function openPlaces(
+  directories: readonly string[],
+  partial?: string,
+  held: readonly number[] = [],
+): ObjectPlace[] {
+  const stores = directories.map((directory, i) => storePlace(Store.open(directory), held[i]));
   return partial === undefined ? stores : [...stores, partialPlace(partial)];
 }
 
 /** What {@link ./objects.ts} needs of a store. */
-export function storePlace(store: Store): ObjectPlace {
+export function storePlace(store: Store, held?: number): ObjectPlace {
+  const objects = new HeldObjects(store.objects, held);
   return {
     path: store.path,
-    openFile: (digest) => store.objects.openFile(digest),
+    openFile: (digest) => objects.openFile(digest),
     readLeaves: (digest) => store.readLeaves(digest),
     writeLeaves: (digest, leaves) => store.writeLeaves(digest, leaves),
   };

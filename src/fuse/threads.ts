@@ -10,6 +10,8 @@ import { BackingFiles, type BackingMemory } from "./backing-files.ts";
 import { REQUEST_BYTES } from "./call.ts";
 import { counterMemory } from "./counters.ts";
 import { type InitOptions, answerInit, refuseInit } from "./init.ts";
+import { holdObjects } from "../store/held-objects.ts";
+import { Store } from "../store/store.ts";
 import type { HandOver, Problem } from "./session.ts";
 import { SharedLeaves, type SharedLeavesMemory } from "./shared-leaves.ts";
 import type { ObjectWorkerInput } from "./object-worker.ts";
@@ -31,6 +33,8 @@ export interface SharedMemory {
   readonly fd: number;
   /** Store directories in order. */
   readonly stores: readonly string[];
+  /** Descriptors of their directories of objects, opened once for all threads. */
+  readonly held: readonly number[];
   readonly leaves: SharedLeavesMemory;
   /** Counts: row 0 is the main thread's, then one for each thread. */
   readonly counters: SharedArrayBuffer;
@@ -75,6 +79,7 @@ export function sharedMemory(
   return {
     fd,
     stores,
+    held: stores.map((store) => holdObjects(Store.open(store).objects)),
     leaves: SharedLeaves.create(mostFiles, SHARED_LEAVES_BYTES).memory,
     counters: counterMemory(1 + threadCount(threads)),
     partial: supply?.place.path,
@@ -140,7 +145,9 @@ export class SpareThread {
 }
 
 function newThread(): Worker {
-  return new Worker(workerUrl(import.meta.url, "./thread.ts"));
+  return new Worker(workerUrl(import.meta.url, "./thread.ts"), {
+    trackUnmanagedFds: false, // threads close what others have opened
+  });
 }
 
 /** Starts threads that do `job`. The mount need not wait for more than the first. */

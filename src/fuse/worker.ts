@@ -32,12 +32,15 @@ export interface WorkerInput extends SharedMemory {
 /** Serves; returns when the file system has been unmounted. */
 export function serveImage(input: WorkerInput & ThreadInput, tell: Tell): void {
   const counters = new Counters(input.counters, input.thread);
-  const places = openPlaces(input.stores, input.partial);
+  const places = openPlaces(input.stores, input.partial, input.held);
   const reader = new ObjectReader(places, new SharedLeaves(input.leaves), counters);
   const image = Image.open(new Uint8Array(input.image));
   const fs = new ImageFileSystem(image, reader, input.rootNid);
   const table = input.backing === undefined ? operations : backedOperations;
-  const server = { fs, backing: backingOf(input, openPlaces(input.stores), tell) };
+  const server = {
+    fs,
+    backing: backingOf(input, openPlaces(input.stores, undefined, input.held), tell),
+  };
   const session = new Session(table, server, tell, handingOver(input, tell), counters);
   warmUp(session, WARM_UP_MS);
   counters.clear();

@@ -453,13 +453,18 @@ describe("over HTTP", () => {
     expect(await verdict("app", now, url)).toBe("TUF_ROLLBACK");
   });
 
-  test("what never ends is cut, and what leads elsewhere is not followed", async () => {
+  test("what never ends is cut, and what leads nowhere or in a circle is an error", async () => {
     const files = answer;
     answer = (path) => (path.endsWith("timestamp.json") ? { body: "endless" } : files(path));
-    expect(await verdict("app", now, url)).toBe("REFUSED");
+    expect(await verdict("app", now, url)).toBe("WRONG_SIZE");
+    answer = (path) =>
+      path.endsWith("timestamp.json")
+        ? { status: 302, headers: { location: "/metadata/timestamp.json" } }
+        : files(path);
+    expect(await verdict("app", now, url)).toBe("BAD_REDIRECT");
     answer = (path) =>
       path.endsWith("timestamp.json") ? { status: 302, headers: { location: "/x" } } : files(path);
-    expect(await verdict("app", now, url)).toBe("UNREACHABLE");
+    expect(await verdict("app", now, url)).toBe("REFUSED");
     answer = () => ({ status: 500 });
     expect(await verdict("app", now, url)).toBe("REFUSED");
     server.closeAllConnections();

@@ -12,7 +12,7 @@ import {
   planImageFetch,
 } from "../image/fetch.ts";
 import { keepImage } from "../image/keep-image.ts";
-import { locateImage, openVerified } from "../image/locate.ts";
+import { locateImage, openCurrent } from "../image/locate.ts";
 import type { SourceStats } from "../mirror/health.ts";
 import type { ObjectSource } from "../mirror/source.ts";
 import { Stores } from "../store/stores.ts";
@@ -74,7 +74,8 @@ async function fetch(target: string, options: Options, io: Io): Promise<void> {
   const now = new Date();
   const { trust, state } = readTrust(options, io, now);
   const stores = Stores.open(options.store);
-  const verified = openVerified(target, { stores, bundles }, { trust, state, name, now });
+  const demands = { trust, state, name, now };
+  const verified = await openCurrent(target, { stores, bundles }, demands);
   const sources = await readMirrors(options, verified, stores, io);
   if (options.dryRun) {
     printPlan(planImageFetch(verified, stores, { sources, paths }), options, io);

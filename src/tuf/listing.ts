@@ -89,6 +89,7 @@ class TufListing implements Listing {
         },
       );
     } finally {
+      await this.#place.close();
       if (temporary !== undefined) rmSync(temporary, { recursive: true });
     }
   }

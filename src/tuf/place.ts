@@ -6,6 +6,8 @@
  */
 import { join } from "node:path";
 import { NotFoundError, TransportError, UsageError } from "../errors.ts";
+import type { HttpClient } from "../http/client.ts";
+import { redact } from "../http/redact.ts";
 import { readRegular } from "../store/files.ts";
 
 /** A place that has the files of a repository, or says so. */
@@ -16,9 +18,12 @@ export interface TufPlace {
    * The bytes of a file, such as `metadata/2.root.json`.
    *
    * @throws {@link NotFoundError} `NO_FILE` when the place says that it has none
-   * @throws {@link TransportError} when it cannot be reached, and for more than `max` bytes
+   * @throws {@link TransportError} or {@link NetworkError} when it cannot be reached, and for more
+   *   than `max` bytes
    */
   read(path: string, max: number): Promise<Uint8Array>;
+  /** Ends connections; the next reading makes new ones. */
+  close(): Promise<void>;
 }
 
 /** @throws {@link UsageError} for a URL that is none */
@@ -31,11 +36,14 @@ function folderPlace(folder: string): TufPlace {
     text: folder,
     // Role names stand encoded in a URL, and in the name of a file.
     read: async (path, max) => readRegular(join(folder, path), max, `${folder}: ${path}`),
+    close: async () => {},
   };
 }
 
 /** Metadata and bundles are small: one deadline for all of a file is enough. */
 const DEADLINE_MS = 30_000;
+/** How servers say that they have no such file. */
+const ABSENT = new Set([403, 404, 410]);
 
 function urlPlace(text: string): TufPlace {
   const base = URL.canParse(text) ? new URL(text) : undefined;
@@ -43,44 +51,34 @@ function urlPlace(text: string): TufPlace {
     throw new UsageError("USAGE", `--tuf: expected a folder or an http(s) URL, got ${text}`);
   }
   if (!base.pathname.endsWith("/")) base.pathname += "/";
-  return { text, read: (path, max) => get(new URL(path, base), max) };
+  let client: HttpClient | undefined;
+  return {
+    text: redact(base),
+    read: async (path, max) => {
+      // Only who needs HTTP pays for loading it.
+      const http = await import("../http/client.ts");
+      client ??= new http.HttpClient();
+      return get(client, new URL(path, base), max);
+    },
+    close: async () => {
+      await client?.close();
+      client = undefined;
+    },
+  };
 }
 
-async function get(url: URL, max: number): Promise<Uint8Array> {
-  const what = `${url.origin}${url.pathname}`;
-  try {
-    const response = await fetch(url, {
-      headers: { "accept-encoding": "identity" },
-      redirect: "error",
-      signal: AbortSignal.timeout(DEADLINE_MS),
-    });
-    if (response.status === 404 || response.status === 403 || response.status === 410) {
-      throw new NotFoundError("NO_FILE", `${what}: not there (status ${response.status})`);
-    }
-    if (response.status !== 200 || response.body === null) {
-      throw new TransportError("REFUSED", `${what}: status ${response.status}`);
-    }
-    if ((response.headers.get("content-encoding") ?? "identity") !== "identity") {
-      throw new TransportError("REFUSED", `${what}: an encoding that was not asked for`);
-    }
+async function get(client: HttpClient, url: URL, max: number): Promise<Uint8Array> {
+  const what = redact(url);
+  const response = await client.send("GET", url, { maxBytes: max, deadlineMs: DEADLINE_MS });
+  const { status } = response;
+  if (status === 200) {
     const chunks: Uint8Array[] = [];
-    let size = 0;
-    for await (const chunk of response.body) {
-      size += chunk.length;
-      // Leaving the loop closes the connection.
-      if (size > max) throw tooLong(what, max);
-      chunks.push(chunk);
-    }
+    for await (const chunk of response.body) chunks.push(chunk);
     return Buffer.concat(chunks);
-  } catch (cause) {
-    if (cause instanceof TransportError || cause instanceof NotFoundError) throw cause;
-    const error = cause as Error;
-    if (error.name === "TimeoutError") {
-      throw new TransportError("TIMEOUT", `${what}: not within ${DEADLINE_MS / 1000} s`, { cause });
-    }
-    const why = error.cause instanceof Error ? error.cause.message : error.message;
-    throw new TransportError("UNREACHABLE", `${what}: ${why}`, { cause });
   }
+  await response.discard();
+  if (ABSENT.has(status)) throw new NotFoundError("NO_FILE", `${what}: not there (${status})`);
+  throw new TransportError("REFUSED", `${what}: status ${status}`);
 }
 
 /** What sends more than it may. */

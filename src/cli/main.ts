@@ -119,6 +119,20 @@ export const commands: ReadonlyMap<string, CommandRow> = new Map([
       load: () => import("./check.ts"),
     },
   ],
+  [
+    "push",
+    {
+      summary: "put a signed image beside its OCI image in a registry",
+      load: () => import("./push.ts"),
+    },
+  ],
+  [
+    "pull",
+    {
+      summary: "find a signed image in a registry, and verify it",
+      load: () => import("./pull.ts"),
+    },
+  ],
   ["serve", { summary: "give a store out over HTTP", load: () => import("./serve.ts") }],
   ["images", { summary: "list the images of a store", load: () => import("./images.ts") }],
   ["rm", { summary: "remove a name from a store", load: () => import("./rm.ts") }],

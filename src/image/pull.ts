@@ -1,0 +1,298 @@
+/**
+ * Finding a signed image beside an OCI image in a registry. Whoever may write to the repository may put
+ * anything there, so that every candidate is a stranger until it is verified, exactly as `sealfs verify`
+ * does. Statements are looked at before any bootstrap is downloaded, and only one that a good statement
+ * is about.
+ *
+ * @module
+ */
+import {
+  FormatError,
+  IntegrityError,
+  NetworkError,
+  NotFoundError,
+  TrustError,
+  UsageError,
+} from "../errors.ts";
+import { limits } from "../limits.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import type { OciDigest } from "../oci/digest.ts";
+import type { Platform } from "../oci/platform.ts";
+import { imageManifest } from "../oci/registry-image.ts";
+import { listReferrers } from "../oci/registry-referrers.ts";
+import { type RegistryReference, registryName } from "../oci/registry-reference.ts";
+import type { RegistryOptions } from "../oci/registry-session.ts";
+import { Registry } from "../oci/registry.ts";
+import { verifySeekIndex } from "../store/seek-indexes.ts";
+import { Store } from "../store/store.ts";
+import { Stores } from "../store/stores.ts";
+import { type Durability, type NewBundle, Transaction } from "../store/transaction.ts";
+import { readClaim } from "../store/claims.ts";
+import { parseBundle } from "../trust/bundle.ts";
+import { policyOf } from "../trust/policy.ts";
+import { type Refusal, verifyBundles } from "../trust/verify.ts";
+import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
+import { notCurrent } from "./locate.ts";
+import { missingObjects } from "./missing-objects.ts";
+import type { OpenedTrust } from "./open-trust.ts";
+import { ARTIFACT_TYPE, type ParsedArtifact, parseArtifact } from "./registry-artifact.ts";
+import { type VerifiedImage, markFor, verifyImageFile } from "./verify.ts";
+
+export interface PullRequest {
+  readonly reference: RegistryReference;
+  readonly registry?: RegistryOptions;
+  readonly platform?: Platform | undefined;
+  readonly trust: Pick<OpenedTrust, "trust" | "state">;
+  /** The name that must be signed; by default that of the reference. */
+  readonly name?: string | undefined;
+  /** The store's directory, made when it does not exist; further ones may have objects. */
+  readonly stores: readonly [string, ...string[]];
+  readonly now: Date;
+  readonly durability?: Durability;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Pulled {
+  readonly verified: VerifiedImage;
+  readonly name: string;
+  /** The manifest in the registry that it stands beside. */
+  readonly subject: OciDigest;
+  /** Whether it was built from that very manifest, as far as its signer says. */
+  readonly fitsSubject: boolean;
+  readonly hasSeekIndex: boolean;
+  /** What no store has yet. */
+  readonly missing: ReadonlyMap<VerityDigest, number>;
+}
+
+/** Artifacts that are about the same bootstrap; signatures over one statement count together. */
+interface Candidate {
+  readonly bootstrap: Descriptor;
+  readonly bundles: Uint8Array[];
+  readonly seekIndexes: Descriptor[];
+}
+
+/**
+ * Pulls the image beside `reference`: of several that may be trusted the one with the highest version.
+ *
+ * @throws {@link NotFoundError} `NO_REF` when there is none
+ * @throws {@link TrustError} when nobody who is trusted vouches for any of them
+ * @throws {@link NetworkError}
+ */
+export async function pullImage(request: PullRequest): Promise<Pulled> {
+  const { reference, platform, signal } = request;
+  const name = nameOf(request);
+  const label = registryName(reference);
+  const registry = new Registry(reference, request.registry);
+  try {
+    const named = await registry.named(reference, signal);
+    const { digest: subject } = await imageManifest(registry, named, platform, label, signal);
+    const candidates = await findCandidates(registry, subject, request);
+    const { verified, candidate } = await firstGood(registry, candidates, name, request);
+    const seekIndex = await fetchSeekIndex(registry, candidate, verified, signal);
+    const stores = keep(request, name, verified, candidate, seekIndex);
+    const { source } = verified.statement;
+    return {
+      verified,
+      name,
+      subject,
+      fitsSubject: source === undefined || source.digest === subject,
+      hasSeekIndex: seekIndex !== undefined,
+      missing: missingObjects(verified.image, stores),
+    };
+  } finally {
+    await registry.close();
+  }
+}
+
+function nameOf({ name, reference }: PullRequest): string {
+  if (name !== undefined) return name;
+  if (reference.tag !== undefined) return registryName({ ...reference, digest: undefined });
+  throw new UsageError("USAGE", `${registryName(reference)}: which name must be signed?`, {
+    hint: "say it with --name, or give the tag as well",
+  });
+}
+
+/** Bundles that are fetched in all, whoever pushed how many. */
+const BUNDLES_IN_ALL = 4 * limits.bundles;
+
+async function findCandidates(
+  registry: Registry,
+  subject: OciDigest,
+  { trust, signal }: PullRequest,
+): Promise<Candidate[]> {
+  const listed = await listReferrers(registry, subject, ARTIFACT_TYPE, signal);
+  const artifacts: ParsedArtifact[] = [];
+  // The newest stand last, in every list that is written by appending.
+  for (const entry of listed.toReversed().slice(0, limits.candidates)) {
+    const artifact = await refusingQuietly(async () => {
+      const { bytes } = await registry.document(entry, signal);
+      return parseArtifact(bytes, `${registry.label}: ${entry.digest}`);
+    });
+    if (artifact !== undefined) artifacts.push(artifact);
+  }
+  if (artifacts.length === 0) {
+    throw new NotFoundError("NO_REF", `${registry.label}: no signed image beside ${subject}`, {
+      hint: "whoever built it pushes it there with sealfs push",
+    });
+  }
+  const { keyring } = policyOf(trust.trust);
+  const isOurs = (keyId: string | undefined) =>
+    keyId !== undefined && keyring.get(keyId) !== undefined;
+  const wanted = artifacts.flatMap((artifact) =>
+    artifact.bundles.slice(0, limits.bundles).map((bundle) => ({ artifact, bundle })),
+  );
+  // Who names a trusted key first: strangers must not crowd out the good ones.
+  const ranked = wanted.sort(
+    (a, b) => Number(isOurs(b.bundle.keyId)) - Number(isOurs(a.bundle.keyId)),
+  );
+  const candidates = new Map<string, Candidate>();
+  for (const { artifact, bundle } of ranked.slice(0, BUNDLES_IN_ALL)) {
+    const { bootstrap, seekIndexes } = artifact;
+    const key = `${bootstrap.digest} ${bootstrap.size}`;
+    const candidate = candidates.get(key) ?? { bootstrap, bundles: [], seekIndexes: [] };
+    candidates.set(key, candidate);
+    candidate.seekIndexes.push(...seekIndexes.slice(0, limits.bundles));
+    if (candidate.bundles.length === limits.bundles) continue;
+    const bytes = await refusingQuietly(() => registry.blob(bundle, limits.envelopeBytes, signal));
+    if (bytes !== undefined) candidate.bundles.push(bytes);
+  }
+  return [...candidates.values()];
+}
+
+/** Undefined for what is broken or gone: it is a stranger's, and says nothing about the others. */
+async function refusingQuietly<T>(read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof FormatError || error instanceof IntegrityError) return undefined;
+    if (error instanceof NetworkError && error.code === "NOT_FOUND") return undefined;
+    if (error instanceof NetworkError && error.code === "WRONG_SIZE") return undefined;
+    throw error;
+  }
+}
+
+/** The candidate with the highest version among those that hold, fully verified. */
+async function firstGood(
+  registry: Registry,
+  candidates: readonly Candidate[],
+  name: string,
+  request: PullRequest,
+): Promise<{ verified: VerifiedImage; candidate: Candidate }> {
+  const { now, signal, trust: opened } = request;
+  const policy = policyOf(opened.trust);
+  const { listing } = policy;
+  const listed = listing === undefined ? undefined : await listing.bundlesOf(name);
+  const trust = policy.withListing(undefined);
+  const refusals: Refusal[] = [];
+  const promising: { candidate: Candidate; bundles: readonly Uint8Array[]; version: number }[] = [];
+  for (const candidate of candidates) {
+    const bundles = listed ?? candidate.bundles;
+    const { accepted, refused } = verifyBundles(bundles, trust, { name, now });
+    refusals.push(...refused);
+    const about = accepted.filter(({ statement: { sha256, size } }) => {
+      const { bootstrap } = candidate;
+      return bootstrap.digest === `sha256:${sha256}` && bootstrap.size === size;
+    });
+    if (about[0] !== undefined) {
+      promising.push({ candidate, bundles, version: about[0].statement.version });
+    } else if (accepted.length > 0) refusals.push(aboutAnother(candidate));
+  }
+  for (const { candidate, bundles } of promising.sort((a, b) => b.version - a.version)) {
+    try {
+      const bytes = await registry.blob(candidate.bootstrap, limits.imageBytes, signal);
+      const markOf = opened.state?.markOf.bind(opened.state);
+      const verified = verifyImageFile({ bytes, bundles, trust, name, now, markOf });
+      return { verified, candidate };
+    } catch (error) {
+      // What is signed and broken is no other bundle's to mend.
+      if (!(error instanceof TrustError)) throw error;
+      refusals.push({ label: candidate.bootstrap.digest, error });
+    }
+  }
+  const error = allRefused(refusals, name);
+  throw listing === undefined ? error : notCurrent(error, listing);
+}
+
+function aboutAnother({ bootstrap }: Candidate): Refusal {
+  const message = `bootstrap ${bootstrap.digest}: its bundles are about another one`;
+  return { label: bootstrap.digest, error: new TrustError("WRONG_IMAGE", message) };
+}
+
+/** Reasons that a message gives. */
+const SHOWN_REASONS = 8;
+
+function allRefused(refusals: readonly Refusal[], name: string): TrustError {
+  const [first] = refusals;
+  if (first === undefined) {
+    return new TrustError("NO_BUNDLE", `${name}: nobody has signed what is in the registry`);
+  }
+  const isSame = refusals.every(({ error }) => error.code === first.error.code);
+  const reasons = [...new Set(refusals.map(({ error }) => error.message))];
+  const shown = reasons.slice(0, SHOWN_REASONS);
+  if (reasons.length > shown.length) shown.push(`and ${reasons.length - shown.length} more`);
+  return new TrustError(
+    isSame ? first.error.code : "NO_GOOD_BUNDLE",
+    `${name}: none of ${refusals.length} bundles in the registry is good: ${shown.join("; ")}`,
+    { cause: new AggregateError(refusals.map(({ error }) => error)) },
+  );
+}
+
+/** The seek index that the statement is about; without it layers are only read as a whole. */
+async function fetchSeekIndex(
+  registry: Registry,
+  { seekIndexes }: Candidate,
+  { statement: { seekIndex } }: VerifiedImage,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array | undefined> {
+  const descriptor = seekIndexes.find(
+    ({ digest, size }) => digest === seekIndex?.digest && size === seekIndex.size,
+  );
+  if (seekIndex === undefined || descriptor === undefined) return undefined;
+  const bytes = await refusingQuietly(() =>
+    registry.blob(descriptor, limits.seekIndexBytes, signal),
+  );
+  if (bytes !== undefined) verifySeekIndex(bytes, seekIndex, registry.label);
+  return bytes;
+}
+
+/** Publishes what was verified, and then remembers its version. */
+function keep(
+  { stores, trust: opened, now, durability }: PullRequest,
+  name: string,
+  verified: VerifiedImage,
+  { bundles }: Candidate,
+  seekIndex: Uint8Array | undefined,
+): Stores {
+  const [first] = stores;
+  const store = Store.create(first, { algorithm: algorithmOf(verified.digest) });
+  const transaction = Transaction.begin(store, durability === undefined ? {} : { durability });
+  try {
+    transaction.put(verified.digest, verified.bytes);
+    transaction.publish({
+      image: verified.digest,
+      name,
+      bundles: bundles.flatMap((bytes) => newBundle(bytes, verified)),
+      seekIndexes: seekIndex === undefined ? [] : [seekIndex],
+    });
+  } finally {
+    transaction.close();
+  }
+  const { progress, statement } = verified;
+  if (progress === "first" || progress === "newer") {
+    const policy = policyOf(opened.trust);
+    opened.state?.remember(statement.name, policy, markFor(statement, policy), now);
+  }
+  return Stores.open([...stores]);
+}
+
+/** None for what is about another image, or cannot be read. */
+function newBundle(bytes: Uint8Array, { digest }: VerifiedImage): NewBundle[] {
+  try {
+    const keyId = parseBundle(bytes).signatures[0]?.keyId || "unnamed";
+    const { id, name } = readClaim({ keyId, bytes });
+    return id === digest ? [{ keyId, bytes, name }] : [];
+  } catch (error) {
+    if (error instanceof TrustError || error instanceof FormatError) return [];
+    throw error;
+  }
+}

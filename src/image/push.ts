@@ -1,0 +1,207 @@
+/**
+ * Putting a signed image beside the OCI image that it was built from, in a registry: bootstrap, bundles
+ * and seek indexes as one artifact that refers to that image. Doing it twice does no more than once.
+ *
+ * @module
+ */
+import {
+  FormatError,
+  NetworkError,
+  NotFoundError,
+  SealfsError,
+  TrustError,
+  UsageError,
+} from "../errors.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import { type OciDigest, digestOf, parseDigest } from "../oci/digest.ts";
+import { parseDocument } from "../oci/manifest.ts";
+import { OCI_MANIFEST, documentKind } from "../oci/media-types.ts";
+import type { Platform } from "../oci/platform.ts";
+import { imageManifest } from "../oci/registry-image.ts";
+import { addToFallback } from "../oci/registry-referrers.ts";
+import { type RegistryReference, registryName } from "../oci/registry-reference.ts";
+import type { RegistryOptions } from "../oci/registry-session.ts";
+import { type BlobUpload, putManifest, uploadBlob } from "../oci/registry-upload.ts";
+import { Registry, type RegistryDocument } from "../oci/registry.ts";
+import { readSeekIndex } from "../store/seek-indexes.ts";
+import type { Store } from "../store/store.ts";
+import { openStoredImage } from "../store/stored-image.ts";
+import { parseBundle } from "../trust/bundle.ts";
+import type { Statement } from "../trust/statement.ts";
+import type { VerityDigest } from "../verity/digest.ts";
+import { readStatement } from "./find-statement.ts";
+import { ARTIFACT_TYPE, EMPTY_CONFIG, formatArtifact } from "./registry-artifact.ts";
+
+export interface PushRequest {
+  readonly store: Store;
+  /** A name or id in the store. */
+  readonly image: string;
+  /** The OCI image that it belongs to. */
+  readonly reference: RegistryReference;
+  readonly registry?: RegistryOptions;
+  /** Which image of an index, where its statement does not say. */
+  readonly platform?: Platform | undefined;
+  /** Repositories of the same registry that may have its parts already. */
+  readonly mountFrom?: readonly string[];
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Pushed {
+  readonly id: VerityDigest;
+  /** The artifact's manifest, and that of the image it refers to. */
+  readonly artifact: OciDigest;
+  readonly subject: OciDigest;
+  readonly bundles: number;
+  readonly seekIndexes: number;
+  /** What became of its parts. */
+  readonly uploads: readonly BlobUpload[];
+  /** Whether the registry lists it by itself; else it is in the index under the fallback tag. */
+  readonly listed: "registry" | "tag";
+}
+
+/** A bundle about the image. */
+interface Signed {
+  readonly bytes: Uint8Array;
+  readonly keyId: string;
+  readonly name: string;
+  readonly statement: Statement;
+}
+
+/**
+ * Pushes an image.
+ *
+ * @throws {@link TrustError} `NO_BUNDLE` for an image that nobody has signed
+ * @throws {@link UsageError} when it was built from another image than `reference`
+ * @throws {@link NotFoundError} `NO_REF`; {@link NetworkError}
+ */
+export async function pushImage(request: PushRequest): Promise<Pushed> {
+  const { store, reference, mountFrom = [], signal } = request;
+  const id = store.images.resolve(request.image);
+  const { bytes: bootstrap } = openStoredImage(store, id);
+  const bundles = bundlesAbout(store, id);
+  const seekIndexes = seekIndexesOf(store, id, bundles);
+  const registry = new Registry(reference, request.registry);
+  try {
+    const subject = await findSubject(registry, request, bundles);
+    const content = { subject, id, bootstrap, bundles, seekIndexes };
+    const { bytes, annotations } = formatArtifact(content);
+    const parts = [
+      EMPTY_CONFIG,
+      bootstrap,
+      ...bundles.map((bundle) => bundle.bytes),
+      ...seekIndexes,
+    ];
+    const uploads: BlobUpload[] = [];
+    for (const part of parts) {
+      uploads.push(await uploadBlob(registry, part, { from: mountFrom, signal }));
+    }
+    const artifact = digestOf(bytes);
+    const { knowsSubject } = await putManifest(registry, artifact, OCI_MANIFEST, bytes, { signal });
+    if (!knowsSubject) {
+      const entry = { mediaType: OCI_MANIFEST, digest: artifact, size: bytes.length };
+      const referrer = { ...entry, artifactType: ARTIFACT_TYPE, annotations };
+      await addToFallback(registry, subject.digest, referrer, signal);
+    }
+    return {
+      id,
+      artifact,
+      subject: subject.digest,
+      bundles: bundles.length,
+      seekIndexes: seekIndexes.length,
+      uploads,
+      listed: knowsSubject ? "registry" : "tag",
+    };
+  } finally {
+    await registry.close();
+  }
+}
+
+/** Sorted, so that the same image gives the same artifact. */
+function bundlesAbout(store: Store, id: VerityDigest): Signed[] {
+  const bundles = store.readBundles(id).flatMap(({ bytes, keyId }) => {
+    try {
+      const statement = readStatement(parseBundle(bytes).payload);
+      return statement.verityDigest === id
+        ? [{ bytes, keyId, name: statement.name, statement }]
+        : [];
+    } catch (error) {
+      if (error instanceof SealfsError) return []; // what is no bundle helps nobody
+      throw error;
+    }
+  });
+  if (bundles.length > 0) return bundles;
+  throw new TrustError("NO_BUNDLE", `image ${id}: nobody has signed it`, {
+    hint: "sign it with sealfs sign first: nobody could use it",
+  });
+}
+
+/** Those that a statement speaks of; another one nobody would take. */
+function seekIndexesOf(store: Store, id: VerityDigest, bundles: readonly Signed[]): Uint8Array[] {
+  const wanted = new Map(
+    bundles.flatMap(({ statement: { seekIndex } }) =>
+      seekIndex === undefined ? [] : [[seekIndex.digest, seekIndex] as const],
+    ),
+  );
+  return [...wanted.values()].flatMap((file) => {
+    try {
+      return [readSeekIndex(store, id, file)];
+    } catch (error) {
+      if (error instanceof NotFoundError) return [];
+      throw error;
+    }
+  });
+}
+
+/** The manifest that the image was built from, which the reference has to lead to. */
+async function findSubject(
+  registry: Registry,
+  { reference, platform, signal }: PushRequest,
+  bundles: readonly Signed[],
+): Promise<Pick<Descriptor, "mediaType" | "digest" | "size">> {
+  const label = registryName(reference);
+  const named = await namedDocument(registry, reference, signal);
+  const sources = new Set(bundles.flatMap(({ statement }) => statement.source?.digest ?? []));
+  const source = [...sources].find((digest) => leadsTo(named, digest, label));
+  if (sources.size > 0 && source === undefined) {
+    const [first] = sources;
+    throw new UsageError(
+      "USAGE",
+      `${label}: is ${named.digest}, the image was built from ${first}`,
+      {
+        hint: "push to the image that it was built from; skopeo copy --preserve-digests keeps digests",
+      },
+    );
+  }
+  const document =
+    source === undefined || source === named.digest
+      ? await imageManifest(registry, named, platform, label, signal)
+      : await registry.manifest(parseDigest(source, label), signal);
+  const mediaType = documentKind(document.mediaType) === "manifest" ? document.mediaType : "";
+  if (mediaType === "")
+    throw new FormatError("UNSUPPORTED", `${label}: leads to no image manifest`);
+  return { mediaType, digest: document.digest, size: document.bytes.length };
+}
+
+async function namedDocument(
+  registry: Registry,
+  reference: RegistryReference,
+  signal: AbortSignal | undefined,
+): Promise<RegistryDocument> {
+  try {
+    return await registry.named(reference, signal);
+  } catch (cause) {
+    if (!(cause instanceof NetworkError) || cause.code !== "NOT_FOUND") throw cause;
+    throw new NotFoundError("NO_REF", `${registryName(reference)}: no such image there`, {
+      cause,
+      hint: "an image is pushed beside the OCI image that it was built from: copy that there first",
+    });
+  }
+}
+
+/** Whether a document is the manifest of that digest, or an index that has it. */
+function leadsTo({ mediaType, digest, bytes }: RegistryDocument, wanted: string, label: string) {
+  if (digest === wanted) return true;
+  if (documentKind(mediaType) !== "index") return false;
+  const document = parseDocument(bytes, mediaType, label);
+  return document.kind === "index" && document.manifests.some((entry) => entry.digest === wanted);
+}

@@ -10,7 +10,7 @@ import {
   unlinkSync,
   writeFileSync,
 } from "node:fs";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -18,6 +18,7 @@ import { Store } from "../../src/store/store.ts";
 import { TestAuthority, hasOpenssl } from "../support/certificates.ts";
 import { sealfs } from "../support/cli.ts";
 import { oracle } from "../support/oracle.ts";
+import { freePort, until } from "../support/ports.ts";
 import { bundleFor, contentOf, imageWith, objectsIn } from "../support/store.ts";
 import { alice } from "../support/trust.ts";
 import { Transaction } from "../../src/store/transaction.ts";
@@ -217,14 +218,6 @@ http {
   }, 120_000);
 });
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 async function answering(port: number): Promise<void> {
   await until(
     () =>
@@ -234,12 +227,4 @@ async function answering(port: number): Promise<void> {
         socket.on("connect", () => socket.destroy());
       }),
   );
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 60_000;
-  while (!(await condition())) {
-    if (performance.now() > end) throw new Error("not within a minute");
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }

@@ -4,12 +4,9 @@
  * @module
  */
 import type { Command } from "commander";
-import { SealfsError } from "../errors.ts";
-import { openSeekIndex } from "../image/open-seek-index.ts";
+import { openSourcesFor } from "../image/open-sources.ts";
 import type { VerifiedImage } from "../image/verify.ts";
-import { openSources } from "../mirror/sources.ts";
 import type { ObjectSource } from "../mirror/source.ts";
-import type { SeekIndex } from "../seek/seek-index.ts";
 import type { Stores } from "../store/stores.ts";
 import { collect } from "./image-argument.ts";
 import type { Io } from "./io.ts";
@@ -44,26 +41,8 @@ export function readMirrors(
   stores: Stores,
   io: Io,
 ): Promise<ObjectSource[]> {
-  const onProblem = (message: string) => io.log(`warning: ${message}`);
-  return openSources({
-    mirrors: mirror,
-    mirrorsFile: mirrors,
-    name: statement.name,
-    index: seekIndex(onProblem, () => openSeekIndex(stores, image, digest, statement.seekIndex)),
-    onProblem,
-  });
-}
-
-/** One that is damaged is as good as none: other mirrors may do. */
-function seekIndex(
-  onProblem: (message: string) => void,
-  open: () => SeekIndex | undefined,
-): SeekIndex | undefined {
-  try {
-    return open();
-  } catch (error) {
-    if (!(error instanceof SealfsError)) throw error;
-    onProblem(error.message);
-    return undefined;
-  }
+  const known = { image, digest, name: statement.name, seekIndex: statement.seekIndex };
+  return openSourcesFor(known, stores, { mirrors: mirror, mirrorsFile: mirrors }, (message) =>
+    io.log(`warning: ${message}`),
+  );
 }

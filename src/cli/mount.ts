@@ -16,9 +16,10 @@ import { openNamed } from "../mount/named.ts";
 import { checkTarget } from "../mount/target.ts";
 import { Stores } from "../store/stores.ts";
 import type { Io } from "./io.ts";
+import { type MirrorOptions, declareMirrors } from "./mirror-options.ts";
 import { type TrustOptions, declareTrust, readTrust } from "./trust-options.ts";
 
-interface Options extends TrustOptions {
+interface Options extends TrustOptions, MirrorOptions {
   readonly store: string[];
   readonly bundle?: string[];
   readonly name?: string;
@@ -34,8 +35,6 @@ interface Options extends TrustOptions {
   readonly work?: string;
   readonly foreground?: true;
   readonly allowOther?: boolean;
-  readonly mirror?: string[];
-  readonly mirrors?: string;
   readonly deadline?: number;
   readonly background?: true;
   readonly nonempty?: true;
@@ -48,7 +47,7 @@ const gather = (value: string, all: string[] = []) => [...all, value];
 
 /** Adds arguments, options and action. */
 export function declare(command: Command, io: Io): void {
-  declareTrust(command)
+  declareMirrors(declareTrust(command))
     .argument("<image>", "name or id in a store, or a file")
     .argument("<directory>", "existing, empty directory")
     .requiredOption("--store <dir>", "store with the objects; repeat for more, in order", gather)
@@ -81,15 +80,6 @@ export function declare(command: Command, io: Io): void {
     .option("--no-allow-other", "only this user may look in")
     .option("--upper <dir>", "take changes, kept in this directory (with --work; not mode fuse)")
     .option("--work <dir>", "empty directory beside --upper, for the kernel")
-    .option(
-      "--mirror <place>",
-      "fetch from here what no store has, while it is read; repeat for more",
-      gather,
-    )
-    .option(
-      "--mirrors <file>",
-      "configuration of mirrors (default: mirrors.json in the usual places)",
-    )
     .option("--deadline <seconds>", "the longest that a reader waits for what is fetched", deadline)
     .option(
       "--background",
@@ -165,8 +155,8 @@ function writable({ upper, work }: Options): Pick<MountOptions, "writable"> {
 
 /** Without any of its options nothing is fetched. */
 function lazy({ mirror, mirrors, deadline, background }: Options): Pick<MountOptions, "lazy"> {
-  if (mirror === undefined && mirrors === undefined && background === undefined) return {};
-  return { lazy: { mirrors: mirror ?? [], mirrorsFile: mirrors, deadline, background } };
+  if (mirror.length === 0 && mirrors === undefined && background === undefined) return {};
+  return { lazy: { mirrors: mirror, mirrorsFile: mirrors, deadline, background } };
 }
 
 function deadline(text: string): number {

@@ -7,12 +7,11 @@ import type { Image } from "../erofs/image.ts";
 import { partialPlace } from "../fuse/store-place.ts";
 import type { Supply } from "../fuse/supply.ts";
 import { missingObjects } from "../image/missing-objects.ts";
+import { openSourcesFor } from "../image/open-sources.ts";
 import { fetchAll } from "../mirror/fetch-all.ts";
 import { Fetcher } from "../mirror/fetcher.ts";
 import type { SourceStats } from "../mirror/health.ts";
 import { LazyObjects, type LazyStats } from "../mirror/lazy-objects.ts";
-import { openSeekIndex } from "../image/open-seek-index.ts";
-import { openSources } from "../mirror/sources.ts";
 import { Stores } from "../store/stores.ts";
 import type { LazyInput } from "./server-input.ts";
 
@@ -76,8 +75,8 @@ export class LazyMount implements Supply {
   ): Promise<LazyMount> {
     const stores = Stores.open(storePaths);
     const store = stores.first;
-    const index = openSeekIndex(stores, image, input.image, input.seekIndex);
-    const sources = await openSources({ ...input, index, onProblem: log });
+    const { name, digest, seekIndex } = input;
+    const sources = await openSourcesFor({ image, digest, name, seekIndex }, stores, input, log);
     const { deadlineMs } = input;
     const fetcher = new Fetcher({ store, sources });
     const lazy = new LazyObjects({

@@ -160,14 +160,14 @@ function lazyInput(
   { digest, statement }: VerifiedImage,
   { mirrors, mirrorsFile, deadline = DEADLINE_SECONDS, background = false }: LazyOptions,
 ): LazyInput {
-  const { name } = statement;
+  const { name, seekIndex } = statement;
   return {
     // The server works in another directory.
     mirrors: mirrors.map(absoluteLocation),
     mirrorsFile: mirrorsFile === undefined ? undefined : resolve(mirrorsFile),
     name,
-    image: digest,
-    seekIndex: statement.seekIndex,
+    digest,
+    seekIndex,
     deadlineMs: deadline * 1000,
     background,
   };

@@ -5,6 +5,7 @@
  */
 import type { IdMap } from "../sys/idmap.ts";
 import type { TransportName } from "../fuse/transport.ts";
+import type { SourcedImage } from "../image/open-sources.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import type { Assurance, Mode } from "./choose.ts";
 import type { SignedImage } from "./state.ts";
@@ -21,11 +22,10 @@ export interface LazyInput {
   readonly mirrors: readonly string[];
   /** The configuration of mirrors, where it is not in its usual places. */
   readonly mirrorsFile: string | undefined;
-  /** The name of the image, which decides who serves it. */
+  /** The image as it was signed: see {@link SourcedImage}. */
   readonly name: string;
-  /** The image, and what its statement says of its seek index. */
-  readonly image: VerityDigest;
-  readonly seekIndex: { readonly digest: string; readonly size: number } | undefined;
+  readonly digest: VerityDigest;
+  readonly seekIndex: SourcedImage["seekIndex"];
   /** Milliseconds that a reader waits at most. */
   readonly deadlineMs: number;
   /** Everything is fetched, beside what readers ask for. */

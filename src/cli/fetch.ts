@@ -108,6 +108,7 @@ async function fetch(target: string, options: Options, io: Io): Promise<void> {
     keepImage(stores.first, verified, files, {
       name: isWhole ? (name ?? known) : undefined,
       durability,
+      stores,
     })
   ) {
     io.log(`${verified.statement.name} is in ${stores.first.path} now`);

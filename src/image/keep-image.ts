@@ -6,7 +6,9 @@
  */
 import { SealfsError } from "../errors.ts";
 import { readClaim } from "../store/claims.ts";
+import { readSeekIndex } from "../store/seek-indexes.ts";
 import type { Store } from "../store/store.ts";
+import type { Stores } from "../store/stores.ts";
 import { type Durability, type NewBundle, Transaction } from "../store/transaction.ts";
 import { parseBundle } from "../trust/bundle.ts";
 import type { VerifiedImage } from "./verify.ts";
@@ -24,7 +26,13 @@ export function keepImage(
   {
     name,
     durability,
-  }: { readonly name: string | undefined; readonly durability?: Durability | undefined },
+    stores,
+  }: {
+    readonly name: string | undefined;
+    readonly durability?: Durability | undefined;
+    /** Where its seek index may be. */
+    readonly stores?: Stores | undefined;
+  },
 ): boolean {
   const id = verified.digest;
   if (store.images.has(id) && (name === undefined || isNamed(store, name, verified))) return false;
@@ -34,6 +42,7 @@ export function keepImage(
     transaction.publish({
       image: id,
       bundles: bundles.flatMap((bytes) => newBundle(bytes)),
+      seekIndexes: stores === undefined ? [] : seekIndexesOf(verified, stores),
       ...(name === undefined ? {} : { name }),
     });
     return true;
@@ -49,6 +58,20 @@ function isNamed(store: Store, name: string, { digest }: VerifiedImage): boolean
     if (error instanceof SealfsError) return false;
     throw error;
   }
+}
+
+/** None when no store has the one that the statement names. */
+function seekIndexesOf({ digest, statement }: VerifiedImage, stores: Stores): Uint8Array[] {
+  const wanted = statement.seekIndex;
+  if (wanted === undefined) return [];
+  for (const store of stores.all) {
+    try {
+      return [readSeekIndex(store, digest, wanted)];
+    } catch (error) {
+      if (!(error instanceof SealfsError)) throw error;
+    }
+  }
+  return [];
 }
 
 /** None for what cannot be read: whoever verified the image did not need it. */

@@ -3,10 +3,14 @@
  *
  * @module
  */
-import { openSync } from "node:fs";
+import { closeSync, fstatSync, openSync } from "node:fs";
 import { SystemError } from "../errors.ts";
 
 const DEVICE = "/dev/fuse";
+/** Major and minor number, which are the same everywhere. */
+const NUMBER = (10 << 8) | 229;
+const HOW_TO_GET_IT =
+  "load the kernel module with: modprobe fuse; in a container, pass --device /dev/fuse";
 
 /**
  * Opens /dev/fuse.
@@ -14,8 +18,9 @@ const DEVICE = "/dev/fuse";
  * @throws {@link SystemError} `NO_FUSE` when the kernel has no FUSE here, `PERMISSION`
  */
 export function openDevice(): number {
+  let fd: number;
   try {
-    return openSync(DEVICE, "r+");
+    fd = openSync(DEVICE, "r+");
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     if (code === "EACCES" || code === "EPERM") {
@@ -24,9 +29,10 @@ export function openDevice(): number {
         hint: "run as root; for ordinary users, chmod 0666 /dev/fuse and install fuse3",
       });
     }
-    throw new SystemError("NO_FUSE", `${DEVICE}: ${message}`, {
-      cause,
-      hint: "load the kernel module with: modprobe fuse; in a container, pass --device /dev/fuse",
-    });
+    throw new SystemError("NO_FUSE", `${DEVICE}: ${message}`, { cause, hint: HOW_TO_GET_IT });
   }
+  const { rdev } = fstatSync(fd);
+  if (rdev === NUMBER) return fd;
+  closeSync(fd); // as containers have it that hide devices
+  throw new SystemError("NO_FUSE", `${DEVICE}: something else is there`, { hint: HOW_TO_GET_IT });
 }

@@ -20,7 +20,7 @@ import { ascii } from "../../src/bytes/bytestring.ts";
 import { IntegrityError, SystemError } from "../../src/errors.ts";
 import { writeImage } from "../../src/erofs/writer.ts";
 import { sealedDevice, verityDevice } from "../../src/mount/kernel/image-device.ts";
-import { type LayerStyle, mountErofs } from "../../src/mount/kernel/layers.ts";
+import { type LayerStyle, layerStyles, mountErofs } from "../../src/mount/kernel/layers.ts";
 import { type StackOptions, mountStack } from "../../src/mount/kernel/stack.ts";
 import { attachMount } from "../../src/sys/fsmount.ts";
 import { unmountTarget } from "../../src/sys/mount.ts";
@@ -62,7 +62,7 @@ function treeImage(): Uint8Array {
 const loops = () => loopsOf(treeImage()).length;
 const descriptors = () => readdirSync("/proc/self/fd").length;
 
-describe.each(["descriptors", "paths"] as const)("with layers by %s", (style: LayerStyle) => {
+describe.each(layerStyles)("with layers by %s", (style: LayerStyle) => {
   test.each(shownGolden)("shows what the kernel showed of %s", (name) => {
     const { bytes, view } = goldenImage(`${name}.v1`);
     const empty = bed.directory();
@@ -110,7 +110,7 @@ test("objects come from several stores, names with commas and colons and longer 
   const odd = join(bed.path, `a,b:c\\d ${"x".repeat(200)}`, "y".repeat(100));
   mkdirSync(join(odd, object.slice(0, 2)), { recursive: true });
   writeFileSync(join(odd, object.slice(0, 2), object.slice(2)), Buffer.alloc(9000, "object "));
-  for (const style of ["descriptors", "paths"] as const) {
+  for (const style of layerStyles) {
     for (const objects of [[odd], [bed.directory(), odd]]) {
       const target = mount(image, { objects, style });
       try {

@@ -23,6 +23,8 @@ interface Result {
   writable: Record<string, string>;
   unchecked: Record<string, string>;
   preflight: Preflight;
+  wishes: Record<string, unknown>;
+  noLoop: object;
   faulty: object;
   command: Record<string, unknown>[];
   left: object;
@@ -50,6 +52,8 @@ test("what has its digest is read; without fs-verity, with another digest or mis
     ["descriptors", 0], // the stored image with fs-verity, mounted as it lies there
     ["paths", 1],
     ["paths", 0],
+    ["option", 1],
+    ["option", 0],
   ]);
   for (const stack of result.stacks) {
     expect(stack.files).toEqual({
@@ -125,6 +129,29 @@ test("the command chooses the kernel mode, turns fs-verity on, and ends without 
       loops: 0,
     },
   ]);
+});
+
+test("owners shown as others, no programs, and passthrough, in every mode that has them", () => {
+  const ended = { ended: "0", loops: 0 };
+  const owned = (way: string) => ({ said: `(${way})`, got: "1000 right", ...ended });
+  expect(result.wishes).toEqual({
+    idmap: [owned("kernel, block"), owned("hybrid, block"), owned("fuse over dev, block")],
+    noexec: { said: "(kernel, block)", got: "true", ...ended },
+    // Nobody can write to these objects, as they have fs-verity.
+    passthrough: ["hybrid, open", "fuse over dev, open"].map((way) => ({
+      said: `(${way})`,
+      got: "right EPERM EIO",
+      ...ended,
+    })),
+  });
+});
+
+test("without loop devices the image is mounted as it lies in the store, under fs-verity", () => {
+  const mounted = (way: string) => ({ said: `(${way})`, got: "right", ended: "0", loops: 0 });
+  expect(result.noLoop).toEqual({
+    probe: { ok: true, detail: "with fs-verity, in the store only" },
+    mounts: [mounted("kernel, block"), mounted("hybrid, block")],
+  });
 });
 
 test("the preflight finds the kernel mode and leaves nothing behind", () => {

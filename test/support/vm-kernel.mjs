@@ -12,6 +12,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
   writeSync,
@@ -95,7 +96,7 @@ writeFileSync(store.objects.path(image.digest), bytes, { mode: 0o444 });
 result.protectImage = outcome(() => protectObject(store.objects, image.digest));
 
 const stacks = [];
-for (const style of ["descriptors", "paths"]) {
+for (const style of ["descriptors", "paths", "option"]) {
   for (const images of [[], [store.objects]]) {
     mount({ images, style });
     const row = { style, loops: loops().length, files: {} };
@@ -226,6 +227,52 @@ result.command = ["auto", "hybrid"].map((mode) => {
   const write = open(path, constants.O_RDWR);
   return { said, good, missing, write, ended: sealfs("umount", target), loops: loops().length };
 });
+
+// What users may wish besides.
+const trust = ["--store", second.path, "--store", store.path, "--key", "/scratch/key.pub"];
+const wish = (work, ...args) => {
+  const said = sealfs("mount", "app:1", target, ...trust, ...args).replace(/^0 mounted .* \(/, "(");
+  const got = outcome(work);
+  return { said, got, ended: sealfs("umount", target), loops: loops().length };
+};
+const owner = () => `${statSync(`${target}/good`).uid} ${read(`${target}/good`, "good")}`;
+const goodPath = second.objects.path(verityDigestOf(content("good"), "sha256"));
+result.wishes = {
+  idmap: ["kernel", "hybrid", "fuse"].map((mode) =>
+    wish(owner, `--mode=${mode}`, "--idmap=0:1000:9"),
+  ),
+  noexec: wish(
+    () =>
+      String(
+        /noexec/.test(
+          readFileSync("/proc/mounts", "utf8")
+            .split("\n")
+            .find((line) => line.includes(target)),
+        ),
+      ),
+    "--noexec",
+  ),
+  passthrough: ["hybrid", "fuse"].map((mode) =>
+    wish(
+      () =>
+        `${read(`${target}/good`, "good")} ${open(goodPath, constants.O_RDWR)} ${read(`${target}/missing`, "missing")}`,
+      `--mode=${mode}`,
+      "--passthrough",
+      "--require=open",
+    ),
+  ),
+};
+
+// No loop devices: the image is mounted as it lies in the store.
+writeFileSync("/scratch/nothing", "");
+spawnSync("mount", ["--bind", "/scratch/nothing", "/dev/loop-control"]);
+result.noLoop = {
+  probe: probeKernel(store.path).image,
+  mounts: ["auto", "hybrid"].map((mode) =>
+    wish(() => read(`${target}/good`, "good"), `--mode=${mode}`),
+  ),
+};
+spawnSync("umount", ["/dev/loop-control"]);
 
 result.preflight = preflight(store.path);
 // A kernel that mounts with verity=require and does not keep to it.

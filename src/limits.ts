@@ -49,8 +49,8 @@ export const limits = {
   archiveMembers: 100_000,
   /** Bytes of a bootstrap. */
   imageBytes: GIB,
-  /** Inodes of one image, and entries of one merged tree. */
-  inodes: 10_000_000,
+  /** Inodes of one image, and entries of one merged tree: what fits into Node's default heap of 4 GiB. */
+  inodes: 4_000_000,
   /** Bytes of a path. */
   pathBytes: 4096,
   /** Bytes of one name. */

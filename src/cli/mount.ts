@@ -14,6 +14,7 @@ import { MountServer } from "../mount/launch.ts";
 import { type Mount, type MountOptions, mountImage } from "../mount/mount.ts";
 import { openNamed } from "../mount/named.ts";
 import { checkTarget } from "../mount/target.ts";
+import { foreignNames } from "../store/foreign.ts";
 import { Stores } from "../store/stores.ts";
 import type { Io } from "./io.ts";
 import { type MirrorOptions, declareMirrors } from "./mirror-options.ts";
@@ -141,6 +142,9 @@ function verify(image: string, options: Options, io: Io): Promise<VerifiedImage>
   const { bundle: bundles, name, store } = options;
   const { trust, state } = readTrust(options, io, now);
   const places = { stores: Stores.open(store), bundles };
+  for (const { path, foreign } of places.stores.all) {
+    if (foreign !== undefined) io.log(`store ${path}: ${foreignNames[foreign]}, only read`);
+  }
   return openNamed(image, places, { trust, state, name, now });
 }
 

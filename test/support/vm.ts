@@ -26,7 +26,7 @@ export function noVm(): string | undefined {
 }
 
 /** What the project needs of its packages inside the machine. */
-const packages = ["koffi", "@koromix/koffi-linux-x64", "@noble/hashes", "@noble/ed25519", "commander"]; // prettier-ignore
+const packages = ["koffi", "@koromix/koffi-linux-x64", "@noble/hashes", "@noble/ed25519", "commander", "fflate", "fzstd", "zstddec"]; // prettier-ignore
 
 /**
  * Runs a script of test/support in the machine, with the compiled project beside it in /scratch;

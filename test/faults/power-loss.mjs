@@ -38,6 +38,17 @@ const { values: options } = parseArgs({
   },
 });
 
+// In a mount namespace of its own: whoever makes one meanwhile would get a copy of our mounts, and keep a
+// file system alive that was shut down.
+if (process.env.SEALFS_POWER_LOSS === undefined) {
+  const { status } = spawnSync(
+    "unshare",
+    ["--mount", "--propagation", "private", process.execPath, ...process.argv.slice(1)],
+    { stdio: "inherit", env: { ...process.env, SEALFS_POWER_LOSS: "1" } },
+  );
+  process.exit(status ?? 1);
+}
+
 const FS_IOC_SHUTDOWN = 0x8004587d;
 const libc = loadLibc();
 const ioctl = libc.func("int ioctl(int fd, unsigned long request, void *argument)");
@@ -63,8 +74,8 @@ function must(...argv) {
 }
 
 /**
- * Another process with a mount namespace of its own can keep the file system that was shut down alive
- * for a moment: then the mount is of that one, and gives nothing but errors.
+ * Whoever still looks at the file system that was shut down keeps it alive for a moment: then the mount
+ * is of that one, and gives nothing but errors.
  */
 async function mount(kind) {
   for (let i = 0; ; i++) {

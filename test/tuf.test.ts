@@ -1,11 +1,13 @@
 /** Freshness by a TUF repository: what it proves, and every way in which it may lie. */
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { chmodSync, existsSync, symlinkSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
 import { type Server, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { SealfsError, UsageError } from "../src/errors.ts";
@@ -470,6 +472,83 @@ describe("over HTTP", () => {
     server.closeAllConnections();
     server.close();
     expect(await verdict("app", now, url)).toBe("UNREACHABLE");
+  });
+});
+
+describe("the client of the conformance suite", () => {
+  const client = fileURLToPath(new URL("tuf-conformance/client.mjs", import.meta.url));
+  let server: Server;
+  let asked: string[];
+  let url: string;
+  beforeEach(async () => {
+    asked = [];
+    server = createServer((request, response) => {
+      asked.push(request.url!);
+      try {
+        response.end(readFileSync(join(at("repository"), decodeURIComponent(request.url!))));
+      } catch {
+        response.writeHead(404).end();
+      }
+    });
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    mkdirSync(at("metadata"));
+    mkdirSync(at("targets"));
+    // It takes the machine's own time.
+    for (const role of ["root", "timestamp", "snapshot", "targets"] as const) {
+      repository.expires[role] = `${new Date().getUTCFullYear() + 1}-01-01T00:00:00Z`;
+    }
+    repository.publish("root", "targets", "snapshot", "timestamp");
+  });
+  afterEach(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const run_ = (...more: string[]) =>
+    new Promise<number | null>((done) => {
+      const args = [client, "--metadata-dir", at("metadata"), ...more];
+      spawn(process.execPath, args, { stdio: "ignore" }).on("exit", done);
+    });
+  const from = () => ["--metadata-url", `${url}/metadata/`];
+  const version = (role: string) =>
+    JSON.parse(readFileSync(at(`metadata/${role}.json`), "utf8")).signed.version;
+
+  test("begins, refreshes and downloads as its CLI protocol says", async () => {
+    expect(await run_("init", repository.root)).toBe(0);
+    expect(asked).toEqual([]);
+    expect(await run_(...from(), "refresh")).toBe(0);
+    expect(asked.map((path) => path.replace("/metadata/", ""))).toEqual([
+      "2.root.json",
+      "3.root.json",
+      "timestamp.json",
+      `${repository.versions.snapshot}.snapshot.json`,
+      `${repository.versions.targets}.targets.json`,
+    ]);
+    expect(version("timestamp")).toBe(repository.versions.timestamp);
+    const get = (what: string) => [
+      ...from(),
+      "--target-name",
+      what,
+      "--target-base-url",
+      `${url}/targets/`,
+      "--target-dir",
+      at("targets"),
+      "download",
+    ];
+    expect(await run_(...get(target))).toBe(0);
+    const [file] = readdirSync(at("targets"));
+    expect(readFileSync(at(`targets/${file}`))).toEqual(
+      Buffer.from(repository.targets.get(target)!),
+    );
+    // What is there and still listed is not fetched again.
+    asked = [];
+    expect(await run_(...get(target))).toBe(0);
+    expect(asked.filter((path) => path.startsWith("/targets"))).toEqual([]);
+    expect(await run_(...get("nothing"))).toBe(1);
+    repository.versions.timestamp -= 2;
+    repository.publish("timestamp");
+    expect(await run_(...from(), "refresh")).toBe(1);
+    expect(version("timestamp")).toBe(repository.versions.timestamp + 1);
   });
 });
 

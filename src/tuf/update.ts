@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Updater } from "tuf-js";
 import { TrustError } from "../errors.ts";
@@ -27,8 +27,11 @@ export interface TufRepository {
 
 /** A repository whose metadata is up to date. */
 export interface UpdatedRepository {
-  /** The bytes of a target, its length and hashes checked; undefined when it is not listed. */
-  target(path: string): Promise<Uint8Array | undefined>;
+  /**
+   * The bytes of a target, its length and hashes checked; undefined when it is not listed. Those of
+   * before are given back when they are still the listed ones.
+   */
+  target(path: string, before?: Uint8Array): Promise<Uint8Array | undefined>;
 }
 
 /**
@@ -54,7 +57,9 @@ export async function updateRepository<T>(
       } finally {
         memory.keep();
       }
-      const result = await use({ target: (path) => readTarget(updater, memory.work, path) });
+      const result = await use({
+        target: (path, before) => readTarget(updater, memory.work, path, before),
+      });
       memory.keep(); // delegated roles
       return result;
     } catch (error) {
@@ -91,6 +96,7 @@ async function readTarget(
   updater: Updater,
   work: string,
   path: string,
+  before: Uint8Array | undefined,
 ): Promise<Uint8Array | undefined> {
   const info = await updater.getTargetInfo(path);
   if (info === undefined) return undefined;
@@ -98,5 +104,10 @@ async function readTarget(
     const most = limits.envelopeBytes;
     throw new TrustError("BAD_TUF", `target ${path}: at most ${most} bytes, listed ${info.length}`);
   }
-  return readFileSync(await updater.downloadTarget(info, join(work, "target")));
+  const file = join(work, "target");
+  if (before !== undefined) {
+    writeFileSync(file, before);
+    if ((await updater.findCachedTarget(info, file)) !== undefined) return before;
+  }
+  return readFileSync(await updater.downloadTarget(info, file));
 }

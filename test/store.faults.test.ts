@@ -28,6 +28,7 @@ describe.skipIf(!canTrace)("faults (skipped where strace cannot trace)", () => {
     ["gc", "7"],
     ["rm", "2"],
     ["import", "11"],
+    ["build-object", "17"],
   ])(
     "%s killed or failing at a call leaves a good store",
     (scenario, every) => {

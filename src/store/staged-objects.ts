@@ -198,11 +198,12 @@ export class StagedObjects {
     const replaced: VerityDigest[] = [];
     for (const [digest, { number, size, replaces }] of this.#entries) {
       if (wanted !== undefined && !wanted.has(digest)) continue;
+      const target = this.#objects.path(digest);
       if (number === PRESENT) {
         present += 1;
+        this.#syncPresent(target);
         continue;
       }
-      const target = this.#objects.path(digest);
       if (replaces) {
         moveAway(target, `${quarantine}/${digest}.${basename(this.#directory)}`);
         replaced.push(digest);
@@ -214,6 +215,13 @@ export class StagedObjects {
       this.#publishLeaves(digest);
     }
     return { added, addedBytes, present, replaced };
+  }
+
+  /** Who put it there may have died before it was on the disk. */
+  #syncPresent(path: string): void {
+    if (!this.#options.sync) return; // the sync of the file system covers it
+    syncFile(path);
+    this.directories.add(dirname(path));
   }
 
   #pathOf(number: number): string {

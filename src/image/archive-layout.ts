@@ -6,6 +6,7 @@
  * images/<id>                   -> ../objects/ab/cdef…
  * images/refs/<name>            -> ../<id>; absent when the image was exported by its id
  * bundles/<id>/….json           signed statements about it
+ * seek/<id>/…                   the seek indexes that they name
  * objects/ab/cdef…              the image
  * objects/…                     its objects, by digest
  * ```
@@ -26,12 +27,14 @@ export type ArchivePath =
   | { readonly kind: "image"; readonly id: VerityDigest }
   | { readonly kind: "ref"; readonly name: string }
   | { readonly kind: "bundle"; readonly id: VerityDigest }
+  | { readonly kind: "seek"; readonly id: VerityDigest; readonly digest: string }
   | { readonly kind: "object"; readonly digest: VerityDigest };
 
 const HEX = "[0-9a-f]{64}(?:[0-9a-f]{64})?";
 const IMAGE = new RegExp(`^images/(${HEX})$`);
 const REF = /^images\/refs\/([^/]+)$/;
 const BUNDLE = new RegExp(`^bundles/(${HEX})/[^/]+\\.json$`);
+const SEEK = new RegExp(`^seek/(${HEX})/([0-9a-f]{64})$`);
 const OBJECT = /^objects\/([0-9a-f]{2})\/([0-9a-f]{62}(?:[0-9a-f]{64})?)$/;
 
 /**
@@ -45,6 +48,10 @@ export function parseArchivePath(path: string): ArchivePath {
   if (id !== undefined) return { kind: "image", id: id as VerityDigest };
   const [, about] = BUNDLE.exec(path) ?? [];
   if (about !== undefined) return { kind: "bundle", id: about as VerityDigest };
+  const [, of, digest] = SEEK.exec(path) ?? [];
+  if (of !== undefined) {
+    return { kind: "seek", id: of as VerityDigest, digest: `sha256:${digest}` };
+  }
   const [, fan, rest] = OBJECT.exec(path) ?? [];
   if (fan !== undefined) return { kind: "object", digest: (fan + rest) as VerityDigest };
   const [, component] = REF.exec(path) ?? [];

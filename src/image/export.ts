@@ -8,15 +8,17 @@
 import { closeSync, readSync } from "node:fs";
 import { type Header, type Pack, pack } from "tar-stream";
 import { objectsOf } from "../erofs/object-list.ts";
-import { IntegrityError } from "../errors.ts";
+import { IntegrityError, SealfsError } from "../errors.ts";
 import { bundlePath } from "../store/bundles.ts";
 import { claimsOf } from "../store/claims.ts";
 import { REFS, imageLinkTarget, refLinkTarget } from "../store/layout.ts";
 import { takeLease } from "../store/leases.ts";
 import { formatMeta, STORE_VERSION } from "../store/meta.ts";
 import { encodeName } from "../store/names.ts";
+import { readSeekIndex, seekIndexPath } from "../store/seek-indexes.ts";
 import type { Store } from "../store/store.ts";
 import { openStoredImage } from "../store/stored-image.ts";
+import type { SeekIndexFile } from "../trust/statement.ts";
 import { type VerityDigest, algorithmOf, objectPath } from "../verity/digest.ts";
 import { VerityHasher } from "../verity/hasher.ts";
 
@@ -88,13 +90,28 @@ function addHead(archive: Pack, store: Store, id: VerityDigest, name: string | u
   addLink(archive, `images/${id}`, imageLinkTarget(id));
   if (name !== undefined) addLink(archive, `${REFS}/${encodeName(name)}`, refLinkTarget(id));
   let count = 0;
+  const indexes = new Map<string, SeekIndexFile>();
   for (const bundle of store.readBundles(id)) {
     const [claim] = claimsOf([bundle]);
     if (claim?.id !== id) continue; // what is no bundle about it helps nobody
     addFile(archive, bundlePath(id, bundle.keyId, claim.name), Buffer.from(bundle.bytes));
+    if (claim.seekIndex !== undefined) indexes.set(claim.seekIndex.digest, claim.seekIndex);
     count += 1;
   }
+  for (const index of indexes.values()) addSeekIndex(archive, store, id, index);
   return count;
+}
+
+/** Without it, or with another one, the image is as good: it is left out then. */
+function addSeekIndex(archive: Pack, store: Store, id: VerityDigest, index: SeekIndexFile): void {
+  let bytes: Uint8Array;
+  try {
+    bytes = readSeekIndex(store, id, index);
+  } catch (error) {
+    if (error instanceof SealfsError) return;
+    throw error;
+  }
+  addFile(archive, seekIndexPath(id, index), Buffer.from(bytes));
 }
 
 /** Nothing of the machine goes into a header. */

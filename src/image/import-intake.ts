@@ -10,10 +10,12 @@ import { limits } from "../limits.ts";
 import { readClaim } from "../store/claims.ts";
 import { imageLinkTarget, refLinkTarget } from "../store/layout.ts";
 import { parseMeta } from "../store/meta.ts";
+import { verifySeekIndex } from "../store/seek-indexes.ts";
 import type { StagedObject } from "../store/staged-objects.ts";
 import type { NewBundle, Transaction } from "../store/transaction.ts";
 import type { ContentSink, TarEntry, TarHandler } from "../tar/entry.ts";
 import { parseBundle } from "../trust/bundle.ts";
+import type { SeekIndexFile } from "../trust/statement.ts";
 import type { Image } from "../erofs/image.ts";
 import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/digest.ts";
 import { VerityHasher, verityDigestOf } from "../verity/hasher.ts";
@@ -24,6 +26,8 @@ export interface ArchiveHead {
   readonly id: VerityDigest;
   readonly name: string | undefined;
   readonly bundles: readonly NewBundle[];
+  /** Those that the bundles name, as far as they are there. */
+  readonly seekIndexes: readonly Uint8Array[];
 }
 
 /** What the intake asks of who imports. */
@@ -37,7 +41,7 @@ export interface IntakeOptions {
 const META_BYTES = 64 * 1024;
 /** Objects up to this size are hashed in one piece, and need not be written when they are known. */
 const WHOLE_BYTES = 256 * 1024;
-const order = ["meta", "image", "ref", "bundle", "object"] as const;
+const order = ["meta", "image", "ref", "bundle", "seek", "object"] as const;
 const IMAGE_AT = order.indexOf("image");
 const REF_AT = order.indexOf("ref");
 
@@ -45,6 +49,9 @@ const REF_AT = order.indexOf("ref");
 export class ImportIntake implements TarHandler {
   readonly #options: IntakeOptions;
   readonly #bundles: NewBundle[] = [];
+  readonly #named = new Map<string, SeekIndexFile>(); // seek indexes still to come
+  readonly #seekIndexes: Uint8Array[] = [];
+  #seekBytes = 0;
   readonly #seen = new Set<VerityDigest>();
   /** Index of the last entry's kind in the order. */
   #last = -1;
@@ -99,6 +106,8 @@ export class ImportIntake implements TarHandler {
         return this.#takeRef(entry, path.name);
       case "bundle":
         return this.#takeBundle(entry, path.id);
+      case "seek":
+        return this.#takeSeekIndex(entry, path.id, path.digest);
       case "object":
         return this.#takeObject(entry, path.digest);
     }
@@ -137,7 +146,23 @@ export class ImportIntake implements TarHandler {
       const keyId = parseBundle(bytes).signatures[0]?.keyId ?? "";
       const claim = readClaim({ keyId, bytes });
       if (claim.id !== id) throw malformed(`a bundle that is about the image ${claim.id}`);
+      const { seekIndex } = claim;
+      if (seekIndex !== undefined) this.#named.set(seekIndex.digest, seekIndex);
       this.#bundles.push({ keyId: keyId === "" ? "unnamed" : keyId, bytes, name: claim.name });
+    });
+  }
+
+  #takeSeekIndex(entry: TarEntry, id: VerityDigest, digest: string): ContentSink {
+    const named = this.#named.get(digest);
+    if (id !== this.#id || named === undefined) {
+      throw malformed(`${entry.path}: no bundle names this seek index`);
+    }
+    this.#named.delete(digest);
+    this.#seekBytes += entry.size;
+    const most = limits.seekIndexBytes - this.#seekBytes + entry.size;
+    return this.#collect(entry, most, (bytes) => {
+      verifySeekIndex(bytes, named, entry.path);
+      this.#seekIndexes.push(bytes);
     });
   }
 
@@ -172,7 +197,12 @@ export class ImportIntake implements TarHandler {
   }
 
   #head(): ArchiveHead {
-    return { id: this.#id!, name: this.#name, bundles: this.#bundles };
+    return {
+      id: this.#id!,
+      name: this.#name,
+      bundles: this.#bundles,
+      seekIndexes: this.#seekIndexes,
+    };
   }
 
   /** A sink for something small enough to be held. */

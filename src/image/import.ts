@@ -75,13 +75,14 @@ export async function importImage(
       options.onProgress?.(parser.offset);
     }
     parser.end();
-    const { id, bundles, missing, ...head } = intake.finish();
+    const { id, bundles, seekIndexes, missing, ...head } = intake.finish();
     const transaction = intake.transaction!;
     requirePresent(transaction.store, missing);
     const name = options.name ?? head.name;
     const { added, addedBytes } = transaction.publish({
       image: id,
       bundles,
+      seekIndexes,
       ...(name === undefined ? {} : { name }),
     });
     if (verified !== undefined) remember(verified, options);

@@ -85,7 +85,7 @@ export async function* layerStream(
   if (task.digest !== undefined) verifyDigest(task.digest, digest, label);
   const diffId = same ? digest : hasher?.digest();
   if (diffId !== undefined) verifyDiffId(task, diffId);
-  return { compression, bytes, digest, diffId, points: points?.finish() };
+  return { compression, bytes, digest, diffId, points: points?.finish(bytes) };
 }
 
 function diffIdAlgorithm(task: LayerTask): string {

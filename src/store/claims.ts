@@ -10,7 +10,10 @@ import { type Statement, parseStatement } from "../trust/statement.ts";
 import type { StoredBundle } from "./bundles.ts";
 
 /** A bundle that could be read. */
-export interface Claim extends Pick<Statement, "name" | "version" | "created" | "expires"> {
+export interface Claim extends Pick<
+  Statement,
+  "name" | "version" | "created" | "expires" | "seekIndex"
+> {
   readonly keyId: string;
   /** The image that it is about. */
   readonly id: Statement["verityDigest"];
@@ -24,8 +27,8 @@ export interface Claim extends Pick<Statement, "name" | "version" | "created" | 
 export function readClaim({ keyId, bytes }: Pick<StoredBundle, "keyId" | "bytes">): Claim {
   const { subjects, predicate } = parseStatement(parseBundle(bytes).payload);
   const { name, verityDigest: id } = subjects[0]!;
-  const { version, created, expires } = predicate;
-  return { keyId, id, name, version, created, expires };
+  const { version, created, expires, seekIndex } = predicate;
+  return { keyId, id, name, version, created, expires, seekIndex };
 }
 
 /** The claims of those bundles that can be read. */

@@ -81,7 +81,13 @@ const pull = (host: string, store: string, ...options: string[]) =>
   run(
     "pull",
     source(host),
-    ...["--store", at(store), "--key", at("alice.pub"), "--state", at("state"), "--json"],
+    "--json",
+    "--store",
+    at(store),
+    "--key",
+    at("alice.pub"),
+    "--state",
+    at("state"),
     ...auth(),
     ...options,
   );

@@ -112,6 +112,8 @@ export const limits = {
   /** Artifacts about one image that are listed, and those of them that are looked into. */
   referrers: 1024,
   candidates: 64,
+  /** Bytes of a list of files that are to be read ahead. */
+  prefetchListBytes: 64 * MIB,
   /** Bytes of a key file. */
   keyBytes: 64 * KIB,
   /** Bytes of a seek index, and of the part of it that says where objects lie. */

@@ -12,6 +12,7 @@ import { parseIdmap } from "../mount/idmap-text.ts";
 import type { VerifiedImage } from "../image/verify.ts";
 import { MountServer } from "../mount/launch.ts";
 import { type Mount, type MountOptions, mountImage } from "../mount/mount.ts";
+import { type PrefetchOption, parsePrefetch } from "../mount/prefetch-option.ts";
 import { openNamed } from "../mount/named.ts";
 import { checkTarget } from "../mount/target.ts";
 import { foreignNames } from "../store/foreign.ts";
@@ -40,6 +41,7 @@ interface Options extends TrustOptions, MirrorOptions {
   readonly background?: true;
   readonly nonempty?: true;
   readonly log?: string;
+  readonly prefetch?: PrefetchOption;
   readonly metrics?: string;
   readonly threads?: number;
 }
@@ -90,6 +92,11 @@ export function declare(command: Command, io: Io): void {
     .option("--dry-run", "verify the image, but do not mount it")
     .option("--nonempty", "mount over a directory that is not empty")
     .option("--log <file>", "append what readers were refused, and why, to this file")
+    .option(
+      "--prefetch <what>",
+      "read ahead in the background: all, or list:FILE (paths)",
+      parsePrefetch,
+    )
     .option("--metrics <place>", "metrics for Prometheus: a FILE, or unix:PATH for a socket")
     .option("--threads <n>", "threads that serve /dev/fuse", threads)
     .addHelpText(

@@ -5,6 +5,7 @@
  */
 import { fromText, printable } from "../bytes/bytestring.ts";
 import { type CounterValues, latencyBounds } from "../fuse/counters.ts";
+import type { PrefetchStatus } from "../fuse/prefetch.ts";
 import type { LazyStatus } from "../mount/lazy.ts";
 import type { MountStatus } from "../mount/status.ts";
 import { formatBytes } from "./io.ts";
@@ -49,6 +50,7 @@ export function statusDetails(status: MountStatus): string[] {
   }
   if (counters !== undefined) lines.push(...counterLines(counters));
   else if (status.mode === "kernel") lines.push(["counters", "none: the kernel serves everything"]);
+  if (status.prefetch !== undefined) lines.push(["prefetch", prefetchLine(status.prefetch)]);
   if (status.fetch !== undefined) lines.push(...fetchLines(status.fetch));
   if (status.log !== undefined) lines.push(["log", plain(status.log)]);
   return lines.map(([name, value]) => `${name.padEnd(11)} ${value}`);
@@ -77,6 +79,13 @@ function counterLines({
     ["latency", `reads ${quantiles(latency.read.buckets)}; others ${quantiles(latency.metadata.buckets)}`], // prettier-ignore
     ["failures", failed.length === 0 ? "none" : failed.map((each) => each.join(" ")).join(", ")],
   ];
+}
+
+function prefetchLine({ state, objects, bytes, ...done }: PrefetchStatus): string {
+  const failed = done.failed === 0 ? "" : `, ${done.failed} failed`;
+  const absent = done.absent === 0 ? "" : `, ${done.absent} of the list not in the image`;
+  const read = `${done.doneObjects} of ${objects} objects`;
+  return `${state}: ${read}, ${formatBytes(done.doneBytes)} of ${formatBytes(bytes)}${failed}${absent}`;
 }
 
 function fetchLines({ bytes, objects, sources, background }: LazyStatus): [string, string][] {

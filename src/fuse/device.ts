@@ -60,7 +60,7 @@ export async function serveDevice(
     removeDead(input.target, transport);
     throw error;
   }
-  return { transport, ended, counters: shared.counters };
+  return { transport, ended, counters: shared.counters, leaves: { leaves: shared.leaves } };
 }
 
 /** Mounts, and returns the open /dev/fuse after INIT. */

@@ -28,6 +28,8 @@ import { openPlaces } from "./store-place.ts";
 import type { ServeInput, Served } from "./transport.ts";
 import { Opcode } from "./wire.ts";
 
+/** Files whose leaves are kept. */
+const MOST_FILES = 4096;
 const LEAVES_BYTES = 64 * 1024 * 1024;
 const FOREVER_SECONDS = 365 * 86_400;
 
@@ -42,7 +44,8 @@ export async function serveLibfuse(input: ServeInput): Promise<Served> {
   // libfuse takes options after a comma of this one; fuse-native has none for them.
   const fsname = `${input.source.replace(/[^\w.:@/-]/g, "_")},ro,use_ino,nosuid,nodev${input.noexec === true ? ",noexec" : ""}`;
   const counters = counterMemory(1);
-  const fuse = new Fuse(input.target, operationsOf(input, new Counters(counters)), {
+  const leaves = SharedLeaves.create(MOST_FILES, LEAVES_BYTES);
+  const fuse = new Fuse(input.target, operationsOf(input, leaves, new Counters(counters)), {
     fsname,
     subtype: "sealfs",
     allowOther: input.allowOther,
@@ -55,7 +58,12 @@ export async function serveLibfuse(input: ServeInput): Promise<Served> {
   await new Promise<void>((resolve, reject) => {
     fuse.mount((error) => (error ? reject(mountFailed(error, input)) : resolve()));
   });
-  return { transport: "libfuse", ended: input.unmounted(), counters };
+  return {
+    transport: "libfuse",
+    ended: input.unmounted(),
+    counters,
+    leaves: { leaves: leaves.memory },
+  };
 }
 
 function mountFailed(cause: Error, { allowOther }: ServeInput): SystemError {
@@ -76,8 +84,7 @@ function loadFuseNative(): FuseNative {
   }
 }
 
-function operationsOf(input: ServeInput, counters: Counters): FuseOperations {
-  const leaves = SharedLeaves.create(4096, LEAVES_BYTES);
+function operationsOf(input: ServeInput, leaves: SharedLeaves, counters: Counters): FuseOperations {
   const image = Image.open(new Uint8Array(input.image));
   const { supply } = input;
   const places = openPlaces(input.stores);

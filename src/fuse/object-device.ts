@@ -12,6 +12,7 @@ import { backedObjectOperations, inImage, objectOperations } from "./object-oper
 import { openLooseMount } from "./loose-mount.ts";
 import { backingOf, stackDepthOf } from "./passthrough.ts";
 import { yieldLeases } from "./yield-leases.ts";
+import type { LeafPlace } from "./prefetch.ts";
 import type { Problem } from "./session.ts";
 import type { ServeInput } from "./transport.ts";
 import { type ThreadOptions, agree, sharedMemory, startThreads } from "./threads.ts";
@@ -27,6 +28,8 @@ export interface ServedObjects {
   readonly ended: Promise<void>;
   /** What is counted. */
   readonly counters: SharedArrayBuffer;
+  /** Where its threads look for leaf hashes. */
+  readonly leaves: LeafPlace;
 }
 
 /**
@@ -75,5 +78,6 @@ export async function serveObjects(
     closeSync(mount);
     throw error;
   }
-  return { mount, ended, counters: shared.counters };
+  const leaves = { leaves: shared.leaves, objects: table.memory };
+  return { mount, ended, counters: shared.counters, leaves };
 }

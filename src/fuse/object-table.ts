@@ -85,6 +85,12 @@ export class ObjectTable {
     return index < 0 ? 0 : FIRST_OBJECT + index;
   }
 
+  /** The node of an object; 0 when it is none of these. */
+  nodeOf(digest: VerityDigest): number {
+    const index = this.#search(Buffer.from(digest, "hex"));
+    return index < 0 ? 0 : FIRST_OBJECT + index;
+  }
+
   /** The object of a node; undefined for directories and numbers that were never given out. */
   at(node: number): ListedObject | undefined {
     const index = node - FIRST_OBJECT;

@@ -4,6 +4,7 @@
  * @module
  */
 import type { IdMap } from "../sys/idmap.ts";
+import type { LeafPlace } from "./prefetch.ts";
 import type { Problem } from "./session.ts";
 import type { Supply } from "./supply.ts";
 import type { SpareThread } from "./threads.ts";
@@ -54,4 +55,6 @@ export interface Served {
   readonly ended: Promise<void>;
   /** What is counted, for `readCounters`; undefined when the kernel serves everything. */
   readonly counters?: SharedArrayBuffer;
+  /** Where its threads look for leaf hashes. */
+  readonly leaves?: LeafPlace;
 }

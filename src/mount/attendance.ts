@@ -17,6 +17,7 @@ export interface AttendanceInput {
   readonly device: string;
   readonly state: MountState;
   readonly served: Served;
+  readonly prefetch: ReportInput["prefetch"];
   readonly lazy: ReportInput["lazy"];
   readonly log: (line: string) => void;
 }
@@ -33,9 +34,9 @@ export interface Attendance {
  */
 export async function attend(
   { metrics }: Pick<ServerInput, "metrics">,
-  { device, state, served, lazy, log }: AttendanceInput,
+  { device, state, served, prefetch, lazy, log }: AttendanceInput,
 ): Promise<Attendance> {
-  const report = (): MountReport => reportOf({ state, lazy, counters: served.counters });
+  const report = (): MountReport => reportOf({ state, prefetch, lazy, counters: served.counters });
   // Asked-for first: its failure fails the mount.
   const output = metrics === undefined ? undefined : await startMetrics(metrics, report, log);
   const server = await tryTo(log, "status", () => serveReports(statePath(device, "sock"), report));

@@ -44,7 +44,7 @@ export interface HybridInput extends ServeInput, StackWishes {
 export async function serveHybrid(input: HybridInput): Promise<Served> {
   const bytes = new Uint8Array(input.image);
   const objects = listObjects(Image.open(bytes));
-  const { mount, ended, counters } = await serveObjects(objects, input);
+  const { mount, ...served } = await serveObjects(objects, input);
   try {
     mountStack(
       { bytes, digest: input.digest },
@@ -58,12 +58,12 @@ export async function serveHybrid(input: HybridInput): Promise<Served> {
       },
     );
   } catch (error) {
-    ended.catch(() => undefined); // with the mount that is closed here
+    served.ended.catch(() => undefined); // with the mount that is closed here
     throw error;
   } finally {
     closeSync(mount); // the overlay holds one of its own
   }
-  return { transport: "dev", ended, counters };
+  return { transport: "dev", ...served };
 }
 
 /** Every distinct object with one file that has it. */

@@ -59,6 +59,13 @@ export function formatMetrics(report: MountReport, up = true): string {
   gauge("sealfs_image_expired", "1 when that time is over.", report.expired ? 1 : 0);
   gauge("sealfs_server_resident_bytes", "Memory of the server.", report.residentBytes);
   addCounters(text, report);
+  if (report.prefetch !== undefined) {
+    const { objects, doneObjects, doneBytes, failed } = report.prefetch;
+    gauge("sealfs_prefetch_objects", "Objects to be read ahead.", objects);
+    gauge("sealfs_prefetch_done_objects", "Those that have been.", doneObjects);
+    gauge("sealfs_prefetch_done_bytes", "Their bytes.", doneBytes);
+    gauge("sealfs_prefetch_failed_objects", "Those that cannot be had.", failed);
+  }
   addFetch(text, report);
   return text.toString();
 }

@@ -18,6 +18,7 @@ import { resolveMetrics } from "./metrics-output.ts";
 import { SOURCE_PREFIX } from "./mountinfo.ts";
 import { type MountPlan, planMount } from "./plan.ts";
 import { directoryIn } from "./subdir.ts";
+import type { PrefetchOption } from "./prefetch-option.ts";
 import type { SignedImage } from "./state.ts";
 import { checkTarget } from "./target.ts";
 
@@ -56,6 +57,8 @@ export interface MountOptions {
    * the path of a socket that answers `GET /metrics`.
    */
   readonly metrics?: string;
+  /** Read everything, or the files in a list, before anybody asks: in the background. */
+  readonly prefetch?: PrefetchOption;
   /** Threads of the raw transport; by default as many as processors, from 2 to 4. */
   readonly threads?: number;
   /** A server process that was started before, with the same target and `foreground`. */
@@ -124,7 +127,7 @@ async function mountWith(
 ): Promise<Mount> {
   const stores = options.stores.map((store) => Store.open(store));
   const foreground = options.foreground === true;
-  const { threads, log, metrics, writable, idmap, subdir } = options;
+  const { threads, log, metrics, prefetch, writable, idmap, subdir } = options;
   const rootNid = subdir === undefined ? undefined : directoryIn(verified.image, subdir);
   const plan = planMount(verified, stores, {
     ...options,
@@ -152,6 +155,7 @@ async function mountWith(
     ...(log === undefined ? {} : { log: resolve(log) }),
     ...(options.lazy === undefined ? {} : { lazy: lazyInput(verified, options.lazy) }),
     ...(metrics === undefined ? {} : { metrics: resolveMetrics(metrics) }),
+    ...(prefetch === undefined ? {} : { prefetch }),
   });
   return asMount(target, plan, foreground, launched);
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { type CounterValues, readCounters } from "../fuse/counters.ts";
+import type { PrefetchStatus } from "../fuse/prefetch.ts";
 import type { LazyStatus } from "./lazy.ts";
 import type { MountState } from "./state.ts";
 
@@ -16,6 +17,8 @@ export interface MountReport extends MountState {
   readonly residentBytes: number;
   /** What was done so far; undefined where the kernel does everything and counts nothing. */
   readonly counters?: CounterValues;
+  /** How far the reading ahead is; undefined when there is none. */
+  readonly prefetch?: PrefetchStatus;
   /** What was fetched; undefined when nothing is. */
   readonly fetch?: LazyStatus;
 }
@@ -24,17 +27,22 @@ export interface MountReport extends MountState {
 export interface ReportInput {
   readonly state: MountState;
   readonly counters?: SharedArrayBuffer | undefined;
+  readonly prefetch?: { status(): PrefetchStatus } | undefined;
   readonly lazy?: { status(): LazyStatus } | undefined;
 }
 
 /** The report of the mount that this process serves. */
-export function reportOf({ state, counters, lazy }: ReportInput, now = new Date()): MountReport {
+export function reportOf(
+  { state, counters, prefetch, lazy }: ReportInput,
+  now = new Date(),
+): MountReport {
   return {
     ...state,
     uptimeSeconds: Math.max(0, Math.floor((now.getTime() - Date.parse(state.since)) / 1000)),
     expired: isExpired(state, now),
     residentBytes: process.memoryUsage.rss(),
     ...(counters === undefined ? {} : { counters: readCounters(counters) }),
+    ...(prefetch === undefined ? {} : { prefetch: prefetch.status() }),
     ...(lazy === undefined ? {} : { fetch: lazy.status() }),
   };
 }

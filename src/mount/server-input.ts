@@ -8,6 +8,7 @@ import type { TransportName } from "../fuse/transport.ts";
 import type { SourcedImage } from "../image/open-sources.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import type { Assurance, Mode } from "./choose.ts";
+import type { PrefetchOption } from "./prefetch-option.ts";
 import type { SignedImage } from "./state.ts";
 
 /** Descriptors that the server process inherits. */
@@ -48,6 +49,8 @@ export interface ServerInput {
   readonly lazy?: LazyInput;
   /** What was signed about the image, for who asks. */
   readonly signed: SignedImage;
+  /** What is read ahead of its readers. */
+  readonly prefetch?: PrefetchOption;
   /** Where metrics go: a file, or `unix:` and a socket's path. */
   readonly metrics?: string;
   readonly allowOther: boolean;

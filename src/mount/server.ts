@@ -10,6 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { IntegrityError, type SealfsError, SystemError } from "../errors.ts";
 import { Image } from "../erofs/image.ts";
 import { SpareThread } from "../fuse/threads.ts";
+import { Prefetch, type PrefetchInput } from "../fuse/prefetch.ts";
 import type { ServeInput, Served } from "../fuse/transport.ts";
 import { algorithmOf, verityDigestOf } from "../verity/index.ts";
 import { type Attendance, attend } from "./attendance.ts";
@@ -20,6 +21,7 @@ import type { LazyMount } from "./lazy.ts";
 import { leaseImage } from "./lease.ts";
 import { metricsSocket } from "./metrics-output.ts";
 import { mountAt } from "./mountinfo.ts";
+import { readPrefetchList } from "./prefetch-option.ts";
 import { ProblemLog } from "./problem-log.ts";
 import { IMAGE_FD, STATUS_FD, type ServerInput, type ServerStatus } from "./server-input.ts";
 import { serveMode } from "./serve-mode.ts";
@@ -44,6 +46,7 @@ async function main(input: ServerInput, spare: SpareThread): Promise<void> {
   let served: Served;
   let problems: ProblemLog;
   let lazy: LazyMount | undefined;
+  let prefetch: Prefetch | undefined;
   try {
     const image = readImage(input);
     const opened = Image.open(new Uint8Array(image));
@@ -58,11 +61,13 @@ async function main(input: ServerInput, spare: SpareThread): Promise<void> {
     device = deviceOf(input.target);
     guard.mounted(device);
     log.open(device);
+    prefetch = openPrefetch(input, { image, leaves: served.leaves }, { supply: lazy, onProblem });
     const state = stateOf(input, served, log.path);
     attendance = await attend(input, {
       device,
       state,
       served,
+      prefetch,
       lazy,
       log: (line) => log.write(line),
     });
@@ -73,6 +78,7 @@ async function main(input: ServerInput, spare: SpareThread): Promise<void> {
     spare.end();
     if (device !== "") endConnection(input.target, device);
     attendance?.end();
+    prefetch?.stop();
     await lazy?.close();
     log.remove();
     release();
@@ -90,6 +96,7 @@ async function main(input: ServerInput, spare: SpareThread): Promise<void> {
   const tidy = () =>
     (tidied ??= (async () => {
       problems.flush();
+      prefetch?.stop();
       await lazy?.close();
       release();
       attendance.end();
@@ -120,6 +127,16 @@ async function openLazy(
   if (lazy === undefined) return undefined;
   const module = await import("./lazy.ts");
   return module.LazyMount.open(image, stores, lazy, log);
+}
+
+/** @throws {@link NotFoundError} or others when the list cannot be read any more */
+function openPrefetch(
+  { prefetch, stores }: ServerInput,
+  place: Pick<PrefetchInput, "image" | "leaves">,
+  hearers: ConstructorParameters<typeof Prefetch>[1],
+): Prefetch | undefined {
+  if (prefetch === undefined) return undefined;
+  return new Prefetch({ ...place, stores, list: readPrefetchList(prefetch) }, hearers);
 }
 
 /** The image, in memory that the server's threads share and nobody else can write to. */

@@ -4,13 +4,13 @@
  *
  * @module
  */
-import { realpathSync } from "node:fs";
 import { request } from "node:http";
-import { resolve } from "node:path";
 import { NotFoundError } from "../errors.ts";
 import { type MountInfo, SOURCE_PREFIX, isSealfs, readMounts } from "./mountinfo.ts";
 import { type MountReport, isExpired } from "./report.ts";
 import { type MountState, isServer, knownDevices, readState, removeState, statePath } from "./state.ts"; // prettier-ignore
+
+import { mountPoint } from "./target.ts";
 
 /**
  * How a mount is. `live`: its server answers. `expired`: that too, and its image's statement has
@@ -56,15 +56,7 @@ export async function readStatus(wanted?: string): Promise<MountStatus[]> {
 }
 
 function isWanted({ target, name, image }: MountStatus, wanted: string): boolean {
-  return name === wanted || image?.digest === wanted || target === realPath(wanted);
-}
-
-function realPath(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return resolve(path); // a dead mount cannot be asked
-  }
+  return name === wanted || image?.digest === wanted || target === mountPoint(wanted);
 }
 
 async function statusOf(

@@ -4,7 +4,7 @@
  * @module
  */
 import { lstatSync, readdirSync, realpathSync } from "node:fs";
-import { resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { NotFoundError, SystemError, UsageError } from "../errors.ts";
 
 /**
@@ -44,5 +44,18 @@ export function checkTarget(directory: string, options: { nonempty?: boolean } =
     }
     if (code === "EACCES") throw new SystemError("PERMISSION", `${what}: ${message}`);
     throw error;
+  }
+}
+
+/**
+ * A mount point as the list of mounts names it. The mount itself is not asked: its server may be
+ * dead, or not answer.
+ */
+export function mountPoint(directory: string): string {
+  const path = resolve(directory);
+  try {
+    return join(realpathSync(dirname(path)), basename(path));
+  } catch {
+    return path;
   }
 }

@@ -3,13 +3,12 @@
  *
  * @module
  */
-import { realpathSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { NotFoundError, SystemError, UsageError } from "../errors.ts";
 import { unmountAny } from "./end.ts";
 import { isSealfs, mountAt } from "./mountinfo.ts";
 import { type MountState, isServer, readState, removeState } from "./state.ts";
+import { mountPoint } from "./target.ts";
 
 /** How to unmount. */
 export interface UnmountImageOptions {
@@ -41,7 +40,7 @@ export async function unmountImage(
   directory: string,
   options: UnmountImageOptions = {},
 ): Promise<Unmounted> {
-  const target = realTarget(directory);
+  const target = mountPoint(directory);
   const mount = mountAt(target);
   if (mount === undefined) {
     throw new NotFoundError("NO_FILE", `umount ${target}: nothing is mounted there`);
@@ -64,16 +63,6 @@ export async function unmountImage(
   if (isServer(state)) return { server: state.pid };
   removeState(mount.device);
   return {};
-}
-
-/** The mount point as the list of mounts names it; a dead mount cannot be asked for its real path. */
-function realTarget(directory: string): string {
-  const path = resolve(directory);
-  try {
-    return join(realpathSync(dirname(path)), basename(path));
-  } catch {
-    return path;
-  }
 }
 
 /** Waits for the end of a server whose mount is gone; not for long where it may have to go on. */

@@ -1,0 +1,97 @@
+/** Mounts under pressure: few descriptors, and readers that try bad objects without end. */
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ascii } from "../../src/bytes/bytestring.ts";
+import type { MountStatus } from "../../src/mount/status.ts";
+import { sealfsOk } from "../support/cli.ts";
+import { ways } from "../support/modes.ts";
+import { MountBed, newDirectory, noMount, run } from "../support/mount-bed.ts";
+import { descriptorsOf, serverOf } from "../support/remains.ts";
+
+const reason = noMount();
+const FILES = 150;
+const BAD = 300;
+/** Larger than what is opened anew for each read. */
+const contentOf = (i: number) => Buffer.alloc(150_000 + i, `file ${i} `);
+let bed: MountBed;
+beforeEach((context) => context.skip(reason !== undefined, reason));
+beforeAll(() => {
+  if (reason !== undefined) return;
+  bed = new MountBed();
+  const root = newDirectory();
+  root.mode = 0o40755;
+  for (let i = 0; i < FILES; i++) root.entries.set(ascii(`good${i}`), bed.file(contentOf(i)));
+  for (let i = 0; i < BAD; i++) {
+    const bad = bed.file(Buffer.alloc(5000 + i, "bad"));
+    root.entries.set(ascii(`bad${i}`), bad);
+    writeFileSync(bed.objectOf(bad), Buffer.alloc(5000 + i, "evil"));
+  }
+  bed.addTree("app:1", root);
+}, 60_000);
+afterAll(() => bed?.close());
+
+/** Opens every good file and keeps it open, then reads all of them in turns, piece by piece. */
+const HOLD = `
+import os, sys
+fds = [os.open(f"{sys.argv[1]}/good{i}", os.O_RDONLY) for i in range(${FILES})]
+for at in (0, 100000, 140000):
+    for i, fd in enumerate(fds):
+        word = b"file %d " % i
+        want = (word * (160000 // len(word)))[at:at + 5000]
+        assert os.pread(fd, 5000, at) == want, (i, at)
+print(len(fds))`;
+
+/** Opens bad files again and again; every single time it must be EIO. */
+const TRY = `
+import errno, os, sys
+for i in range(int(sys.argv[2])):
+    try:
+        fd = os.open(f"{sys.argv[1]}/bad{i % ${BAD}}", os.O_RDONLY)
+        os.read(fd, 1)
+    except OSError as error:
+        assert error.errno == errno.EIO, error
+        try: os.close(fd)
+        except Exception: pass
+        continue
+    raise AssertionError("read")
+print("all refused")`;
+
+const served = ways.filter(({ mode }) => mode !== "kernel");
+
+describe.each(served)("mode $name", ({ args, missing }) => {
+  beforeEach((context) => context.skip(missing !== undefined, missing));
+
+  test("a process with few descriptors serves many open files", () => {
+    const target = bed.directory();
+    const words = [process.execPath, ...bed.args("app:1", target, args)].map((word) => `'${word}'`);
+    run("sh", ["-c", `ulimit -n 100; ${words.join(" ")}`]);
+    const server = serverOf(target);
+    expect(readFileSync(`/proc/${server}/limits`, "utf8")).toMatch(/Max open files +100 /);
+    expect(run("python3", ["-c", HOLD, target]).trim()).toBe(String(FILES));
+    expect(descriptorsOf(server).length).toBeLessThan(100);
+    expect(bed.readLog()).toEqual([]);
+    bed.unmount(target);
+  }, 120_000);
+
+  test("bad objects are EIO every time, and neither log nor memory grows", () => {
+    const tries = process.env["SLOW"] === "1" ? 100_000 : 3000;
+    const target = bed.mount("app:1", args);
+    const before = resident(serverOf(target));
+    expect(run("timeout", ["600", "python3", "-c", TRY, target, String(tries)]).trim()).toBe("all refused"); // prettier-ignore
+    // 200 lines in a minute, and one with the number of the others.
+    const minutes = 1 + Math.ceil((Date.now() - statSync(bed.log).birthtimeMs) / 60_000);
+    expect(bed.readLog().length).toBeLessThanOrEqual(minutes * 201);
+    expect(resident(serverOf(target)) - before).toBeLessThan(200);
+    const [status] = JSON.parse(sealfsOk(["status", target, "--json"]).stdout) as MountStatus[];
+    expect(status?.counters?.failures.content).toBeGreaterThanOrEqual(tries);
+    bed.unmount(target);
+    expect(bed.readLog().at(-1)).toMatch(/\d+ more problems, not shown/);
+    bed.clearLog();
+  }, 700_000);
+});
+
+/** Memory of a process in MiB. */
+function resident(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1]) / 1024;
+}

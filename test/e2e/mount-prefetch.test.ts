@@ -1,0 +1,104 @@
+/** Reading ahead: in every mode, and nobody waits for it. */
+import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ascii } from "../../src/bytes/bytestring.ts";
+import type { MountStatus } from "../../src/mount/status.ts";
+import { HardLink } from "../../src/tree/inode.ts";
+import { sealfs, sealfsOk } from "../support/cli.ts";
+import { ways } from "../support/modes.ts";
+import { MountBed, newDirectory, noMount, until } from "../support/mount-bed.ts";
+import { errnoOf } from "../support/mounted-view.ts";
+
+const reason = noMount();
+let bed: MountBed;
+beforeEach((context) => context.skip(reason !== undefined, reason));
+beforeAll(() => {
+  if (reason !== undefined) return;
+  bed = new MountBed();
+  const root = newDirectory();
+  const directory = newDirectory();
+  for (let i = 0; i < 20; i++) {
+    const file = bed.file(Buffer.alloc(1000 * i + 100, `content ${i} `));
+    (i < 5 ? directory : root).entries.set(ascii(`f${i}`), file);
+  }
+  root.entries.set(ascii("dir"), directory);
+  // Equal content in an inode of its own.
+  root.entries.set(ascii("twin"), bed.file(Buffer.alloc(19_100, "content 19 ")));
+  const missing = bed.file(Buffer.alloc(7000, "missing"));
+  root.entries.set(ascii("missing"), missing);
+  bed.addTree("app:1", root);
+  rmSync(bed.objectOf(missing));
+
+  const large = newDirectory();
+  for (let i = 0; i < 3; i++) large.entries.set(ascii(`large${i}`), bed.file(Buffer.alloc(96 * 2 ** 20 + i))); // prettier-ignore
+  const names = newDirectory();
+  const one = bed.file(Buffer.alloc(70, "one"));
+  one.nlink = 8001;
+  large.entries.set(ascii("one"), one);
+  for (let i = 0; i < 8000; i++) names.entries.set(ascii(`name${i}`), new HardLink(one));
+  large.entries.set(ascii("names"), names);
+  bed.addTree("large:1", large);
+}, 60_000);
+afterAll(() => bed?.close());
+
+const status = (target: string) =>
+  (JSON.parse(sealfsOk(["status", target, "--json"]).stdout) as MountStatus[])[0]!;
+const finished = async (target: string) => {
+  await until(() => status(target).prefetch?.state === "done", 30_000);
+  return status(target).prefetch;
+};
+
+describe.each(ways)("mode $name", ({ mode, args, missing }) => {
+  beforeEach((context) => context.skip(missing !== undefined, missing));
+
+  test("all: every object is read and checked, before any reader comes", async () => {
+    const target = bed.mount("app:1", [...args, "--prefetch=all"]);
+    const bytes = Array.from({ length: 20 }, (_, i) => 1000 * i + 100).reduce((a, b) => a + b);
+    expect(await finished(target)).toEqual({
+      state: "done",
+      objects: 21, // the twins are one
+      bytes: bytes + 7000,
+      doneObjects: 20,
+      doneBytes: bytes,
+      failed: 1,
+      absent: 0,
+    });
+    expect(bed.readLog().some((line) => /\/missing: PREFETCH: object/.test(line))).toBe(true);
+    for (const name of ["f19", "twin"]) {
+      expect(readFileSync(join(target, name)).length).toBe(19_100);
+    }
+    // Readers find the leaf hashes.
+    if (mode !== "kernel") expect(status(target).counters?.hashedBytes).toBe(0);
+    expect(errnoOf(() => readFileSync(join(target, "missing")))).toBe(mode === "kernel" ? "ENOENT" : "EIO"); // prettier-ignore
+    bed.unmount(target);
+    bed.clearLog();
+  }, 60_000);
+
+  test("list: what is in it, and what is in the directories in it", async () => {
+    const list = join(bed.path, "list");
+    writeFileSync(list, "/f19\ndir\n\nno/such\n/f19\n");
+    const target = bed.mount("app:1", [...args, `--prefetch=list:${list}`]);
+    const bytes = 19_100 + 100 + 1100 + 2100 + 3100 + 4100;
+    expect(await finished(target)).toMatchObject({ objects: 6, bytes, doneObjects: 6, absent: 1 });
+    expect(bed.readLog().some((line) => /not in the image: no\/such/.test(line))).toBe(true);
+    bed.unmount(target);
+    bed.clearLog();
+  }, 60_000);
+
+  test("a large directory is listed while objects are still being hashed", () => {
+    const target = bed.mount("large:1", [...args, "--prefetch=all"]);
+    expect(readdirSync(join(target, "names")).length).toBe(8000);
+    expect(status(target).prefetch?.state).toBe("running");
+    bed.unmount(target); // which ends it
+  }, 60_000);
+});
+
+test("other words, and lists that are not there, mount nothing", () => {
+  const target = bed.directory();
+  const args = ["mount", "app:1", target, "--store", bed.store.path, "--key", bed.keyFile];
+  expect(sealfs([...args, "--prefetch=some"])).toMatchObject({ status: 2 });
+  expect(sealfs([...args, "--prefetch=list:"])).toMatchObject({ status: 2 });
+  expect(sealfs([...args, `--prefetch=list:${bed.path}/none`])).toMatchObject({ status: 7 });
+  expect(sealfs([...args, `--prefetch=list:${bed.path}`])).toMatchObject({ status: 4 });
+});

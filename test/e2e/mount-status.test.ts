@@ -1,0 +1,187 @@
+/** What `sealfs status` and the metrics tell of real mounts in every mode. */
+import { spawnSync } from "node:child_process";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ascii } from "../../src/bytes/bytestring.ts";
+import { signImage } from "../../src/image/sign.ts";
+import type { MountStatus } from "../../src/mount/status.ts";
+import { Transaction } from "../../src/store/transaction.ts";
+import { sealfs, sealfsOk } from "../support/cli.ts";
+import { ways } from "../support/modes.ts";
+import { MountBed, isMounted, newDirectory, noMount, run, until } from "../support/mount-bed.ts";
+import { serverOf } from "../support/remains.ts";
+
+const reason = noMount();
+const content = Buffer.alloc(300_000, "large ");
+let bed: MountBed;
+beforeEach((context) => context.skip(reason !== undefined, reason));
+beforeAll(() => {
+  if (reason !== undefined) return;
+  bed = new MountBed();
+  const root = newDirectory();
+  root.entries.set(ascii("large"), bed.file(content));
+  const bad = bed.file(Buffer.alloc(5000, "bad"));
+  root.entries.set(ascii("bad"), bad);
+  writeFileSync(bed.objectOf(bad), Buffer.alloc(5000, "evil"));
+  const absent = bed.file(Buffer.alloc(5001, "absent"));
+  root.entries.set(ascii("absent"), absent);
+  rmSync(bed.objectOf(absent));
+  bed.addTree("app:1", root);
+});
+afterAll(() => bed?.close());
+
+const status = (wanted: string) =>
+  JSON.parse(sealfsOk(["status", wanted, "--json"]).stdout) as MountStatus[];
+const one = (wanted: string): MountStatus => {
+  const [found, ...more] = status(wanted);
+  expect(more).toEqual([]);
+  return found!;
+};
+
+describe.each(ways)("mode $name", ({ mode, transport, args, missing }) => {
+  beforeEach((context) => context.skip(missing !== undefined, missing));
+
+  test("status tells who signed it, how it is mounted, and what was done", () => {
+    const target = bed.mount("app:1", args);
+    expect(readFileSync(join(target, "large")).equals(content)).toBe(true);
+    for (const name of ["bad", "absent"]) spawnSync("cat", [join(target, name)]);
+    const found = one(target);
+    const digest = bed.store.images.resolve("app:1");
+    expect(found).toMatchObject({
+      condition: "live",
+      visible: true,
+      target,
+      name: "app:1",
+      mode,
+      promise: mode === "kernel" ? "metadata" : "block",
+      pid: serverOf(target),
+      expired: false,
+      stores: [bed.store.path],
+      image: { name: "app:1", digest, version: 1, signedBy: [bed.key.publicKey.id] },
+    });
+    if (transport !== undefined) expect(found.transport).toBe(transport);
+    if (mode === "kernel") expect(found.counters).toBeUndefined();
+    else {
+      const { counters } = found;
+      expect(counters?.readBytes).toBe(300_000);
+      expect(counters?.requests["READ"]).toBeGreaterThanOrEqual(1);
+      expect(counters?.verifiedBlocks).toBeGreaterThanOrEqual(Math.ceil(300_000 / 4096));
+      expect(counters?.failures.content).toBeGreaterThanOrEqual(1);
+      expect(counters?.failures.missing).toBeGreaterThanOrEqual(1);
+      expect(counters?.failures.other).toBe(0);
+      expect(counters?.latency.read.buckets.at(-1)).toBe(counters?.requests["READ"]);
+    }
+    expect(status("app:1").map((each) => each.target)).toContain(target);
+    const line = sealfsOk(["status"]).stdout.split("\n").find((each) => each.startsWith(target)); // prettier-ignore
+    expect(line).toMatch(new RegExp(`app:1 .*${mode}.* live `));
+    bed.unmount(target);
+    expect(sealfs(["status", target]).status).toBe(7);
+  });
+
+  test("metrics come out of a file and out of a socket, and end with the mount", async () => {
+    const file = join(bed.path, `${mode}-${transport}.prom`);
+    const target = bed.mount("app:1", [...args, "--metrics", file]);
+    expect(readFileSync(file, "utf8")).toContain("sealfs_mount_up{");
+    readFileSync(join(target, "large"));
+    bed.unmount(target);
+    const last = readFileSync(file, "utf8");
+    expect(last).toMatch(/^sealfs_mount_up\{.*\} 0$/m);
+    if (mode !== "kernel") expect(last).toMatch(/^sealfs_read_bytes_total\{.*\} 300000$/m);
+
+    const socketPath = join(bed.path, "metrics.sock");
+    const again = bed.mount("app:1", [...args, "--metrics", `unix:${socketPath}`]);
+    const text = await new Promise<string>((resolve, reject) => {
+      request({ socketPath, path: "/metrics" }, (response) => {
+        let all = "";
+        response.on("data", (chunk: Buffer) => (all += chunk.toString()));
+        response.on("end", () => resolve(all));
+      })
+        .on("error", reject)
+        .end();
+    });
+    expect(text).toMatch(/^sealfs_mount_up\{.*\} 1$/m);
+    process.kill(serverOf(again), "SIGKILL");
+    expect(await until(() => !isMounted(again))).toBe(true);
+    expect(await until(() => spawnSync("test", ["-e", socketPath]).status !== 0)).toBe(true);
+  });
+});
+
+test("a server that was killed together with its guard leaves an entry that status clears", async () => {
+  const target = bed.mount("app:1", ["--mode=fuse"]);
+  const server = serverOf(target);
+  const guards = spawnSync("pgrep", ["-f", `sealfs-guard ${target} `], { encoding: "utf8" });
+  for (const pid of guards.stdout.trim().split("\n")) process.kill(Number(pid), "SIGKILL");
+  process.kill(server, "SIGKILL");
+  await until(() => sealfs(["status", target, "--json"]).stdout.includes('"dead"'));
+  const found = one(target);
+  expect(found).toMatchObject({ condition: "dead", visible: true, name: "app:1" });
+  expect(sealfsOk(["status", target]).stdout).toContain("end it with sealfs umount");
+  run("umount", ["-l", target]); // by somebody who knows nothing of sealfs
+  expect(sealfs(["status", target]).status).toBe(7);
+  const left = spawnSync("grep", ["-ls", `"${target}"`, "-r", "/run/sealfs"], { encoding: "utf8" });
+  expect(left.stdout).toBe("");
+});
+
+test("a server that does not answer is shown as what is known of it", async () => {
+  const target = bed.mount("app:1", ["--mode=fuse"]);
+  const server = serverOf(target);
+  process.kill(server, "SIGSTOP");
+  try {
+    expect(one(target)).toMatchObject({ condition: "silent", name: "app:1", pid: server });
+  } finally {
+    process.kill(server, "SIGCONT");
+  }
+  bed.unmount(target);
+});
+
+test("a mount whose image expires stays, says so, and no new one is made", async () => {
+  const target = bed.directory();
+  const other = bed.directory();
+  const image = bed.store.readImage(bed.store.images.resolve("app:1"));
+  const now = Math.floor(Date.now() / 1000) * 1000;
+  const LIFE_MS = 12_000;
+  const { bundle, keyId, statement } = signImage(image, {
+    name: "brief:1",
+    key: bed.key,
+    version: 1,
+    created: new Date(now - 60_000),
+    expires: new Date(now + LIFE_MS),
+  });
+  const transaction = Transaction.begin(bed.store, { durability: "none" });
+  const bundles = [{ keyId, bytes: bundle, name: "brief:1" }];
+  transaction.publish({ image: statement.verityDigest, name: "brief:1", bundles });
+  transaction.close();
+  bed.mount("brief:1", ["--metrics", join(bed.path, "brief.prom")], target);
+  expect(one(target)).toMatchObject({ condition: "live", expired: false });
+  await new Promise((resolve) =>
+    setTimeout(resolve, Math.max(0, now + LIFE_MS + 200 - Date.now())),
+  );
+  expect(one(target)).toMatchObject({ condition: "expired", expired: true });
+  expect(sealfsOk(["status", target]).stdout).toContain("EXPIRED");
+  expect(readFileSync(join(target, "large")).equals(content)).toBe(true);
+  expect(await until(() => bed.readLog().some((line) => /brief:1 has expired/.test(line)))).toBe(
+    true,
+  );
+  const refused = spawnSync(process.execPath, bed.args("brief:1", other), { encoding: "utf8" });
+  expect(refused.status).toBe(5);
+  expect(refused.stderr).toMatch(/expired/i);
+  expect(isMounted(other)).toBe(false);
+  bed.unmount(target);
+  expect(readFileSync(join(bed.path, "brief.prom"), "utf8")).toMatch(/^sealfs_image_expired\{.*\} 1$/m); // prettier-ignore
+}, 60_000);
+
+test("metrics that cannot be given out keep the image from being mounted", () => {
+  const target = bed.directory();
+  const file = join(bed.path, "taken");
+  writeFileSync(file, "mine");
+  const args = ["--metrics", `unix:${file}`];
+  const refused = spawnSync(process.execPath, bed.args("app:1", target, args), {
+    encoding: "utf8",
+  });
+  expect(refused.status).toBe(1);
+  expect(refused.stderr).toContain("another file is there");
+  expect(readFileSync(file, "utf8")).toBe("mine");
+  expect(isMounted(target)).toBe(false);
+});

@@ -3,11 +3,19 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ascii } from "../src/bytes/bytestring.ts";
 import { SystemError } from "../src/errors.ts";
-import { answerInit, refuseInit } from "../src/fuse/init.ts";
+import { type InitOptions, answerInit, refuseInit } from "../src/fuse/init.ts";
 import { operations } from "../src/fuse/operations.ts";
 import { pathOf } from "../src/fuse/path-finder.ts";
 import { warmUp } from "../src/fuse/warm-up.ts";
-import { InHeader, InitFlag, InitIn, InitOut, Opcode, OutHeader } from "../src/fuse/wire.ts";
+import {
+  InHeader,
+  InitFlag,
+  InitFlag2,
+  InitIn,
+  InitOut,
+  Opcode,
+  OutHeader,
+} from "../src/fuse/wire.ts";
 import { Errno, FuseClient, ROOT, readIn } from "./support/fuse-client.ts";
 import { goldenImage } from "./support/golden-images.ts";
 
@@ -125,6 +133,31 @@ describe("INIT", () => {
     return bytes;
   };
   const everything = 0x7fffffff;
+
+  test("asks for passthrough and mapped owners only when wanted, and only where they are offered", () => {
+    const offer = (flags2: number) => {
+      const bytes = request(7, 45, everything);
+      new DataView(bytes.buffer).setUint32(InHeader.size + InitIn.size, flags2, true);
+      return bytes;
+    };
+    const { PASSTHROUGH, ALLOW_IDMAP } = InitFlag2;
+    const answer = (flags2: number, options: Partial<InitOptions>) => {
+      const { reply } = answerInit(offer(flags2), { acls: false, ...options });
+      const { flags, flags2: got, maxStackDepth } = InitOut.decode(reply, OutHeader.size);
+      return [(flags & InitFlag.INIT_EXT) !== 0, got, maxStackDepth];
+    };
+    const all = PASSTHROUGH | ALLOW_IDMAP;
+    expect(answer(all, {})).toEqual([false, 0, 0]);
+    expect(answer(all, { passthrough: 2 })).toEqual([true, PASSTHROUGH, 2]);
+    expect(answer(all, { idmapped: true })).toEqual([true, ALLOW_IDMAP, 0]);
+    expect(answer(all, { passthrough: 1, idmapped: true })).toEqual([true, all, 1]);
+    expect(() => answer(ALLOW_IDMAP, { passthrough: 1 })).toThrow(/FUSE passthrough: the kernel/);
+    expect(() => answer(PASSTHROUGH, { idmapped: true })).toThrow(/owners shown as other users/);
+    // A kernel from before the second word of flags: what stands in its place means nothing.
+    const old = offer(all);
+    new DataView(old.buffer).setUint32(InHeader.size + InitIn.offsets.flags, 1, true);
+    expect(() => answerInit(old, { acls: false, passthrough: 1 })).toThrow(SystemError);
+  });
 
   test("accepts what the kernel offers and the server can do, and nothing else", () => {
     const { reply, again } = answerInit(request(7, 45, everything), { acls: true });

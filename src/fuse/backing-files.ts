@@ -10,17 +10,17 @@
  *
  * @module
  */
-import { closeSync, fstatSync, readSync } from "node:fs";
+import { closeSync, fstatSync } from "node:fs";
 import { IntegrityError, SystemError } from "../errors.ts";
 import { closeBacking, openBacking } from "../sys/fuse-backing.ts";
 import { dropLease, holdsLease, takeLease } from "../sys/lease.ts";
-import { VerityHasher, type VerityDigest, algorithmOf } from "../verity/index.ts";
 import {
   type ObjectFile,
   type ObjectPlace,
   ObjectUnavailable,
   type PlaceProblem,
 } from "./objects.ts";
+import { hashWhole, keyOf } from "./whole-object.ts";
 
 /** The memory of a {@link BackingFiles}, to be handed to other threads. */
 export interface BackingMemory {
@@ -220,7 +220,7 @@ export class BackingFiles {
     let isGood = false;
     try {
       const before = keyOf(fd);
-      const got = hash(fd, file);
+      const got = hashWhole(fd, file);
       if (got !== file.digest) throw new IntegrityError("DIGEST_MISMATCH", `content has ${got}`);
       const after = keyOf(fd);
       if (fstatSync(fd).size !== file.size || before.some((word, i) => word !== after[i])) {
@@ -330,26 +330,4 @@ export class BackingFiles {
     Atomics.store(this.#words, slot + STATE, state);
     Atomics.notify(this.#words, slot + STATE);
   }
-}
-
-const HASH_BYTES = 1024 * 1024;
-let scratch: Buffer | undefined; // of this thread
-
-/** The digest of as many bytes as the object has: a file may grow meanwhile. */
-function hash(fd: number, { digest, size }: ObjectFile): VerityDigest {
-  const bytes = (scratch ??= Buffer.allocUnsafeSlow(HASH_BYTES));
-  const hasher = new VerityHasher(algorithmOf(digest));
-  for (let position = 0; position < size;) {
-    const got = readSync(fd, bytes, 0, Math.min(HASH_BYTES, size - position), position);
-    if (got === 0) throw new IntegrityError("SIZE_MISMATCH", `the file ends at ${position}`);
-    hasher.update(bytes.subarray(0, got));
-    position += got;
-  }
-  return hasher.digest();
-}
-
-/** What changes when a file does, and what tells it from others. */
-function keyOf(fd: number): [bigint, bigint, bigint, bigint] {
-  const { dev, ino, mtimeNs, ctimeNs } = fstatSync(fd, { bigint: true });
-  return [dev, ino, mtimeNs, ctimeNs];
 }

@@ -237,29 +237,23 @@ const wish = (work, ...args) => {
 };
 const owner = () => `${statSync(`${target}/good`).uid} ${read(`${target}/good`, "good")}`;
 const goodPath = second.objects.path(verityDigestOf(content("good"), "sha256"));
+const isNoexec = () =>
+  /noexec/.test(
+    readFileSync("/proc/mounts", "utf8")
+      .split("\n")
+      .find((line) => line.includes(target)),
+  );
+const throughPassthrough = () =>
+  [
+    read(`${target}/good`, "good"),
+    open(goodPath, constants.O_RDWR),
+    read(`${target}/missing`, "missing"),
+  ].join(" ");
 result.wishes = {
-  idmap: ["kernel", "hybrid", "fuse"].map((mode) =>
-    wish(owner, `--mode=${mode}`, "--idmap=0:1000:9"),
-  ),
-  noexec: wish(
-    () =>
-      String(
-        /noexec/.test(
-          readFileSync("/proc/mounts", "utf8")
-            .split("\n")
-            .find((line) => line.includes(target)),
-        ),
-      ),
-    "--noexec",
-  ),
-  passthrough: ["hybrid", "fuse"].map((mode) =>
-    wish(
-      () =>
-        `${read(`${target}/good`, "good")} ${open(goodPath, constants.O_RDWR)} ${read(`${target}/missing`, "missing")}`,
-      `--mode=${mode}`,
-      "--passthrough",
-      "--require=open",
-    ),
+  kernel: wish(() => `${owner()} ${isNoexec()}`, "--mode=kernel", "--idmap=0:1000:9", "--noexec"),
+  fuse: wish(
+    () => `${owner()} ${throughPassthrough()}`,
+    ...["--mode=fuse", "--idmap=0:1000:9", "--passthrough", "--require=open"],
   ),
 };
 
@@ -268,9 +262,7 @@ writeFileSync("/scratch/nothing", "");
 spawnSync("mount", ["--bind", "/scratch/nothing", "/dev/loop-control"]);
 result.noLoop = {
   probe: probeKernel(store.path).image,
-  mounts: ["auto", "hybrid"].map((mode) =>
-    wish(() => read(`${target}/good`, "good"), `--mode=${mode}`),
-  ),
+  mount: wish(() => read(`${target}/good`, "good")),
 };
 spawnSync("umount", ["/dev/loop-control"]);
 

@@ -87,7 +87,15 @@ function parseIndex(bytes: Uint8Array, what: string): Descriptor[] {
   if (entries.length > limits.indexEntries) {
     throw new FormatError("LIMIT", `${what}: lists over ${limits.indexEntries} entries`);
   }
-  return entries.map((entry, i) => parseDescriptor(entry, `${what}: manifests[${i}]`));
+  // Anybody's entries: a broken one must not hide the others.
+  return entries.flatMap((entry, i) => {
+    try {
+      return [parseDescriptor(entry, `${what}: manifests[${i}]`)];
+    } catch (error) {
+      if (error instanceof FormatError) return [];
+      throw error;
+    }
+  });
 }
 
 interface Fallback {

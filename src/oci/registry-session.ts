@@ -105,8 +105,12 @@ export class RegistrySession {
         return await this.#client.get(url, { ...options, authorization });
       } catch (error) {
         const isRefused = error instanceof NetworkError && error.status === 401;
-        if (!isRefused || tries > 0 || this.#challenge?.scheme !== "bearer") throw error;
+        if (!isRefused || tries > 0 || this.#challenge?.scheme === "basic") throw error;
         this.#authorizations.clear();
+        // What it wants to know, it may say only where it wants to know it.
+        if (this.#challenge === undefined) {
+          await (await this.send("HEAD", url, "pull", { signal: options.signal })).discard();
+        }
       }
     }
   }

@@ -1,6 +1,6 @@
 /** The life of a mount in every mode: however it ends, nothing of it is left. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { readFileSync, readdirSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
@@ -67,6 +67,20 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
     },
     60_000,
   );
+
+  test("a mount point of any name is cleaned up after SIGKILL", async () => {
+    const target = join(bed.path, `a b\\c\td'"$(x) ${mode}`);
+    mkdirSync(target);
+    bed.mount("app:1", args, target);
+    use(target);
+    const pid = (JSON.parse(run(process.execPath, [bin, "status", target, "--json"])) as { pid: number }[])[0]?.pid; // prettier-ignore
+    process.kill(pid!, "SIGKILL");
+    const gone = () => spawnSync(process.execPath, [bin, "status", target]).status === 7;
+    expect(await until(gone, WAIT_MS)).toBe(true);
+    expect(spawnSync("mountpoint", ["-q", target]).status).not.toBe(0);
+    rmdirSync(target);
+    run(process.execPath, [bin, "gc", "--store", bed.store.path]);
+  }, 60_000);
 
   test("signals while the mount is being made leave either all of it or nothing", async () => {
     for (let i = 0; i < 8; i++) {

@@ -1,6 +1,6 @@
 /** Freshness by a TUF repository: what it proves, and every way in which it may lie. */
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
-import { chmodSync, existsSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { spawn } from "node:child_process";
 import { type Server, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -327,6 +327,14 @@ describe("the memory", () => {
     repository.publish("timestamp");
     expect(await verdict("app")).toBe("accepted");
     expect(await verdict("app", now, at("mirror"))).toBe("TUF_ROLLBACK");
+  });
+
+  test("is private", async () => {
+    expect(await verdict("app")).toBe("accepted");
+    const [id] = readdirSync(at("state/tuf"));
+    const mode = (path: string) => statSync(at(path)).mode & 0o777;
+    expect(["state", "state/tuf", `state/tuf/${id}`].map(mode)).toEqual([0o700, 0o700, 0o700]);
+    expect(mode(`state/tuf/${id}/timestamp.json`)).toBe(0o600);
   });
 
   test("that is damaged is not gone over", async () => {

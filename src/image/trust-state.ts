@@ -48,12 +48,14 @@ export class TrustState {
   /**
    * Remembers what was fully verified.
    *
-   * @throws {@link TrustError} `STATE_NOT_KEPT`; `EQUIVOCATION` when another process has just
-   *   verified another image with the same version
+   * @throws {@link TrustError} `STATE_NOT_KEPT`; `EQUIVOCATION` or `ROLLBACK` when another process
+   *   has just verified another image with the same version, or a higher version
    */
   remember(name: string, policy: TrustPolicy, mark: Mark, now: Date): void {
     const [folder, about] = this.#place("names", name, policy);
     verifyVersion(mark, writeMark(folder, mark, about, now), name);
+    // What was put there between the comparison and now counts, too.
+    verifyVersion(mark, readMark(folder, about), name);
   }
 
   /** The mark of a policy: its version; as {@link markOf}. */

@@ -85,7 +85,7 @@ export class TufMemory {
         const bytes = readRegular(join(this.work, name), limits.tufMetadataBytes, name);
         const before = this.#kept.get(name);
         if (before !== undefined && Buffer.from(before).equals(bytes)) continue;
-        replaceFile(join(this.#folder, name), bytes, 0o644);
+        replaceFile(join(this.#folder, name), bytes, 0o600);
         this.#kept.set(name, bytes);
       }
     } catch (cause) {
@@ -101,7 +101,7 @@ export class TufMemory {
 
 function openLock(folder: string): number {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o755 });
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
     return openSync(join(folder, LOCK), "a", 0o600);
   } catch (cause) {
     throw notKept(folder, cause);

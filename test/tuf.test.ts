@@ -260,6 +260,21 @@ describe("the repository", () => {
     root.keys[second] = root.keys[first];
     root.version = ++repository.versions.root;
     repository.write("root", root);
+    repository.versions.timestamp++;
+    const signed = repository.signed("timestamp");
+    const sig = Buffer.from(testKey(21).sign(utf8(canonical(signed)))).toString("hex");
+    const signatures = [first, second].map((keyid) => ({ keyid, sig }));
+    repository.put("timestamp", JSON.stringify({ signed, signatures }));
+    expect(await verdict("app")).toBe("BAD_TUF");
+  });
+
+  test.each([0, -1, "1", null, 1.5])("with a threshold of %j is refused", async (threshold) => {
+    const root = repository.signed("root");
+    root.roles.timestamp.threshold = threshold;
+    root.version = ++repository.versions.root;
+    repository.write("root", root);
+    repository.versions.timestamp++;
+    repository.write("timestamp", repository.signed("timestamp"), []);
     expect(await verdict("app")).toBe("BAD_TUF");
   });
 

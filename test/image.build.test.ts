@@ -27,7 +27,7 @@ import { oracle } from "./support/oracle.ts";
 
 const small = "0123456789".repeat(6);
 const medium = Buffer.from("medium content ".repeat(1000));
-const large = Buffer.alloc(600_000, "large content, cut by chunks");
+const large = Buffer.alloc(1_600_000, "large content, cut by chunks");
 
 const newStore = (options: Parameters<typeof Store.create>[1] = {}) =>
   Store.create(join(temporaryFolder(), "store"), options);

@@ -12,6 +12,7 @@ import { Registry } from "../src/oci/registry.ts";
 import { listSeekIndexes } from "../src/store/seek-indexes.ts";
 import { Store } from "../src/store/store.ts";
 import type { VerityDigest } from "../src/verity/digest.ts";
+import { VerityHasher } from "../src/verity/hasher.ts";
 import { dockerRegistry, startDockerRegistry } from "./support/docker-registry.ts";
 import { TestLayout, layerTar, types } from "./support/oci.ts";
 import { type RegistryHabits, TestRegistry } from "./support/registry.ts";
@@ -142,6 +143,19 @@ describe.each(all)("%s", (what, start) => {
     expect(verified.status).toBe(0);
   });
 
+  it("brings the leaf hashes of large files, for single blocks of them", async () => {
+    const host = await start();
+    const text = noise("large").repeat(40);
+    await pushOci(host, "1.0", text);
+    await build(host, "builder");
+    await push(host, "builder");
+    await pull(host, "client");
+    const hasher = new VerityHasher("sha256", { keepLeaves: true }).update(Buffer.from(text));
+    const digest = hasher.digest();
+    expect(text.length).toBeGreaterThan(1024 * 1024);
+    expect(Store.open(at("client")).readLeaves(digest)).toEqual(hasher.leaves());
+  });
+
   it("is the same after a second push, which sends nothing", async () => {
     const host = await start();
     const subject = await pushOci(host);
@@ -230,6 +244,7 @@ describe("strangers", () => {
           bootstrap: image,
           bundles,
           seekIndexes: [],
+          leafHashes: new Uint8Array(0),
         });
         await uploadBlob(registry, bundle.bytes);
         await putManifest(registry, digestOf(bytes), OCI_MANIFEST, bytes);

@@ -22,6 +22,7 @@ import {
   verityDigestOf,
 } from "../verity/index.ts";
 import { Counters, type FailureCause } from "./counters.ts";
+import { LEAVES_ABOVE } from "../store/leaves.ts";
 import { OpenFiles } from "./open-files.ts";
 import type { SharedLeaves } from "./shared-leaves.ts";
 
@@ -89,8 +90,6 @@ export interface ByteRange {
 }
 
 const HASH_BYTES = 1024 * 1024;
-/** Leaves of smaller objects are quicker hashed again than fetched from a file. */
-const KEEP_LEAVES_ABOVE = 1024 * 1024;
 /** Leaves that this thread keeps to itself when the shared memory is full, in bytes. */
 const OWN_LEAVES_BYTES = 64 * 1024 * 1024;
 /** Of larger objects there will be another read: the descriptor is kept. */
@@ -242,7 +241,7 @@ export class ObjectReader {
     const kept = this.#keptLeaves(file);
     const leaves = kept ?? this.#hash(file, fd);
     if (!this.#shared.add(file.nid, leaves)) this.#keepOwn(file.nid, leaves);
-    if (kept === undefined && file.size > KEEP_LEAVES_ABOVE) {
+    if (kept === undefined && file.size > LEAVES_ABOVE) {
       for (const taker of place === undefined ? this.#places : [place, ...this.#places]) {
         if (taker.writeLeaves(file.digest, leaves)) break;
       }
@@ -251,7 +250,7 @@ export class ObjectReader {
   }
 
   #keptLeaves(file: ObjectFile): Uint8Array | undefined {
-    if (file.size <= KEEP_LEAVES_ABOVE) return undefined;
+    if (file.size <= LEAVES_ABOVE) return undefined;
     const algorithm = algorithmOf(file.digest);
     for (const place of this.#places) {
       const leaves = place.readLeaves(file.digest);

@@ -32,6 +32,7 @@ import { parseBundle } from "../trust/bundle.ts";
 import { policyOf } from "../trust/policy.ts";
 import { type Refusal, verifyBundles } from "../trust/verify.ts";
 import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
+import { keepLeafHashes, leafHashesSize } from "./leaf-hashes.ts";
 import { notCurrent } from "./locate.ts";
 import { missingObjects } from "./missing-objects.ts";
 import type { OpenedTrust } from "./open-trust.ts";
@@ -69,6 +70,7 @@ interface Candidate {
   readonly bootstrap: Descriptor;
   readonly bundles: Uint8Array[];
   readonly seekIndexes: Descriptor[];
+  readonly leafHashes: Descriptor[];
 }
 
 /**
@@ -89,7 +91,9 @@ export async function pullImage(request: PullRequest): Promise<Pulled> {
     const candidates = await findCandidates(registry, subject, request);
     const { verified, candidate } = await firstGood(registry, candidates, name, request);
     const seekIndex = await fetchSeekIndex(registry, candidate, verified, signal);
+    const leafHashes = await fetchLeafHashes(registry, candidate, verified, signal);
     const stores = keep(request, name, verified, candidate, seekIndex);
+    if (leafHashes !== undefined) keepLeafHashes(verified.image, leafHashes, stores.first);
     const { source } = verified.statement;
     return {
       verified,
@@ -147,16 +151,21 @@ async function findCandidates(
   );
   const candidates = new Map<string, Candidate>();
   for (const { artifact, bundle } of ranked.slice(0, BUNDLES_IN_ALL)) {
-    const { bootstrap, seekIndexes } = artifact;
+    const { bootstrap, seekIndexes, leafHashes } = artifact;
     const key = `${bootstrap.digest} ${bootstrap.size}`;
-    const candidate = candidates.get(key) ?? { bootstrap, bundles: [], seekIndexes: [] };
+    const candidate = candidates.get(key) ?? noneOf(bootstrap);
     candidates.set(key, candidate);
     candidate.seekIndexes.push(...seekIndexes.slice(0, limits.bundles));
+    candidate.leafHashes.push(...leafHashes.slice(0, 1));
     if (candidate.bundles.length === limits.bundles) continue;
     const bytes = await refusingQuietly(() => registry.blob(bundle, limits.envelopeBytes, signal));
     if (bytes !== undefined) candidate.bundles.push(bytes);
   }
   return [...candidates.values()];
+}
+
+function noneOf(bootstrap: Descriptor): Candidate {
+  return { bootstrap, bundles: [], seekIndexes: [], leafHashes: [] };
 }
 
 /** Undefined for what is broken or gone: it is a stranger's, and says nothing about the others. */
@@ -253,6 +262,19 @@ async function fetchSeekIndex(
   );
   if (bytes !== undefined) verifySeekIndex(bytes, seekIndex, registry.label);
   return bytes;
+}
+
+/** For single blocks of large files. Whose they are does not matter: right ones show themselves. */
+async function fetchLeafHashes(
+  registry: Registry,
+  { leafHashes }: Candidate,
+  { image }: VerifiedImage,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array | undefined> {
+  const expected = leafHashesSize(image);
+  const descriptor = leafHashes.find(({ size }) => size === expected);
+  if (expected === 0 || expected > limits.leafBytes || descriptor === undefined) return undefined;
+  return refusingQuietly(() => registry.blob(descriptor, limits.leafBytes, signal));
 }
 
 /** Publishes what was verified, and then remembers its version. */

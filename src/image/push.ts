@@ -1,6 +1,6 @@
 /**
- * Putting a signed image beside the OCI image that it was built from, in a registry: bootstrap, bundles
- * and seek indexes as one artifact that refers to that image. Doing it twice does no more than once.
+ * Putting a signed image beside the OCI image that it was built from, in a registry: bootstrap, bundles,
+ * seek indexes and leaf hashes as one artifact that refers to that image. Doing it twice does no more than once.
  *
  * @module
  */
@@ -30,6 +30,7 @@ import { parseBundle } from "../trust/bundle.ts";
 import type { Statement } from "../trust/statement.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { readStatement } from "./find-statement.ts";
+import { packLeafHashes } from "./leaf-hashes.ts";
 import { ARTIFACT_TYPE, EMPTY_CONFIG, formatArtifact } from "./registry-artifact.ts";
 
 export interface PushRequest {
@@ -77,19 +78,22 @@ interface Signed {
 export async function pushImage(request: PushRequest): Promise<Pushed> {
   const { store, reference, mountFrom = [], signal } = request;
   const id = store.images.resolve(request.image);
-  const { bytes: bootstrap } = openStoredImage(store, id);
+  const stored = openStoredImage(store, id);
+  const bootstrap = stored.bytes;
   const bundles = bundlesAbout(store, id);
   const seekIndexes = seekIndexesOf(store, id, bundles);
+  const leafHashes = packLeafHashes(stored, store);
   const registry = new Registry(reference, request.registry);
   try {
     const subject = await findSubject(registry, request, bundles);
-    const content = { subject, id, bootstrap, bundles, seekIndexes };
+    const content = { subject, id, bootstrap, bundles, seekIndexes, leafHashes };
     const { bytes, annotations } = formatArtifact(content);
     const parts = [
       EMPTY_CONFIG,
       bootstrap,
       ...bundles.map((bundle) => bundle.bytes),
       ...seekIndexes,
+      ...(leafHashes.length > 0 ? [leafHashes] : []),
     ];
     const uploads: BlobUpload[] = [];
     for (const part of parts) {

@@ -52,7 +52,7 @@ export function* readObject(
 }
 
 /** The leaf hashes of the file, or undefined when it is not the object. */
-function leavesOf(fd: number, digest: VerityDigest, size: number): Uint8Array | undefined {
+export function leavesOf(fd: number, digest: VerityDigest, size: number): Uint8Array | undefined {
   if (fstatSync(fd).size !== size) return undefined;
   const hasher = new VerityHasher(algorithmOf(digest), { keepLeaves: true });
   const chunk = new Uint8Array(Math.min(size, CHUNK_BYTES));

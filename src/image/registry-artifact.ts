@@ -23,6 +23,7 @@ import { draftKey } from "./composefs-marks.ts";
 export const ARTIFACT_TYPE = "application/vnd.sealfs.bootstrap.v1";
 const BOOTSTRAP = "application/vnd.sealfs.bootstrap.v1.erofs";
 const SEEK_INDEX = "application/vnd.sealfs.seek.v1";
+const LEAF_HASHES = "application/vnd.sealfs.leaves.v1";
 const BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const EMPTY = "application/vnd.oci.empty.v1+json";
 /** Whose signature a bundle claims to be, so that those by trusted keys are looked at first. */
@@ -44,6 +45,8 @@ export interface ArtifactContent {
     readonly name: string;
   }[];
   readonly seekIndexes: readonly Uint8Array[];
+  /** See `leaf-hashes.ts`; empty for an image without large objects. */
+  readonly leafHashes: Uint8Array;
 }
 
 /** The manifest's bytes, the same for the same content, and its annotations. */
@@ -51,7 +54,7 @@ export function formatArtifact(content: ArtifactContent): {
   bytes: Uint8Array;
   annotations: Record<string, string>;
 } {
-  const { subject, id, bootstrap, bundles, seekIndexes } = content;
+  const { subject, id, bootstrap, bundles, seekIndexes, leafHashes } = content;
   const descriptor = (
     mediaType: string,
     bytes: Uint8Array,
@@ -72,6 +75,7 @@ export function formatArtifact(content: ArtifactContent): {
         descriptor(BUNDLE, bytes, { [KEY_ID]: keyId, [NAME]: name }),
       ),
       ...seekIndexes.map((bytes) => descriptor(SEEK_INDEX, bytes)),
+      ...(leafHashes.length > 0 ? [descriptor(LEAF_HASHES, leafHashes)] : []),
     ],
     subject,
     annotations,
@@ -84,6 +88,7 @@ export interface ParsedArtifact {
   readonly bootstrap: Descriptor;
   readonly bundles: readonly (Descriptor & { readonly keyId: string | undefined })[];
   readonly seekIndexes: readonly Descriptor[];
+  readonly leafHashes: readonly Descriptor[];
 }
 
 /** @throws {@link FormatError} for what is no artifact of ours */
@@ -111,5 +116,10 @@ export function parseArtifact(bytes: Uint8Array, what: string): ParsedArtifact {
     ...bundle,
     keyId: bundle.annotations.get(KEY_ID),
   }));
-  return { bootstrap, bundles, seekIndexes: ofType(SEEK_INDEX) };
+  return {
+    bootstrap,
+    bundles,
+    seekIndexes: ofType(SEEK_INDEX),
+    leafHashes: ofType(LEAF_HASHES),
+  };
 }

@@ -12,6 +12,7 @@
  */
 import { setMaxListeners } from "node:events";
 import { IntegrityError, TransportError } from "../errors.ts";
+import { LEAVES_ABOVE } from "../store/leaves.ts";
 import { PartialObject, keepWhole } from "../store/partial-objects.ts";
 import { StagingDirectory } from "../store/staging.ts";
 import type { Stores } from "../store/stores.ts";
@@ -22,9 +23,6 @@ import type { Health } from "./health.ts";
 import { LateObjects } from "./late-objects.ts";
 import { LazyObject } from "./lazy-object.ts";
 import { type ByteRange, type ObjectSource, type WantedObject, wholeOf } from "./source.ts";
-
-/** Objects up to this size come whole: asking for parts would take longer. */
-export const WHOLE_BYTES = 1024 * 1024;
 
 export interface LazyOptions {
   /** The first takes what has come; all may have leaf hashes. */
@@ -119,7 +117,7 @@ export class LazyObjects {
     // It came a moment ago, while the request was on its way here.
     if (this.#late.has(digest)) return;
     if (this.#late.wasPublished(digest) && this.#isGood(object)) return;
-    if (size <= WHOLE_BYTES) return this.#once(digest, () => this.#getSmall(object));
+    if (size <= LEAVES_ABOVE) return this.#once(digest, () => this.#getSmall(object));
     if (!this.#parts.has(digest) && !this.#whole.has(digest)) {
       await this.#once(digest, () => this.#begin(object));
     }

@@ -14,7 +14,7 @@ import { checkObject } from "./fsck-object.ts";
 import type { StoreProblem } from "./fsck-problem.ts";
 import { exclusively } from "./lock.ts";
 import { quarantine } from "./quarantine.ts";
-import { LEAVES_FROM_BYTES } from "./staged-objects.ts";
+import { LEAVES_ABOVE } from "./leaves.ts";
 import type { RepairSource } from "./repair-source.ts";
 import type { Store } from "./store.ts";
 import { objectsOfStored } from "./stored-image.ts";
@@ -90,14 +90,14 @@ async function stageCopy(
   const staged = transaction.stage();
   const most = size ?? limits.imageBytes; // only images are wanted whose size nobody knows
   try {
-    const hasher = new VerityHasher(algorithmOf(digest), { keepLeaves: most > LEAVES_FROM_BYTES });
+    const hasher = new VerityHasher(algorithmOf(digest), { keepLeaves: most > LEAVES_ABOVE });
     for (let chunk = await next(chunks); chunk !== undefined; chunk = await next(chunks)) {
       if (hasher.bytes + chunk.length > most) break;
       hasher.update(chunk);
       staged.write(chunk);
     }
     if (hasher.digest() !== digest) return false;
-    staged.finish(digest, hasher.bytes > LEAVES_FROM_BYTES ? hasher.leaves() : undefined);
+    staged.finish(digest, hasher.bytes > LEAVES_ABOVE ? hasher.leaves() : undefined);
     return true;
   } finally {
     staged.abandon();

@@ -15,6 +15,12 @@ import { errnoOf } from "./failure.ts";
 import { readRegular } from "./files.ts";
 import { writeWhole } from "./staged-file.ts";
 
+/**
+ * Bytes of the largest object that does without: it is read and hashed as a whole where others are
+ * read block by block.
+ */
+export const LEAVES_ABOVE = 1024 * 1024;
+
 /** Leaf hashes under the name of the object they belong to. */
 export class LeafCache {
   readonly #root: string;

@@ -23,6 +23,7 @@ import { makeDirectory } from "./directory.ts";
 import { errnoOf } from "./failure.ts";
 import { type ObjectState, type ObjectStore, hashFile } from "./objects.ts";
 import { Presence } from "./presence.ts";
+import { LEAVES_ABOVE } from "./leaves.ts";
 import type { FreeSpace } from "./space.ts";
 import { StagedFile, writeWhole } from "./staged-file.ts";
 import { StagedVerity } from "./staged-verity.ts";
@@ -64,8 +65,6 @@ const PRESENT = -1;
 const MODE = 0o444;
 /** What a file system says that cannot clone, or not from there. */
 const CANNOT_CLONE = new Set(["EOPNOTSUPP", "ENOTSUP", "ENOTTY", "ENOSYS", "EXDEV", "EINVAL"]);
-/** From this size on objects have their leaf hashes kept beside them. */
-export const LEAVES_FROM_BYTES = 256 * 1024;
 
 export interface StagingOptions {
   /** Asked before anything is written. */
@@ -137,7 +136,8 @@ export class StagedObjects {
       finish: (digest, leaves) => {
         file.close(this.#options.sync);
         const isNew = this.#add(digest, number, file.size);
-        if (isNew && leaves !== undefined) this.#putLeaves(digest, leaves);
+        if (isNew && leaves !== undefined && file.size > LEAVES_ABOVE)
+          this.#putLeaves(digest, leaves);
       },
     };
   }
@@ -161,10 +161,10 @@ export class StagedObjects {
     const fd = openSync(path, "r");
     try {
       const { size } = fstatSync(fd);
-      const hasher = new VerityHasher(algorithm, { keepLeaves: size > LEAVES_FROM_BYTES });
+      const hasher = new VerityHasher(algorithm, { keepLeaves: size > LEAVES_ABOVE });
       const digest = hashFile(fd, hasher);
       if (this.#options.sync) fsyncSync(fd);
-      if (this.#add(digest, number, size) && size > LEAVES_FROM_BYTES) {
+      if (this.#add(digest, number, size) && size > LEAVES_ABOVE) {
         this.#putLeaves(digest, hasher.leaves());
       }
       return digest;

@@ -254,7 +254,7 @@ test.each([
   ["077", "700"],
   ["022", "755"],
 ])("under umask %s the directories of a store have the mode %s", async (umask, mode) => {
-  const source = tree(2, 400_000); // with leaf hashes
+  const source = tree(2, 1_400_000); // with leaf hashes
   const store = join(disks.folder(), "store");
   const run = (command: string) =>
     spawnSync(

@@ -16,13 +16,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type OpenFile, openRegular } from "../../store/files.ts";
+import { LEAVES_ABOVE } from "../../store/leaves.ts";
 import type { Store } from "../../store/store.ts";
 import { type VerityDigest, VerityHasher, algorithmOf, leavesSize } from "../../verity/index.ts";
 
 const read = promisify(readCallback);
 const CHUNK_BYTES = 1024 * 1024;
-/** Smaller objects are fetched whole. */
-export const LEAVES_ABOVE = 1024 * 1024;
 
 /** The leaf hashes of one store's objects. */
 export class LeafService {

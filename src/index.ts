@@ -38,6 +38,15 @@ export {
 } from "./image/sign.ts";
 export { VerifiedImage, verifyImageFile } from "./image/verify.ts";
 export { type Demands, type Places, openCurrent, openVerified } from "./image/locate.ts";
+export {
+  type FetchRequest,
+  type ImageFetch,
+  type ImageFetchPlan,
+  fetchImage,
+  planImageFetch,
+} from "./image/fetch.ts";
+export { type ObjectSource, type WantedObject } from "./mirror/source.ts";
+export { type SourcesRequest, openSources } from "./mirror/sources.ts";
 export { readFileOf } from "./image/read-file.ts";
 export { type FileRecord, listFiles } from "./image/list.ts";
 export { type Mount, type MountOptions, mountImage } from "./mount/mount.ts";

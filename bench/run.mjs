@@ -7,7 +7,18 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const all = ["writer", "reader", "tar", "layer", "build", "mount", "verify", "store", "fetch"];
+const all = [
+  "writer",
+  "reader",
+  "tar",
+  "layer",
+  "build",
+  "mount",
+  "verify",
+  "store",
+  "fetch",
+  "seek",
+];
 const named = process.argv.slice(2);
 const unknown = named.filter((name) => !all.includes(name));
 if (unknown.length > 0) {

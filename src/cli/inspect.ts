@@ -7,6 +7,7 @@ import type { Command } from "commander";
 import { UsageError } from "../errors.ts";
 import { inspectImage } from "../image/inspect.ts";
 import { summaryLines } from "../image/inspect-text.ts";
+import { inspectSeekIndexes, seekLines } from "../image/inspect-seek.ts";
 import { missingObjects } from "../image/missing-objects.ts";
 import { objectsOf } from "../erofs/object-list.ts";
 import { openImage } from "../image/open-image.ts";
@@ -19,6 +20,7 @@ import { LineWriter } from "./line-writer.ts";
 interface Options {
   objects?: true;
   missing?: true;
+  seek?: true;
   json?: true;
   store?: string[];
 }
@@ -27,11 +29,19 @@ export function declare(command: Command, io: Io): void {
   addImageArgument(command)
     .option("--objects", "only list the objects, as paths below objects/")
     .option("--missing", "only list the objects that no --store has")
+    .option("--seek", "only tell what its seek indexes hold, layer by layer")
     .option("--json", "print one JSON document")
     .action(async (target: string, options: Options) => {
       const { store, json } = options;
       if (options.missing && store === undefined) {
         throw new UsageError("USAGE", "--missing: in which store? name it with --store");
+      }
+      if (options.seek) {
+        if (store === undefined) throw new UsageError("USAGE", "--seek: name a store with --store");
+        const indexes = inspectSeekIndexes(Stores.open(store), target);
+        if (json) io.print(JSON.stringify(indexes));
+        else for (const line of indexes.flatMap(seekLines)) io.print(line);
+        return;
       }
       const image = await openImage(target, store);
       if (!options.objects && !options.missing) {

@@ -1,0 +1,99 @@
+/**
+ * What the seek indexes of an image in a store hold, and what they cost.
+ *
+ * @module
+ */
+import { NotFoundError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { type IndexLayer, readSeekLayers } from "../seek/seek-index.ts";
+import { readRegular } from "../store/files.ts";
+import { listSeekIndexes, seekIndexPath, verifySeekIndex } from "../store/seek-indexes.ts";
+import type { Stores } from "../store/stores.ts";
+
+/** One index. Sizes in bytes. */
+export interface SeekSummary {
+  readonly digest: string;
+  readonly size: number;
+  /** Size of the index as a part of the uncompressed layers. */
+  readonly share: number;
+  readonly layers: readonly SeekLayerSummary[];
+}
+
+export interface SeekLayerSummary {
+  readonly digest: string;
+  readonly compression: IndexLayer["compression"];
+  /** Of the blob, and uncompressed. */
+  readonly size: number;
+  readonly bytes: number;
+  /** Whether a part can be had without everything before it. */
+  readonly seekable: boolean;
+  readonly objects: number;
+  readonly points: number;
+  /** Bytes of the index that its points take. */
+  readonly indexBytes: number;
+}
+
+/**
+ * Every index of an image by name or id.
+ *
+ * @throws {@link NotFoundError} `NO_REF`, or `NO_FILE` when there is none
+ * @throws {@link FormatError} and {@link IntegrityError} for one that is damaged
+ */
+export function inspectSeekIndexes(stores: Stores, target: string): SeekSummary[] {
+  const id = stores.resolve(target);
+  const found = new Map<string, SeekSummary>();
+  for (const store of stores.all) {
+    for (const digest of listSeekIndexes(store, id)) {
+      if (found.has(digest)) continue;
+      const path = `${store.path}/${seekIndexPath(id, { digest })}`;
+      const bytes = readRegular(path, limits.seekIndexBytes, path);
+      verifySeekIndex(bytes, { digest, size: bytes.length }, path);
+      found.set(digest, summaryOf(digest, bytes));
+    }
+  }
+  if (found.size > 0) return [...found.values()];
+  throw new NotFoundError("NO_FILE", `image ${target}: no seek index`, {
+    hint: "sealfs build makes one of images that come in layers",
+  });
+}
+
+function summaryOf(digest: string, bytes: Uint8Array): SeekSummary {
+  const layers = readSeekLayers(bytes).map(({ points, places, ...layer }) => ({
+    digest: layer.digest,
+    compression: layer.compression,
+    size: layer.size,
+    bytes: layer.bytes,
+    seekable: layer.seekable,
+    objects: places,
+    points: points.count,
+    indexBytes: layer.indexBytes,
+  }));
+  const total = layers.reduce((sum, layer) => sum + layer.bytes, 0);
+  return { digest, size: bytes.length, share: total > 0 ? bytes.length / total : 0, layers };
+}
+
+/** A summary for people: a line for the index, and one for each layer. */
+export function seekLines({ digest, size, share, layers }: SeekSummary): string[] {
+  const rows = layers.map((layer) => [
+    layer.digest,
+    layer.compression,
+    `${layer.bytes} bytes`,
+    `${layer.objects} objects`,
+    layer.seekable ? `${layer.points} points` : "only as a whole",
+    `${layer.indexBytes} bytes (${percent(layer.indexBytes / Math.max(1, layer.bytes))})`,
+  ]);
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
+  return [
+    `seek index ${digest}: ${size} bytes, ${percent(share)} of the uncompressed layers`,
+    ...rows.map((row) =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i]!))
+        .join("  ")
+        .trimEnd(),
+    ),
+  ];
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(3)} %`;
+}

@@ -1,0 +1,73 @@
+/** Objects read at random out of layers that real tools have compressed. */
+import { execFileSync, spawnSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { temporaryFolder } from "../support/oci.ts";
+import { oracle } from "../support/oracle.ts";
+import { SeekBed, layoutOf } from "../support/seek-bed.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const skopeo = oracle("skopeo");
+const READS = 750;
+
+/** An archive of some tens of megabytes: programs, sources, small and large files. */
+function archiveOfProject(folder: string): string {
+  const path = join(folder, "layer.tar");
+  execFileSync("tar", ["-C", root, "-cf", path, "src", "test", "node_modules/@typescript"], {
+    stdio: "ignore",
+  });
+  return path;
+}
+
+function has(tool: string): boolean {
+  return spawnSync(tool, ["--version"], { stdio: "ignore" }).status === 0;
+}
+
+async function expectRightReads(layout: string, maxShare: number): Promise<void> {
+  const bed = await SeekBed.of(layout);
+  const wrong = await bed.wrongReads(READS);
+  expect(wrong).toEqual([]);
+  const bytes = bed.index.layers.reduce((sum, layer) => sum + layer.bytes, 0);
+  expect(bed.index.size / bytes).toBeLessThan(maxShare);
+}
+
+describe("3000 reads in all, of layers by", () => {
+  const tools: readonly (readonly [name: string, command: string, args: readonly string[]])[] = [
+    ["gzip -6", "gzip", ["-6", "-c"]],
+    ["gzip -9", "gzip", ["-9", "-c"]],
+    ["pigz", "pigz", ["-c"]],
+  ];
+  for (const [name, command, args] of tools) {
+    test.skipIf(!has(command))(`${name} (needs ${command})`, { timeout: 300_000 }, async () => {
+      const path = archiveOfProject(temporaryFolder());
+      const blob = execFileSync(command, [...args, path], { maxBuffer: 2 ** 30 });
+      await expectRightReads(layoutOf([{ tar: readFileSync(path), blob }]), 0.007);
+    });
+  }
+
+  for (const format of ["gzip", "zstd:chunked", "zstd"]) {
+    test.skipIf(skopeo === undefined)(
+      `skopeo as ${format} (needs skopeo: .ci/oracles)`,
+      { timeout: 300_000 },
+      async () => {
+        const folder = temporaryFolder();
+        const tar = readFileSync(archiveOfProject(folder));
+        const mediaType = "application/vnd.oci.image.layer.v1.tar";
+        const source = layoutOf([{ tar, blob: tar, mediaType }]);
+        const target = join(folder, "converted");
+        const policy = join(folder, "policy.json");
+        writeFileSync(policy, '{"default":[{"type":"insecureAcceptAnything"}]}');
+        const options = ["--dest-compress", "--dest-compress-format", format];
+        const places = [`oci:${source}:app`, `oci:${target}:app`];
+        execFileSync(skopeo!, ["--policy", policy, "copy", "-q", ...options, ...places]);
+        if (format !== "zstd") return expectRightReads(target, 0.007);
+        // One frame: only as a whole, which takes its time.
+        const bed = await SeekBed.of(target);
+        expect(bed.index.layers.map(({ seekable }) => seekable)).toEqual([false]);
+        expect(await bed.wrongReads(3)).toEqual([]);
+      },
+    );
+  }
+});

@@ -250,9 +250,9 @@ describe("strangers", () => {
         await putManifest(registry, digestOf(bytes), OCI_MANIFEST, bytes);
       }
     };
-    await flood(60, 0);
+    await flood(10, 0);
     await push(server.host, "good");
-    await flood(40, 60);
+    await flood(90, 10);
     server.log.length = 0;
     expect(JSON.parse((await pull(server.host, "client")).out)).toMatchObject({ version: 5 });
     expect(server.log.length).toBeLessThan(200);

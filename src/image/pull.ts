@@ -36,7 +36,12 @@ import { keepLeafHashes, leafHashesSize } from "./leaf-hashes.ts";
 import { notCurrent } from "./locate.ts";
 import { missingObjects } from "./missing-objects.ts";
 import type { OpenedTrust } from "./open-trust.ts";
-import { ARTIFACT_TYPE, type ParsedArtifact, parseArtifact } from "./registry-artifact.ts";
+import {
+  ARTIFACT_TYPE,
+  type ParsedArtifact,
+  claimedKeys,
+  parseArtifact,
+} from "./registry-artifact.ts";
 import { type VerifiedImage, markFor, verifyImageFile } from "./verify.ts";
 
 export interface PullRequest {
@@ -125,9 +130,16 @@ async function findCandidates(
   { trust, signal }: PullRequest,
 ): Promise<Candidate[]> {
   const listed = await listReferrers(registry, subject, ARTIFACT_TYPE, signal);
+  const { keyring } = policyOf(trust.trust);
+  const isOurs = (keyId: string | undefined) =>
+    keyId !== undefined && keyring.get(keyId) !== undefined;
   const artifacts: ParsedArtifact[] = [];
-  // The newest stand last, in every list that is written by appending.
-  for (const entry of listed.toReversed().slice(0, limits.candidates)) {
+  // Who names a trusted key first: strangers must not crowd out the good ones. Then the newest, which
+  // stand last in every list that is written by appending.
+  const newest = listed.toReversed();
+  const claiming = newest.filter((entry) => claimedKeys(entry).some(isOurs));
+  const others = newest.filter((entry) => !claiming.includes(entry));
+  for (const entry of [...claiming, ...others].slice(0, limits.candidates)) {
     const artifact = await refusingQuietly(async () => {
       const { bytes } = await registry.document(entry, signal);
       return parseArtifact(bytes, `${registry.label}: ${entry.digest}`);
@@ -139,13 +151,9 @@ async function findCandidates(
       hint: "whoever built it pushes it there with sealfs push",
     });
   }
-  const { keyring } = policyOf(trust.trust);
-  const isOurs = (keyId: string | undefined) =>
-    keyId !== undefined && keyring.get(keyId) !== undefined;
   const wanted = artifacts.flatMap((artifact) =>
     artifact.bundles.slice(0, limits.bundles).map((bundle) => ({ artifact, bundle })),
   );
-  // Who names a trusted key first: strangers must not crowd out the good ones.
   const ranked = wanted.sort(
     (a, b) => Number(isOurs(b.bundle.keyId)) - Number(isOurs(a.bundle.keyId)),
   );

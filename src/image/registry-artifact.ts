@@ -29,6 +29,8 @@ const EMPTY = "application/vnd.oci.empty.v1+json";
 /** Whose signature a bundle claims to be, so that those by trusted keys are looked at first. */
 const KEY_ID = "dev.sealfs.key-id";
 const NAME = "dev.sealfs.name";
+/** The same of all bundles, which lists of referrers show. */
+const KEY_IDS = "dev.sealfs.key-ids";
 
 export const EMPTY_CONFIG: Uint8Array = Buffer.from("{}");
 
@@ -63,7 +65,11 @@ export function formatArtifact(content: ArtifactContent): {
     const base = { mediaType, digest: digestOf(bytes), size: bytes.length };
     return annotations === undefined ? base : { ...base, annotations };
   };
-  const annotations = { [draftKey("merged", algorithmOf(id))]: id };
+  const keyIds = [...new Set(bundles.map(({ keyId }) => keyId))].sort();
+  const annotations = {
+    [draftKey("merged", algorithmOf(id))]: id,
+    [KEY_IDS]: keyIds.slice(0, limits.bundles).join(" "),
+  };
   const manifest = {
     schemaVersion: 2,
     mediaType: OCI_MANIFEST,
@@ -81,6 +87,11 @@ export function formatArtifact(content: ArtifactContent): {
     annotations,
   };
   return { bytes: Buffer.from(JSON.stringify(manifest)), annotations };
+}
+
+/** Whose signatures an entry of a list claims to have. */
+export function claimedKeys({ annotations }: Pick<Descriptor, "annotations">): string[] {
+  return annotations.get(KEY_IDS)?.split(" ") ?? [];
 }
 
 /** What an artifact says that it has; nothing of it is believed. */

@@ -253,7 +253,10 @@ result.wishes = {
   kernel: wish(() => `${owner()} ${isNoexec()}`, "--mode=kernel", "--idmap=0:1000:9", "--noexec"),
   fuse: wish(
     () => `${owner()} ${throughPassthrough()}`,
-    ...["--mode=fuse", "--idmap=0:1000:9", "--passthrough", "--require=open"],
+    "--mode=fuse",
+    "--idmap=0:1000:9",
+    "--passthrough",
+    "--require=open",
   ),
 };
 

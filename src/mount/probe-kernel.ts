@@ -5,7 +5,15 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { ascii } from "../bytes/bytestring.ts";
 import { SealfsError, SystemError } from "../errors.ts";
@@ -262,8 +270,10 @@ class ProbePlace {
     throw failure("probe", problem);
   }
 
+  /** Puts content under an object's name, unless there is some: with fs-verity it cannot be written to. */
   put(name: Name, content: Uint8Array): void {
     const path = `${this.objects}/${objectPath(digestOf(name))}`;
+    if (existsSync(path)) return;
     mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
     writeFileSync(path, content, { mode: 0o444 });
   }

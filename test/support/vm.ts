@@ -5,7 +5,7 @@
  * @module
  */
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -25,8 +25,16 @@ export function noVm(): string | undefined {
   return undefined;
 }
 
-/** What the project needs of its packages inside the machine. */
-const packages = ["koffi", "@koromix/koffi-linux-x64", "@noble/hashes", "@noble/ed25519", "commander", "fflate", "fzstd", "zstddec"]; // prettier-ignore
+/** The packages that the project runs with; libfuse is not in the machine. */
+function packages(): string[] {
+  const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
+    packages: Record<string, { dev?: boolean }>;
+  };
+  return Object.entries(lock.packages)
+    .filter(([path, { dev }]) => path !== "" && dev !== true && !path.includes("fuse-"))
+    .map(([path]) => path)
+    .filter((path) => existsSync(join(root, path)));
+}
 
 /**
  * Runs a script of test/support in the machine, with the compiled project beside it in /scratch;
@@ -39,11 +47,9 @@ export function runInVm(name: string): string {
       cpSync(join(root, path), join(stage, path), { recursive: true });
     }
     cpSync(join(root, "test/support", name), join(stage, name));
-    for (const path of packages) {
-      const to = join(stage, "node_modules", path);
-      mkdirSync(to, { recursive: true });
+    for (const path of packages()) {
       const filter = (from: string) => !/\/(vendor|doc)$/.test(from);
-      cpSync(join(root, "node_modules", path), to, { recursive: true, dereference: true, filter });
+      cpSync(join(root, path), join(stage, path), { recursive: true, dereference: true, filter });
     }
     const command = `cd /scratch && exec node ${name}`;
     const run = spawnSync(script, ["run", "-d", stage, command], {

@@ -16,7 +16,7 @@ import { algorithmOf, verityDigestOf } from "../verity/index.ts";
 import { type Attendance, attend } from "./attendance.ts";
 import { endConnection } from "./end.ts";
 import { whenGone } from "./gone.ts";
-import { startGuard } from "./guard.ts";
+import { type Guard, startGuard } from "./guard.ts";
 import type { LazyMount } from "./lazy.ts";
 import { leaseImage } from "./lease.ts";
 import { metricsSocket } from "./metrics-output.ts";
@@ -39,11 +39,11 @@ const TIDY_MS = 1000;
 async function main(input: ServerInput, spare: SpareThread): Promise<void> {
   const signals = new Signals(input.foreground); // whoever wants an end is heard from now on
   const log = new ServerLog(input);
-  const guard = startGuard(input.target, metricsSocket(input.metrics ?? ""));
+  let guard: Guard | undefined;
   let device = "";
   let release: () => void = () => undefined;
   let attendance: Attendance | undefined;
-  let served: Served;
+  let served: Served | undefined;
   let problems: ProblemLog;
   let lazy: LazyMount | undefined;
   let prefetch: Prefetch | undefined;
@@ -55,6 +55,7 @@ async function main(input: ServerInput, spare: SpareThread): Promise<void> {
     const onProblem: ServeInput["onProblem"] = (problem) => problems.add(problem);
     const unmounted = () => whenGone(input.target);
     signals.throwIfAsked();
+    guard = startGuard(input.target, metricsSocket(input.metrics ?? "")); // before there is a mount
     lazy = await openLazy(input, opened, (line) => log.write(line));
     served = await serveMode({ ...input, image, supply: lazy, onProblem, unmounted, spare });
     spare.end(); // this mode has no threads
@@ -76,13 +77,14 @@ async function main(input: ServerInput, spare: SpareThread): Promise<void> {
     if (input.lazy?.background === true) void lazy?.fetchAll();
   } catch (error) {
     spare.end();
+    served?.ended.catch(() => undefined); // for the reason that is told here
     if (device !== "") endConnection(input.target, device);
     attendance?.end();
     prefetch?.stop();
     await lazy?.close();
     log.remove();
     release();
-    guard.dismiss();
+    guard?.dismiss();
     const { name, code, message, hint } = error as SealfsError;
     trySay({ ok: false, name, code, message, ...(hint === undefined ? {} : { hint }) });
     // Threads may still wait for a connection that ends a moment later.

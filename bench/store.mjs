@@ -114,6 +114,22 @@ function withoutNames(store, objects) {
   fileSystem.close();
 }
 
+/** The same with names and renames, and nothing else that a transaction does. */
+function withNames(store, objects) {
+  const fileSystem = new FileSystemSync(store.path);
+  const staging = `${store.path}/tmp/bench`;
+  mkdirSync(staging);
+  objects.forEach(([, content], i) => {
+    const fd = openSync(`${staging}/${i}`, "wx", 0o444);
+    writeSync(fd, content);
+    closeSync(fd);
+  });
+  fileSystem.sync();
+  objects.forEach(([digest], i) => renameSync(`${staging}/${i}`, store.objects.path(digest)));
+  fileSystem.sync();
+  fileSystem.close();
+}
+
 const ways = {
   none: (store, objects) => publish(store, objects, "none"),
   "none + one sync": (store, objects) => {
@@ -121,7 +137,8 @@ const ways = {
     settle();
   },
   transaction: (store, objects) => publish(store, objects, "transaction"),
-  "O_TMPFILE, linkat": withoutNames,
+  "bare renames": withNames,
+  "bare O_TMPFILE": withoutNames,
   object: (store, objects) => publish(store, objects, "object"),
   "each by itself": eachByItself,
 };

@@ -220,5 +220,22 @@ describe.skipIf(skopeo === undefined || registry === undefined)(
       },
       300_000,
     );
+
+    test("pushed by sealfs, pulled into an empty store, and fetched there from the layers", async () => {
+      const target = await push("signed", true);
+      const { objects } = thinClient(target);
+      sealfsOk(["push", name, target, "--store", at("full")]);
+      rmSync(at("client"), { recursive: true });
+      const trust = ["--key", at("signer.pub"), "--state", "none"];
+      const named = ["--name", name, "--store", at("client")];
+      sealfsOk(["pull", target, ...named, ...trust]);
+      const client = Store.open(at("client"));
+      const { status, stderr } = fetch(target);
+      expect(stderr).toBe("");
+      expect(status).toBe(0);
+      for (const [digest, size] of objects) {
+        expect(client.objects.state(digest, size)).toBe("good");
+      }
+    }, 300_000);
   },
 );

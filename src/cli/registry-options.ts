@@ -3,14 +3,14 @@
  *
  * @module
  */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { RegistryOptions } from "../oci/registry-session.ts";
 
 /** The values of {@link declareRegistry}'s options. */
 export interface RegistryFlags {
   readonly authfile?: string;
   readonly caFile?: string;
-  readonly tlsVerify?: boolean | string;
+  readonly tlsVerify?: "true" | "false";
 }
 
 /** Adds `--authfile`, `--ca-file` and `--tls-verify`. */
@@ -18,7 +18,12 @@ export function declareRegistry(command: Command): Command {
   return command
     .option("--authfile <file>", "credentials (default: where podman and docker keep theirs)")
     .option("--ca-file <file>", "PEM certificates to trust beside the system's")
-    .option("--tls-verify <bool>", "false: any certificate, or plain http");
+    .addOption(
+      new Option("--tls-verify <bool>", "false: any certificate, or plain http").choices([
+        "true",
+        "false",
+      ]),
+    );
 }
 
 export function registryOptions({ authfile, caFile, tlsVerify }: RegistryFlags): RegistryOptions {

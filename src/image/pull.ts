@@ -6,20 +6,11 @@
  *
  * @module
  */
-import {
-  FormatError,
-  IntegrityError,
-  NetworkError,
-  NotFoundError,
-  TrustError,
-  UsageError,
-} from "../errors.ts";
+import { FormatError, TrustError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import type { Descriptor } from "../oci/descriptor.ts";
 import type { OciDigest } from "../oci/digest.ts";
 import type { Platform } from "../oci/platform.ts";
 import { imageManifest } from "../oci/registry-image.ts";
-import { listReferrers } from "../oci/registry-referrers.ts";
 import { type RegistryReference, registryName } from "../oci/registry-reference.ts";
 import type { RegistryOptions } from "../oci/registry-session.ts";
 import { Registry } from "../oci/registry.ts";
@@ -33,15 +24,10 @@ import { policyOf } from "../trust/policy.ts";
 import { type Refusal, verifyBundles } from "../trust/verify.ts";
 import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
 import { keepLeafHashes, leafHashesSize } from "./leaf-hashes.ts";
+import { type Candidate, findCandidates, refusingQuietly } from "./pull-candidates.ts";
 import { notCurrent } from "./locate.ts";
 import { missingObjects } from "./missing-objects.ts";
 import type { OpenedTrust } from "./open-trust.ts";
-import {
-  ARTIFACT_TYPE,
-  type ParsedArtifact,
-  claimedKeys,
-  parseArtifact,
-} from "./registry-artifact.ts";
 import { type VerifiedImage, markFor, verifyImageFile } from "./verify.ts";
 
 export interface PullRequest {
@@ -70,14 +56,6 @@ export interface Pulled {
   readonly missing: ReadonlyMap<VerityDigest, number>;
 }
 
-/** Artifacts that are about the same bootstrap; signatures over one statement count together. */
-interface Candidate {
-  readonly bootstrap: Descriptor;
-  readonly bundles: Uint8Array[];
-  readonly seekIndexes: Descriptor[];
-  readonly leafHashes: Descriptor[];
-}
-
 /**
  * Pulls the image beside `reference`: of several that may be trusted the one with the highest version.
  *
@@ -93,7 +71,8 @@ export async function pullImage(request: PullRequest): Promise<Pulled> {
   try {
     const named = await registry.named(reference, signal);
     const { digest: subject } = await imageManifest(registry, named, platform, label, signal);
-    const candidates = await findCandidates(registry, subject, request);
+    const { keyring } = policyOf(request.trust.trust);
+    const candidates = await findCandidates(registry, subject, keyring, signal);
     const { verified, candidate } = await firstGood(registry, candidates, name, request);
     const seekIndex = await fetchSeekIndex(registry, candidate, verified, signal);
     const leafHashes = await fetchLeafHashes(registry, candidate, verified, signal);
@@ -119,73 +98,6 @@ function nameOf({ name, reference }: PullRequest): string {
   throw new UsageError("USAGE", `${registryName(reference)}: which name must be signed?`, {
     hint: "say it with --name, or give the tag as well",
   });
-}
-
-/** Bundles that are fetched in all, whoever pushed how many. */
-const BUNDLES_IN_ALL = 4 * limits.bundles;
-
-async function findCandidates(
-  registry: Registry,
-  subject: OciDigest,
-  { trust, signal }: PullRequest,
-): Promise<Candidate[]> {
-  const listed = await listReferrers(registry, subject, ARTIFACT_TYPE, signal);
-  const { keyring } = policyOf(trust.trust);
-  const isOurs = (keyId: string | undefined) =>
-    keyId !== undefined && keyring.get(keyId) !== undefined;
-  const artifacts: ParsedArtifact[] = [];
-  // Who names a trusted key first: strangers must not crowd out the good ones. Then the newest, which
-  // stand last in every list that is written by appending.
-  const newest = listed.toReversed();
-  const claiming = newest.filter((entry) => claimedKeys(entry).some(isOurs));
-  const others = newest.filter((entry) => !claiming.includes(entry));
-  for (const entry of [...claiming, ...others].slice(0, limits.candidates)) {
-    const artifact = await refusingQuietly(async () => {
-      const { bytes } = await registry.document(entry, signal);
-      return parseArtifact(bytes, `${registry.label}: ${entry.digest}`);
-    });
-    if (artifact !== undefined) artifacts.push(artifact);
-  }
-  if (artifacts.length === 0) {
-    throw new NotFoundError("NO_REF", `${registry.label}: no signed image beside ${subject}`, {
-      hint: "whoever built it pushes it there with sealfs push",
-    });
-  }
-  const wanted = artifacts.flatMap((artifact) =>
-    artifact.bundles.slice(0, limits.bundles).map((bundle) => ({ artifact, bundle })),
-  );
-  const ranked = wanted.sort(
-    (a, b) => Number(isOurs(b.bundle.keyId)) - Number(isOurs(a.bundle.keyId)),
-  );
-  const candidates = new Map<string, Candidate>();
-  for (const { artifact, bundle } of ranked.slice(0, BUNDLES_IN_ALL)) {
-    const { bootstrap, seekIndexes, leafHashes } = artifact;
-    const key = `${bootstrap.digest} ${bootstrap.size}`;
-    const candidate = candidates.get(key) ?? noneOf(bootstrap);
-    candidates.set(key, candidate);
-    candidate.seekIndexes.push(...seekIndexes.slice(0, limits.bundles));
-    candidate.leafHashes.push(...leafHashes.slice(0, 1));
-    if (candidate.bundles.length === limits.bundles) continue;
-    const bytes = await refusingQuietly(() => registry.blob(bundle, limits.envelopeBytes, signal));
-    if (bytes !== undefined) candidate.bundles.push(bytes);
-  }
-  return [...candidates.values()];
-}
-
-function noneOf(bootstrap: Descriptor): Candidate {
-  return { bootstrap, bundles: [], seekIndexes: [], leafHashes: [] };
-}
-
-/** Undefined for what is broken or gone: it is a stranger's, and says nothing about the others. */
-async function refusingQuietly<T>(read: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof FormatError || error instanceof IntegrityError) return undefined;
-    if (error instanceof NetworkError && error.code === "NOT_FOUND") return undefined;
-    if (error instanceof NetworkError && error.code === "WRONG_SIZE") return undefined;
-    throw error;
-  }
 }
 
 /** The candidate with the highest version among those that hold, fully verified. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { oracle, run, sealfs } from "./tools.mjs";
 import { uncheckedSealfs } from "./unchecked.mjs";
@@ -15,6 +15,7 @@ import { uncheckedSealfs } from "./unchecked.mjs";
  * @property {string} name
  * @property {string} mnt its mount point
  * @property {() => void} mount
+ * @property {boolean} [largeOnly] it has the large file and nothing else
  * @property {() => void} unmount
  */
 
@@ -44,7 +45,21 @@ export function allSystems(bed) {
   if (has("kernel", "metadata")) {
     systems.push(sealfsSystem("kernel", bed, ["--mode=kernel", "--require=metadata"]));
   }
+  if (has("fuse", "open"))
+    systems.push(sealfsSystem("passthrough", bed, PASSTHROUGH), backing(bed));
   return [...systems, ...otherSystems(bed)];
+}
+
+const PASSTHROUGH = ["--mode=fuse", "--require=open", "--passthrough"];
+
+/** The large file's object itself, as it lies in the store. */
+function backing({ folder }) {
+  const mnt = mountPoint(folder, "backing");
+  const objects = run("find", [join(folder, "store/objects"), "-size", "+32M"]).trim();
+  rmSync(join(mnt, "large"), { force: true });
+  symlinkSync(objects, join(mnt, "large"));
+  const nothing = () => undefined;
+  return { name: "backing", mnt, mount: nothing, unmount: nothing, largeOnly: true };
 }
 
 function otherSystems({ folder }) {

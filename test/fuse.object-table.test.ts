@@ -5,14 +5,20 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ascii } from "../src/bytes/bytestring.ts";
+import { checkImage } from "../src/erofs/check.ts";
+import { Image } from "../src/erofs/image.ts";
+import { ImageView } from "../src/erofs/view.ts";
+import { walkFiles } from "../src/erofs/walk.ts";
 import { type ObjectServer, objectOperations } from "../src/fuse/object-operations.ts";
+import { ObjectCollector, objectTableOf } from "../src/fuse/object-collector.ts";
 import { type ListedObject, ObjectTable } from "../src/fuse/object-table.ts";
 import { type ObjectPlace, ObjectReader } from "../src/fuse/objects.ts";
 import { SharedLeaves } from "../src/fuse/shared-leaves.ts";
 import { Opcode } from "../src/fuse/wire.ts";
-import { S_IFDIR, S_IFREG } from "../src/tree/inode.ts";
+import { S_IFDIR, S_IFMT, S_IFREG } from "../src/tree/inode.ts";
 import { type VerityDigest, objectPath, verityDigestOf } from "../src/verity/index.ts";
 import { ROOT, SessionClient } from "./support/fuse-client.ts";
+import { goldenImages } from "./support/golden-images.ts";
 
 const digestOf = (seed: string): VerityDigest => verityDigestOf(Buffer.from(seed), "sha256");
 const listed = (count: number): ListedObject[] =>
@@ -21,6 +27,14 @@ const listed = (count: number): ListedObject[] =>
     size: i * 10,
     nid: i + 40,
   }));
+
+function tableOf(objects: readonly ListedObject[]): ObjectTable {
+  const collector = new ObjectCollector((objects[0]?.digest.length ?? 64) / 2);
+  for (const { digest, size, nid } of objects) {
+    collector.add(Buffer.from(digest, "hex"), 0, size, nid);
+  }
+  return collector.table();
+}
 
 describe("the table", () => {
   const find = (table: ObjectTable, digest: string) => {
@@ -32,7 +46,7 @@ describe("the table", () => {
 
   test("finds every object by its digest, and tells what was listed", () => {
     const objects = listed(500);
-    const table = new ObjectTable(ObjectTable.create(objects).memory); // as in another thread
+    const table = new ObjectTable(tableOf(objects).memory); // as in another thread
     const nodes = new Set<number>();
     for (const object of objects) {
       const node = find(table, object.digest);
@@ -46,16 +60,42 @@ describe("the table", () => {
 
   test("holds digests of 64 bytes, and none at all", () => {
     const digest = verityDigestOf(Buffer.from("x"), "sha512");
-    const table = ObjectTable.create([{ digest, size: 1, nid: 36 }]);
+    const table = tableOf([{ digest, size: 1, nid: 36 }]);
     expect(table.at(find(table, digest))).toEqual({ digest, size: 1, nid: 36 });
-    const empty = ObjectTable.create([]);
+    const empty = tableOf([]);
     expect(find(empty, digestOf("x"))).toBe(0);
     expect(empty.at(258)).toBeUndefined();
   });
 
+  test("an object that is listed again is there once, as it was listed first", () => {
+    const objects = listed(3000);
+    const again = objects.map((object) => ({ ...object, nid: object.nid + 10_000 }));
+    const table = tableOf([...objects.toReversed(), ...again]);
+    expect(table.count).toBe(3000);
+    for (const object of objects) expect(table.at(find(table, object.digest))).toEqual(object);
+  });
+
+  const right = goldenImages().filter(({ bytes }) => checkImage(bytes) === undefined);
+  test.each(right)("of the image $name has what its files refer to", ({ bytes }) => {
+    const image = Image.open(bytes);
+    const expected = new Map<VerityDigest, number>();
+    for (const { inode } of walkFiles(new ImageView(image))) {
+      if ((inode.mode & S_IFMT) !== S_IFREG) continue;
+      const content = image.content(inode);
+      if (content.kind === "object") expected.set(content.digest, content.size);
+    }
+    const table = objectTableOf(image);
+    const got = Array.from({ length: table.count }, (_, i) => table.at(258 + i)!);
+    expect(new Map(got.map(({ digest, size }) => [digest, size]))).toEqual(expected);
+    expect(got.length).toBe(expected.size);
+    for (const { digest, nid } of got) {
+      expect(image.content(image.inode(nid))).toMatchObject({ kind: "object", digest });
+    }
+  });
+
   test("any other name leads nowhere", () => {
     const objects = listed(20);
-    const table = ObjectTable.create(objects);
+    const table = tableOf(objects);
     const good = objects[0]!.digest;
     for (const name of ["", "0", "0g", "AB", "..", "abc", "\0\0"]) {
       expect(table.find(ROOT, Buffer.from(name), 0, name.length)).toBe(0);
@@ -103,7 +143,7 @@ describe("the file system", () => {
       writeFileSync(join(folder, digest), content);
       return { digest, size: content.length, nid };
     });
-    const table = ObjectTable.create([...objects, { digest: gone, size: 9, nid: 77 }]);
+    const table = tableOf([...objects, { digest: gone, size: 9, nid: 77 }]);
     const reader = new ObjectReader([place], SharedLeaves.create(10, 1 << 16));
     client = new SessionClient(objectOperations, { table, reader });
   });

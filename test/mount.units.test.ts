@@ -75,7 +75,7 @@ describe("the log", () => {
   const start = () => {
     const lines: string[] = [];
     const clock = { now: 0 };
-    const log = new ProblemLog(image, (line) => lines.push(line), () => clock.now); // prettier-ignore
+    const log = new ProblemLog({ get: () => image }, (line) => lines.push(line), () => clock.now); // prettier-ignore
     return { lines, clock, log };
   };
 

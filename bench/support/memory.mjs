@@ -10,8 +10,8 @@ export function serverOf(mnt) {
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     try {
       const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-      const isServer = words[1]?.endsWith("/mount/server.js") && words[2] === JSON.stringify(mnt);
-      if (isServer) return Number(pid);
+      const isServer = words.some((word) => word.endsWith("/mount/server.js"));
+      if (isServer && words.includes(JSON.stringify(mnt))) return Number(pid);
     } catch {
       // gone meanwhile
     }

@@ -6,7 +6,7 @@
  * @module
  */
 import { closeSync } from "node:fs";
-import { type ListedObject, ObjectTable } from "./object-table.ts";
+import type { ObjectTable } from "./object-table.ts";
 import { lateAnswers } from "./late-threads.ts";
 import { backedObjectOperations, inImage, objectOperations } from "./object-operations.ts";
 import { openLooseMount } from "./loose-mount.ts";
@@ -33,12 +33,12 @@ export interface ServedObjects {
 }
 
 /**
- * Serves `objects` from the stores, which are searched in order, and from the supply.
+ * Serves the objects of `table` from the stores, which are searched in order, and from the supply.
  *
  * @throws {@link SystemError} `NO_FUSE`, `NO_KOFFI`, `PERMISSION`, or what the kernel says
  */
 export async function serveObjects(
-  objects: readonly ListedObject[],
+  table: ObjectTable,
   options: ObjectsInput,
 ): Promise<ServedObjects> {
   // The overlay on top is as high as a stack may be.
@@ -56,7 +56,6 @@ export async function serveObjects(
     throw error;
   }
   // From here on the descriptor is the threads': it lives as long as this process.
-  const table = ObjectTable.create(objects);
   const shared = sharedMemory(fd, table.count, options);
   const threadInput = { ...shared, objects: table.memory };
   const onProblem = (problem: Problem) => options.onProblem(inImage(problem, table));

@@ -46,22 +46,6 @@ export class ObjectTable {
     this.count = this.#numbers.length / 2;
   }
 
-  /** A table of the objects, all of one algorithm. */
-  static create(objects: readonly ListedObject[]): ObjectTable {
-    const sorted = objects.toSorted((a, b) => (a.digest < b.digest ? -1 : 1));
-    const digestSize = (sorted[0]?.digest.length ?? 64) / 2;
-    const digests = new SharedArrayBuffer(sorted.length * digestSize);
-    const numbers = new SharedArrayBuffer(sorted.length * 16);
-    const bytes = Buffer.from(digests);
-    const values = new Float64Array(numbers);
-    for (const [i, { digest, size, nid }] of sorted.entries()) {
-      bytes.write(digest, i * digestSize, digestSize, "hex");
-      values[i * 2] = size;
-      values[i * 2 + 1] = nid;
-    }
-    return new ObjectTable({ digests, numbers, digestSize });
-  }
-
   /** Whether a node is the root or one of the directories in it. */
   isDirectory(node: number): boolean {
     return node >= FUSE_ROOT_ID && node < FIRST_OBJECT;

@@ -7,13 +7,10 @@
  */
 import { closeSync } from "node:fs";
 import { Image } from "../erofs/image.ts";
-import { ImageView } from "../erofs/view.ts";
-import { walkFiles } from "../erofs/walk.ts";
+import { objectTableOf } from "../fuse/object-collector.ts";
 import { serveObjects } from "../fuse/object-device.ts";
-import type { ListedObject } from "../fuse/object-table.ts";
 import type { ServeInput, Served } from "../fuse/transport.ts";
 import { Store } from "../store/store.ts";
-import { S_IFMT, S_IFREG } from "../tree/inode.ts";
 import type { VerityDigest } from "../verity/index.ts";
 import { type StackOptions, mountStack } from "./kernel/stack.ts";
 
@@ -43,8 +40,10 @@ export interface HybridInput extends ServeInput, StackWishes {
  */
 export async function serveHybrid(input: HybridInput): Promise<Served> {
   const bytes = new Uint8Array(input.image);
-  const objects = listObjects(Image.open(bytes));
-  const { mount, ...served } = await serveObjects(objects, input);
+  const table = objectTableOf(Image.open(bytes));
+  // The server holds on to its options, and the image is not needed for long.
+  const { image: _, ...options } = input;
+  const { mount, ...served } = await serveObjects(table, options);
   try {
     mountStack(
       { bytes, digest: input.digest },
@@ -64,17 +63,4 @@ export async function serveHybrid(input: HybridInput): Promise<Served> {
     closeSync(mount); // the overlay holds one of its own
   }
   return { transport: "dev", ...served };
-}
-
-/** Every distinct object with one file that has it. */
-function listObjects(image: Image): ListedObject[] {
-  const objects = new Map<VerityDigest, ListedObject>();
-  for (const { inode } of walkFiles(new ImageView(image))) {
-    if ((inode.mode & S_IFMT) !== S_IFREG) continue;
-    const content = image.content(inode);
-    if (content.kind !== "object" || objects.has(content.digest)) continue;
-    const { digest, size } = content;
-    objects.set(digest, { digest, size, nid: inode.nid });
-  }
-  return [...objects.values()];
 }

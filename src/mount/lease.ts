@@ -4,10 +4,10 @@
  * @module
  */
 import { objectsOf } from "../erofs/object-list.ts";
-import type { Image } from "../erofs/image.ts";
 import { takeLease } from "../store/leases.ts";
 import { Store } from "../store/store.ts";
 import type { VerityDigest } from "../verity/digest.ts";
+import type { ImageSource } from "./image-source.ts";
 
 /**
  * Takes a lease in every store that this process can write to; the others are not its to keep.
@@ -18,9 +18,9 @@ import type { VerityDigest } from "../verity/digest.ts";
 export function leaseImage(
   stores: readonly string[],
   digest: VerityDigest,
-  image: Image,
+  images: Pick<ImageSource, "get">,
 ): () => void {
-  const objects = () => objectsOf(image).keys();
+  const objects = () => objectsOf(images.get()).keys();
   const leases = stores.map((path) => takeLease(Store.open(path), digest, objects));
   return () => {
     for (const lease of leases) lease?.release();

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { Image } from "../erofs/image.ts";
 import { pathOf } from "../fuse/path-finder.ts";
 import type { Problem } from "../fuse/session.ts";
+import type { ImageSource } from "./image-source.ts";
 
 /** The same problem is told again after this time. */
 const REPEAT_MS = 60_000;
@@ -14,15 +14,19 @@ const MOST_LINES = 200;
 
 /** Turns problems into lines. */
 export class ProblemLog {
-  readonly #image: Image;
+  readonly #images: Pick<ImageSource, "get">;
   readonly #write: (line: string) => void;
   readonly #now: () => number;
   #told = new Set<string>();
   #since = -Infinity;
   #untold = 0;
 
-  constructor(image: Image, write: (line: string) => void, now: () => number = Date.now) {
-    this.#image = image;
+  constructor(
+    images: Pick<ImageSource, "get">,
+    write: (line: string) => void,
+    now: () => number = Date.now,
+  ) {
+    this.#images = images;
     this.#write = write;
     this.#now = now;
   }
@@ -42,7 +46,7 @@ export class ProblemLog {
       return;
     }
     this.#told.add(key);
-    this.#write(`${pathOf(this.#image, nodeid)}: ${operation}: ${message}`);
+    this.#write(`${pathOf(this.#images.get(), nodeid)}: ${operation}: ${message}`);
   }
 
   /** Says how many lines were left out. */

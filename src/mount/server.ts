@@ -5,18 +5,17 @@
  *
  * @module
  */
-import { closeSync, fstatSync, readFileSync, readSync, writeSync } from "node:fs";
+import { closeSync, readFileSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { IntegrityError, type SealfsError, SystemError } from "../errors.ts";
-import { Image } from "../erofs/image.ts";
+import { type SealfsError, SystemError } from "../errors.ts";
 import { SpareThread } from "../fuse/threads.ts";
 import { Prefetch, type PrefetchInput } from "../fuse/prefetch.ts";
 import type { ServeInput, Served } from "../fuse/transport.ts";
-import { algorithmOf, verityDigestOf } from "../verity/index.ts";
 import { type Attendance, attend } from "./attendance.ts";
 import { endConnection } from "./end.ts";
 import { whenGone } from "./gone.ts";
 import { type Guard, startGuard } from "./guard.ts";
+import { ImageSource } from "./image-source.ts";
 import type { LazyMount } from "./lazy.ts";
 import { leaseImage } from "./lease.ts";
 import { metricsSocket } from "./metrics-output.ts";
@@ -48,21 +47,20 @@ async function main(input: ServerInput, spare: SpareThread): Promise<void> {
   let lazy: LazyMount | undefined;
   let prefetch: Prefetch | undefined;
   try {
-    const image = readImage(input);
-    const opened = Image.open(new Uint8Array(image));
-    release = leaseImage(input.stores, input.digest, opened);
-    problems = new ProblemLog(opened, (line) => log.write(line));
+    const images = new ImageSource(IMAGE_FD, input.digest);
+    release = leaseImage(input.stores, input.digest, images);
+    problems = new ProblemLog(images, (line) => log.write(line));
     const onProblem: ServeInput["onProblem"] = (problem) => problems.add(problem);
     const unmounted = () => whenGone(input.target);
     signals.throwIfAsked();
     guard = startGuard(input.target, metricsSocket(input.metrics ?? "")); // before there is a mount
-    lazy = await openLazy(input, opened, (line) => log.write(line));
-    served = await serveMode({ ...input, image, supply: lazy, onProblem, unmounted, spare });
+    lazy = await openLazy(input, images, (line) => log.write(line));
+    served = await serveImage(images, { ...input, supply: lazy, onProblem, unmounted, spare });
     spare.end(); // this mode has no threads
     device = deviceOf(input.target);
     guard.mounted(device);
     log.open(device);
-    prefetch = openPrefetch(input, { image, leaves: served.leaves }, { supply: lazy, onProblem });
+    prefetch = openPrefetch(input, images, served.leaves, { supply: lazy, onProblem });
     const state = stateOf(input, served, log.path);
     attendance = await attend(input, {
       device,
@@ -75,6 +73,7 @@ async function main(input: ServerInput, spare: SpareThread): Promise<void> {
     signals.throwIfAsked();
     say({ ok: true, transport: served.transport, device, log: log.path });
     if (input.lazy?.background === true) void lazy?.fetchAll();
+    setImmediate(() => globalThis.gc?.()); // what the start took is given back
   } catch (error) {
     spare.end();
     served?.ended.catch(() => undefined); // for the reason that is told here
@@ -120,40 +119,37 @@ async function main(input: ServerInput, spare: SpareThread): Promise<void> {
   if (served.transport === "libfuse") process.exit();
 }
 
+/** In a function of its own, so that nothing of it is held afterwards: {@link main} never returns. */
+function serveImage(
+  images: ImageSource,
+  input: Omit<Parameters<typeof serveMode>[0], "image">,
+): Promise<Served> {
+  return serveMode({ ...input, image: images.memory() });
+}
+
 /** What fetches what no store has; loaded only where that is wanted. */
 async function openLazy(
   { lazy, stores }: ServerInput,
-  image: Image,
+  images: ImageSource,
   log: (line: string) => void,
 ): Promise<LazyMount | undefined> {
   if (lazy === undefined) return undefined;
   const module = await import("./lazy.ts");
-  return module.LazyMount.open(image, stores, lazy, log);
+  return module.LazyMount.open(images.get(), stores, lazy, log);
 }
 
 /** @throws {@link NotFoundError} or others when the list cannot be read any more */
 function openPrefetch(
   { prefetch, stores }: ServerInput,
-  place: Pick<PrefetchInput, "image" | "leaves">,
+  images: ImageSource,
+  leaves: PrefetchInput["leaves"],
   hearers: ConstructorParameters<typeof Prefetch>[1],
 ): Prefetch | undefined {
   if (prefetch === undefined) return undefined;
-  return new Prefetch({ ...place, stores, list: readPrefetchList(prefetch) }, hearers);
-}
-
-/** The image, in memory that the server's threads share and nobody else can write to. */
-function readImage(input: ServerInput): SharedArrayBuffer {
-  const shared = new SharedArrayBuffer(fstatSync(IMAGE_FD).size);
-  const bytes = new Uint8Array(shared);
-  for (let at = 0; at < bytes.length;) {
-    const got = readSync(IMAGE_FD, bytes, at, bytes.length - at, at);
-    if (got === 0) throw new IntegrityError("SIZE_MISMATCH", `image: ends at ${at}`);
-    at += got;
-  }
-  closeSync(IMAGE_FD);
-  const digest = verityDigestOf(bytes, algorithmOf(input.digest));
-  if (digest === input.digest) return shared;
-  throw new IntegrityError("DIGEST_MISMATCH", `image: expected ${input.digest}, got ${digest}`);
+  return new Prefetch(
+    { image: images.memory(), leaves, stores, list: readPrefetchList(prefetch) },
+    hearers,
+  );
 }
 
 /** The device number of the mount; from the list, because stat would ask this very process. */

@@ -7,7 +7,6 @@
 import { type ByteString, printable, toByteString } from "../bytes/bytestring.ts";
 import { limits } from "../limits.ts";
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../tree/inode.ts";
-import type { VerityDigest } from "../verity/digest.ts";
 import { type Extent, extentOf } from "./data-reader.ts";
 import {
   BLOCK_BITS,
@@ -23,7 +22,14 @@ import {
 } from "./format.ts";
 import type { ImageInode } from "./image.ts";
 import { ImageRuleError, rule, under } from "./image-rules.ts";
-import { METACOPY, REDIRECT, metacopyDigest, redirectOf } from "./overlay-xattrs.ts";
+import {
+  METACOPY,
+  REDIRECT,
+  hasDigest,
+  isRedirectTo,
+  metacopyDigest,
+  redirectOf,
+} from "./overlay-xattrs.ts";
 import type { SpaceMap } from "./space-map.ts";
 import type { StoredXattr } from "./xattr-reader.ts";
 
@@ -35,7 +41,7 @@ export class ContentRules {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #space: SpaceMap;
-  readonly #sizes = new Map<VerityDigest, bigint>();
+  readonly #sizes = new Map<ByteString, bigint>();
 
   constructor(bytes: Uint8Array, view: DataView, space: SpaceMap) {
     this.#bytes = bytes;
@@ -108,21 +114,23 @@ export class ContentRules {
     metacopy: StoredXattr | undefined,
     redirect: StoredXattr | undefined,
   ): void {
-    const digest = metacopy && metacopyDigest(metacopy.value);
-    rule("overlay.metacopy", digest !== undefined, metacopy?.offset ?? inode.offset, () => {
+    const hasKnownForm = metacopy !== undefined && hasDigest(metacopy.value);
+    rule("overlay.metacopy", hasKnownForm, metacopy?.offset ?? inode.offset, () => {
       const got = metacopy === undefined ? "none" : `${metacopy.value.length} bytes`;
       return `nid ${inode.nid}: expected a digest of a known form, got ${got}`;
     });
-    const expected = redirectOf(digest);
-    rule("overlay.redirect", redirect?.value === expected, redirect?.offset ?? inode.offset, () => {
+    const { value } = metacopy!;
+    const agrees = redirect !== undefined && isRedirectTo(redirect.value, value);
+    rule("overlay.redirect", agrees, redirect?.offset ?? inode.offset, () => {
       const got = redirect === undefined ? "none" : printable(redirect.value);
-      return `nid ${inode.nid}: expected ${expected}, got ${got}`;
+      return `nid ${inode.nid}: expected ${redirectOf(metacopyDigest(value)!)}, got ${got}`;
     });
-    const size = this.#sizes.get(digest);
+    const size = this.#sizes.get(value);
     rule("overlay.size", size === undefined || size === inode.size, inode.offset, () => {
+      const digest = metacopyDigest(value);
       return `nid ${inode.nid}: ${digest} has ${inode.size} bytes here, ${size} elsewhere`;
     });
-    this.#sizes.set(digest, inode.size);
+    this.#sizes.set(value, inode.size);
   }
 
   /** The chunk table is there for the kernel alone: holes, to be filled through the redirect. */

@@ -40,22 +40,44 @@ export function visibleXattrs(
   return out;
 }
 
+const HEADER_LENGTH = METACOPY_SHA256.length;
 const metacopyHeaders = [METACOPY_SHA256, METACOPY_SHA512].map((header) =>
   String.fromCharCode(...header),
 );
 
 /** The digest that a metacopy value carries, or undefined when it is not exactly of a known form. */
 export function metacopyDigest(value: ByteString): VerityDigest | undefined {
+  return hasDigest(value) ? (hexOf(value.slice(HEADER_LENGTH)) as VerityDigest) : undefined;
+}
+
+/** Whether a metacopy value holds a digest of a known form. */
+export function hasDigest(value: ByteString): boolean {
   // Byte 1 of the header is the length of the whole value.
-  if (value.length !== value.charCodeAt(1)) return undefined;
-  if (!metacopyHeaders.includes(value.slice(0, 4))) return undefined;
-  return hexOf(value.slice(4)) as VerityDigest;
+  if (value.length !== value.charCodeAt(1)) return false;
+  return metacopyHeaders.some((header) => value.startsWith(header));
 }
 
 /** The only redirect that may stand beside `digest`. */
 export function redirectOf(digest: VerityDigest): ByteString {
   return ascii(`/${objectPath(digest)}`);
 }
+
+/** Whether it is {@link redirectOf} the digest in a metacopy value: without making either. */
+export function isRedirectTo(redirect: ByteString, metacopy: ByteString): boolean {
+  const digestSize = metacopy.length - HEADER_LENGTH;
+  if (redirect.length !== 2 + 2 * digestSize) return false; // two slashes
+  if (redirect.charCodeAt(0) !== SLASH || redirect.charCodeAt(3) !== SLASH) return false;
+  for (let i = 0, at = 1; i < digestSize; i++, at += 2) {
+    const byte = metacopy.charCodeAt(HEADER_LENGTH + i);
+    if (redirect.charCodeAt(at) !== HEX.charCodeAt(byte >> 4)) return false;
+    if (redirect.charCodeAt(at + 1) !== HEX.charCodeAt(byte & 15)) return false;
+    if (i === 0) at += 1; // the slash behind the directory
+  }
+  return true;
+}
+
+const SLASH = 0x2f;
+const HEX = "0123456789abcdef";
 
 function hexOf(text: string): string {
   if (typeof Buffer !== "undefined") return Buffer.from(text, "latin1").toString("hex");

@@ -119,7 +119,7 @@ export class ContentRules {
       const got = metacopy === undefined ? "none" : `${metacopy.value.length} bytes`;
       return `nid ${inode.nid}: expected a digest of a known form, got ${got}`;
     });
-    const { value } = metacopy!;
+    const { value } = metacopy;
     const agrees = redirect !== undefined && isRedirectTo(redirect.value, value);
     rule("overlay.redirect", agrees, redirect?.offset ?? inode.offset, () => {
       const got = redirect === undefined ? "none" : printable(redirect.value);

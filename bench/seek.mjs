@@ -7,12 +7,15 @@ import { spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
+import { buildImage } from "../dist/image/build.js";
 import { fileRanges } from "../dist/oci/blob-ranges.js";
 import { readLayer } from "../dist/oci/layer.js";
+import { parseSource } from "../dist/oci/reference.js";
 import { readLayerBytes } from "../dist/oci/seek-extract.js";
 import { encodeSeekIndex } from "../dist/seek/encode.js";
 import { planLayer } from "../dist/seek/plan.js";
 import { SeekIndex } from "../dist/seek/seek-index.js";
+import { Store } from "../dist/store/store.js";
 
 const RUNS = 5;
 const READS = 300;
@@ -115,15 +118,14 @@ try {
   sh(`mkdir ${folder}/tree && tar -C ${folder}/tree -xf ${tar} 2>/dev/null; true`);
   sh(`tar -C ${folder}/tree -czf ${whole} .`);
   let store = 0;
-  const build = (...options) => {
-    const to = join(folder, `store${store++}`);
-    const bin = new URL("../bin/sealfs.js", import.meta.url).pathname;
-    sh([process.execPath, bin, "build", `tar:${whole}`, "--store", to, ...options].join(" "));
+  const build = (seekIndex) => {
+    const to = Store.create(join(folder, `store${store++}`));
+    return buildImage(parseSource(`tar:${whole}`), { store: to, seekIndex });
   };
   await compare(
     "build of a gzip layer",
-    async () => build("--no-seek-index"),
-    async () => build(),
+    () => build(false),
+    () => build(true),
   );
 } finally {
   rmSync(folder, { recursive: true, force: true });

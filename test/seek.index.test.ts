@@ -154,7 +154,7 @@ describe("an index that was written", () => {
   });
 });
 
-const PINNED = "1da8d69ddf4580050611c9024858759014676c74125c56796747a50ef54e0e25";
+const PINNED = "288fb9aca28a2e4709bc107461ff50e796ccf4e2a9fca594ef95bfbd1eda2b68";
 
 describe("a plan", () => {
   const index = SeekIndex.parse(bytes, objects);

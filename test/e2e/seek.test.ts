@@ -40,7 +40,7 @@ describe("3000 reads in all, of layers by", () => {
     ["pigz", "pigz", ["-c"]],
   ];
   for (const [name, command, args] of tools) {
-    test.skipIf(!has(command))(`${name} (needs ${command})`, { timeout: 300_000 }, async () => {
+    test.skipIf(!has(command))(`${name} (needs ${command})`, { timeout: 900_000 }, async () => {
       const path = archiveOfProject(temporaryFolder());
       const blob = execFileSync(command, [...args, path], { maxBuffer: 2 ** 30 });
       await expectRightReads(layoutOf([{ tar: readFileSync(path), blob }]), 0.007);
@@ -50,7 +50,7 @@ describe("3000 reads in all, of layers by", () => {
   for (const format of ["gzip", "zstd:chunked", "zstd"]) {
     test.skipIf(skopeo === undefined)(
       `skopeo as ${format} (needs skopeo: .ci/oracles)`,
-      { timeout: 300_000 },
+      { timeout: 900_000 },
       async () => {
         const folder = temporaryFolder();
         const tar = readFileSync(archiveOfProject(folder));

@@ -31,8 +31,8 @@ beforeAll(async () => {
   store = Store.create(join(scratch, "store"));
   image = publish(store, "app", ["a", "b"], { version: 1 });
   writeFileSync(store.objects.path(largeDigest), large);
-  mkdirSync(join(store.path, "seek"), { recursive: true });
-  writeFileSync(join(store.path, "seek", image), "a seek index");
+  mkdirSync(join(store.path, "seek", image), { recursive: true });
+  writeFileSync(join(store.path, "seek", image, "0".repeat(64)), "a seek index");
   writeFileSync(join(scratch, "secret"), "secret");
   mirror = await serveMirror({ store, host: "127.0.0.1", port: 0 });
 });
@@ -84,11 +84,13 @@ describe("what a mirror gives", () => {
 
   test("an image, its seek index, its bundles and meta.json; of what may change, to be asked again", async () => {
     expect((await ask(`/images/${image}`)).body.length).toBe(store.readImage(image).length);
-    const seek = await ask(`/seek/${image}`);
-    expect([seek.body.toString(), seek.headers.get("cache-control")]).toEqual([
+    const seek = await ask(`/seek/${image}/${"0".repeat(64)}`);
+    expect([seek.body.toString(), seek.headers.get("etag")]).toEqual([
       "a seek index",
-      "no-cache",
+      `"${"0".repeat(64)}"`,
     ]);
+    expect((await ask(`/seek/${image}`)).status).toBe(404);
+    expect((await ask("/meta.json")).headers.get("cache-control")).toBe("no-cache");
     const [bundle] = store.readBundles(image);
     const path = bundle!.path.slice(store.path.length);
     expect((await ask(path.replaceAll("%", "%25"))).body.equals(bundle!.bytes)).toBe(true);

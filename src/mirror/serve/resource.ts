@@ -6,7 +6,7 @@
  * objects/ab/cdef…       the object                      immutable
  * verity/ab/cdef…        its leaf hashes, when large     immutable
  * images/<id>            the image                       immutable
- * seek/<id>              its seek index                  may be replaced
+ * seek/<id>/<sha256>     its seek indexes                immutable
  * bundles/<id>/<file>    signed statements about it      may be replaced
  * meta.json              version and algorithm           may be replaced
  * ```
@@ -34,6 +34,7 @@ export interface Resource {
 
 const BYTES = "application/octet-stream";
 const JSON_TYPE = "application/json";
+const SHA256 = /^[0-9a-f]{64}$/;
 
 /** Finds what a path of a request stands for. */
 export class Resources {
@@ -68,8 +69,8 @@ export class Resources {
     if (kind === "objects" && count === 3) return this.#object(digestOf(first, second));
     if (kind === "images" && count === 2) return this.#object(digestOf("", first));
     if (kind === "verity" && count === 3) return this.#leafHashes(digestOf(first, second));
-    if (kind === "seek" && count === 2 && digestOf("", first) !== undefined) {
-      return this.#file(`seek/${first}`, BYTES);
+    if (kind === "seek" && count === 3 && digestOf("", first) !== undefined) {
+      return SHA256.test(second) ? this.#file(`seek/${first}/${second}`, BYTES, second) : undefined;
     }
     if (kind === "bundles" && count === 3 && digestOf("", first) !== undefined) {
       const file = bundleFile(second);
@@ -90,9 +91,10 @@ export class Resources {
     return file && { ...file, etag: `"leaves-${digest}"`, contentType: BYTES };
   }
 
-  #file(path: string, contentType: string): Resource {
+  /** A file that may be replaced, unless it is named by its content. */
+  #file(path: string, contentType: string, sha256?: string): Resource {
     const file = openRegular(`${this.#store.path}/${path}`, path);
-    return { ...file, etag: undefined, contentType };
+    return { ...file, etag: sha256 === undefined ? undefined : `"${sha256}"`, contentType };
   }
 }
 

@@ -10,6 +10,8 @@ export default defineConfig({
     env: { SEALFS_STATE: "none" },
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    // Mounts, sockets and signals meet other work on a shared machine: what fails there is tried again.
+    retry: process.env["CI"] === "true" ? 2 : 0,
     pool: "forks",
     maxWorkers: 2,
     // .ci/run counts the tests from this file.

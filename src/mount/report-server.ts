@@ -10,10 +10,14 @@
 import { lstatSync, rmSync } from "node:fs";
 import type { Server as HttpServer, ServerResponse } from "node:http";
 import { connect, createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { SystemError } from "../errors.ts";
 import { failure } from "../store/failure.ts";
 import { formatMetrics } from "./metrics.ts";
 import type { MountReport } from "./report.ts";
+
+const PATIENCE_MS = 2000;
+const STEP_MS = 50;
 
 /** A socket that is being listened on. */
 export interface ReportServer {
@@ -74,7 +78,11 @@ async function clear(path: string): Promise<void> {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat === undefined) return;
   if (!stat.isSocket()) throw new SystemError("BUSY", `socket ${path}: another file is there`);
-  if (await isListening(path)) throw new SystemError("BUSY", `socket ${path}: in use`);
+  // A mount that has just ended may have had the same device number: its server is about to go.
+  for (let waited = 0; await isListening(path); waited += STEP_MS) {
+    if (waited >= PATIENCE_MS) throw new SystemError("BUSY", `socket ${path}: in use`);
+    await sleep(STEP_MS);
+  }
   rmSync(path, { force: true });
 }
 

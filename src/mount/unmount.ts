@@ -27,6 +27,8 @@ const PATIENCE_MS = 200;
 const LAST_MS = 3000;
 /** A server that may go on with good reason has so long to end. */
 const MAY_GO_ON_MS = 500;
+/** How long a mount that is in use may go on to be so. */
+const BUSY_MS = 500;
 const STEP_MS = 5;
 
 /**
@@ -50,7 +52,7 @@ export async function unmountImage(
   }
   const state = readState(mount.device);
   try {
-    unmountAny(target, options);
+    await unmountSoon(target, options);
   } catch (error) {
     if (!(error instanceof SystemError) || error.code !== "BUSY") throw error;
     throw new SystemError("BUSY", error.message, {
@@ -63,6 +65,20 @@ export async function unmountImage(
   if (isServer(state)) return { server: state.pid };
   removeState(mount.device);
   return {};
+}
+
+/** What was closed a moment ago may still count as open. */
+async function unmountSoon(target: string, options: UnmountImageOptions): Promise<void> {
+  for (let waited = 0; ; waited += STEP_MS) {
+    try {
+      unmountAny(target, options);
+      return;
+    } catch (error) {
+      const busy = error instanceof SystemError && error.code === "BUSY";
+      if (!busy || waited >= BUSY_MS) throw error;
+      await sleep(STEP_MS);
+    }
+  }
 }
 
 /** Waits for the end of a server whose mount is gone; not for long where it may have to go on. */

@@ -69,7 +69,10 @@ async function pull(text: string, options: Options, io: Io): Promise<void> {
   if (options.mount === undefined) return;
   const { host, repository } = reference;
   const mirrors = [...options.mirror, `docker://${host}/${repository}`];
-  const mount = await mountImage(pulled.verified, options.mount, { stores, lazy: { mirrors } });
+  const mount = await mountImage(pulled.verified, options.mount, {
+    stores,
+    lazy: { mirrors, reach: registryOptions(options) },
+  });
   io.log(`mounted ${pulled.name} on ${mount.target} (${mount.mode}, ${mount.promise})`);
 }
 

@@ -24,7 +24,7 @@ export interface SourcedImage {
 }
 
 /** Which places are to be asked. */
-export type Places = Pick<SourcesRequest, "mirrors" | "mirrorsFile">;
+export type Places = Pick<SourcesRequest, "mirrors" | "mirrorsFile" | "reach">;
 
 /**
  * Opens the sources for an image; nothing is asked yet. A seek index that is damaged is as good as
@@ -35,7 +35,7 @@ export type Places = Pick<SourcesRequest, "mirrors" | "mirrorsFile">;
 export function openSourcesFor(
   { image, digest, name, seekIndex }: SourcedImage,
   stores: Stores,
-  { mirrors, mirrorsFile }: Places,
+  { mirrors, mirrorsFile, reach }: Places,
   onProblem: (message: string) => void,
 ): Promise<ObjectSource[]> {
   let index: SeekIndex | undefined;
@@ -45,5 +45,5 @@ export function openSourcesFor(
     if (!(error instanceof SealfsError)) throw error;
     onProblem(error.message);
   }
-  return openSources({ mirrors, mirrorsFile, name, index, onProblem });
+  return openSources({ mirrors, mirrorsFile, reach, name, index, onProblem });
 }

@@ -27,19 +27,23 @@ import { limits } from "../limits.ts";
 import { NamePattern } from "../trust/name-pattern.ts";
 import { type Location, parseLocation } from "./location.ts";
 
+/** How a mirror is reached. */
+export interface MirrorReach {
+  /** PEM certificates to trust beside the system's, for this mirror alone. */
+  readonly caFile?: string | undefined;
+  /** Credentials, in the format of docker and podman. */
+  readonly authFile?: string | undefined;
+  /** May be asked over plain http though it is on another machine, or show any certificate. */
+  readonly insecure?: boolean | undefined;
+}
+
 /** One mirror, and how it is to be asked. */
-export interface MirrorEntry {
+export interface MirrorEntry extends MirrorReach {
   readonly location: Location;
   /** Names of images that it serves; undefined for all. */
   readonly names?: readonly NamePattern[];
-  /** PEM certificates to trust beside the system's, for this mirror alone. */
-  readonly caFile?: string;
-  /** Credentials, in the format of docker and podman. */
-  readonly authFile?: string;
   /** Bytes per second. */
   readonly rateLimit?: number;
-  /** May be asked over plain http though it is on another machine, or show any certificate. */
-  readonly insecure?: boolean;
 }
 
 /** Fields of the objects of the file; all others are refused. */

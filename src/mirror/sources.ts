@@ -19,7 +19,12 @@ import { HttpLayoutBlobs } from "./http-layout.ts";
 import { type LayerBlobs, LayersSource } from "./layers-source.ts";
 import { LayoutBlobs } from "./layout-blobs.ts";
 import { parseLocation } from "./location.ts";
-import { type MirrorEntry, findMirrorsFile, readMirrorsFile } from "./mirrors-file.ts";
+import {
+  type MirrorEntry,
+  type MirrorReach,
+  findMirrorsFile,
+  readMirrorsFile,
+} from "./mirrors-file.ts";
 import { limitRate } from "./rate-limit.ts";
 import { RegistryBlobs } from "./registry-blobs.ts";
 import type { ObjectSource } from "./source.ts";
@@ -28,6 +33,8 @@ import type { ObjectSource } from "./source.ts";
 export interface SourcesRequest {
   /** Locations, in the notation of `location.ts`; they come first, and have to be there. */
   readonly mirrors: readonly string[];
+  /** How `mirrors` are to be asked, where that is not as usual. */
+  readonly reach?: MirrorReach | undefined;
   /** The file of mirrors; by default the one that is found, `none` for none. */
   readonly mirrorsFile?: string | undefined;
   /** The name of the image that is wanted; needed for the file of mirrors. */
@@ -47,7 +54,9 @@ export interface SourcesRequest {
 export async function openSources(request: SourcesRequest): Promise<ObjectSource[]> {
   const sources: ObjectSource[] = [];
   for (const mirror of request.mirrors) {
-    sources.push(await openSource({ location: parseLocation(mirror) }, request.index));
+    sources.push(
+      await openSource({ ...request.reach, location: parseLocation(mirror) }, request.index),
+    );
   }
   for (const entry of mirrorsOfFile(request)) {
     try {

@@ -10,6 +10,7 @@ import type { VerifiedImage } from "../image/verify.ts";
 import type { IdMap } from "../sys/idmap.ts";
 import type { TransportName } from "../fuse/transport.ts";
 import { absoluteLocation } from "../mirror/location.ts";
+import type { MirrorReach } from "../mirror/mirrors-file.ts";
 import { endConnection } from "./end.ts";
 import { type Launched, MountServer } from "./launch.ts";
 import type { LazyInput } from "./server-input.ts";
@@ -71,6 +72,8 @@ export interface LazyOptions {
   readonly mirrors: readonly string[];
   /** The configuration of mirrors, where it is not in its usual places. */
   readonly mirrorsFile?: string | undefined;
+  /** How `mirrors` are to be asked, where that is not as usual. */
+  readonly reach?: MirrorReach | undefined;
   /** Seconds that a reader waits at most; 30 by default. */
   readonly deadline?: number | undefined;
   /** Everything is fetched, beside what readers ask for. */
@@ -162,13 +165,18 @@ async function mountWith(
 
 function lazyInput(
   { digest, statement }: VerifiedImage,
-  { mirrors, mirrorsFile, deadline = DEADLINE_SECONDS, background = false }: LazyOptions,
+  { mirrors, mirrorsFile, reach, deadline = DEADLINE_SECONDS, background = false }: LazyOptions,
 ): LazyInput {
   const { name, seekIndex } = statement;
   return {
     // The server works in another directory.
     mirrors: mirrors.map(absoluteLocation),
     mirrorsFile: mirrorsFile === undefined ? undefined : resolve(mirrorsFile),
+    reach: reach && {
+      ...reach,
+      authFile: reach.authFile && resolve(reach.authFile),
+      caFile: reach.caFile && resolve(reach.caFile),
+    },
     name,
     digest,
     seekIndex,

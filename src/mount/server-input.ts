@@ -6,6 +6,7 @@
 import type { IdMap } from "../sys/idmap.ts";
 import type { TransportName } from "../fuse/transport.ts";
 import type { SourcedImage } from "../image/open-sources.ts";
+import type { MirrorReach } from "../mirror/mirrors-file.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import type { Assurance, Mode } from "./choose.ts";
 import type { PrefetchOption } from "./prefetch-option.ts";
@@ -23,6 +24,8 @@ export interface LazyInput {
   readonly mirrors: readonly string[];
   /** The configuration of mirrors, where it is not in its usual places. */
   readonly mirrorsFile: string | undefined;
+  /** How `mirrors` are to be asked, with absolute paths. */
+  readonly reach: MirrorReach | undefined;
   /** The image as it was signed: see {@link SourcedImage}. */
   readonly name: string;
   readonly digest: VerityDigest;

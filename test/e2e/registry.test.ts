@@ -201,22 +201,10 @@ describe.skipIf(!isReady)("docker-registry and skopeo (skipped when not installe
       const name = place("zstd:chunked");
       const target = at("mnt");
       mkdirSync(target);
-      const env = { REGISTRY_AUTH_FILE: at("auth.json") };
-      sealfsOk(
-        [
-          "pull",
-          `docker://${name}`,
-          "--store",
-          at("lazy"),
-          "--key",
-          at("signer.pub"),
-          "--state",
-          "none",
-          "--mount",
-          target,
-        ],
-        { env },
-      );
+      // The mount's own server has to find the credentials too.
+      const flags = ["--authfile", at("auth.json"), "--key", at("signer.pub"), "--state", "none"];
+      const places = ["--store", at("lazy"), "--mount", target];
+      sealfsOk(["pull", `docker://${name}`, ...places, ...flags]);
       try {
         for (const file of content.filter((_, i) => i % 3 === 1).slice(0, 20)) {
           expect(readFileSync(join(target, file.name)).equals(file.content)).toBe(true);

@@ -1,6 +1,6 @@
 /** What `sealfs status` and the metrics tell of real mounts in every mode. */
 import { spawnSync } from "node:child_process";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -90,7 +90,7 @@ describe.each(ways)("mode $name", ({ mode, transport, args, missing }) => {
     expect(last).toMatch(/^sealfs_mount_up\{.*\} 0$/m);
     if (mode !== "kernel") expect(last).toMatch(/^sealfs_read_bytes_total\{.*\} 300000$/m);
 
-    const socketPath = join(bed.path, "metrics.sock");
+    const socketPath = join(mkdtempSync(join(bed.path, "metrics-")), "sock");
     const again = bed.mount("app:1", [...args, "--metrics", `unix:${socketPath}`]);
     const text = await new Promise<string>((resolve, reject) => {
       request({ socketPath, path: "/metrics" }, (response) => {

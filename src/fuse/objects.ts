@@ -9,6 +9,7 @@
  *
  * @module
  */
+import type { ByteRange } from "../store/partial-objects.ts";
 import { closeSync, readSync } from "node:fs";
 import { IntegrityError, NotFoundError } from "../errors.ts";
 import {
@@ -83,11 +84,7 @@ function worstOf(reasons: readonly FailureCause[]): FailureCause {
   return order.find((reason) => reasons.includes(reason)) ?? "missing";
 }
 
-/** Bytes of an object, `end` not among them. */
-export interface ByteRange {
-  readonly start: number;
-  readonly end: number;
-}
+export type { ByteRange } from "../store/partial-objects.ts";
 
 const HASH_BYTES = 1024 * 1024;
 /** Leaves that this thread keeps to itself when the shared memory is full, in bytes. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { ByteRange } from "../store/partial-objects.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 
 /** An object as the signed image knows it. */
@@ -13,11 +14,7 @@ export interface WantedObject {
   readonly size: number;
 }
 
-/** Part of an object, in bytes; `end` is not in it. */
-export interface ByteRange {
-  readonly start: number;
-  readonly end: number;
-}
+export type { ByteRange } from "../store/partial-objects.ts";
 
 export type SourceKind = "store" | "directory" | "mirror" | "layers";
 

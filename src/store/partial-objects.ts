@@ -41,7 +41,7 @@ const zeros = Buffer.alloc(VERITY_BLOCK_SIZE);
 const read = promisify(readCallback);
 
 /** Bytes of an object from `start` to before `end`. */
-export interface Span {
+export interface ByteRange {
   readonly start: number;
   readonly end: number;
 }
@@ -218,8 +218,8 @@ export class PartialObject implements WholeObject {
   }
 
   /** What is not there of a range: runs of whole blocks, in order. */
-  missing({ start, end }: Span): Span[] {
-    const runs: Span[] = [];
+  missing({ start, end }: ByteRange): ByteRange[] {
+    const runs: ByteRange[] = [];
     const last = Math.ceil(Math.min(end, this.size) / VERITY_BLOCK_SIZE);
     for (let block = Math.floor(start / VERITY_BLOCK_SIZE); block < last; block++) {
       if (this.#blocks[block] === 1) continue;
@@ -272,7 +272,7 @@ export class PartialObject implements WholeObject {
    * @throws as {@link write}; {@link IntegrityError} `SIZE_MISMATCH` when there are more or fewer
    */
   async receive(
-    { start, end }: Span,
+    { start, end }: ByteRange,
     stream: AsyncIterable<Uint8Array>,
     onKept?: (bytes: number) => void,
   ): Promise<void> {

@@ -11,18 +11,11 @@ import { Store } from "../../src/store/store.ts";
 import { type Inode, newDirectory } from "../../src/tree/inode.ts";
 import { VerityHasher } from "../../src/verity/index.ts";
 import { noKernelStack } from "../support/kernel.ts";
-import { MountBed, noMount, until } from "../support/mount-bed.ts";
+import { MountBed, noise, noMount, until } from "../support/mount-bed.ts";
 
 const MIB = 1024 * 1024;
 const BLOCK = 4096;
 const DEADLINE_S = 2;
-
-function content(size: number, seed: number): Buffer {
-  const words = new Uint32Array(Math.ceil(size / 4));
-  for (let at = 0; at < words.length; at++)
-    words[at] = Math.imul(at ^ seed, 2654435761) ^ (at >> 3);
-  return Buffer.from(words.buffer, 0, size);
-}
 
 /** A web server over a store that can be taken away, and made to lie. */
 class Mirror {
@@ -105,7 +98,7 @@ describe.each([
     bed = new MountBed();
     const root = newDirectory(0o755);
     const add = (name: string, size: number) => {
-      const bytes = content(size, files.size + 1);
+      const bytes = noise(size, files.size + 1);
       const inode = bed.file(bytes);
       files.set(name, { bytes, inode });
       root.entries.set(ascii(name), inode);

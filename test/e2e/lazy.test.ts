@@ -10,16 +10,9 @@ import { type Inode, newDirectory } from "../../src/tree/inode.ts";
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { VerityHasher, objectPath } from "../../src/verity/index.ts";
 import { noKernelStack } from "../support/kernel.ts";
-import { MountBed, noLibfuse, noMount, until } from "../support/mount-bed.ts";
+import { MountBed, noise, noLibfuse, noMount, until } from "../support/mount-bed.ts";
 
 const MIB = 1024 * 1024;
-
-function content(size: number, seed: number): Buffer {
-  const words = new Uint32Array(Math.ceil(size / 4));
-  for (let at = 0; at < words.length; at++)
-    words[at] = Math.imul(at ^ seed, 2654435761) ^ (at >> 3);
-  return Buffer.from(words.buffer, 0, size);
-}
 
 describe.each([
   { mode: "fuse over /dev/fuse", options: ["--mode=fuse"], reason: noMount() },
@@ -36,7 +29,7 @@ describe.each([
     bed = new MountBed();
     const root = newDirectory(0o755);
     const add = (name: string, size: number) => {
-      const bytes = content(size, files.size + 1);
+      const bytes = noise(size, files.size + 1);
       const inode = bed.file(bytes);
       files.set(name, { bytes, inode });
       root.entries.set(ascii(name), inode);
@@ -262,7 +255,7 @@ test.skipIf(noKernelStack() !== undefined)(
     const bed = new MountBed();
     try {
       const root = newDirectory(0o755);
-      const inode = bed.file(content(5000, 1));
+      const inode = bed.file(noise(5000, 1));
       root.entries.set(ascii("f"), inode);
       bed.addTree("app", root);
       const mirror = join(bed.path, "mirror");

@@ -172,6 +172,14 @@ export class MountBed {
   }
 }
 
+/** Content without a pattern, the same for the same seed. */
+export function noise(size: number, seed: number): Buffer {
+  const words = new Uint32Array(Math.ceil(size / 4));
+  for (let at = 0; at < words.length; at++)
+    words[at] = Math.imul(at ^ seed, 2654435761) ^ (at >> 3);
+  return Buffer.from(words.buffer, 0, size);
+}
+
 export function isMounted(directory: string): boolean {
   return readFileSync("/proc/self/mountinfo", "utf8").includes(` ${directory} `);
 }

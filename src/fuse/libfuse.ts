@@ -25,6 +25,7 @@ import { LATE_TRIES } from "./late-answers.ts";
 import { ObjectReader, ObjectUnavailable } from "./objects.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
 import { openPlaces } from "./store-place.ts";
+import { whenDisconnected } from "./libfuse-end.ts";
 import type { ServeInput, Served } from "./transport.ts";
 import { Opcode } from "./wire.ts";
 
@@ -60,7 +61,7 @@ export async function serveLibfuse(input: ServeInput): Promise<Served> {
   });
   return {
     transport: "libfuse",
-    ended: input.unmounted(),
+    ended: whenDisconnected(),
     counters,
     leaves: { leaves: leaves.memory },
   };

@@ -39,8 +39,6 @@ export interface ServeInput {
   readonly idmap?: IdMap;
   /** The directory of the image that the mount shows, by its number; by default all of the image. */
   readonly rootNid?: number;
-  /** Resolves when nothing of this mount is at `target` any more. */
-  readonly unmounted: () => Promise<void>;
   /** Gets what no store has; without it that is an error. */
   readonly supply?: Supply | undefined;
   /** Hears of every request that failed. */

@@ -1,12 +1,12 @@
 /**
  * The end of a mount that the kernel serves alone. A directory watch (inotify) ends when the file
  * system under it is shut down: that is when the last mount of it has gone, in whatever mount
- * namespace, and nobody uses it any more. Nothing has to be asked again and again.
+ * namespace, and nobody uses it any more. Nothing has to be asked again and again. Not for a file
+ * system that this very process serves: watching it asks for its attributes.
  *
  * @module
  */
 import { type FSWatcher, readFileSync, readdirSync, readlinkSync, watch } from "node:fs";
-import { lstat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { mountAt } from "./mountinfo.ts";
 
@@ -17,9 +17,6 @@ const POLL_MS = 1000;
 export async function whenGone(target: string): Promise<void> {
   const device = mountAt(target)?.device;
   if (device === undefined) return;
-  // Asked through the event loop, because this very process may have to answer; from then on the
-  // kernel knows the directory, and watching it asks nobody.
-  await lstat(target).catch(() => undefined);
   let watcher: FSWatcher;
   try {
     watcher = watch(`${target}/.`);

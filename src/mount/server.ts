@@ -13,7 +13,6 @@ import { Prefetch, type PrefetchInput } from "../fuse/prefetch.ts";
 import type { ServeInput, Served } from "../fuse/transport.ts";
 import { type Attendance, attend } from "./attendance.ts";
 import { endConnection } from "./end.ts";
-import { whenGone } from "./gone.ts";
 import { type Guard, startGuard } from "./guard.ts";
 import { ImageSource } from "./image-source.ts";
 import type { LazyMount } from "./lazy.ts";
@@ -51,11 +50,10 @@ async function main(input: ServerInput, spare: SpareThread): Promise<void> {
     release = leaseImage(input.stores, input.digest, images);
     problems = new ProblemLog(images, (line) => log.write(line));
     const onProblem: ServeInput["onProblem"] = (problem) => problems.add(problem);
-    const unmounted = () => whenGone(input.target);
     signals.throwIfAsked();
     guard = startGuard(input.target, metricsSocket(input.metrics ?? "")); // before there is a mount
     lazy = await openLazy(input, images, (line) => log.write(line));
-    served = await serveImage(images, { ...input, supply: lazy, onProblem, unmounted, spare });
+    served = await serveImage(images, { ...input, supply: lazy, onProblem, spare });
     spare.end(); // this mode has no threads
     device = deviceOf(input.target);
     guard.mounted(device);

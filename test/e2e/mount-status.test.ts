@@ -43,6 +43,13 @@ const one = (wanted: string): MountStatus => {
 describe.each(ways)("mode $name", ({ mode, transport, args, missing }) => {
   beforeEach((context) => context.skip(missing !== undefined, missing));
 
+  // Elsewhere the kernel asks for the directory of objects while it mounts.
+  if (mode === "fuse") {
+    test("a server asks nothing of its own mount: killed while it waited, it could not end", () => {
+      expect(one(bed.mount("app:1", args)).counters?.requests).toEqual({});
+    });
+  }
+
   test("status tells who signed it, how it is mounted, and what was done", () => {
     const target = bed.mount("app:1", args);
     expect(readFileSync(join(target, "large")).equals(content)).toBe(true);

@@ -4,13 +4,16 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { parseSource } from "../../src/oci/reference.ts";
+import { openSource } from "../../src/oci/source.ts";
+import { Containerd, noContainerd } from "../support/containerd.ts";
 import { temporaryFolder } from "../support/oci.ts";
 import { oracle } from "../support/oracle.ts";
 import { SeekBed, layoutOf } from "../support/seek-bed.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const skopeo = oracle("skopeo");
-const READS = 750;
+const READS = 500;
 
 /** An archive of some tens of megabytes: programs, sources, small and large files. */
 function archiveOfProject(folder: string): string {
@@ -46,6 +49,22 @@ describe("3000 reads in all, of layers by", () => {
       await expectRightReads(layoutOf([{ tar: readFileSync(path), blob }]), 0.007);
     });
   }
+
+  test("containerd as eStargz", { timeout: 900_000 }, async (context) => {
+    context.skip(noContainerd() !== undefined, noContainerd());
+    const tar = readFileSync(archiveOfProject(temporaryFolder()));
+    const containerd = await Containerd.start();
+    try {
+      const converted = containerd.stargzOf(layoutOf([{ tar }]));
+      const image = await openSource(parseSource(`oci:${converted}`));
+      const { annotations } = image.layers[0]!;
+      image.close();
+      expect([...annotations.keys()]).toContain("containerd.io/snapshot/stargz/toc.digest");
+      await expectRightReads(converted, 0.007);
+    } finally {
+      await containerd.stop();
+    }
+  });
 
   for (const format of ["gzip", "zstd:chunked", "zstd"]) {
     test.skipIf(skopeo === undefined)(

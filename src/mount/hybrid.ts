@@ -10,9 +10,9 @@ import { Image } from "../erofs/image.ts";
 import { objectTableOf } from "../fuse/object-collector.ts";
 import { serveObjects } from "../fuse/object-device.ts";
 import type { ServeInput, Served } from "../fuse/transport.ts";
-import { Store } from "../store/store.ts";
 import type { VerityDigest } from "../verity/index.ts";
-import { type StackOptions, mountStack } from "./kernel/stack.ts";
+import type { StackOptions } from "./kernel/stack.ts";
+import { StackThread } from "./kernel/stack-thread.ts";
 
 /** What users may wish of the kernel's stack. */
 type StackWishes = Pick<StackOptions, "writable" | "idmap" | "subdir" | "noexec">;
@@ -39,28 +39,26 @@ export interface HybridInput extends ServeInput, StackWishes {
  * @throws {@link SystemError} what this machine lacks; nothing is mounted then
  */
 export async function serveHybrid(input: HybridInput): Promise<Served> {
-  const bytes = new Uint8Array(input.image);
-  const table = objectTableOf(Image.open(bytes));
-  // The server holds on to its options, and the image is not needed for long.
-  const { image: _, ...options } = input;
-  const { mount, ...served } = await serveObjects(table, options);
+  const { image, digest, stores, source, target } = input;
+  const thread = new StackThread({ image, digest, stores }); // it mounts the image meanwhile
   try {
-    mountStack(
-      { bytes, digest: input.digest },
-      {
-        source: input.source,
-        target: input.target,
-        objects: [{ mount }],
-        images: input.stores.map((store) => Store.open(store).objects),
-        requireVerity: false, // FUSE has no fs-verity: the server checks
-        ...stackWishes(input),
-      },
-    );
-  } catch (error) {
-    served.ended.catch(() => undefined); // with the mount that is closed here
-    throw error;
+    const table = objectTableOf(Image.open(new Uint8Array(image)));
+    await thread.ready();
+    // The server holds on to its options, and the image is not needed for long.
+    const { image: _, ...options } = input;
+    const { mount, ...served } = await serveObjects(table, options);
+    try {
+      const requireVerity = false; // FUSE has no fs-verity: the server checks
+      const stack = { source, target, requireVerity, ...stackWishes(input) };
+      await thread.mount({ objects: mount, ...stack });
+    } catch (error) {
+      served.ended.catch(() => undefined); // with the mount that is closed here
+      throw error;
+    } finally {
+      closeSync(mount); // the overlay holds one of its own
+    }
+    return { transport: "dev", ...served };
   } finally {
-    closeSync(mount); // the overlay holds one of its own
+    thread.end();
   }
-  return { transport: "dev", ...served };
 }

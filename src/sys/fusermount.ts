@@ -12,10 +12,8 @@ import { i32, struct, u32, u64 } from "../bytes/struct.ts";
 import { SystemError } from "../errors.ts";
 import { addressOf, errnoError, lazy, loadLibc } from "./koffi.ts";
 import type { FuseMount } from "./mount.ts";
+import { socketPair } from "./socket-pair.ts";
 
-const AF_UNIX = 1;
-const SOCK_STREAM = 1;
-const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
 const MSG_DONTWAIT = 0x40;
@@ -39,9 +37,6 @@ const Rights = struct("int[1]", 8, { fd: i32, padding: u32 });
 const calls = lazy(() => {
   const libc = loadLibc();
   return {
-    socketpair: libc.func<[number, number, number, Uint8Array]>(
-      "int socketpair(int domain, int type, int protocol, void *sockets)",
-    ),
     recvmsg: libc.func<[number, Uint8Array, number]>(
       "intptr_t recvmsg(int fd, void *message, int flags)",
     ),
@@ -113,14 +108,6 @@ function refused(words: string): SystemError {
     ? "add user_allow_other to /etc/fuse.conf, or use --no-allow-other"
     : "it needs /dev/fuse readable and writable for this user, and a mount point that belongs to him";
   return new SystemError("NO_FUSE", words, { hint });
-}
-
-function socketPair(): [number, number] {
-  const sockets = Buffer.alloc(8);
-  if (calls().socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) !== 0) {
-    throw errnoError(calls().errno(), "socketpair");
-  }
-  return [sockets.readInt32LE(0), sockets.readInt32LE(4)];
 }
 
 function receiveDescriptor(socket: number): number {

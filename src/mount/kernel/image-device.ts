@@ -69,7 +69,7 @@ function device(kind: ImageDevice["kind"], fd: number): ImageDevice {
   let isOpen = true;
   return {
     kind,
-    source: `/proc/self/fd/${fd}`,
+    source: `/proc/thread-self/fd/${fd}`,
     close: () => {
       if (isOpen) closeSync(fd);
       isOpen = false;

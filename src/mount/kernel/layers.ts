@@ -87,7 +87,9 @@ class Layers {
     if (typeof layer === "number") return layer;
     // A mount's own descriptor has no rights to read; its root opened as a directory has.
     const path =
-      this.#style === "descriptors" ? `/proc/self/fd/${layer.mount}` : this.#attach(layer.mount);
+      this.#style === "descriptors"
+        ? `/proc/thread-self/fd/${layer.mount}`
+        : this.#attach(layer.mount);
     const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
     this.#cleanup.push(() => closeSync(fd));
     return fd;
@@ -120,7 +122,7 @@ class Layers {
   }
 }
 
-const pathOf = (fd: number) => `/proc/self/fd/${fd}`;
+const pathOf = (fd: number) => `/proc/thread-self/fd/${fd}`;
 
 function newOverlay(
   options: OverlayOptions,

@@ -40,6 +40,9 @@ export interface StackOptions {
   readonly style?: LayerStyle;
 }
 
+/** The rest of {@link StackOptions}: what goes over the image. */
+export type OverlayStackOptions = Omit<StackOptions, "images">;
+
 /**
  * Mounts a verified image with nothing but the kernel.
  *
@@ -47,6 +50,20 @@ export interface StackOptions {
  *   is mounted then
  */
 export function mountStack(image: KernelImage, options: StackOptions): void {
+  const erofs = mountImage(image, options.images ?? []);
+  try {
+    mountOverImage(erofs, options);
+  } finally {
+    closeSync(erofs);
+  }
+}
+
+/**
+ * The same for an image from {@link mountImage}.
+ *
+ * @throws as {@link mountStack}
+ */
+export function mountOverImage(erofs: number, options: OverlayStackOptions): void {
   const open = new Descriptors();
   try {
     const objects = options.objects.map((place) =>
@@ -57,7 +74,6 @@ export function mountStack(image: KernelImage, options: StackOptions): void {
       work: open.directory(options.writable.work),
     };
     const { source, requireVerity, noexec = false } = options;
-    const erofs = open.add(mountImage(image, options.images ?? []));
     if (options.idmap !== undefined) {
       mapOwners(erofs, open.add(openIdNamespace(options.idmap)));
     }
@@ -72,10 +88,15 @@ export function mountStack(image: KernelImage, options: StackOptions): void {
 }
 
 /**
- * Mounts the image alone. A stored image with fs-verity is mounted as it lies there, which takes no
- * memory; otherwise a sealed copy is.
+ * Mounts the image alone, attached nowhere; the caller closes it. A stored image with fs-verity is
+ * mounted as it lies there, which takes no memory; otherwise a sealed copy is.
+ *
+ * @throws as {@link mountStack}
  */
-function mountImage(image: KernelImage, places: readonly Pick<ObjectStore, "openFile">[]): number {
+export function mountImage(
+  image: KernelImage,
+  places: readonly Pick<ObjectStore, "openFile">[],
+): number {
   for (const place of places) {
     try {
       return mountDevice(verityDevice(place.openFile(image.digest).fd, image));
@@ -106,7 +127,7 @@ function cloneSubdirectory(mount: number, subdir: string): number {
     }
   };
   try {
-    return clone(`/proc/self/fd/${mount}`);
+    return clone(`/proc/thread-self/fd/${mount}`);
   } catch (error) {
     if (!(error instanceof SystemError) || error.code !== "IO") throw error;
     // Before Linux 6.15 only of mounts that are attached somewhere.

@@ -1,0 +1,87 @@
+/**
+ * Mounting the kernel stack over a file system that this very process serves. The kernel asks it for
+ * its root while it makes the overlay; a thread that waits for such an answer when the process is
+ * killed can neither get it nor end, and as long as it has /dev/fuse open, the file system does not
+ * end either. So a thread does it that has open files of its own, and that descriptor not among them:
+ * it goes with the threads that serve, and then the kernel ends the wait.
+ *
+ * @module
+ */
+import { Worker } from "node:worker_threads";
+import { SystemError } from "../../errors.ts";
+import { workerUrl } from "../../sys/worker.ts";
+import type { VerityDigest } from "../../verity/digest.ts";
+import type { OverlayStackOptions } from "./stack.ts";
+
+/** The image, which is mounted at once. */
+export interface StackImage {
+  readonly image: SharedArrayBuffer;
+  readonly digest: VerityDigest;
+  /** Stores that may hold it as an object with fs-verity. */
+  readonly stores: readonly string[];
+}
+
+/** What goes over it, when it is there; the mount of the objects as a descriptor of the process. */
+export type StackJob = Omit<OverlayStackOptions, "objects" | "style"> & {
+  readonly objects: number;
+};
+
+/** What the thread says: nothing more when it has mounted. */
+export type StackMessage =
+  | "ready"
+  | {
+      readonly code: SystemError["code"];
+      readonly message: string;
+      readonly hint: string | undefined;
+    };
+
+/** A thread that mounts an image, and waits for the objects. */
+export class StackThread {
+  readonly #worker: Worker;
+  readonly #ready: Promise<void>;
+  readonly #ended: Promise<SystemError | undefined>;
+
+  constructor(image: StackImage) {
+    const worker = new Worker(workerUrl(import.meta.url, "./stack-worker.ts"), {
+      workerData: image,
+    });
+    let failure: SystemError | undefined;
+    this.#ended = new Promise((resolve, reject) => {
+      worker.once("error", reject);
+      worker.once("exit", () => resolve(failure));
+    });
+    this.#ended.catch(() => undefined); // told to who waits for it
+    this.#ready = new Promise((resolve) => {
+      worker.on("message", (said: StackMessage) => {
+        if (said === "ready") resolve();
+        else {
+          const { code, message, hint } = said;
+          failure = new SystemError(code, message, hint === undefined ? {} : { hint });
+        }
+      });
+    });
+    this.#worker = worker;
+  }
+
+  /** When its open files are its own: what is opened from then on, it does not have. */
+  async ready(): Promise<void> {
+    await Promise.race([this.#ready, this.#ended]);
+  }
+
+  /**
+   * Mounts, and ends the thread.
+   *
+   * @throws {@link SystemError} what this machine or the kernel lacks; nothing is mounted then
+   */
+  async mount(job: StackJob): Promise<void> {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+    this.#worker.postMessage(job);
+    const failure = await this.#ended;
+    if (failure !== undefined) throw failure;
+  }
+
+  /** Ends it, should it still wait. */
+  end(): void {
+    void this.#worker.terminate();
+  }
+}

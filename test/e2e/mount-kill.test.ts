@@ -1,0 +1,152 @@
+/**
+ * Servers that are killed: at any moment, and at the worst, when one of their threads waits for the file
+ * system that they serve themselves. `test/faults/kill-mount.mjs` does the first for as long as wanted.
+ */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ascii } from "../../src/bytes/bytestring.ts";
+import { writeImage } from "../../src/erofs/writer.ts";
+import { ways } from "../support/modes.ts";
+import { MountBed, isMounted, newDirectory, noMount, run, until } from "../support/mount-bed.ts";
+import { processesOf, remainsOf, serverOf } from "../support/remains.ts";
+
+const bin = fileURLToPath(new URL("../../bin/sealfs.js", import.meta.url));
+const script = fileURLToPath(new URL("../faults/kill-mount.mjs", import.meta.url));
+const stuck = fileURLToPath(new URL("../support/stuck-server.mjs", import.meta.url));
+const WAIT_MS = 60_000;
+const rounds = process.env["SLOW"] === "1" ? 100 : 2;
+const strace = spawnSync("strace", ["-V"]).status === 0 ? undefined : "strace is missing";
+
+/** What the threads of a process wait for in the kernel. */
+function waitsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map((tid) =>
+      readFileSync(`/proc/${pid}/task/${tid}/wchan`, "utf8"),
+    );
+  } catch {
+    return []; // it has ended
+  }
+}
+
+const WAITING = "request_wait_answer";
+
+describe.each(ways)("mode $name", ({ name, mode, args, missing }) => {
+  beforeEach((context) => context.skip(missing !== undefined, missing));
+
+  test(`${rounds} servers killed at any moment leave nothing`, () => {
+    const way = name.split(" ").at(-1)!;
+    const killed = spawnSync(
+      process.execPath,
+      [script, "--rounds", String(rounds), "--until", "300", "--mode", way],
+      { encoding: "utf8" },
+    );
+    expect(killed.stdout + killed.stderr).not.toContain("FAIL");
+    expect(killed.status, killed.stderr).toBe(0);
+  }, 900_000);
+
+  test("a server killed while requests wait for its slow answers leaves nothing", async (context) => {
+    context.skip(strace !== undefined, strace);
+    context.skip(mode === "kernel", "it has no server of content");
+    const bed = new MountBed();
+    try {
+      const root = newDirectory();
+      root.entries.set(ascii("file"), bed.file(Buffer.alloc(9000, `${process.pid} ${name}`)));
+      const image = writeImage(root);
+      bed.add("app:1", image);
+      const target = bed.directory();
+      const slow = ["-f", "-qq", "-o", "/dev/null", "-P", "/dev/fuse", "-e", "trace=write"];
+      slow.push("-e", "inject=write:delay_enter=700000", process.execPath); // 0.7 s
+      const command = spawn("strace", [...slow, ...bed.args("app:1", target, args)], {
+        stdio: "ignore",
+      });
+      const ended = once(command, "exit");
+      const pid = await serverThatWaits(target, command, mode === "hybrid");
+      process.kill(pid, "SIGKILL");
+      await ended;
+      run(process.execPath, [bin, "gc", "--store", bed.store.path]);
+      await until(() => remainsOf(bed, target, image).length === 0, WAIT_MS);
+      expect(remainsOf(bed, target, image)).toEqual([]);
+    } finally {
+      bed.close();
+    }
+  }, 180_000);
+});
+
+/** The server, as soon as a thread of its own waits for it, or where that never happens, has answered once. */
+async function serverThatWaits(
+  target: string,
+  command: ChildProcess,
+  mustWait: boolean,
+): Promise<number> {
+  const servers = () =>
+    processesOf(JSON.stringify(target)).filter((each) => each.includes("server."));
+  const pidOf = () => Number(servers()[0]?.split(" ")[0] ?? 0);
+  let isWaiting = false;
+  await until(() => {
+    isWaiting ||= waitsOf(pidOf()).includes(WAITING);
+    return isWaiting || isMounted(target) || command.exitCode !== null;
+  }, WAIT_MS);
+  expect(isWaiting, "a thread of the server waits for an answer of its own").toBe(mustWait);
+  const pid = pidOf();
+  expect(pid).toBeGreaterThan(0);
+  return pid;
+}
+
+test("a server killed while fusermount3 is about to mount for it leaves nothing", async (context) => {
+  const way = ways.find(({ transport }) => transport === "fusermount");
+  const lack = strace ?? way?.missing;
+  context.skip(way === undefined || lack !== undefined, lack);
+  const bed = new MountBed();
+  try {
+    bed.addTree("app:1", newDirectory());
+    const target = bed.directory();
+    const slow = ["-f", "-qq", "-o", "/dev/null", "-e", "trace=mount"];
+    slow.push("-e", "inject=mount:delay_enter=2000000", process.execPath); // 2 s
+    const command = spawn("strace", [...slow, ...bed.args("app:1", target, way!.args)], {
+      stdio: "ignore",
+    });
+    const ended = once(command, "exit");
+    const helpers = () => processesOf(target).filter((each) => / \S*fusermount3? -o/.test(each));
+    expect(await until(() => helpers().length > 0, WAIT_MS)).toBe(true);
+    process.kill(serverOf(target), "SIGKILL");
+    expect(isMounted(target)).toBe(false);
+    await ended;
+    run(process.execPath, [bin, "gc", "--store", bed.store.path]);
+    await until(() => remainsOf(bed, target).length === 0, WAIT_MS);
+    expect(remainsOf(bed, target)).toEqual([]);
+  } finally {
+    bed.close();
+  }
+}, 180_000);
+
+describe("the guard", () => {
+  const reason = noMount() ?? noSignal();
+  let bed: MountBed;
+  beforeEach((context) => context.skip(reason !== undefined, reason));
+  beforeAll(() => {
+    if (reason === undefined) bed = new MountBed();
+  });
+  afterAll(() => bed?.close());
+
+  test("ends a file system whose server cannot die, because a thread of it waits for it", async () => {
+    const target = bed.directory();
+    const server = spawn(process.execPath, [stuck, target], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const ended = once(server, "exit");
+    await once(server.stdout, "data");
+    expect(await until(() => waitsOf(server.pid!).includes(WAITING), WAIT_MS)).toBe(true);
+    server.kill("SIGKILL");
+    await ended;
+    expect(await until(() => !isMounted(target) && processesOf(target).length === 0, WAIT_MS)).toBe(true); // prettier-ignore
+  }, 120_000);
+});
+
+/** Why the guard cannot hear of a server's death other than by its end. */
+function noSignal(): string | undefined {
+  const { status } = spawnSync("setpriv", ["--pdeathsig", "URG", "true"]);
+  return status === 0 ? undefined : "setpriv has no --pdeathsig";
+}

@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { Image } from "../erofs/image.ts";
+import { hashInLanes } from "../sys/sha256-lanes.ts";
 import { VERITY_BLOCK_SIZE } from "../verity/index.ts";
 import { Counters, counterMemory, readCounters } from "./counters.ts";
 import { LATE_TRIES } from "./late-answers.ts";
@@ -21,6 +22,7 @@ const LOWEST_PRIORITY = 19;
 const PIECE_BYTES = 1024 * 1024;
 const TELL_MS = 200;
 
+hashInLanes();
 const input = workerData as PrefetchInput;
 const counters = counterMemory(1);
 const leaves =

@@ -7,12 +7,14 @@ import { parentPort } from "node:worker_threads";
 import { serveObjectTable } from "./object-worker.ts";
 import type { Tell, ThreadJob } from "./threads.ts";
 import { serveImage } from "./worker.ts";
+import { hashInLanes } from "../sys/sha256-lanes.ts";
 
 const tell: Tell = (message) => {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has no origin
   parentPort?.postMessage(message);
 };
 
+hashInLanes();
 parentPort?.once("message", ({ work, input }: ThreadJob) => {
   if (work === "image") serveImage(input, tell);
   else serveObjectTable(input, tell);

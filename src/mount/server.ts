@@ -8,6 +8,7 @@
 import { closeSync, readFileSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type SealfsError, SystemError } from "../errors.ts";
+import { hashInLanes } from "../sys/sha256-lanes.ts";
 import { SpareThread } from "../fuse/threads.ts";
 import { Prefetch, type PrefetchInput } from "../fuse/prefetch.ts";
 import type { ServeInput, Served } from "../fuse/transport.ts";
@@ -197,6 +198,7 @@ function trySay(status: ServerStatus): void {
   }
 }
 
+hashInLanes();
 // A thread loads its code while this one waits; without threads nothing else is done here yet.
 const spare = new SpareThread();
 const text = readFileSync(0, "utf8");

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { type BlockHash, blockHash, nodeHash, portableHash } from "./block-hash.ts";
+export { type BlockHash, blockHash, nodeHash, portableHash, useBlockHash } from "./block-hash.ts";
 export {
   VERITY_BLOCK_SIZE,
   type VerityAlgorithm,

@@ -28,17 +28,28 @@ export class HashLevels {
     this.#hash = hash;
   }
 
-  /** Adds the leaf that `leaves` holds at `at`. */
-  push(leaves: Uint8Array, at: number): void {
-    this.#add(0, leaves.subarray(at, at + this.#hash.size));
+  /** Adds the leaves that lie in `leaves` from `start` to `end`. */
+  push(leaves: Uint8Array, start: number, end: number): void {
+    for (let at = start; at < end;) {
+      const level = this.#room(0);
+      const length = Math.min(end - at, VERITY_BLOCK_SIZE - level.fill);
+      level.block.set(new Uint8Array(leaves.buffer, leaves.byteOffset + at, length), level.fill);
+      this.#filled(level, length);
+      at += length;
+    }
   }
 
-  /** Hashes a data block (whole, or padded by the caller) as the next leaf. */
-  pushBlock(block: Uint8Array): void {
-    const level = this.#room(0);
-    this.#hash.hashInto(block, level.block, level.fill);
-    level.fill += this.#hash.size;
-    level.count += 1;
+  /** Hashes `count` data blocks, the last of them padded by the caller, as the next leaves. */
+  pushBlocks(data: Uint8Array, start: number, count: number): void {
+    const { size } = this.#hash;
+    for (let done = 0; done < count;) {
+      const level = this.#room(0);
+      const some = Math.min(count - done, (VERITY_BLOCK_SIZE - level.fill) / size);
+      const at = start + done * VERITY_BLOCK_SIZE;
+      this.#hash.hashBlocks(data, at, some, level.block, level.fill);
+      this.#filled(level, some * size);
+      done += some;
+    }
   }
 
   /** The digest of a file of `size` bytes whose leaves were all pushed. */
@@ -53,11 +64,9 @@ export class HashLevels {
     return descriptorDigest(this.#hash, size, undefined);
   }
 
-  #add(index: number, hash: Uint8Array): void {
-    const level = this.#room(index);
-    level.block.set(hash, level.fill);
-    level.fill += hash.length;
-    level.count += 1;
+  #filled(level: Level, bytes: number): void {
+    level.fill += bytes;
+    level.count += bytes / this.#hash.size;
   }
 
   /** The level with room for one more hash. A full block moves up only when the next one comes. */
@@ -77,8 +86,7 @@ export class HashLevels {
     level.fill = 0;
     const above = this.#room(index + 1);
     this.#hash.hashInto(level.block, above.block, above.fill);
-    above.fill += this.#hash.size;
-    above.count += 1;
+    this.#filled(above, this.#hash.size);
   }
 }
 

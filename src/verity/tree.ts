@@ -13,6 +13,7 @@ import {
   type VerityAlgorithm,
   type VerityDigest,
   algorithmOf,
+  verityAlgorithms,
 } from "./digest.ts";
 import { leavesSize } from "./hasher.ts";
 import { HashLevels } from "./levels.ts";
@@ -36,7 +37,7 @@ export function digestOfLeaves(
   }
   const hash = blockHash(algorithm);
   const levels = new HashLevels(hash);
-  for (let at = 0; at < leaves.length; at += hash.size) levels.push(leaves, at);
+  levels.push(leaves, 0, leaves.length);
   return levels.digest(size);
 }
 
@@ -72,18 +73,36 @@ export function verifyBlocks(
   algorithm: VerityAlgorithm,
 ): number {
   const hash = blockHash(algorithm);
-  let block = firstBlock;
-  for (let at = 0; at < data.length; at += VERITY_BLOCK_SIZE, block++) {
-    const leaf = block * hash.size;
-    if (leaf < 0 || leaf + hash.size > leaves.length) return block;
-    const length = Math.min(VERITY_BLOCK_SIZE, data.length - at);
-    let bytes = new Uint8Array(data.buffer, data.byteOffset + at, length);
-    if (length < VERITY_BLOCK_SIZE) {
-      const padded = new Uint8Array(VERITY_BLOCK_SIZE);
-      padded.set(bytes);
-      bytes = padded;
-    }
-    if (!hash.matches(bytes, leaves, leaf)) return block;
+  const { size } = hash;
+  const view = new DataView(leaves.buffer, leaves.byteOffset, leaves.byteLength);
+  const leafCount = Math.floor(leaves.length / size);
+  const whole = Math.floor(data.length / VERITY_BLOCK_SIZE);
+  for (let done = 0; done < whole;) {
+    const block = firstBlock + done;
+    const count = Math.min(RUN, whole - done, leafCount - block);
+    if (count <= 0 || block < 0) return block;
+    hash.hashBlocks(data, done * VERITY_BLOCK_SIZE, count, run, 0);
+    const difference = firstDifference(runView, view, block * size, count * size);
+    if (difference >= 0) return block + Math.floor(difference / size);
+    done += count;
+  }
+  const rest = data.length - whole * VERITY_BLOCK_SIZE;
+  if (rest === 0) return -1;
+  const last = firstBlock + whole;
+  if (last < 0 || last >= leafCount) return last;
+  hashBlockInto(data.subarray(data.length - rest), algorithm, run, 0);
+  return firstDifference(runView, view, last * size, size) < 0 ? -1 : last;
+}
+
+/** Blocks that are hashed before they are compared. */
+const RUN = 32;
+const run = new Uint8Array(RUN * verityAlgorithms.sha512.digestSize); // filled and read without a break
+const runView = new DataView(run.buffer);
+
+/** Where the first `length` bytes of both differ, to a multiple of 4; -1 for nowhere. */
+function firstDifference(one: DataView, other: DataView, at: number, length: number): number {
+  for (let i = 0; i < length; i += 4) {
+    if (one.getInt32(i) !== other.getInt32(at + i)) return i;
   }
   return -1;
 }

@@ -158,6 +158,9 @@ describe.each(ways)("$way", ({ promise, args, reason: lack, sizes }) => {
     bed.close();
   });
 
+  /** What the log says about a file: the kernel may still read ahead in the one before. */
+  const linesAbout = (name: string) => bed.readLog().filter((line) => line.includes(` /${name}: `));
+
   const cases = sizes.flatMap((size) =>
     damages.flatMap((damage) => times.map((time) => ({ size, damage, time, what: damage.name }))),
   );
@@ -172,8 +175,8 @@ describe.each(ways)("$way", ({ promise, args, reason: lack, sizes }) => {
     if (time === "before open" && promise !== "metadata") {
       // Nothing of it is read, not even blocks that are as signed.
       expect(await openAndRead(shared, path, 1)).toEqual(EIO);
-      await until(() => bed.readLog().length > 0);
-      expect(bed.readLog()).toEqual([
+      await until(() => linesAbout(name).length > 0);
+      expect(linesAbout(name)).toEqual([
         expect.stringMatching(`/${name}: (OPEN|READ): object ${inode.digest}`),
       ]);
       return;
@@ -246,11 +249,10 @@ describe.each(ways)("$way", ({ promise, args, reason: lack, sizes }) => {
       bed.clearLog();
       hurt(bed.objectOf(inode));
       expect(await openAndRead(shared, join(mnt, name), bytes.length)).toEqual(EIO);
-      await until(() => bed.readLog().length > 0);
-      const lines = bed.readLog();
+      await until(() => linesAbout(name).length > 0);
+      const lines = linesAbout(name);
       expect(lines.length).toBe(1);
       expect(lines[0]).toMatch(message);
-      expect(lines[0]).toContain(`/${name}: `);
     });
 
   describe.runIf(promise !== "metadata")("other damage", () => {

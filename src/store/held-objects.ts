@@ -7,6 +7,7 @@
 import { constants, lstatSync, openSync } from "node:fs";
 import { IntegrityError, NotFoundError } from "../errors.ts";
 import { type VerityDigest, objectPath } from "../verity/digest.ts";
+import { openBeneath } from "../sys/open-beneath.ts";
 import { failure } from "./failure.ts";
 import { type OpenFile, openRegular } from "./files.ts";
 import type { ObjectStore } from "./objects.ts";
@@ -29,11 +30,13 @@ export function holdObjects({ directory }: Pick<ObjectStore, "directory">): numb
 /** A held `objects/` directory. */
 export class HeldObjects {
   readonly directory: string;
+  readonly #fd: number;
   readonly #root: string;
 
   /** `fd` is a descriptor from {@link holdObjects}, which is never closed. */
   constructor(objects: Pick<ObjectStore, "directory">, fd = holdObjects(objects)) {
     this.directory = objects.directory;
+    this.#fd = fd;
     this.#root = `/proc/self/fd/${fd}/`;
   }
 
@@ -45,6 +48,8 @@ export class HeldObjects {
    *   regular file; {@link SystemError} when the system cannot open it
    */
   openFile(digest: VerityDigest): OpenFile {
+    const opened = openBeneath(this.#fd, objectPath(digest));
+    if (opened !== undefined) return opened;
     const what = `object ${digest}`;
     const path = this.#root + objectPath(digest);
     const folder = path.slice(0, this.#root.length + FAN_OUT - 1);

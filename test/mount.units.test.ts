@@ -21,7 +21,7 @@ import { Image } from "../src/erofs/image.ts";
 import { NotFoundError, UsageError } from "../src/errors.ts";
 import { type MountInfo, isSealfs, mountAt, parseMountinfo } from "../src/mount/mountinfo.ts";
 import { ProblemLog } from "../src/mount/problem-log.ts";
-import { checkTarget } from "../src/mount/target.ts";
+import { checkHidesNothing, checkTarget } from "../src/mount/target.ts";
 import { anonymousFile } from "../src/sys/memfd.ts";
 import { workerUrl } from "../src/sys/worker.ts";
 import { goldenImage } from "./support/golden-images.ts";
@@ -50,6 +50,19 @@ describe("a mount point", () => {
     }
     expect(() => checkTarget(join(scratch, "none"))).toThrow(NotFoundError);
   });
+});
+
+test("a mount hides nothing that its server needs", () => {
+  mkdirSync(join(scratch, "mnt/store"), { recursive: true });
+  mkdirSync(join(scratch, "mnt2"));
+  symlinkSync(join(scratch, "mnt/store"), join(scratch, "link"));
+  const target = join(scratch, "mnt");
+  const hides = (path: string) => () => checkHidesNothing(target, [scratch, path]);
+  for (const path of ["mnt", "mnt/store", "mnt/log/that/is/not/there", "link", "link/objects"]) {
+    expect(hides(join(scratch, path)), path).toThrow(/would hide .*, which the mount needs/);
+  }
+  for (const path of ["mnt2", "mnt2/log", "mnt.log"]) hides(join(scratch, path))();
+  expect(() => checkHidesNothing("/", [scratch])).toThrow(UsageError);
 });
 
 test("the list of mounts is read with its escapes, and the topmost mount counts", () => {

@@ -105,7 +105,10 @@ export function declare(command: Command, io: Io): void {
         "if the store changes while mounted. open (--passthrough): each file matched its digest when it\n" +
         "was opened; the store must not be writable by anyone you distrust. metadata: names, modes and the like are as signed; file\n" +
         "content is as good as your protection of the store directory. sealfs preflight shows which\n" +
-        "modes this machine has, with which promise. Transport libfuse: times in ms, no names outside UTF-8, no ACLs.",
+        "modes this machine has, with which promise. Transport libfuse: times in ms, no names outside UTF-8, no ACLs.\n" +
+        "df shows files and their content as used in mode fuse; in the modes kernel and hybrid the size of\n" +
+        "the image alone, because overlayfs passes on what its top layer says, and with --upper that of the\n" +
+        "file system of that directory. sealfs status DIRECTORY tells in every mode.",
     )
     .action(async (image: string, directory: string, options: Options) => {
       if (options.dryRun === true) {

@@ -6,6 +6,7 @@
 import { fromText, printable } from "../bytes/bytestring.ts";
 import { type CounterValues, latencyBounds } from "../fuse/counters.ts";
 import type { PrefetchStatus } from "../fuse/prefetch.ts";
+import type { ContentFigures } from "../mount/content.ts";
 import type { LazyStatus } from "../mount/lazy.ts";
 import type { MountStatus } from "../mount/status.ts";
 import { formatBytes } from "./io.ts";
@@ -43,6 +44,7 @@ export function statusDetails(status: MountStatus): string[] {
     lines.push(["version", String(image.version)], ["expires", image.expires]);
   }
   if (status.stores !== undefined) lines.push(["stores", status.stores.map(plain).join(" ")]);
+  if (status.content !== undefined) lines.push(...contentLines(status.content));
   if (pid !== undefined) {
     const up = uptimeSeconds === undefined ? "" : `, up ${duration(uptimeSeconds)}`;
     const memory = residentBytes === undefined ? "" : `, ${formatBytes(residentBytes)}`;
@@ -63,6 +65,16 @@ const conditions: Readonly<Record<MountStatus["condition"], string>> = {
   dead: "its server is dead: end it with sealfs umount",
   foreign: "of another user, or from before this run directory",
 };
+
+function contentLines(content: ContentFigures): [string, string][] {
+  const { files, bytes, objects, objectBytes, missingObjects, missingBytes } = content;
+  const there = `${objects - missingObjects} of ${objects} objects`;
+  const present = formatBytes(objectBytes - missingBytes);
+  return [
+    ["content", `${files} files, ${formatBytes(bytes)}`],
+    ["in stores", `${there}, ${present} of ${formatBytes(objectBytes)}`],
+  ];
+}
 
 function counterLines({
   requests,

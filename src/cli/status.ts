@@ -15,7 +15,7 @@ export function declare(command: Command, io: Io): void {
     .option("--json", "print a JSON array")
     .addHelpText(
       "after",
-      `\nOne line for each mount: ${statusColumns}.\nNamed ones are shown with their counters.`,
+      `\nOne line for each mount: ${statusColumns}.\nNamed ones are shown with their counters, with how much they hold, and how much of that the stores have,\nwhatever df says of them.`,
     )
     .action(async (wanted: string | undefined, options: { json?: true }) => {
       const all = await readStatus(wanted);

@@ -4,6 +4,7 @@
  * @module
  */
 import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { Store } from "../store/store.ts";
 import { formatTime } from "../trust/time.ts";
 import type { VerifiedImage } from "../image/verify.ts";
@@ -15,13 +16,13 @@ import { endConnection } from "./end.ts";
 import { type Launched, MountServer } from "./launch.ts";
 import type { LazyInput } from "./server-input.ts";
 import type { Assurance, Mode } from "./choose.ts";
-import { resolveMetrics } from "./metrics-output.ts";
+import { metricsSocket, resolveMetrics } from "./metrics-output.ts";
 import { SOURCE_PREFIX } from "./mountinfo.ts";
 import { type MountPlan, planMount } from "./plan.ts";
 import { directoryIn } from "./subdir.ts";
 import type { PrefetchOption } from "./prefetch-option.ts";
-import type { SignedImage } from "./state.ts";
-import { checkTarget } from "./target.ts";
+import { type SignedImage, stateDirectory } from "./state.ts";
+import { checkHidesNothing, checkTarget } from "./target.ts";
 
 /** How to mount. */
 export interface MountOptions {
@@ -131,6 +132,14 @@ async function mountWith(
   const stores = options.stores.map((store) => Store.open(store));
   const foreground = options.foreground === true;
   const { threads, log, metrics, prefetch, writable, idmap, subdir } = options;
+  checkHidesNothing(target, [
+    ...stores.map((store) => store.path),
+    ...(log === undefined ? [] : [log]),
+    ...(metrics === undefined ? [] : [metricsSocket(metrics) ?? metrics]),
+    ...(writable === undefined ? [] : [writable.upper, writable.work]),
+    stateDirectory(),
+    fileURLToPath(new URL("..", import.meta.url)), // code that is loaded when it is needed
+  ]);
   const rootNid = subdir === undefined ? undefined : directoryIn(verified.image, subdir);
   const plan = planMount(verified, stores, {
     ...options,

@@ -6,6 +6,7 @@
  */
 import { request } from "node:http";
 import { NotFoundError } from "../errors.ts";
+import { type ContentFigures, contentOf } from "./content.ts";
 import { type MountInfo, SOURCE_PREFIX, isSealfs, readMounts } from "./mountinfo.ts";
 import { type MountReport, isExpired } from "./report.ts";
 import { type MountState, isServer, knownDevices, readState, removeState, statePath } from "./state.ts"; // prettier-ignore
@@ -28,6 +29,8 @@ export interface MountStatus extends Partial<MountReport> {
   readonly name: string;
   /** Whether it can be seen in this mount namespace. */
   readonly visible: boolean;
+  /** What it holds; counted only for mounts that were asked for, and as far as it can be from here. */
+  readonly content?: ContentFigures;
 }
 
 const ANSWER_MS = 2000;
@@ -51,8 +54,17 @@ export async function readStatus(wanted?: string): Promise<MountStatus[]> {
   const found = [...known.map(({ status }) => status), ...foreign]
     .filter((status) => wanted === undefined || isWanted(status, wanted))
     .toSorted((a, b) => (a.target < b.target ? -1 : 1));
-  if (wanted === undefined || found.length > 0) return found;
+  if (wanted === undefined) return found;
+  if (found.length > 0) return found.map((status) => withContent(status));
   throw new NotFoundError("NO_FILE", `status ${wanted}: no mount of an image or on a directory of that name`); // prettier-ignore
+}
+
+function withContent(status: MountStatus): MountStatus {
+  const { condition, pid, image, stores } = status;
+  if (condition !== "live" && condition !== "expired") return status;
+  if (pid === undefined || image === undefined || stores === undefined) return status;
+  const content = contentOf({ pid, image, stores });
+  return content === undefined ? status : { ...status, content };
 }
 
 function isWanted({ target, name, image }: MountStatus, wanted: string): boolean {

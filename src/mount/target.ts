@@ -48,6 +48,36 @@ export function checkTarget(directory: string, options: { nonempty?: boolean } =
 }
 
 /**
+ * Makes sure that a mount on `target` does not hide what its server needs: it would ask itself for
+ * that, and wait for ever.
+ *
+ * @throws {@link UsageError} with the first of the paths that would be hidden
+ */
+export function checkHidesNothing(target: string, needed: readonly string[]): void {
+  const below = target === "/" ? target : `${target}/`;
+  for (const path of needed) {
+    const real = realPath(resolve(path));
+    if (real !== target && !real.startsWith(below)) continue;
+    throw new UsageError(
+      "USAGE",
+      `mount point ${target}: would hide ${path}, which the mount needs`,
+      {
+        hint: "mount it elsewhere, or move that out of the way",
+      },
+    );
+  }
+}
+
+/** The path without symlinks, as far as it is there. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path === "/" ? path : join(realPath(dirname(path)), basename(path));
+  }
+}
+
+/**
  * A mount point as the list of mounts names it. The mount itself is not asked: its server may be
  * dead, or not answer.
  */

@@ -1,6 +1,6 @@
 /** What `sealfs status` and the metrics tell of real mounts in every mode. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, statfsSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -85,6 +85,25 @@ describe.each(ways)("mode $name", ({ mode, transport, args, missing }) => {
     expect(line).toMatch(new RegExp(`app:1 .*${mode}.* live `));
     bed.unmount(target);
     expect(sealfs(["status", target]).status).toBe(7);
+  });
+
+  test("status tells how much there is, and how much of it is missing; df what it can", () => {
+    const target = bed.mount("app:1", args);
+    const bytes = 300_000 + 5000 + 5001;
+    const figures = { files: 4, bytes, objects: 3, objectBytes: bytes };
+    expect(one(target).content).toEqual({ ...figures, missingObjects: 1, missingBytes: 5001 });
+    const lines = sealfsOk(["status", target]).stdout;
+    expect(lines).toMatch(/^content +4 files, 302\.7 KiB$/m);
+    expect(lines).toMatch(/^in stores +2 of 3 objects, 297\.9 KiB of 302\.7 KiB$/m);
+    expect(status("app:1").every((each) => each.content !== undefined)).toBe(true);
+    const all = JSON.parse(sealfsOk(["status", "--json"]).stdout) as MountStatus[];
+    expect(all.every((each) => each.content === undefined)).toBe(true);
+    const image = statSync(bed.store.objects.path(bed.store.images.resolve("app:1")!)).size;
+    const { blocks, bfree, bsize } = statfsSync(target);
+    const contentBlocks = mode === "fuse" ? 74 + 2 + 2 : 0;
+    expect(blocks * bsize).toBe((Math.ceil(image / 4096) + contentBlocks) * 4096);
+    expect(bfree).toBe(0);
+    bed.unmount(target);
   });
 
   test("metrics come out of a file and out of a socket, and end with the mount", async () => {

@@ -1,7 +1,7 @@
 /**
  * A mount that is used without a pause: names looked up and forgotten, files read whole, at random and
  * past the page cache, directories listed. Its server's memory is noted all the time; printed are
- * first, last and most, and the slope over the second half. Needs root and dist/ (npm run build).
+ * first, last and most, a sample of each twelfth, and the slope over the second half. Needs root and dist/ (npm run build).
  *
  * Usage: node bench/mount-churn.mjs [--minutes N] [--mode fuse|hybrid] [--files N] [--bed DIR]
  */
@@ -97,6 +97,9 @@ try {
     `\nchurn, ${options.mode}, ${minutes} minutes, ${rounds} rounds: RSS ${mib(first.rss)} at first, ` +
       `${mib(last.rss)} at last, ${mib(most)} MiB at most; PSS ${mib(first.pss)}, ${mib(last.pss)} MiB`,
   );
+  for (const { at, rss, pss } of samples.filter((_, i) => i % (SAMPLES / 12) === 0)) {
+    console.log(`  minute ${(at / 60_000).toFixed(1)}: RSS ${mib(rss)}, PSS ${mib(pss)} MiB`);
+  }
   const half = samples.slice(samples.length / 2);
   console.log(`  PSS in the second half: ${slopeOf(half).toFixed(1)} MiB an hour`);
 } finally {

@@ -1,4 +1,4 @@
 #!/usr/bin/env node
-import { main } from "../dist/cli/main.js";
+import bundle from "../dist/bundle/cli/main.js";
 
-process.exitCode = await main(process.argv.slice(2));
+process.exitCode = await bundle.main(process.argv.slice(2));

@@ -39,6 +39,8 @@ export const limits = {
   tufDelegations: 32,
   /** Bytes of a file of the client's memory of versions. */
   markBytes: 16 * KIB,
+  /** Images of which it is remembered that they were checked. */
+  checkedImages: 256,
   /** Bytes of an OCI manifest, index or configuration. */
   manifestBytes: 4 * MIB,
   /** Indexes nested in one another. */

@@ -8,10 +8,10 @@ import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } f
 import { join } from "node:path";
 import { root } from "./tools.mjs";
 
-/** What is taken out of dist/fuse/objects.js: the check of what was read, and the leaves for it. */
+/** What is taken out of the server's threads: the check of what was read, and the leaves for it. */
 const cuts = [
-  [/(\n {4}#check\([^)]*\) \{)/, "$1 return;"],
-  [/if \(needsLeaves\)/, "if (false)"],
+  [/([;}]#check\([^)]*\)\{)/, "$1return;"],
+  [/if\(needsLeaves\)/, "if(false)"],
 ];
 
 /** Makes the copy in `folder`; returns its command. */
@@ -23,7 +23,7 @@ export function uncheckedSealfs(folder) {
     cpSync(join(root, part), join(copy, part), { recursive: true });
   }
   symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
-  const path = join(copy, "dist/fuse/objects.js");
+  const path = join(copy, "dist/bundle/fuse/thread.js");
   let code = readFileSync(path, "utf8");
   for (const [from, to] of cuts) {
     if (!from.test(code))

@@ -4,7 +4,6 @@
  * @module
  */
 import type { Command } from "commander";
-import { openSourcesFor } from "../image/open-sources.ts";
 import type { VerifiedImage } from "../image/verify.ts";
 import type { ObjectSource } from "../mirror/source.ts";
 import type { Stores } from "../store/stores.ts";
@@ -35,12 +34,14 @@ export function declareMirrors(command: Command): Command {
 }
 
 /** Opens what the options name, for an image. */
-export function readMirrors(
+export async function readMirrors(
   { mirror, mirrors }: MirrorOptions,
   { image, digest, statement }: VerifiedImage,
   stores: Stores,
   io: Io,
 ): Promise<ObjectSource[]> {
+  // Commands that only may need a mirror do not wait for its code.
+  const { openSourcesFor } = await import("../image/open-sources.ts");
   const known = { image, digest, name: statement.name, seekIndex: statement.seekIndex };
   return openSourcesFor(known, stores, { mirrors: mirror, mirrorsFile: mirrors }, (message) =>
     io.log(`warning: ${message}`),

@@ -8,7 +8,7 @@ import { Command } from "commander";
 import { SealfsError, UsageError } from "../errors.ts";
 import { SOURCE_PREFIX } from "../mount/mountinfo.ts";
 import { type FstabOption, isForMount, parseFstabOptions } from "../mount/fstab-options.ts";
-import type { Io } from "./io.ts";
+import { type Io, processIo } from "./io.ts";
 import { exitStatus, main } from "./main.ts";
 import { declare } from "./mount.ts";
 
@@ -29,7 +29,7 @@ interface HelperCall {
 }
 
 /** Runs the helper with its arguments; returns its exit status. */
-export async function run(argv: readonly string[], io: Io): Promise<number> {
+export async function run(argv: readonly string[], io: Io = processIo()): Promise<number> {
   let args: string[];
   try {
     const call = parseCall(argv);

@@ -29,6 +29,12 @@ import { isWhiteout } from "./view.ts";
 
 export { type ImageProblem, type ImageRule, ImageRuleError, imageRules } from "./image-rules.ts";
 
+/**
+ * Goes up whenever an image that passed before may not pass any more: clients remember which images
+ * have passed, and check again what only an older checker has seen.
+ */
+export const CHECKER_VERSION = 1;
+
 /** The first rule that an image breaks, or undefined when it obeys all of them. */
 export function checkImage(bytes: Uint8Array): ImageProblem | undefined {
   try {

@@ -104,5 +104,5 @@ async function run(): Promise<void> {
   tell({ status: { ...status, state: "done" } });
 }
 
-await run();
+void run();
 parentPort?.close();

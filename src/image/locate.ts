@@ -14,6 +14,7 @@ import { type Listing, type Trust, policyOf } from "../trust/policy.ts";
 import { ANY_NAME } from "../trust/verify.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
+import type { CheckedImages } from "./checked-images.ts";
 import type { TrustState } from "./trust-state.ts";
 import { isUserFile, readUserFile } from "./user-file.ts";
 import { type VerifiedImage, markFor, verifyImageFile } from "./verify.ts";
@@ -46,6 +47,8 @@ export interface Demands {
   /** The name that has to be signed; the one asked for in the store by default. */
   readonly name?: string | undefined;
   readonly now: Date;
+  /** Where it is remembered which images have passed the check of their format; by default nowhere. */
+  readonly checked?: CheckedImages | undefined;
 }
 
 /** The bundle of a bootstrap that is a file of its own. */
@@ -96,7 +99,7 @@ export function locateImage(target: string, places: Places, keyring?: Keyring): 
  * @throws as {@link locateImage}, {@link verifyImageFile} and `TrustState.remember`
  */
 export function openVerified(target: string, places: Places, demands: Demands): VerifiedImage {
-  const { now, state } = demands;
+  const { now, state, checked } = demands;
   const policy = policyOf(demands.trust);
   const located = locateImage(target, places, policy.keyring);
   const name = demands.name ?? located.name ?? ANY_NAME;
@@ -110,8 +113,10 @@ export function openVerified(target: string, places: Places, demands: Demands): 
     name,
     now,
     markOf,
+    checked,
   });
   const { progress, statement } = verified;
+  if (checked?.has(statement.sha256) === false) checked.add(statement.sha256);
   if (progress === "first" || progress === "newer") {
     state?.remember(statement.name, policy, markFor(statement, policy), now);
   }

@@ -1,6 +1,6 @@
 /**
  * What a client remembers: of each name the highest version that it has verified, and of each policy
- * its highest version. The place is the client's own, never the store:
+ * its highest version; besides, which images it has checked (`checked-images.ts`). The place is the client's own, never the store:
  *
  * - `--state DIR`, else `$SEALFS_STATE`; `none` for no memory;
  * - else `/var/lib/sealfs` for root, `$XDG_STATE_HOME/sealfs` or `~/.local/state/sealfs` for others.
@@ -15,6 +15,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Mark, verifyVersion } from "../trust/high-water.ts";
 import type { TrustPolicy } from "../trust/policy.ts";
+import { CheckedImages } from "./checked-images.ts";
 import { type KeptMark, readMark, writeMark } from "./mark-file.ts";
 
 /** No memory, on purpose. */
@@ -34,6 +35,11 @@ export class TrustState {
     const place = option ?? env["SEALFS_STATE"] ?? "";
     if (place === NO_STATE) return undefined;
     return new TrustState(place === "" ? defaultPlace(env) : place);
+  }
+
+  /** Which images need no second check of their format. */
+  get checked(): CheckedImages {
+    return new CheckedImages(this.path);
   }
 
   /**

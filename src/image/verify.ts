@@ -5,7 +5,7 @@
  * @module
  */
 import { verifyImage } from "../erofs/check.ts";
-import type { Image } from "../erofs/image.ts";
+import { Image } from "../erofs/image.ts";
 import { TrustError } from "../errors.ts";
 import { type Mark, type Progress, verifyVersion } from "../trust/high-water.ts";
 import { type Trust, type TrustPolicy, policyOf } from "../trust/policy.ts";
@@ -19,6 +19,7 @@ import {
 } from "../trust/verify.ts";
 import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
+import type { CheckedImages } from "./checked-images.ts";
 import { sha256Of } from "./sha256.ts";
 
 /** What to verify, against which keys. */
@@ -32,6 +33,8 @@ export interface VerificationRequest extends Expectation {
   readonly trust: Trust;
   /** What is remembered of a name; asked only when a name was asked for. */
   readonly markOf?: ((name: string, policy: TrustPolicy) => Mark | undefined) | undefined;
+  /** Which images have passed the check of their format before; by default none has. */
+  readonly checked?: Pick<CheckedImages, "has"> | undefined;
 }
 
 type Make = (
@@ -129,8 +132,10 @@ export function verifyImageFile(request: VerificationRequest): VerifiedImage {
       const progress = compareWithMemory(verified.statement, policy, request);
       // Step 10: the statement is about these bytes.
       verifyIdentity(bytes, verified.statement);
-      // Step 11: they obey every rule; what is signed and broken is no other bundle's to mend.
-      return make(verifyImage(bytes), verified, request.name !== ANY_NAME, progress);
+      // Step 11: they obey every rule, or are known to; what is signed and broken is no other bundle's to mend.
+      const isChecked = request.checked?.has(verified.statement.sha256) === true;
+      const image = isChecked ? Image.open(bytes) : verifyImage(bytes);
+      return make(image, verified, request.name !== ANY_NAME, progress);
     } catch (error) {
       if (!(error instanceof TrustError)) throw error;
       refusals.push({ label: verified.label, error });

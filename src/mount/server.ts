@@ -10,6 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type SealfsError, SystemError } from "../errors.ts";
 import { hashInLanes } from "../sys/sha256-lanes.ts";
 import { SpareThread } from "../fuse/threads.ts";
+import { releaseResident } from "../sys/resident.ts";
 import { Prefetch, type PrefetchInput } from "../fuse/prefetch.ts";
 import type { ServeInput, Served } from "../fuse/transport.ts";
 import { type Attendance, attend } from "./attendance.ts";
@@ -32,6 +33,8 @@ import type { MountState } from "./state.ts";
 const LAST_RESORT_MS = 1500;
 /** The same for one that could not be told to end: the kernel ends it when its server is gone. */
 const NO_END_MS = 50;
+/** So long after its start a mount is no longer new: whoever waited for it has had a first answer. */
+const SETTLED_MS = 1000;
 /** What is to be done before that may take so long. */
 const TIDY_MS = 1000;
 
@@ -72,7 +75,7 @@ async function main(input: ServerInput, spare: SpareThread): Promise<void> {
     signals.throwIfAsked();
     say({ ok: true, transport: served.transport, device, log: log.path });
     if (input.lazy?.background === true) void lazy?.fetchAll();
-    setImmediate(() => globalThis.gc?.()); // what the start took is given back
+    setTimeout(giveBack, SETTLED_MS).unref();
   } catch (error) {
     spare.end();
     served?.ended.catch(() => undefined); // for the reason that is told here
@@ -116,6 +119,12 @@ async function main(input: ServerInput, spare: SpareThread): Promise<void> {
   signals.close();
   // fuse-native keeps a process alive for ever.
   if (served.transport === "libfuse") process.exit();
+}
+
+/** A server lives long and answers from little memory: what its start took is given back. */
+function giveBack(): void {
+  globalThis.gc?.();
+  releaseResident();
 }
 
 /** In a function of its own, so that nothing of it is held afterwards: {@link main} never returns. */
@@ -203,4 +212,4 @@ hashInLanes();
 const spare = new SpareThread();
 const text = readFileSync(0, "utf8");
 if (text === "") process.kill(process.pid, "SIGKILL"); // there is nothing to mount
-await main(JSON.parse(text) as ServerInput, spare);
+void main(JSON.parse(text) as ServerInput, spare);

@@ -1,5 +1,5 @@
 /**
- * Compiles `src/` to `dist/` once before the tests, for the tests that run the command or start
+ * Compiles `src/` to `dist/`, bundles included, once before the tests, for the tests that run the command or start
  * worker threads (Node 20 cannot load TypeScript in a worker). Only files that changed are replaced,
  * each in one step, so that a command that is running meanwhile never sees half a file.
  *
@@ -21,6 +21,7 @@ export default function build(): void {
     const compiler = join(root, "node_modules/typescript/bin/tsc");
     const options = ["-p", "tsconfig.build.json", "--outDir", fresh];
     spawnSync(process.execPath, [compiler, ...options], { cwd: root });
+    spawnSync(process.execPath, ["bundle.mjs", fresh], { cwd: root });
     for (const file of readdirSync(fresh, { recursive: true, encoding: "utf8" })) {
       if (!/\.(js|ts|map)$/.test(file)) continue;
       const target = join(dist, file);

@@ -1,0 +1,98 @@
+/**
+ * Which images have passed the strict check of their format already, so that mounting one again need
+ * not repeat it. What an image's rules say follows from its bytes alone: an image is remembered by the
+ * SHA-256 that was signed and that its bytes have, together with {@link CHECKER_VERSION}.
+ *
+ * The memory lies with that of versions (`trust-state.ts`), never in a store. It can only save time:
+ * one that is missing, malformed, of another checker, or that somebody else could have written, is none.
+ *
+ * @module
+ */
+import { randomUUID } from "node:crypto";
+import {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import type { Stats } from "node:fs";
+import { join } from "node:path";
+import { CHECKER_VERSION } from "../erofs/check.ts";
+import { limits } from "../limits.ts";
+import { openRegular, readFully } from "../store/files.ts";
+
+const HEAD = `sealfs-checked-images ${CHECKER_VERSION}\n`;
+const LINE = 64 + 1;
+const MOST_BYTES = HEAD.length + LINE * limits.checkedImages;
+
+/** The memory in the folder of a client's state. */
+export class CheckedImages {
+  readonly #folder: string;
+  readonly #path: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+    this.#path = join(folder, "checked-images");
+  }
+
+  /** Whether the image with this SHA-256 (lower-case hex) has passed this checker. */
+  has(sha256: string): boolean {
+    return this.#read().includes(sha256);
+  }
+
+  /** Remembers one that has passed; the oldest are forgotten. What cannot be written is not kept. */
+  add(sha256: string): void {
+    const others = this.#read().filter((each) => each !== sha256);
+    const all = [...others, sha256].slice(-limits.checkedImages);
+    try {
+      mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+      replaceFile(this.#path, HEAD + all.map((each) => `${each}\n`).join(""));
+    } catch {
+      // then it is checked the next time, too
+    }
+  }
+
+  /** Oldest first; empty when there is nothing to be trusted. */
+  #read(): string[] {
+    try {
+      if (!isOwn(statSync(this.#folder))) return [];
+      const { fd, size } = openRegular(this.#path, this.#path);
+      try {
+        if (size > MOST_BYTES || !isOwn(fstatSync(fd))) return [];
+        const bytes = Buffer.alloc(size);
+        return parse(bytes.toString("latin1", 0, readFully(fd, bytes, 0)));
+      } finally {
+        closeSync(fd);
+      }
+    } catch {
+      return [];
+    }
+  }
+}
+
+/** In one step, so that no reader finds half of it. */
+function replaceFile(path: string, text: string): void {
+  const temporary = `${path}.${randomUUID()}.tmp`;
+  try {
+    writeFileSync(temporary, text, { flag: "wx", mode: 0o600 });
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+function parse(text: string): string[] {
+  const lines = text.slice(HEAD.length);
+  return text.startsWith(HEAD) && /^(?:[0-9a-f]{64}\n)*$/.test(lines)
+    ? lines.split("\n").slice(0, -1)
+    : [];
+}
+
+/** Whether nobody but this user can have written to it. */
+function isOwn({ uid, mode }: Stats): boolean {
+  return uid === process.geteuid?.() && (mode & 0o022) === 0;
+}

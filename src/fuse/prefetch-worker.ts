@@ -104,5 +104,4 @@ async function run(): Promise<void> {
   tell({ status: { ...status, state: "done" } });
 }
 
-void run();
-parentPort?.close();
+void run().then(() => parentPort?.close());

@@ -136,6 +136,24 @@ function start(words: readonly string[], input: "pipe" | number) {
   return guard;
 }
 
+/**
+ * Sees to it that a directory goes with this process, should it be killed: until the returned function
+ * is called. It need not be there yet.
+ */
+export function guardDirectory(path: string): () => void {
+  const script = 'read -r _ || rm -rf -- "$1"';
+  const guard = spawn("/bin/sh", ["-c", script, "sealfs-guard", path], {
+    detached: true, // keys that end the command do not end its guard
+    cwd: "/",
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  guard.on("error", () => undefined); // no shell: a dead command leaves its directory
+  guard.stdin.on("error", () => undefined);
+  guard.unref();
+  (guard.stdin as unknown as { unref(): void }).unref();
+  return () => void guard.stdin.end("done\n");
+}
+
 /** As the list of mounts writes it. */
 function escaped(path: string): string {
   return path.replace(

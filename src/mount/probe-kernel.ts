@@ -25,6 +25,7 @@ import { hasLibc } from "../sys/koffi.ts";
 import { Inode, S_IFREG, newDirectory } from "../tree/inode.ts";
 import { type VerityDigest, objectPath, verityDigestOf } from "../verity/index.ts";
 import { type Finding, attempt } from "./finding.ts";
+import { guardDirectory } from "./guard.ts";
 import { type ImageDevice, sealedDevice, verityDevice } from "./kernel/image-device.ts";
 import { type LayerStyle, layerStyles, mountErofs, mountOverlay } from "./kernel/layers.ts";
 
@@ -227,6 +228,7 @@ class ProbePlace {
   readonly #digest = verityDigestOf(this.#image, "sha256");
   #hasVerityImage = false;
   #path: string | undefined;
+  #dismiss = () => {};
   #isInStore = false;
 
   constructor(store: string, trials: KernelTrials) {
@@ -259,11 +261,14 @@ class ProbePlace {
     const inStore = [`${this.#store}/tmp`, this.#store];
     for (const parent of [...inStore, tmpdir()]) {
       const path = `${parent}/probe-${randomUUID()}`;
+      const dismiss = guardDirectory(path);
       try {
         mkdirSync(path, { mode: 0o700 });
+        this.#dismiss = dismiss;
         this.#isInStore = inStore.includes(parent);
         return (this.#path = path);
       } catch (error) {
+        dismiss();
         problem = error;
       }
     }
@@ -295,5 +300,6 @@ class ProbePlace {
 
   remove(): void {
     if (this.#path !== undefined) rmSync(this.#path, { recursive: true, force: true });
+    this.#dismiss();
   }
 }

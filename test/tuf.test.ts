@@ -27,6 +27,8 @@ import { goldenImage } from "./support/golden-images.ts";
 import { run } from "./support/run.ts";
 import { publish } from "./support/store.ts";
 import { alice, keyring, mallory, name, now, refusal, testKey, utf8 } from "./support/trust.ts";
+import { openPlace } from "../src/tuf/place.ts";
+import { updateRepository } from "../src/tuf/update.ts";
 import { TufRepository, canonical, keyId } from "./support/tuf.ts";
 
 const image = goldenImage("ext-basic.v1").bytes;
@@ -98,45 +100,66 @@ describe("the listed image", () => {
     expect(await verdict("app")).toBe("accepted");
   });
 
-  test("may be listed by a role to which targets delegates its names", async () => {
-    const delegate = testKey(30);
-    const signed = repository.signed("targets");
-    const keys = {
-      [keyId(delegate)]: {
-        keytype: "ed25519",
-        scheme: "ed25519",
-        keyval: { public: Buffer.from(delegate.publicKey.bytes).toString("hex") },
-      },
-    };
-    repository.targets.delete(target);
-    repository.delegations = {
-      keys,
-      roles: [
-        {
-          name: "team/a",
-          keyids: [keyId(delegate)],
-          threshold: 1,
-          terminating: true,
-          paths: ["registry.example/*"],
+  test.each([
+    ["team/a", "team%2Fa"],
+    ["../team", "..%2Fteam"],
+  ])(
+    "may be listed by a role to which targets delegates its names (%s)",
+    async (delegated, quoted) => {
+      const delegate = testKey(30);
+      const signed = repository.signed("targets");
+      const keys = {
+        [keyId(delegate)]: {
+          keytype: "ed25519",
+          scheme: "ed25519",
+          keyval: { public: Buffer.from(delegate.publicKey.bytes).toString("hex") },
         },
-      ],
-    };
-    repository.publish("targets");
-    repository.versions.snapshot++;
-    const snapshot = repository.signed("snapshot");
-    snapshot.meta["team/a.json"] = { version: 1 };
-    repository.write("snapshot", snapshot);
-    repository.publish("timestamp");
-    const role = { ...signed, version: 1 };
-    const sig = Buffer.from(delegate.sign(utf8(canonical(role)))).toString("hex");
-    const file = JSON.stringify({ signed: role, signatures: [{ keyid: keyId(delegate), sig }] });
-    writeFileSync(at("repository/metadata/1.team%2Fa.json"), file);
-    expect(await verdict("app")).toBe("accepted");
-    const forged = { signed: role, signatures: [{ keyid: keyId(delegate), sig: "00".repeat(64) }] };
-    writeFileSync(at("repository/metadata/1.team%2Fa.json"), JSON.stringify(forged));
-    rmSync(at("state"), { recursive: true });
-    expect(await verdict("app")).toBe("BAD_TUF");
-  });
+      };
+      repository.targets.delete(target);
+      repository.delegations = {
+        keys,
+        roles: [
+          {
+            name: delegated,
+            keyids: [keyId(delegate)],
+            threshold: 1,
+            terminating: true,
+            paths: ["registry.example/*"],
+          },
+        ],
+      };
+      repository.publish("targets");
+      repository.versions.snapshot++;
+      const snapshot = repository.signed("snapshot");
+      snapshot.meta[`${delegated}.json`] = { version: 1 };
+      repository.write("snapshot", snapshot);
+      repository.publish("timestamp");
+      const role = { ...signed, version: 1 };
+      const sig = Buffer.from(delegate.sign(utf8(canonical(role)))).toString("hex");
+      const file = JSON.stringify({ signed: role, signatures: [{ keyid: keyId(delegate), sig }] });
+      writeFileSync(at(`repository/metadata/1.${quoted}.json`), file);
+      // What was seen of the role is remembered, also when what was looked for is not there.
+      const place = openPlace(at("repository"));
+      const asked = updateRepository(
+        { place, folder: at("memory"), root: readFileSync(repository.root) },
+        now,
+        async (opened) => {
+          if ((await opened.target("registry.example/none")) === undefined)
+            throw new Error("not listed");
+        },
+      );
+      await expect(asked).rejects.toThrow("not listed");
+      expect(readdirSync(at("memory"))).toContain(`${quoted}.json`);
+      expect(await verdict("app")).toBe("accepted");
+      const forged = {
+        signed: role,
+        signatures: [{ keyid: keyId(delegate), sig: "00".repeat(64) }],
+      };
+      writeFileSync(at(`repository/metadata/1.${quoted}.json`), JSON.stringify(forged));
+      rmSync(at("state"), { recursive: true });
+      expect(await verdict("app")).toBe("BAD_TUF");
+    },
+  );
 
   test("is not taken from bundles that lie about, whoever asks", async () => {
     writeFileSync(at("app.bundle.json"), bundleOf(image, 7));

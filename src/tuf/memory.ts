@@ -17,7 +17,8 @@ import { readRegular } from "../store/files.ts";
 import { flock } from "../sys/flock.ts";
 import { checkMetadata } from "./metadata.ts";
 
-const METADATA = /^[^.].*\.json$/;
+/** The names of roles are quoted, and may begin with a dot. */
+const METADATA = /\.json$/;
 const LOCK = ".lock";
 const LOCK_MS = 60_000;
 const RETRY_MS = 50;

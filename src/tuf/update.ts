@@ -54,14 +54,13 @@ export async function updateRepository<T>(
       updater["trustedSet"].referenceTime = now;
       try {
         await updater.refresh();
-      } finally {
         memory.keep();
+        return await use({
+          target: (path, before) => readTarget(updater, memory.work, path, before),
+        });
+      } finally {
+        memory.keep(); // what was verified before something failed, and delegated roles
       }
-      const result = await use({
-        target: (path, before) => readTarget(updater, memory.work, path, before),
-      });
-      memory.keep(); // delegated roles
-      return result;
     } catch (error) {
       throw refusalOf(error, fetcher.failure, place.text);
     }

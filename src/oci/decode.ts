@@ -11,7 +11,7 @@ import { BlobInput, type InputRange } from "./blob-input.ts";
 import { SNIFF_BYTES, type Sniffed, sniff } from "./compression.ts";
 import { gunzipHandle, gunzipHandleWorks, gunzipStream } from "./gunzip.ts";
 import { gunzipOwn } from "./gunzip-own.ts";
-import { gunzipPoints, gunzipPointsWorks } from "./gunzip-points.ts";
+import { gunzipPointsWorks } from "./gunzip-points.ts";
 import type { LayerPoints } from "./layer-points.ts";
 import type { Compression } from "./media-types.ts";
 import { unzstdHandle, unzstdHandleWorks, unzstdWasm } from "./unzstd.ts";
@@ -103,7 +103,7 @@ function decoded(
     const works = tryPrivate && gunzipHandleWorks();
     if (points !== undefined) {
       return works && gunzipPointsWorks()
-        ? gunzipPoints(input, next, label, points.finder)
+        ? gunzipHandle(input, next, label, points.finder)
         : gunzipOwn(input, label, points.finder);
     }
     return works ? gunzipHandle(input, next, label) : gunzipStream(input, label);

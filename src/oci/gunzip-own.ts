@@ -32,7 +32,7 @@ export function* gunzipOwn(
       if (member === undefined) {
         gap ??= new GzipGap("fixed");
         const at: number = skipHeader(gap, rest, members, input.taken, label);
-        finder.step(rest.subarray(0, at), NOTHING, gap.done);
+        finder.step(rest.subarray(0, at), NOTHING, 0, 0, gap.done);
         rest = rest.subarray(at);
         if (!gap.done) break;
         gap = undefined;
@@ -88,7 +88,8 @@ class Member {
       const output = this.#inflater.take();
       const position = Math.min(Math.ceil(this.#inflater.position / 8), this.#pushed);
       const edge = stop === "block" || stop === "end";
-      finder.step(bytes.subarray(this.#passed - start, position - start), output, edge);
+      const taken = bytes.subarray(this.#passed - start, position - start);
+      finder.step(taken, output, 0, output.length, edge);
       this.#passed = position;
       if (output.length > 0) {
         this.#crc = crc32(output, this.#crc);
@@ -104,7 +105,7 @@ class Member {
       return { used: this.#passed - start, ended: false };
     }
     this.#verify(trailer);
-    finder.step(trailer, NOTHING, false);
+    finder.step(trailer, NOTHING, 0, 0, false);
     return { used: this.#passed - start + TRAILER_BYTES, ended: true };
   }
 

@@ -11,9 +11,11 @@ import { createHash } from "node:crypto";
 import { Readable, pipeline } from "node:stream";
 import { constants, createGunzip, gzipSync } from "node:zlib";
 import { FormatError } from "../errors.ts";
+import type { PointFinder } from "../seek/point-finder.ts";
 import { type DecoderInput, type NextBuffer, ZlibHandle, tryDecoder } from "./zlib-handle.ts";
 
 const CHUNK = 1024 * 1024;
+const NOTHING = new Uint8Array(0);
 
 /** What is wrong with a gzip stream, by zlib's error code. */
 export function gzipError(code: string | undefined, message: string, label: string): FormatError {
@@ -49,30 +51,50 @@ export async function* gunzipStream(
 /**
  * Inflates by the private handle (see {@link gunzipHandleWorks}) into the buffers that it is given;
  * yields whenever one is full, and at the end.
+ *
+ * @param finder is told what it does; it stops at the ends of blocks where the finder wants it to, as
+ *   zlib does when it is asked to (`Z_BLOCK`; see `gunzipPointsWorks`)
  */
 export function* gunzipHandle(
   input: DecoderInput,
   next: NextBuffer,
   label: string,
+  finder?: PointFinder,
 ): Generator<Uint8Array, void> {
   const handle = new ZlibHandle(createGunzip({ chunkSize: CHUNK }));
   try {
     let output = next();
     let filled = 0;
     for (const chunk of input.chunks()) {
-      const flush = input.atEnd ? constants.Z_FINISH : constants.Z_NO_FLUSH;
       let used = 0;
-      do {
+      for (;;) {
         if (filled === output.length) {
           yield output;
           output = next();
           filled = 0;
         }
-        ({ used, filled } = handle.write(flush, chunk, used, output, filled));
+        const from = { used, filled };
+        const patience = finder?.patience ?? output.length;
+        const room = Math.min(output.length, filled + (patience || output.length));
+        const flush = patience > 0 ? constants.Z_NO_FLUSH : constants.Z_BLOCK;
+        const target = room < output.length ? output.subarray(0, room) : output;
+        ({ used, filled } = handle.write(flush, chunk, used, target, filled));
         if (handle.error) throw gzipError(handle.error.code, handle.error.message, label);
-      } while (filled === output.length); // with room left, it wants more input or has ended
+        if (used === from.used && filled === from.filled) break; // it wants more input, or no more
+        const taken = chunk.subarray(from.used, used);
+        finder?.step(taken, output, from.filled, filled, patience === 0);
+      }
       if (used < chunk.length) throw trailing(input.taken - chunk.length + used, label);
     }
+    // Only now does it say that a member is cut short.
+    if (filled === output.length) {
+      yield output;
+      output = next();
+      filled = 0;
+    }
+    handle.write(constants.Z_FINISH, NOTHING, 0, output, filled);
+    if (handle.error) throw gzipError(handle.error.code, handle.error.message, label);
+    finder?.end();
     if (filled > 0) yield output.subarray(0, filled);
   } finally {
     handle.close();

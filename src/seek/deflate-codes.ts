@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { HuffmanTable } from "./huffman.ts";
+import { ENTRY_MATCH, ENTRY_VALUE, HuffmanTable } from "./huffman.ts";
 
 /** The largest distance of a match, and so all that a decoder needs to remember. */
 export const WINDOW_BYTES = 32 * 1024;
@@ -145,18 +145,53 @@ export const distanceExtra = Uint8Array.of(
 );
 
 /** In which order a dynamic block gives the lengths of the code of code lengths. */
-const lengthOrder = Uint8Array.of(16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15);
+export const lengthOrder = Uint8Array.of(
+  16,
+  17,
+  18,
+  0,
+  8,
+  7,
+  9,
+  6,
+  10,
+  5,
+  11,
+  4,
+  12,
+  3,
+  13,
+  2,
+  14,
+  1,
+  15,
+);
+
+/** What symbols mean, as entries of a table: the end of a block is a match of no length. */
+const literalMeanings = Int32Array.of(
+  ...Array.from({ length: END_OF_BLOCK }, (_, byte) => byte << ENTRY_VALUE),
+  ENTRY_MATCH,
+  ...meaningsOf(lengthBase, lengthExtra).map((meaning) => meaning | ENTRY_MATCH),
+);
+const distanceMeanings = meaningsOf(distanceBase, distanceExtra);
+const plainMeanings = Int32Array.from({ length: 19 }, (_, symbol) => symbol << ENTRY_VALUE);
+
+function meaningsOf(bases: Uint16Array, extras: Uint8Array): Int32Array {
+  return Int32Array.from(bases, (base, i) => (base << ENTRY_VALUE) | (extras[i]! << 4));
+}
 
 /** Bytes of the longest header of a dynamic block: 14 + 19 × 3 + 320 × 14 bits. */
 export const MAX_HEADER_BYTES = 576;
+/** Bits to be had from any place on by four bytes: a length with all that belongs to it. */
+export const HOLD_BITS = 25;
 /** Bytes that decoding may look at beyond the end of its input. */
 export const SLACK_BYTES = 12;
 
 /** The two codes of a block, and where its data starts. */
 export class BlockCodes {
-  readonly #literals = new HuffmanTable(288, 10);
-  readonly #distances = new HuffmanTable(32, 8);
-  readonly #lengths = new HuffmanTable(19, 7);
+  readonly #literals = new HuffmanTable(literalMeanings, 10);
+  readonly #distances = new HuffmanTable(distanceMeanings, 8);
+  readonly #lengths = new HuffmanTable(plainMeanings, 7);
   readonly #all = new Uint8Array(320);
   literals: HuffmanTable = this.#literals;
   distances: HuffmanTable = this.#distances;
@@ -199,7 +234,7 @@ export class BlockCodes {
       const length = entry & 15;
       if (length === 0) return false;
       at += length;
-      const symbol = entry >> 4;
+      const symbol = entry >>> ENTRY_VALUE;
       if (symbol < 16) {
         all[i++] = symbol;
         continue;
@@ -225,14 +260,18 @@ export class BlockCodes {
 
 let fixedCodes: { readonly literals: HuffmanTable; readonly distances: HuffmanTable } | undefined;
 
-/** RFC 1951, section 3.2.6. */
+/** Lengths of the codes of blocks that bring none of their own. RFC 1951, section 3.2.6. */
+export const fixedLengths = {
+  literals: new Uint8Array(288).fill(8).fill(9, 144, 256).fill(7, 256, 280),
+  distances: new Uint8Array(32).fill(5),
+};
+
 function fixed() {
   if (fixedCodes !== undefined) return fixedCodes;
-  const lengths = new Uint8Array(288).fill(8).fill(9, 144, 256).fill(7, 256, 280);
-  const literals = new HuffmanTable(288, 9);
-  literals.build(lengths, 0, 288, false);
-  const distances = new HuffmanTable(32, 5);
-  distances.build(new Uint8Array(32).fill(5), 0, 32, false);
+  const literals = new HuffmanTable(literalMeanings, 9);
+  literals.build(fixedLengths.literals, 0, 288, false);
+  const distances = new HuffmanTable(distanceMeanings, 5);
+  distances.build(fixedLengths.distances, 0, 32, false);
   fixedCodes = { literals, distances };
   return fixedCodes;
 }

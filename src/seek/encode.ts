@@ -4,6 +4,7 @@
  * @module
  */
 import type { VerityDigest } from "../verity/digest.ts";
+import { deflate } from "./deflater.ts";
 import {
   BLOCK_BYTES,
   MAGIC,
@@ -14,7 +15,7 @@ import {
   numberWidth,
 } from "./format.ts";
 import type { SeekCompression } from "./layer.ts";
-import { type WrittenPoints, concatenated, deflate } from "./point-writer.ts";
+import { type WrittenPoints, concatenated } from "./point-writer.ts";
 import { VarintWriter } from "./varint.ts";
 
 /** A layer that has been read. */

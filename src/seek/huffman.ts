@@ -1,5 +1,5 @@
 /**
- * Huffman codes of deflate: tables that give symbol and length of the next code.
+ * Huffman codes of deflate: tables that tell what the next code means, and the making of codes.
  * Spec: RFC 1951, section 3.2.2.
  *
  * @module
@@ -7,25 +7,35 @@
 
 /** Bits of the longest code. */
 export const MAX_CODE_BITS = 15;
+const MAX_SYMBOLS = 288;
 
 /**
- * A code of up to `symbols` symbols, decoded by the next `bits` bits: an entry is
- * `symbol << 4 | length`, or 0 for codes that are longer (see {@link decodeLong}) or do not exist.
+ * What a table gives for the next bits, or 0 for what is no code: the code's bits in bits 0 to 3, the
+ * bits that follow it and belong to it in 4 to 7, {@link ENTRY_MATCH}, and from {@link ENTRY_VALUE}
+ * on what it stands for.
  */
+export const ENTRY_MATCH = 1 << 8;
+export const ENTRY_VALUE = 9;
+
+/** A code whose next symbol is looked up by the next `bits` bits. */
 export class HuffmanTable {
-  readonly bits: number;
   readonly mask: number;
-  readonly entries: Uint16Array;
+  /** For codes that are longer than the table's bits, 0: see {@link decodeLong}. */
+  readonly entries: Int32Array;
+  readonly #bits: number;
+  readonly #meanings: Int32Array;
   /** Codes of each length, and their symbols in order of the codes. */
   readonly #counts = new Uint16Array(MAX_CODE_BITS + 1);
   readonly #symbols: Uint16Array;
   readonly #offsets = new Uint16Array(MAX_CODE_BITS + 2);
 
-  constructor(symbols: number, bits: number) {
-    this.bits = bits;
+  /** @param meanings entries without the code's bits, of each symbol that may be */
+  constructor(meanings: Int32Array, bits: number) {
+    this.#bits = bits;
     this.mask = (1 << bits) - 1;
-    this.entries = new Uint16Array(1 << bits);
-    this.#symbols = new Uint16Array(symbols);
+    this.entries = new Int32Array(1 << bits);
+    this.#meanings = meanings;
+    this.#symbols = new Uint16Array(MAX_SYMBOLS);
   }
 
   /**
@@ -53,11 +63,11 @@ export class HuffmanTable {
       const length = lengths[at + symbol]!;
       if (length > 0) this.#symbols[offsets[length]!++] = symbol;
     }
-    this.#fill(left > 0);
+    this.#fill(left > 0 || longest > this.#bits);
     return true;
   }
 
-  /** The symbol of a code longer than the table's bits, as {@link entries}; 0 when there is none. */
+  /** The entry of a code longer than the table's bits; 0 when there is none. */
   decodeLong(hold: number): number {
     let code = 0;
     let first = 0;
@@ -65,7 +75,7 @@ export class HuffmanTable {
     for (let length = 1; length <= MAX_CODE_BITS; length++) {
       code |= (hold >>> (length - 1)) & 1;
       const count = this.#counts[length]!;
-      if (code - count < first) return (this.#symbols[index + code - first]! << 4) | length;
+      if (code - count < first) return this.#entry(this.#symbols[index + code - first]!, length);
       index += count;
       first = (first + count) << 1;
       code <<= 1;
@@ -73,29 +83,26 @@ export class HuffmanTable {
     return 0;
   }
 
-  #fill(incomplete: boolean): void {
-    const { bits, entries } = this;
-    // Only a code with room left, or one with codes longer than the table, leaves entries out.
-    if (incomplete || this.#longerThan(bits)) entries.fill(0);
-    const size = 1 << bits;
+  #entry(symbol: number, length: number): number {
+    return symbol < this.#meanings.length ? this.#meanings[symbol]! | length : 0;
+  }
+
+  /** @param sparse whether a code leaves entries out: one with room left, or with long codes */
+  #fill(sparse: boolean): void {
+    const entries = this.entries;
+    if (sparse) entries.fill(0);
+    const size = entries.length;
     let code = 0;
     let index = 0;
-    for (let length = 1; length <= bits; length++) {
+    for (let length = 1; length <= this.#bits; length++) {
       for (let n = this.#counts[length]!; n > 0; n--) {
-        const entry = (this.#symbols[index++]! << 4) | length;
+        const entry = this.#entry(this.#symbols[index++]!, length);
         const step = 1 << length;
         for (let i = reversed(code, length); i < size; i += step) entries[i] = entry;
         code++;
       }
       code <<= 1;
     }
-  }
-
-  #longerThan(bits: number): boolean {
-    for (let length = bits + 1; length <= MAX_CODE_BITS; length++) {
-      if (this.#counts[length]! > 0) return true;
-    }
-    return false;
   }
 }
 
@@ -108,4 +115,73 @@ const reversedBytes = Uint8Array.from({ length: 256 }, (_, byte) => {
 /** The lowest `length` bits of `code` in the opposite order: deflate packs codes from their top. */
 function reversed(code: number, length: number): number {
   return ((reversedBytes[code & 0xff]! << 8) | reversedBytes[code >> 8]!) >> (16 - length);
+}
+
+/** The code of each symbol, its first bit lowest. */
+export function codesOf(lengths: Uint8Array): Uint16Array {
+  const next = new Uint16Array(MAX_CODE_BITS + 2);
+  for (const length of lengths) if (length > 0) next[length + 1]!++;
+  for (let length = 1; length <= MAX_CODE_BITS; length++) {
+    next[length + 1] = (next[length]! + next[length + 1]!) << 1;
+  }
+  return Uint16Array.from(lengths, (length) =>
+    length > 0 ? reversed(next[length]!++, length) : 0,
+  );
+}
+
+/**
+ * The lengths of a code of at most `limit` bits for symbols that occur so often: the shortest code, or
+ * nearly when it has to be held within the limit. At least two symbols have one.
+ */
+export function codeLengths(counts: Uint32Array, limit: number): Uint8Array {
+  // Symbols by how often they occur; of those that do not, as many as are needed.
+  const order = Array.from(counts.keys()).filter((symbol) => counts[symbol]! > 0);
+  for (let symbol = 0; order.length < 2; symbol++) if (counts[symbol] === 0) order.push(symbol);
+  order.sort((a, b) => counts[a]! - counts[b]! || a - b);
+  const perLength = new Uint32Array(limit + 1);
+  for (const depth of depthsOf(order.map((symbol) => counts[symbol]!))) {
+    perLength[Math.min(depth, limit)]!++;
+  }
+  makeRoom(perLength, limit);
+  const lengths = new Uint8Array(counts.length);
+  let at = 0;
+  for (let length = limit; length > 0; length--) {
+    for (let n = perLength[length]!; n > 0; n--) lengths[order[at++]!] = length;
+  }
+  return lengths;
+}
+
+/** How deep each leaf of Huffman's tree lies; their weights ascend. */
+function depthsOf(weights: readonly number[]): Uint32Array {
+  const leaves = weights.length;
+  const all = Float64Array.from({ length: 2 * leaves - 1 }, (_, i) => weights[i] ?? 0);
+  const parents = new Uint32Array(all.length);
+  let leaf = 0;
+  let inner = leaves; // they come into being in ascending order
+  for (let node = leaves; node < all.length; node++) {
+    for (let child = 0; child < 2; child++) {
+      const isLeaf = leaf < leaves && (inner === node || all[leaf]! <= all[inner]!);
+      const least = isLeaf ? leaf++ : inner++;
+      all[node]! += all[least]!;
+      parents[least] = node;
+    }
+  }
+  const depths = new Uint32Array(all.length);
+  for (let node = all.length - 2; node >= 0; node--) depths[node] = depths[parents[node]!]! + 1;
+  return depths.subarray(0, leaves);
+}
+
+/** Codes that were cut to the limit take more room than there is: others become longer for it. */
+function makeRoom(perLength: Uint32Array, limit: number): void {
+  let room = 2 ** limit;
+  for (let length = 1; length <= limit; length++)
+    room -= perLength[length]! * 2 ** (limit - length);
+  for (; room < 0; room++) {
+    let length = limit - 1;
+    while (perLength[length] === 0) length--;
+    // One of this length becomes two of the next: for itself, and for one of the longest.
+    perLength[length]!--;
+    perLength[length + 1]! += 2;
+    perLength[limit]!--;
+  }
 }

@@ -11,17 +11,14 @@ import { FormatError } from "../errors.ts";
 import {
   BlockCodes,
   DYNAMIC,
-  END_OF_BLOCK,
   FIXED,
+  HOLD_BITS,
   MAX_HEADER_BYTES,
   SLACK_BYTES,
   STORED,
   WINDOW_BYTES,
-  distanceBase,
-  distanceExtra,
-  lengthBase,
-  lengthExtra,
 } from "./deflate-codes.ts";
+import { ENTRY_MATCH, ENTRY_VALUE } from "./huffman.ts";
 
 /**
  * Why the decoder has stopped: it wants more input; there is output to be taken; a block, or the
@@ -221,46 +218,44 @@ export class Inflater {
       let width = entry & 15;
       if (width === 0) throw malformed("code of a literal or length");
       bit += width;
-      const symbol = entry >> 4;
-      if (symbol <= END_OF_BLOCK) {
+      let further = (entry >>> 4) & 15;
+      const value = (entry >>> ENTRY_VALUE) + ((hold >>> width) & ((1 << further) - 1));
+      const isMatch = (entry & ENTRY_MATCH) !== 0;
+      if (!isMatch || value === 0) {
         if (bit > end) {
           bit = before;
           stop = "input";
           break;
         }
-        if (symbol < END_OF_BLOCK) {
-          output[out++] = symbol;
+        if (!isMatch) {
+          output[out++] = value;
           continue;
         }
         stop = "block";
         break;
       }
-      if (symbol > 285) throw malformed("code of a length");
-      const more = lengthExtra[symbol - 257]!;
-      const length = lengthBase[symbol - 257]! + ((hold >>> width) & ((1 << more) - 1));
-      bit += more;
+      bit += further;
       hold = view.getUint32(bit >>> 3, true) >>> (bit & 7);
       entry = distanceEntries[hold & distanceMask]!;
       if (entry === 0) entry = distances.decodeLong(hold);
       width = entry & 15;
       if (width === 0) throw malformed("code of a distance");
+      further = (entry >>> 4) & 15;
       bit += width;
-      const code = entry >> 4;
-      if (code > 29) throw malformed("code of a distance");
-      hold = view.getUint32(bit >>> 3, true) >>> (bit & 7);
-      const further = distanceExtra[code]!;
+      if (width + further <= HOLD_BITS) hold >>>= width;
+      else hold = view.getUint32(bit >>> 3, true) >>> (bit & 7);
       bit += further;
       if (bit > end) {
         bit = before;
         stop = "input";
         break;
       }
-      const distance = distanceBase[code]! + (hold & ((1 << further) - 1));
+      const distance = (entry >>> ENTRY_VALUE) + (hold & ((1 << further) - 1));
       const from = out - distance;
       if (from < this.#history) throw malformed("distance beyond the start");
-      if (distance >= length) output.copyWithin(out, from, from + length);
-      else for (let i = 0; i < length; i++) output[out + i] = output[from + i]!;
-      out += length;
+      if (distance >= value) output.copyWithin(out, from, from + value);
+      else for (let i = 0; i < value; i++) output[out + i] = output[from + i]!;
+      out += value;
     }
     this.#bit = bit;
     this.#out = out;

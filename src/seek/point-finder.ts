@@ -1,8 +1,8 @@
 /**
  * Finding access points of a gzip stream while it is decompressed. The decoder tells where it stops
  * at the end of a deflate block, which is known to a byte only; the bit is found by following the
- * stream from each of the eight over the output that came next. What is found so is proven, whatever
- * the decoder said, and on the way it shows which of the 32 KiB before the point are referred to:
+ * stream from each of the eight over the output that came next. What is found so is proven by its first
+ * kilobyte, whatever the decoder said, and on the way it shows which of the 32 KiB before the point are referred to:
  * only these need to be kept.
  *
  * Points depend on the stream alone, not on how it was cut into chunks: each is the first end of a
@@ -73,17 +73,18 @@ export class PointFinder {
   }
 
   /**
-   * The decoder has consumed `input`, put out `output`, and stopped: it may be `atEdge`, where a
-   * block ends. When it is not told for certain, say that it is.
+   * The decoder has consumed `input`, put out `output` from `from` to `to`, and stopped: it may be
+   * `atEdge`, where a block ends. When it is not told for certain, say that it is. What lies before
+   * `from` is the output that came before; once it is full, `output` may be used for other things.
    */
-  step(input: Uint8Array, output: Uint8Array, atEdge: boolean): void {
-    if (this.#candidates.length > 0) this.#collect(input, output);
+  step(input: Uint8Array, output: Uint8Array, from: number, to: number, atEdge: boolean): void {
+    if (this.#candidates.length > 0) this.#collect(input, output, from, to);
     if (input.length > 0) this.#lastByte = input[input.length - 1]!;
     this.#inputAt += input.length;
-    this.#outAt += output.length;
-    this.#remember(output);
+    this.#outAt += to - from;
     this.#settleSome();
-    if (atEdge && this.#outAt > this.#next) this.#add();
+    if (atEdge && this.#outAt > this.#next) this.#add(output, to);
+    if (to === output.length) copyTail(this.#tail, this.#tail, output, to);
   }
 
   /** There is no more. */
@@ -104,10 +105,10 @@ export class PointFinder {
     this.#rebase();
   }
 
-  #add(): void {
+  #add(output: Uint8Array, end: number): void {
     const input = this.#inputAt;
     if (this.#candidates.length === 0) {
-      this.#known.set(this.#tail);
+      copyTail(this.#known, this.#tail, output, end);
       this.#knownEnd = WINDOW_BYTES;
       this.#input[0] = this.#lastByte;
       this.#inputEnd = 1;
@@ -119,26 +120,22 @@ export class PointFinder {
     }
   }
 
-  #collect(input: Uint8Array, output: Uint8Array): void {
+  #collect(input: Uint8Array, output: Uint8Array, from: number, to: number): void {
     const taken = input.subarray(0, INPUT_BYTES - this.#inputEnd);
     this.#input.set(taken, this.#inputEnd);
     this.#inputEnd += taken.length;
-    const known = output.subarray(0, KNOWN_BYTES - this.#knownEnd);
+    // What comes after the window of the last candidate nobody will look at.
+    const isLast = this.#candidates.length === 1 && this.#isSettled(to - from);
+    const room = (isLast ? 2 * WINDOW_BYTES : KNOWN_BYTES) - this.#knownEnd;
+    const known = output.subarray(from, Math.min(to, from + room));
     this.#known.set(known, this.#knownEnd);
     this.#knownEnd += known.length;
   }
 
-  #remember(output: Uint8Array): void {
-    const { length } = output;
-    if (length === 0) return;
-    if (length < WINDOW_BYTES) this.#tail.copyWithin(0, length);
-    this.#tail.set(output.subarray(-WINDOW_BYTES), Math.max(0, WINDOW_BYTES - length));
-  }
-
   /** Whether as much follows the first candidate as could refer to what is before it. */
-  #isSettled(): boolean {
+  #isSettled(more = 0): boolean {
     const [first] = this.#candidates;
-    return first !== undefined && this.#outAt >= first.out + WINDOW_BYTES;
+    return first !== undefined && this.#outAt + more >= first.out + WINDOW_BYTES;
   }
 
   /** Judges the first candidate, and lets go of it and of those too close behind a point. */
@@ -174,4 +171,11 @@ export class PointFinder {
     this.#baseOut = first.out;
     this.#baseInput = first.input;
   }
+}
+
+/** Puts into `target` the window that ends at `end` of `output`, before which `tail` came. */
+function copyTail(target: Uint8Array, tail: Uint8Array, output: Uint8Array, end: number): void {
+  const missing = Math.max(0, WINDOW_BYTES - end);
+  target.set(tail.subarray(WINDOW_BYTES - missing));
+  target.set(output.subarray(Math.max(0, end - WINDOW_BYTES), end), missing);
 }

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { deflateSync } from "fflate";
 import { WINDOW_BYTES } from "./deflate-codes.ts";
+import { deflate } from "./deflater.ts";
 import { GROUP_POINTS } from "./format.ts";
 import { VarintWriter } from "./varint.ts";
 
@@ -69,15 +69,26 @@ export class PointWriter {
 
   #addWindow({ window, used }: PointWindow): void {
     const runs: number[] = [];
+    const data = this.#data;
+    let dataEnd = this.#dataEnd;
+    // Most are not used: four of them are looked at together.
+    const words = new Uint32Array(used.buffer, used.byteOffset, used.length >>> 2);
     let end = 0; // of the last run
-    for (let start = used.indexOf(1); start >= 0; start = used.indexOf(1, end)) {
-      const stop = used.indexOf(0, start);
-      runs.push(start - end);
-      end = stop < 0 ? used.length : stop;
-      runs.push(end - start);
-      this.#data.set(window.subarray(start, end), this.#dataEnd);
-      this.#dataEnd += end - start;
+    for (let at = 0; at < used.length;) {
+      if (used[at] === 0) {
+        at++;
+        if ((at & 3) !== 0) continue;
+        let word = at >>> 2;
+        while (word < words.length && words[word] === 0) word++;
+        at = word << 2;
+        continue;
+      }
+      const start = at;
+      while (at < used.length && used[at] !== 0) data[dataEnd++] = window[at++]!;
+      runs.push(start - end, at - start);
+      end = at;
     }
+    this.#dataEnd = dataEnd;
     this.#runs.add(runs.length / 2);
     for (const value of runs) this.#runs.add(value);
   }
@@ -107,12 +118,4 @@ export function concatenated(parts: readonly Uint8Array[]): Uint8Array {
     at += part.length;
   }
   return whole;
-}
-
-/**
- * A compressor whose output is the same on every machine: zlib's differs between processors, and the
- * digest of an index is signed.
- */
-export function deflate(bytes: Uint8Array): Uint8Array {
-  return deflateSync(bytes, { level: 1 }); // the others take longer for a few per cent less
 }

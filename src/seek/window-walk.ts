@@ -6,27 +6,20 @@
  *
  * @module
  */
-import {
-  BlockCodes,
-  DYNAMIC,
-  END_OF_BLOCK,
-  FIXED,
-  STORED,
-  WINDOW_BYTES,
-  distanceBase,
-  distanceExtra,
-  lengthBase,
-  lengthExtra,
-} from "./deflate-codes.ts";
+import { BlockCodes, DYNAMIC, FIXED, HOLD_BITS, STORED, WINDOW_BYTES } from "./deflate-codes.ts";
+import { ENTRY_MATCH, ENTRY_VALUE } from "./huffman.ts";
 
 /** How many bytes must come out right before a position is believed. */
 const PROOF_BYTES = 64;
+/** How many are looked at; what follows is only followed, which is faster. */
+const CHECKED_BYTES = 1024;
 
 /** Walks streams; one for many walks. */
 export class WindowWalk {
   readonly #codes = new BlockCodes();
   /** Of each byte of the last walk's window, whether the stream refers to it. */
   readonly used = new Uint8Array(WINDOW_BYTES);
+  #marked = false; // whether any are set
   #out = 0;
 
   /**
@@ -37,7 +30,8 @@ export class WindowWalk {
    * @param end bytes of `input` without its padding
    */
   follow(input: Uint8Array, end: number, bit: number, known: Uint8Array, at: number): boolean {
-    this.used.fill(0);
+    if (this.#marked) this.used.fill(0);
+    this.#marked = false;
     const stop = Math.min(known.length, at + WINDOW_BYTES);
     this.#out = at;
     const last = end * 8;
@@ -85,44 +79,43 @@ export class WindowWalk {
     const { used } = this;
     const view = new DataView(input.buffer, input.byteOffset, input.byteLength);
     const lastBit = (input.length - 10) * 8;
+    const checked = start + CHECKED_BYTES;
     let position = bit;
     let out = this.#out;
     while (out < stop) {
       if (position > lastBit) return -1;
-      // At least 25 bits: a length with all that belongs to it, or all but a far distance.
       let hold = view.getUint32(position >>> 3, true) >>> (position & 7);
       let entry = literalEntries[hold & literalMask]!;
       if (entry === 0) entry = literals.decodeLong(hold);
       let width = entry & 15;
       if (width === 0) return -1;
       position += width;
-      const symbol = entry >> 4;
-      if (symbol < END_OF_BLOCK) {
-        if (known[out++] !== symbol) return -1;
+      if ((entry & ENTRY_MATCH) === 0) {
+        if (out < checked && known[out] !== entry >>> ENTRY_VALUE) return -1;
+        out++;
         continue;
       }
-      if (symbol === END_OF_BLOCK) {
+      let further = (entry >>> 4) & 15;
+      const length = (entry >>> ENTRY_VALUE) + ((hold >>> width) & ((1 << further) - 1));
+      if (length === 0) {
         this.#out = out;
         return position;
       }
-      if (symbol > 285) return -1;
-      const more = lengthExtra[symbol - 257]!;
-      const length = lengthBase[symbol - 257]! + ((hold >>> width) & ((1 << more) - 1));
-      position += more;
+      position += further;
       hold = view.getUint32(position >>> 3, true) >>> (position & 7);
       entry = distanceEntries[hold & distanceMask]!;
       if (entry === 0) entry = distances.decodeLong(hold);
       width = entry & 15;
       if (width === 0) return -1;
+      further = (entry >>> 4) & 15;
       position += width;
-      const code = entry >> 4;
-      if (code > 29) return -1;
-      hold = view.getUint32(position >>> 3, true) >>> (position & 7);
-      const further = distanceExtra[code]!;
+      if (width + further <= HOLD_BITS) hold >>>= width;
+      else hold = view.getUint32(position >>> 3, true) >>> (position & 7);
       position += further;
-      const from = out - distanceBase[code]! - (hold & ((1 << further) - 1));
-      if (from < 0 || known[from] !== known[out]) return -1;
+      const from = out - (entry >>> ENTRY_VALUE) - (hold & ((1 << further) - 1));
+      if (from < 0 || (out < checked && known[from] !== known[out])) return -1;
       if (from < start) {
+        this.#marked = true;
         const first = from - start + WINDOW_BYTES;
         const end = first + Math.min(length, start - from, stop - out);
         for (let i = first; i < end; i++) used[i] = 1;

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "rolldown";
@@ -20,20 +20,21 @@ const isPackage = (id) => /^[@a-z]/.test(id) && !id.startsWith("node:");
 
 /**
  * Of a module, `import.meta.url` is where it was compiled to; code of threads and processes is the
- * bundle of that name. Every file of the bundle lies one folder deep.
+ * bundle of that name. All files of a bundle lie as deep as its entries.
  */
-const places = {
+const placesAt = (entry) => ({
   name: "places",
   transform(code, id) {
     if (!id.startsWith(`${dist}/`) || !code.includes("import.meta.url")) return null;
     const module = relative(dist, id);
-    const at = (up) => `new URL("${up}${module}", import.meta.url).href`;
+    const up = "../".repeat(entry.split("/").length - 1);
+    const at = (from) => `new URL("${from}${module}", import.meta.url).href`;
     return code
       .split("workerUrl(import.meta.url")
-      .map((part) => part.replaceAll("import.meta.url", at("../../")))
-      .join(`workerUrl(${at("../")}`);
+      .map((part) => part.replaceAll("import.meta.url", at(`${up}../`)))
+      .join(`workerUrl(${at(up)}`);
   },
-};
+});
 
 /** Packages that some bundle carries. */
 const packages = new Set();
@@ -76,7 +77,7 @@ const bundle = (entries, output = {}) => ({
   input: Object.fromEntries(entries.map((name) => [name, join(dist, `${name}.js`)])),
   platform: "node",
   external: (id) => isPackage(id) && !bundled.test(id),
-  plugins: [places, licences],
+  plugins: [placesAt(entries[0]), licences],
   experimental: { attachDebugInfo: "none" },
   logLevel: "warn",
   output: {
@@ -88,16 +89,25 @@ const bundle = (entries, output = {}) => ({
   },
 });
 
+/** The modules that others start as processes and threads, by the calls of `workerUrl`. */
+function startedModules() {
+  const started = readdirSync(dist, { recursive: true }).flatMap((name) => {
+    if (!name.endsWith(".js") || name.startsWith("bundle/")) return [];
+    const calls = readFileSync(join(dist, name), "utf8").matchAll(
+      /workerUrl\(import\.meta\.url, "\.\/([\w-]+)\.ts"\)/g,
+    );
+    return Array.from(calls, ([, module]) => join(dirname(name), module));
+  });
+  return [...new Set(started)];
+}
+
 /** What is started: commands, the server process, threads. Each has a bundle of its own. */
 const bundles = [
   bundle(["cli/main", "cli/mount-helper"], {
     chunkFileNames: "command/[name].js",
     codeSplitting: { groups: [{ name: chunkOf(), debugName: "mount" }] },
   }),
-  bundle(["mount/server"], { chunkFileNames: "server/[name].js" }),
-  ...["fuse/thread", "fuse/prefetch-worker", "oci/layer-worker", "store/fsck-worker"].map((name) =>
-    bundle([name]),
-  ),
+  ...startedModules().map((name) => bundle([name], { chunkFileNames: `${name}-[name].js` })),
 ];
 
 for (const each of bundles) await build(each);

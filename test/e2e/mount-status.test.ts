@@ -98,7 +98,7 @@ describe.each(ways)("mode $name", ({ mode, transport, args, missing }) => {
     expect(status("app:1").every((each) => each.content !== undefined)).toBe(true);
     const all = JSON.parse(sealfsOk(["status", "--json"]).stdout) as MountStatus[];
     expect(all.every((each) => each.content === undefined)).toBe(true);
-    const image = statSync(bed.store.objects.path(bed.store.images.resolve("app:1")!)).size;
+    const image = statSync(bed.store.objects.path(bed.store.images.resolve("app:1"))).size;
     const { blocks, bfree, bsize } = statfsSync(target);
     const contentBlocks = mode === "fuse" ? 74 + 2 + 2 : 0;
     expect(blocks * bsize).toBe((Math.ceil(image / 4096) + contentBlocks) * 4096);

@@ -42,15 +42,19 @@ parentPort?.once("message", (job: StackJob) => {
   const image = erofs;
   if (image !== undefined) attempt(() => mount(image, job));
 });
-// Node starts its pool of threads when the first of all threads needs it, and they have the files of
-// that one: they must be there before.
-await lstat("/");
-unshareFiles();
-tell("ready");
-const { image, digest, stores } = workerData as StackImage;
-erofs = attempt(() =>
-  mountImage(
-    { bytes: new Uint8Array(image), digest },
-    stores.map((path) => Store.open(path).objects),
-  ),
-);
+async function prepare(): Promise<void> {
+  // Node starts its pool of threads when the first of all threads needs it, and they have the files of
+  // that one: they must be there before.
+  await lstat("/");
+  unshareFiles();
+  tell("ready");
+  const { image, digest, stores } = workerData as StackImage;
+  erofs = attempt(() =>
+    mountImage(
+      { bytes: new Uint8Array(image), digest },
+      stores.map((path) => Store.open(path).objects),
+    ),
+  );
+}
+
+void prepare();

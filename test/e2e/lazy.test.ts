@@ -2,24 +2,36 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, closeSync, copyFileSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, readSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"; // prettier-ignore
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { probe } from "../../src/mount/probe.ts";
 import { Store } from "../../src/store/store.ts";
 import { type Inode, newDirectory } from "../../src/tree/inode.ts";
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { VerityHasher, objectPath } from "../../src/verity/index.ts";
+import type { MountStatus } from "../../src/mount/status.ts";
+import { sealfsOk } from "../support/cli.ts";
 import { noKernelStack } from "../support/kernel.ts";
 import { MountBed, noise, noLibfuse, noMount, until } from "../support/mount-bed.ts";
 
 const MIB = 1024 * 1024;
 
+function noPassthrough(): string | undefined {
+  const { passthroughBelow } = probe(tmpdir());
+  return passthroughBelow.ok ? undefined : passthroughBelow.reason;
+}
+
 describe.each([
   { mode: "fuse over /dev/fuse", options: ["--mode=fuse"], reason: noMount() },
   { mode: "hybrid", options: ["--mode=hybrid"], reason: noKernelStack() },
   { mode: "fuse over libfuse", options: ["--transport=libfuse"], reason: noLibfuse() },
+  { mode: "fuse, passthrough", options: ["--mode=fuse", "--passthrough", "--require=open"], reason: noMount() ?? noPassthrough() }, // prettier-ignore
+  { mode: "hybrid, passthrough", options: ["--mode=hybrid", "--passthrough", "--require=open"], reason: noKernelStack() ?? noPassthrough() }, // prettier-ignore
 ])("$mode", ({ options, reason }) => {
   const skip = reason !== undefined;
+  const isBacked = options.includes("--passthrough");
   const files = new Map<string, { bytes: Buffer; inode: Inode }>();
   let bed: MountBed;
   let mirror: string;
@@ -103,7 +115,25 @@ describe.each([
     },
   );
 
-  test.skipIf(skip)("of a large file only what is read is fetched", async () => {
+  test.skipIf(skip || !isBacked)(
+    "a large file is fetched whole when it is opened, because the kernel reads the rest by itself",
+    async () => {
+      forget("larger");
+      await mounted(["--mirror", mirror], async (mnt) => {
+        const fd = openSync(join(mnt, "larger"), "r");
+        const bytes = Buffer.alloc(4096);
+        readSync(fd, bytes, 0, 4096, 2 * MIB);
+        expect(bytes.equals(files.get("larger")!.bytes.subarray(2 * MIB, 2 * MIB + 4096))).toBe(true); // prettier-ignore
+        const [status] = JSON.parse(sealfsOk(["status", mnt, "--json"]).stdout) as MountStatus[];
+        expect(status?.promise).toBe("open");
+        expect(status?.counters?.requests["READ"]).toBeUndefined();
+        closeSync(fd);
+      });
+      Store.open(bed.store.path).objects.verify(files.get("larger")!.inode.digest!);
+    },
+  );
+
+  test.skipIf(skip || isBacked)("of a large file only what is read is fetched", async () => {
     forget("larger");
     await mounted(["--mirror", mirror], async (mnt) => {
       const fd = openSync(join(mnt, "larger"), "r");

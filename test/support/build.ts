@@ -23,7 +23,7 @@ export default function build(): void {
     spawnSync(process.execPath, [compiler, ...options], { cwd: root });
     spawnSync(process.execPath, ["bundle.mjs", fresh], { cwd: root });
     for (const file of readdirSync(fresh, { recursive: true, encoding: "utf8" })) {
-      if (!/\.(js|ts|map)$/.test(file)) continue;
+      if (!/\.(js|ts|map|json|txt)$/.test(file)) continue;
       const target = join(dist, file);
       if (read(target)?.equals(readFileSync(join(fresh, file)))) continue;
       mkdirSync(dirname(target), { recursive: true });

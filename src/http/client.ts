@@ -8,16 +8,18 @@
  */
 import { readFileSync } from "node:fs";
 import { Readable } from "node:stream";
-import { type Dispatcher, request } from "undici";
+import type { Dispatcher } from "undici";
 import { NetworkError, NotFoundError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { type Asked, type Extent, type Headers, extentOf, refuseEncoding } from "./answer.ts";
 import { type Pace, readBody, usualPace } from "./body.ts";
 import { Connections, type Origin, type Resolve } from "./connections.ts";
 import { networkFailure } from "./failure.ts";
+import { type Environment, Proxies } from "./proxies.ts";
 import { redact } from "./redact.ts";
 import { isRedirect, redirectTarget } from "./redirects.ts";
 import { Timers } from "./timers.ts";
+import { proxyHeaders, proxyName, refused } from "./tunnel.ts";
 
 export interface HttpClientOptions {
   readonly userAgent?: string;
@@ -29,6 +31,8 @@ export interface HttpClientOptions {
   readonly headersMs?: number;
   readonly pace?: Pace;
   readonly resolve?: Resolve;
+  /** Where proxies are said; `process.env` unless it is given. */
+  readonly environment?: Environment;
 }
 
 export interface RequestOptions {
@@ -87,11 +91,16 @@ export class HttpClient {
   readonly #headersMs: number;
   readonly #pace: Pace;
 
-  /** @throws {@link NotFoundError} `NO_FILE` for a CA file that cannot be read */
+  /**
+   * @throws {@link NotFoundError} `NO_FILE` for a CA file that cannot be read
+   * @throws {@link UsageError} for a proxy in the environment that cannot be asked
+   */
   constructor(options: HttpClientOptions = {}) {
     const { caFile, insecure, headersMs = HEADERS_MS, pace = usualPace, resolve } = options;
     const ca = caFile === undefined ? undefined : readCa(caFile);
-    this.#connections = new Connections({ ca, insecure, connectMs: headersMs }, resolve);
+    const proxies = new Proxies(options.environment ?? process.env);
+    const connecting = { ca, insecure, connectMs: headersMs, proxies };
+    this.#connections = new Connections(connecting, resolve);
     this.#userAgent = options.userAgent ?? "sealfs";
     this.#headersMs = headersMs;
     this.#pace = pace;
@@ -192,7 +201,9 @@ export class HttpClient {
     origin: Origin,
     options: SendOptions & { authorization: string | undefined },
   ): Promise<Raw> {
-    const what = redact(url);
+    const proxy = this.#connections.plainProxy(url, origin);
+    const agent = this.#connections.agent(proxy === undefined ? origin : "user");
+    const what = proxy === undefined ? redact(url) : `${redact(url)} through ${proxyName(proxy)}`;
     const { body, bodyBytes, headers = {}, authorization, deadlineMs } = options;
     const controller = new AbortController();
     const abort = (error: unknown) => controller.abort(error);
@@ -215,10 +226,13 @@ export class HttpClient {
       // Not undici's `signal`, which is heard only once there is a connection.
       const response = await ended(
         signal,
-        request(url, {
-          dispatcher: this.#connections.agent(origin),
-          method,
+        agent.request({
+          // A proxy is given the whole URL. RFC 9112, section 3.2.2.
+          origin: proxy?.url.origin ?? url.origin,
+          path: `${proxy === undefined ? "" : url.origin}${url.pathname}${url.search}`,
+          method: method as Dispatcher.HttpMethod,
           headers: {
+            ...(proxy === undefined ? {} : { host: url.host, ...proxyHeaders(proxy) }),
             "user-agent": this.#userAgent,
             "accept-encoding": "identity",
             ...headers,
@@ -242,6 +256,10 @@ export class HttpClient {
       response.body.on("error", () => undefined); // whoever reads it is told
       response.body.once("close", () => timers.end());
       const { statusCode: status } = response;
+      if (proxy !== undefined && status === 407) {
+        response.body.destroy();
+        throw refused(proxy, status, `to ask for ${redact(url)}`);
+      }
       return { status, headers: response.headers, stream: response.body, url, signal, what };
     } catch (error) {
       timers.end();

@@ -12,6 +12,8 @@ import { Agent, buildConnector } from "undici";
 import { NetworkError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { type Reach, mayLeadTo, mayUserReach, outer, reachOf } from "./address.ts";
+import type { Proxies, Proxy } from "./proxies.ts";
+import { type Connect, openTunnel } from "./tunnel.ts";
 
 export interface ConnectionOptions {
   /** Certificates in PEM to trust beside the system's. */
@@ -19,6 +21,7 @@ export interface ConnectionOptions {
   /** Any certificate will do. */
   readonly insecure?: boolean | undefined;
   readonly connectMs: number;
+  readonly proxies: Proxies;
 }
 
 /** Looks names up; stands in for the system's in tests. */
@@ -55,38 +58,48 @@ export class Connections {
     return this.#met.get(`${url.protocol}//${url.host}`) ?? "public";
   }
 
+  /**
+   * The proxy that a request without TLS is sent to, in place of its server: connections for `agent("user")`.
+   * Where a name leads is up to the proxy; an address is checked.
+   *
+   * @throws {@link NetworkError} `ADDRESS`
+   */
+  plainProxy(url: URL, origin: Origin): Proxy | undefined {
+    if (url.protocol !== "http:") return undefined;
+    const proxy = this.#options.proxies.for(url.protocol, url.hostname, url.port);
+    const fault = proxy === undefined ? undefined : addressFault(origin, url.hostname);
+    if (fault !== undefined) throw fault;
+    return proxy;
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#agents.values()].map((agent) => agent.destroy()));
     this.#agents.clear();
   }
 
   #makeAgent(origin: Origin): Agent {
-    const { ca, insecure, connectMs } = this.#options;
-    const connect = buildConnector({
-      lookup: this.#lookup(origin),
-      timeout: connectMs,
-      minVersion: "TLSv1.2",
-      // Said here, so that NODE_TLS_REJECT_UNAUTHORIZED does not say it.
-      rejectUnauthorized: insecure !== true,
-      ...(ca === undefined ? {} : { ca: [...rootCertificates, ca] }),
-    });
+    const { proxies } = this.#options;
+    const connect = this.#connector(origin);
+    const connectToProxy = origin === "user" ? connect : this.#connector("user");
     return new Agent({
       // Connection by connection: an address in the URL itself is not looked up.
       connect: (request, callback) => {
-        const { hostname } = request;
-        const bare = hostname.replace(/^\[|\]$/g, "");
-        if (isIP(bare) !== 0 && !isAllowed(origin, bare, reachOf(bare))) {
-          callback(forbidden(hostname, bare), null);
+        const { protocol, hostname, port } = request;
+        const fault = addressFault(origin, hostname);
+        if (fault !== undefined) {
+          callback(fault, null);
+          return;
+        }
+        const proxy = protocol === "https:" ? proxies.for(protocol, hostname, port) : undefined;
+        if (proxy !== undefined) {
+          this.#connectThrough(proxy, connectToProxy, connect, request, callback);
           return;
         }
         connect(request, (...result) => {
           const [, socket] = result;
           // Undefined, whatever the types say, when there is none.
           if (socket?.remoteAddress !== undefined)
-            this.#remember(
-              `${request.protocol}//${request.host ?? hostname}`,
-              socket.remoteAddress,
-            );
+            this.#remember(`${protocol}//${request.host ?? hostname}`, socket.remoteAddress);
           callback(...result);
         });
       },
@@ -96,6 +109,33 @@ export class Connections {
       headersTimeout: 0,
       bodyTimeout: 0,
     });
+  }
+
+  #connector(origin: Origin): Connect {
+    const { ca, insecure, connectMs } = this.#options;
+    return buildConnector({
+      lookup: this.#lookup(origin),
+      timeout: connectMs,
+      minVersion: "TLSv1.2",
+      // Said here, so that NODE_TLS_REJECT_UNAUTHORIZED does not say it.
+      rejectUnauthorized: insecure !== true,
+      ...(ca === undefined ? {} : { ca: [...rootCertificates, ca] }),
+    });
+  }
+
+  /** TLS to the server, through a tunnel. Where that leads, we do not know: outside, as is assumed. */
+  #connectThrough(
+    proxy: Proxy,
+    connectToProxy: Connect,
+    connect: Connect,
+    request: buildConnector.Options,
+    callback: buildConnector.Callback,
+  ): void {
+    const target = `${request.hostname}:${request.port || 443}`;
+    openTunnel(proxy, target, connectToProxy, this.#options.connectMs).then(
+      (httpSocket) => connect({ ...request, httpSocket }, callback),
+      (error: Error) => callback(error, null),
+    );
   }
 
   #lookup(origin: Origin): LookupFunction {
@@ -121,6 +161,13 @@ export class Connections {
     const before = this.#met.get(server);
     this.#met.set(server, before === undefined ? reach : outer(before, reach));
   }
+}
+
+/** What is wrong with a host that is an address, for URLs that come from `origin`. */
+function addressFault(origin: Origin, hostname: string): NetworkError | undefined {
+  const bare = hostname.replace(/^\[|\]$/g, "");
+  if (isIP(bare) === 0 || isAllowed(origin, bare, reachOf(bare))) return undefined;
+  return forbidden(hostname, bare);
 }
 
 function isAllowed(origin: Origin, host: string, to: Reach): boolean {

@@ -1,0 +1,100 @@
+/**
+ * A connection to a server through a proxy, which is asked by CONNECT and sees only TLS afterwards.
+ * Spec: RFC 9110, section 9.3.6.
+ *
+ * @module
+ */
+import { request } from "node:http";
+import type { Socket } from "node:net";
+import type { buildConnector } from "undici";
+import { NetworkError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { networkFailure } from "./failure.ts";
+import type { Proxy } from "./proxies.ts";
+
+/** Connects to a server, with TLS where its protocol says so. */
+export type Connect = buildConnector.connector;
+
+/**
+ * A connection to `target` (`host:port`), on which nothing was said yet.
+ *
+ * @param timeoutMs for the proxy to answer
+ * @throws {@link NetworkError} that names the proxy
+ */
+export async function openTunnel(
+  proxy: Proxy,
+  target: string,
+  connect: Connect,
+  timeoutMs: number,
+): Promise<Socket> {
+  const what = proxyName(proxy);
+  const socket = await toProxy(proxy, connect, what);
+  return await new Promise((resolve, reject) => {
+    const asked = request({
+      method: "CONNECT",
+      path: target,
+      headers: { host: target, ...proxyHeaders(proxy) },
+      createConnection: () => socket,
+      maxHeaderSize: limits.httpHeaderBytes,
+      timeout: timeoutMs,
+    });
+    const fail = (error: Error) => {
+      socket.destroy();
+      reject(error);
+    };
+    asked.on("connect", (response, tunnel, head) => {
+      const status = response.statusCode ?? 0;
+      if (status < 200 || status > 299) {
+        fail(refused(proxy, status, `to connect us to ${target}`));
+        return;
+      }
+      tunnel.setTimeout(0);
+      tunnel.removeAllListeners("timeout");
+      if (head.length > 0) tunnel.unshift(head);
+      resolve(tunnel as Socket);
+    });
+    asked.on("response", () => fail(new NetworkError("BAD_RESPONSE", `${what}: breaks HTTP`)));
+    asked.on("timeout", () =>
+      fail(new NetworkError("TIMEOUT", `${what}: no answer to CONNECT ${target} in time`)),
+    );
+    asked.on("error", (error) => fail(networkFailure(error, what, false)));
+    asked.end();
+  });
+}
+
+function toProxy({ url }: Proxy, connect: Connect, what: string): Promise<Socket> {
+  const { protocol, hostname, host, port } = url;
+  return new Promise((resolve, reject) => {
+    connect({ protocol, hostname, host, port }, (error, socket) => {
+      if (error === null) resolve(socket);
+      else reject(networkFailure(error, what, false));
+    });
+  });
+}
+
+/** What a proxy is told beside the request. */
+export function proxyHeaders({ authorization }: Proxy): Record<string, string> {
+  return authorization === undefined ? {} : { "proxy-authorization": authorization };
+}
+
+/** For messages. */
+export function proxyName({ url }: Proxy): string {
+  return `proxy ${url.origin}`;
+}
+
+/** The proxy does not do what it was asked for. */
+export function refused(proxy: Proxy, status: number, what: string): NetworkError {
+  const message = `${proxyName(proxy)}: refuses ${what} (status ${status})`;
+  if (status !== 407) {
+    return new NetworkError("UNREACHABLE", message, {
+      status,
+      hint: "no_proxy in the environment names hosts that are asked directly",
+    });
+  }
+  const how =
+    proxy.authorization === undefined ? "it wants credentials" : "not with these credentials";
+  return new NetworkError("UNREACHABLE", `${message}: ${how}`, {
+    status,
+    hint: "they stand in its URL: http_proxy or https_proxy=http://USER:PASSWORD@HOST:PORT",
+  });
+}

@@ -46,7 +46,11 @@ async function prepare(): Promise<void> {
   // Node starts its pool of threads when the first of all threads needs it, and they have the files of
   // that one: they must be there before.
   await lstat("/");
-  unshareFiles();
+  try {
+    unshareFiles();
+  } catch {
+    // Forbidden here: then only a kill within the next moments could leave a process that cannot end.
+  }
   tell("ready");
   const { image, digest, stores } = workerData as StackImage;
   erofs = attempt(() =>

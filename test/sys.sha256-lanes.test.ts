@@ -65,6 +65,18 @@ describe.skipIf(lanes === undefined)(
       expect(out).toEqual(wanted);
     });
 
+    test.each([
+      [1, 3],
+      [-1, 2],
+      [VERITY_BLOCK_SIZE * 3, 1],
+      [Number.NaN, 1],
+    ])("reads nothing outside of its data (at %i, %i blocks)", (at, count) => {
+      const data = bytesOf(3 * VERITY_BLOCK_SIZE, 1);
+      const out = new Uint8Array(4 * HASH_BYTES);
+      expect(() => lanes!.hashBlocks(data, at, count, out, 0)).toThrow(RangeError);
+      expect(out).toEqual(new Uint8Array(out.length));
+    });
+
     test("is not used when it gives other hashes than node:crypto", () => {
       expect(Sha256Lanes.load({ ...plain, hashBlocks: () => undefined })).toBeUndefined();
     });

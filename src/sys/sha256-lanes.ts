@@ -70,6 +70,9 @@ export class Sha256Lanes {
 
   /** As {@link BlockHash.hashBlocks}; `data` must not be shared memory. */
   hashBlocks(data: Uint8Array, at: number, count: number, out: Uint8Array, to: number): void {
+    // C would read on, and what it read could be somebody's secret or no memory at all.
+    const isInside = at >= 0 && at + count * VERITY_BLOCK_SIZE <= data.length;
+    if (!isInside) throw new RangeError(`${count} blocks at ${at} of ${data.length} bytes`);
     const view = new DataView(out.buffer, out.byteOffset, out.byteLength);
     const start = Number(addressOf(data)) + at;
     for (let done = 0; done < count; done += LANES) {

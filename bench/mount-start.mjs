@@ -1,6 +1,6 @@
 /**
- * An image of 100,000 files: from the command to the first listing of its root, beside
- * mount.composefs, which looks at nothing but the superblock; and what the server's memory is then,
+ * An image of 100,000 files: from the command to the first listing of its root, the first time and
+ * again, beside mount.composefs, which looks at nothing but the superblock; and what the server's memory is then,
  * after `find -ls`, and after reading 20,000 files. Alternating, medians and ratios. Needs root, dist/
  * (npm run build) and the oracles (.ci/oracles).
  *
@@ -14,7 +14,7 @@ import { parseArgs } from "node:util";
 import { mountBed } from "./support/bed.mjs";
 import { memoryOf, serverOf } from "./support/memory.mjs";
 import { Results } from "./support/results.mjs";
-import { allSystems } from "./support/systems.mjs";
+import { allSystems, sealfsSystem } from "./support/systems.mjs";
 import { microseconds, run } from "./support/tools.mjs";
 
 const { values: options } = parseArgs({
@@ -25,6 +25,11 @@ const { values: options } = parseArgs({
   },
 });
 const folder = options.bed ?? mkdtempSync(join(tmpdir(), "sealfs-bench-"));
+const ways = {
+  fuse: ["--mode=fuse"],
+  hybrid: ["--mode=hybrid"],
+  kernel: ["--mode=kernel", "--require=metadata"],
+};
 const READ_FILES = 20_000;
 const MIB = 1 << 20;
 
@@ -47,7 +52,17 @@ function noteMemory(results, system, when) {
 try {
   const bed = await mountBed(folder, Number(options.files), { tiny: true, references: false });
   const names = ["fuse", "hybrid", "kernel", "composefs"];
-  const systems = allSystems(bed).filter(({ name }) => names.includes(name));
+  const firsts = allSystems(bed).filter(({ name }) => names.includes(name));
+  // The same by a client that has mounted the image before, and so need not check it again.
+  const state = join(folder, "state");
+  const agains = firsts
+    .filter(({ name }) => name in ways)
+    .map(({ name }) => sealfsSystem(`${name} again`, bed, [...ways[name], "--state", state]));
+  for (const system of agains.slice(0, 1)) {
+    system.mount();
+    system.unmount();
+  }
+  const systems = [...firsts, ...agains];
   const results = new Results();
   for (let round = 0; round < Number(options.rounds); round++) {
     for (const system of round % 2 === 0 ? systems : systems.toReversed()) {
@@ -70,7 +85,7 @@ try {
   }
   console.log(`\nmounts of ${options.files} files, ${options.rounds} rounds: median (best)`);
   results.printTable(systems.map(({ name }) => name));
-  for (const name of names.slice(0, 3)) {
+  for (const { name } of systems.filter(({ name: each }) => each !== "composefs")) {
     results.printRatio("mount to first ls", name, "composefs", 3);
   }
 } finally {

@@ -17,6 +17,7 @@ import { openNamed } from "../mount/named.ts";
 import { checkTarget } from "../mount/target.ts";
 import { foreignNames } from "../store/foreign.ts";
 import { Stores } from "../store/stores.ts";
+import { hashInLanes } from "../sys/sha256-lanes.ts";
 import type { Io } from "./io.ts";
 import { type MirrorOptions, declareMirrors } from "./mirror-options.ts";
 import { type TrustOptions, declareTrust, readTrust } from "./trust-options.ts";
@@ -125,6 +126,7 @@ export function declare(command: Command, io: Io): void {
         ...writable(options),
         ...lazy(options),
       };
+      hashInLanes();
       // It loads its code while the image is verified here.
       const server = new MountServer(checkTarget(directory, options), foreground);
       let mount: Mount;

@@ -18,7 +18,7 @@ import { type SharedMemory, type Tell, type ThreadInput, handingOver } from "./t
 import { Turns } from "./turns.ts";
 import { warmUp } from "./warm-up.ts";
 
-/** About as long as the code takes to be compiled; a mount takes so much longer. */
+/** About as long as the code takes to be compiled; a first request may have to wait so much longer. */
 const WARM_UP_MS = 50;
 
 /** What a server thread is given. */
@@ -42,8 +42,8 @@ export function serveImage(input: WorkerInput & ThreadInput, tell: Tell): void {
     backing: backingOf(input, openPlaces(input.stores, undefined, input.held), tell),
   };
   const session = new Session(table, server, tell, handingOver(input, tell), counters);
+  tell("ready"); // the rest of the mount goes on meanwhile
   warmUp(session, WARM_UP_MS);
   counters.clear();
-  tell("ready");
   serve(input.fd, session, new Turns(input.turns, input.thread - 1));
 }

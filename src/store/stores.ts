@@ -100,6 +100,8 @@ export class Stores implements ObjectSource {
     for (const store of this.all) {
       try {
         const bytes = store.readImage(id);
+        // There is no other to choose: whoever uses it compares its digest anyway.
+        if (this.all.length === 1) return bytes;
         if (verityDigestOf(bytes, algorithmOf(id)) === id) return bytes;
         wrong ??= bytes;
       } catch (error) {

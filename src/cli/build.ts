@@ -13,7 +13,6 @@ import { writeImageFile } from "../image/mkcomposefs.ts";
 import { replaceFile } from "../image/new-file.ts";
 import { imageFacts, signFacts } from "../image/sign.ts";
 import { settleValidity } from "../image/validity.ts";
-import { parsePlatform } from "../oci/platform.ts";
 import { parseSource } from "../oci/reference.ts";
 import { Store } from "../store/store.ts";
 import type { NewBundle } from "../store/transaction.ts";
@@ -21,11 +20,11 @@ import { type ProfileName, type XattrMode, profileNames } from "../tree/merge.ts
 import type { VerityAlgorithm } from "../verity/digest.ts";
 import { interruptible } from "./interruption.ts";
 import { type Io, formatBytes } from "./io.ts";
-import { type RegistryFlags, declareRegistry, registryOptions } from "./registry-options.ts";
+import { type SourceFlags, declareSource, sourceOptions } from "./registry-options.ts";
 import { passphraseFor } from "./passphrase.ts";
 import { type WriteOptions, declareWriting } from "./write-options.ts";
 
-interface Options extends WriteOptions, RegistryFlags {
+interface Options extends WriteOptions, SourceFlags {
   store: string;
   name?: string;
   key?: string;
@@ -34,7 +33,6 @@ interface Options extends WriteOptions, RegistryFlags {
   expires?: string;
   version?: string;
   output?: string;
-  platform?: string;
   profile?: ProfileName;
   xattrs?: XattrMode;
   strict?: true;
@@ -48,7 +46,7 @@ interface Options extends WriteOptions, RegistryFlags {
 }
 
 export function declare(command: Command, io: Io): void {
-  declareRegistry(declareWriting(command))
+  declareSource(declareWriting(command))
     .argument(
       "<source>",
       "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, docker://HOST/NAME[:TAG], tar:FILE[,FILE…], dir:DIR, dump:FILE, a bare path, or - for an archive on standard input",
@@ -61,7 +59,6 @@ export function declare(command: Command, io: Io): void {
     .option("--expires <when>", "a date, or a time from creation such as 90d (default: 365d)")
     .option("--version <n>", "the statement's version (default: seconds of creation)")
     .option("-o, --output <file>", "also write the image to this file, and its bundle beside")
-    .option("--platform <os/arch>", "which image of an index, such as linux/arm64/v8")
     .addOption(
       new Option("--profile <name>", "how layers become one tree").choices([...profileNames]),
     )
@@ -91,7 +88,7 @@ export function declare(command: Command, io: Io): void {
 async function build(text: string, options: Options, io: Io): Promise<void> {
   const reference = parseSource(text);
   const sign = signer(options);
-  const { algorithm, formatVersion, platform } = options;
+  const { algorithm, formatVersion } = options;
   const progress = io.progress("build");
   const interruption = interruptible("build");
   let result: BuildResult;
@@ -101,8 +98,7 @@ async function build(text: string, options: Options, io: Io): Promise<void> {
       ...pick(options),
       store: () => Store.create(options.store, algorithm === undefined ? {} : { algorithm }),
       sign: sign && ((built) => (bundles = sign(built))),
-      platform: platform === undefined ? undefined : parsePlatform(platform),
-      registry: registryOptions(options),
+      ...sourceOptions(options),
       formatVersion: formatVersion === "auto" ? "auto" : formatVersion === "0" ? 0 : 1,
       onProgress: (done, total) => progress.update(done, total),
       signal: interruption.signal,

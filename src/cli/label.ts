@@ -11,19 +11,21 @@ import { parseSource } from "../oci/reference.ts";
 import { openSource } from "../oci/source.ts";
 import type { Io } from "./io.ts";
 import { addImageArgument } from "./image-argument.ts";
+import { type SourceFlags, declareSource, sourceOptions } from "./registry-options.ts";
 
-interface Options {
+interface Options extends SourceFlags {
   readonly store?: string[];
   readonly check?: string;
 }
 
 export function declare(command: Command, io: Io): void {
-  addImageArgument(command)
+  declareSource(addImageArgument(command))
     .option("--check <source>", "compare with the label of this OCI image; exit status 4 otherwise")
-    .action(async (target: string, { store, check }: Options) => {
+    .action(async (target: string, options: Options) => {
+      const { store, check } = options;
       const digest = familyDigest(await openImage(target, store));
       if (check !== undefined) {
-        const source = await openSource(resolveSource(parseSource(check)), {});
+        const source = await openSource(resolveSource(parseSource(check)), sourceOptions(options));
         try {
           verifyLabel(source, digest);
         } finally {

@@ -14,8 +14,9 @@ import { settleValidity } from "../image/validity.ts";
 import { limits } from "../limits.ts";
 import { PrivateKey } from "../trust/private-key.ts";
 import { passphraseFor } from "./passphrase.ts";
+import { type SourceFlags, sourceOptions } from "./registry-options.ts";
 
-export interface SignOptions {
+export interface SignOptions extends SourceFlags {
   readonly key?: string;
   readonly passphraseFile?: string;
   readonly name?: string;
@@ -60,7 +61,8 @@ export function sealRequestOf(image: string, options: SignOptions): SealRequest 
   if (output === undefined && stores !== undefined) {
     throw new UsageError("USAGE", "--composefs-pkcs7: an image in a store needs --output");
   }
-  return { image, stores, source, cert, key, output: output ?? artifactBeside(image) };
+  const opening = sourceOptions(options);
+  return { image, stores, source, opening, cert, key, output: output ?? artifactBeside(image) };
 }
 
 const NOT_SEALED = [

@@ -11,11 +11,12 @@ import { prepareTarget, signTarget } from "../image/sign-target.ts";
 import type { Statement } from "../trust/statement.ts";
 import { formatTime } from "../trust/time.ts";
 import type { Io } from "./io.ts";
+import { declareSource } from "./registry-options.ts";
 import { type SignOptions, sayOf, sealRequestOf, sidecarsOf, signerOf } from "./sign-options.ts";
 
 export function declare(command: Command, io: Io): void {
   const gather = (value: string, all: string[] = []) => [...all, value];
-  command
+  declareSource(command)
     .argument("<image>", "an image file, or with --store a name or id in the store")
     .option("--key <file>", "the private key (PKCS#8 PEM); - reads standard input")
     .option(

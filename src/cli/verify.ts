@@ -11,9 +11,10 @@ import type { VerifiedImage } from "../image/verify.ts";
 import { Stores } from "../store/stores.ts";
 import { formatTime } from "../trust/time.ts";
 import type { Io } from "./io.ts";
+import { type SourceFlags, declareSource, sourceOptions } from "./registry-options.ts";
 import { type TrustOptions, declareTrust, readTrust } from "./trust-options.ts";
 
-interface Options extends TrustOptions {
+interface Options extends TrustOptions, SourceFlags {
   bundle?: string[];
   name?: string;
   store?: string[];
@@ -25,7 +26,7 @@ interface Options extends TrustOptions {
 
 export function declare(command: Command, io: Io): void {
   const collect = (value: string, all: string[] = []) => [...all, value];
-  declareTrust(command)
+  declareSource(declareTrust(command))
     .argument("<image>", "an image file, or with --store a name or id in a store")
     .option("--name <reference>", "the name that must be signed (default: that in the store)")
     .option("--store <dir>", "a store that has the image; may be repeated", collect)
@@ -76,7 +77,14 @@ async function verifySeal(image: string, cert: string, options: Options, io: Io)
   if (key.length + keys.length > 0 || [policy, tuf, name, bundle].some((each) => each)) {
     throw new UsageError("USAGE", "--cert: stands alone, without keys, policy, name or bundle");
   }
-  const verdict = await checkSeal({ image, stores, cert, signature, source });
+  const verdict = await checkSeal({
+    image,
+    stores,
+    cert,
+    signature,
+    source,
+    opening: sourceOptions(options),
+  });
   const { digest, compared, subject } = verdict;
   if (options.json) io.print(JSON.stringify(verdict));
   else {

@@ -230,7 +230,7 @@ export class HttpClient {
           // A proxy is given the whole URL. RFC 9112, section 3.2.2.
           origin: proxy?.url.origin ?? url.origin,
           path: `${proxy === undefined ? "" : url.origin}${url.pathname}${url.search}`,
-          method: method as Dispatcher.HttpMethod,
+          method,
           headers: {
             ...(proxy === undefined ? {} : { host: url.host, ...proxyHeaders(proxy) }),
             "user-agent": this.#userAgent,

@@ -51,7 +51,7 @@ export async function openTunnel(
       tunnel.setTimeout(0);
       tunnel.removeAllListeners("timeout");
       if (head.length > 0) tunnel.unshift(head);
-      resolve(tunnel as Socket);
+      resolve(tunnel);
     });
     asked.on("response", () => fail(new NetworkError("BAD_RESPONSE", `${what}: breaks HTTP`)));
     asked.on("timeout", () =>

@@ -8,7 +8,7 @@
 import { limits } from "../limits.ts";
 import { resolveSource } from "../oci/recognise.ts";
 import { parseSource } from "../oci/reference.ts";
-import { openSource } from "../oci/source.ts";
+import { type SourceOptions, openSource } from "../oci/source.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import {
   type Sealed,
@@ -43,8 +43,9 @@ export function readCertificate(path: string): Signatory {
 export interface SealRequest {
   readonly image: string;
   readonly stores?: readonly string[] | undefined;
-  /** The OCI image that it was built from. */
+  /** The OCI image that it was built from, and how to open it. */
   readonly source: string;
+  readonly opening?: SourceOptions | undefined;
   readonly cert: string;
   readonly key: string;
   /** The directory to make. */
@@ -60,7 +61,7 @@ export async function sealImage(request: SealRequest): Promise<{
   const digest = familyDigest(await openImage(image, stores));
   const signatory = readCertificate(cert);
   const privateKey = parseSigningKey(readSecretText(key), signatory, `private key ${key}`);
-  const sealed = await sealedFrom(source, digest);
+  const sealed = await sealedFrom(source, request.opening, digest);
   const signed = sealWith(sealed, (each) => signPkcs7(each, signatory, privateKey));
   return { digest, artifact: writeArtifact(output, signed) };
 }
@@ -71,6 +72,7 @@ export interface SealCheck {
   readonly cert: string;
   /** The OCI image, to compare manifest and configuration too. */
   readonly source?: string | undefined;
+  readonly opening?: SourceOptions | undefined;
   /** An artifact's directory or a bare signature; by default what lies beside the image. */
   readonly signature?: string | undefined;
 }
@@ -103,13 +105,17 @@ export async function checkSeal(request: SealCheck): Promise<SealVerdict> {
   const expected: Partial<Sealed> & Pick<Sealed, "digests"> =
     source === undefined
       ? { digests: new Map([["merged", digest]]) }
-      : await sealedFrom(source, digest);
+      : await sealedFrom(source, request.opening, digest);
   verifyArtifact(artifact, expected, signatory);
   return { digest, compared: [...expected.digests.keys()], subject: artifact.subject.digest };
 }
 
-async function sealedFrom(source: string, digest: VerityDigest): Promise<Sealed> {
-  const opened = await openSource(resolveSource(parseSource(source)), {});
+async function sealedFrom(
+  source: string,
+  opening: SourceOptions | undefined,
+  digest: VerityDigest,
+): Promise<Sealed> {
+  const opened = await openSource(resolveSource(parseSource(source)), opening);
   try {
     return sealedOf(opened, digest);
   } finally {

@@ -10,7 +10,7 @@ import { formatTime } from "../trust/time.ts";
 import type { VerifiedImage } from "../image/verify.ts";
 import type { IdMap } from "../sys/idmap.ts";
 import type { TransportName } from "../fuse/transport.ts";
-import { absoluteLocation } from "../mirror/location.ts";
+import { absoluteLocation, parseLocation } from "../mirror/location.ts";
 import type { MirrorReach } from "../mirror/mirrors-file.ts";
 import { endConnection } from "./end.ts";
 import { type Launched, MountServer } from "./launch.ts";
@@ -132,14 +132,7 @@ async function mountWith(
   const stores = options.stores.map((store) => Store.open(store));
   const foreground = options.foreground === true;
   const { threads, log, metrics, prefetch, writable, idmap, subdir } = options;
-  checkHidesNothing(target, [
-    ...stores.map((store) => store.path),
-    ...(log === undefined ? [] : [log]),
-    ...(metrics === undefined ? [] : [metricsSocket(metrics) ?? metrics]),
-    ...(writable === undefined ? [] : [writable.upper, writable.work]),
-    stateDirectory(),
-    fileURLToPath(new URL("..", import.meta.url)), // code that is loaded when it is needed
-  ]);
+  checkHidesNothing(target, neededPaths(options));
   const rootNid = subdir === undefined ? undefined : directoryIn(verified.image, subdir);
   const plan = planMount(verified, stores, {
     ...options,
@@ -170,6 +163,20 @@ async function mountWith(
     ...(prefetch === undefined ? {} : { prefetch }),
   });
   return asMount(target, plan, foreground, launched);
+}
+
+/** What the server looks for by its name while it serves. */
+function neededPaths({ stores, log, metrics, writable, lazy }: MountOptions): string[] {
+  const mirrors = (lazy?.mirrors ?? []).map((mirror) => parseLocation(mirror));
+  return [
+    ...stores,
+    ...mirrors.flatMap((place) => ("path" in place ? [place.path] : [])),
+    ...(log === undefined ? [] : [log]),
+    ...(metrics === undefined ? [] : [metricsSocket(metrics) ?? metrics]),
+    ...(writable === undefined ? [] : [writable.upper, writable.work]),
+    stateDirectory(),
+    fileURLToPath(new URL("..", import.meta.url)), // code that is loaded when it is needed
+  ];
 }
 
 function lazyInput(

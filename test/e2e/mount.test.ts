@@ -368,6 +368,21 @@ describe("nothing is mounted", () => {
     bed.unmount(full);
   });
 
+  test.each([
+    ["its store", ["--nonempty"]],
+    ["its log", ["--log", "mnt/log"]],
+    ["its metrics", ["--metrics", "unix:mnt/sock"]],
+    ["a mirror", ["--mirror", "mnt/mirror"]],
+    ["a layout to fetch from", ["--mirror", "oci:mnt/layout"]],
+  ])("where it would hide %s, which it could then only ask itself for", (what, words) => {
+    const mnt = what === "its store" ? bed.path : bed.directory();
+    const more = words.map((word) => word.replace("mnt/", `${mnt}/`));
+    const got = attempt("app:1", mnt, more);
+    expect(got.stderr).toMatch(/mount point .*: would hide .*, which the mount needs/);
+    expect(got.status).toBe(2);
+    expect(isMounted(mnt)).toBe(false);
+  });
+
   test("where the store is none", () => {
     const args = ["--store", bed.path];
     const got = attempt("app:1", bed.directory(), args);

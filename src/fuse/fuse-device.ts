@@ -31,8 +31,13 @@ export function openDevice(): number {
     }
     throw new SystemError("NO_FUSE", `${DEVICE}: ${message}`, { cause, hint: HOW_TO_GET_IT });
   }
-  const { rdev } = fstatSync(fd);
-  if (rdev === NUMBER) return fd;
+  if (isFuseDevice(fd)) return fd;
   closeSync(fd); // as containers have it that hide devices
   throw new SystemError("NO_FUSE", `${DEVICE}: something else is there`, { hint: HOW_TO_GET_IT });
+}
+
+/** Whether an open descriptor is the kernel's end of FUSE. */
+export function isFuseDevice(fd: number): boolean {
+  const status = fstatSync(fd);
+  return status.isCharacterDevice() && status.rdev === NUMBER;
 }

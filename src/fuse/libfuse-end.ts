@@ -5,20 +5,21 @@
  *
  * @module
  */
-import { readdirSync, readlinkSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isFuseDevice } from "./fuse-device.ts";
 
 const LOOK_MS = 200;
 
 /** Resolves when this process has no connection any more. */
 export async function whenDisconnected(): Promise<void> {
-  const descriptors = readdirSync("/proc/self/fd").filter(isConnection);
+  const descriptors = readdirSync("/proc/self/fd").map(Number).filter(isConnection);
   while (descriptors.some(isConnection)) await sleep(LOOK_MS);
 }
 
-function isConnection(descriptor: string): boolean {
+function isConnection(descriptor: number): boolean {
   try {
-    return readlinkSync(`/proc/self/fd/${descriptor}`) === "/dev/fuse";
+    return isFuseDevice(descriptor);
   } catch {
     return false; // closed
   }

@@ -98,6 +98,24 @@ describe("groups", () => {
     expect(runs[0]!.cost).toBe(131_072);
   });
 
+  test.each([
+    ["bytes", 5000, 20_000, 16 * 1024 * 1024],
+    ["objects", 5000, 100, 1024 * 1024],
+  ])(
+    "do not grow for ever by %s, however near one another the objects lie",
+    (_, count, size, most) => {
+      const step = Math.ceil((size + 512) / 512) * 512;
+      const objects = Array.from({ length: count }, (_each, i) =>
+        placedAt(i, 0, 512 + i * step, size),
+      );
+      const runs = groupObjects([plainLayer(0, 512 + count * step)], objects);
+      expect(runs.flatMap((run) => run.objects)).toHaveLength(count);
+      expect(Math.max(...runs.map(({ cost }) => cost))).toBeLessThanOrEqual(most);
+      expect(Math.max(...runs.map((run) => run.objects.length))).toBeLessThanOrEqual(1024);
+      expect(runs.length).toBeLessThan(10);
+    },
+  );
+
   test("never overlap, never lose an object, and never cost more than requests of their own", () => {
     fc.assert(
       fc.property(

@@ -30,6 +30,8 @@ export interface Run {
 const REQUEST_BYTES = 64 * 1024;
 /** Requests are not merged over this: several are under way at a time. */
 const MOST_BYTES = 16 * 1024 * 1024;
+/** Nor over this: each object under way takes memory. */
+const MOST_OBJECTS = 1024;
 
 /** Groups objects so that all of them together cost little more than has to be moved. */
 export function groupObjects(
@@ -65,8 +67,11 @@ function merge(a: Run, b: Run): Run | undefined {
   const { blob } = planLayer(a.layer, a.offset, length);
   const cost = blob.end - blob.start;
   // A layer that cannot be entered in the middle costs the same for one object as for all.
-  const isFree = cost <= Math.max(a.cost, b.cost) + REQUEST_BYTES;
-  const isCheap = cost <= a.cost + b.cost + REQUEST_BYTES && cost <= MOST_BYTES;
+  const isFree = cost <= Math.max(a.cost, b.cost);
+  const isCheap =
+    cost <= a.cost + b.cost + REQUEST_BYTES &&
+    cost <= MOST_BYTES &&
+    a.objects.length < MOST_OBJECTS;
   if (!isFree && !isCheap) return undefined;
   const objects = a.objects as PlacedObject[];
   objects.push(...b.objects); // its own array since it began: there may be very many

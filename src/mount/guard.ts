@@ -151,7 +151,10 @@ export function guardDirectory(path: string): () => void {
   guard.stdin.on("error", () => undefined);
   guard.unref();
   (guard.stdin as unknown as { unref(): void }).unref();
-  return () => void guard.stdin.end("done\n");
+  return () => {
+    guard.stdin.write("done\n"); // a pipe takes that at once
+    guard.stdin.destroy();
+  };
 }
 
 /** As the list of mounts writes it. */

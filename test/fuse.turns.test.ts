@@ -71,3 +71,17 @@ describe("turns", () => {
     expect([...words]).toEqual([1, 0, 0, 2, 1]);
   });
 });
+
+test("a thread knows whether all others wait", () => {
+  const memory = Turns.memory(3);
+  const words = new Int32Array(memory);
+  const turns = new Turns(memory, 1);
+  turns.take();
+  expect(turns.othersWait()).toBe(false); // they have not even started
+  words[1] = 1;
+  expect(turns.othersWait()).toBe(false);
+  words[3] = 1;
+  expect(turns.othersWait()).toBe(true);
+  words[1] = 2; // the turn is on its way to it
+  expect(turns.othersWait()).toBe(false);
+});

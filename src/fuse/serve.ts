@@ -1,12 +1,15 @@
 /**
- * The request loop of one thread: when it has the turn it blocks in read(2) on /dev/fuse, which is
- * four times faster than waiting for it through the event loop.
+ * The request loop of one thread: when it has the turn it waits in read(2) or poll(2) on /dev/fuse,
+ * which is four times faster than to wait through the event loop.
  *
  * @module
  */
-import { readSync, writeSync } from "node:fs";
-import { type Call, REQUEST_BYTES } from "./call.ts";
-import { EIO } from "./errno.ts";
+import { writeSync } from "node:fs";
+import { errnoError } from "../sys/koffi.ts";
+import { EAGAIN } from "../sys/reading.ts";
+import type { Call } from "./call.ts";
+import { EINTR, EIO, ENODEV, ENOENT } from "./errno.ts";
+import { RequestSource } from "./request-source.ts";
 import type { Session } from "./session.ts";
 import type { Turns } from "./turns.ts";
 
@@ -24,19 +27,14 @@ export function serve(fd: number, session: Serving, turns: Turns): void {
 
 function serveInTurn(fd: number, session: Serving, turns: Turns): void {
   const { call, counters } = session;
-  const { request } = call;
+  const source = new RequestSource(fd, () => turns.othersWait());
   for (;;) {
     turns.take();
-    let length: number;
-    try {
-      length = readSync(fd, request, 0, REQUEST_BYTES, null);
-    } catch (error) {
-      const code = codeOf(error);
-      if (code === "ENODEV") return; // unmounted, or the connection was aborted
-      // ENOENT: the request was withdrawn before it was read
-      if (code === "ENOENT" || code === "EINTR" || code === "EAGAIN") continue;
-      throw error;
-    }
+    const length = source.next(call.request);
+    if (length === -ENODEV) return; // unmounted, or the connection was aborted
+    // ENOENT: the request was withdrawn before it was read
+    if (length === -ENOENT || length === -EINTR || length === -EAGAIN) continue;
+    if (length < 0) throw errnoError(-length, "requests from /dev/fuse");
     if (length === 0) return;
     const start = performance.now();
     const answer = session.answer(length);

@@ -61,6 +61,15 @@ export class Turns {
     } while (this.#someWait() && this.#tryTake());
   }
 
+  /** Whether all other threads wait for the turn. */
+  othersWait(): boolean {
+    const words = this.#words;
+    for (let i = FIRST; i < words.length; i++) {
+      if (i !== this.#own && Atomics.load(words, i) !== WAITING) return false;
+    }
+    return true;
+  }
+
   #tryTake(): boolean {
     return Atomics.compareExchange(this.#words, TURN, FREE, TAKEN) === FREE;
   }

@@ -1,11 +1,15 @@
 /**
  * A mounted image in each mode, beside the kernel's EROFS and overlay without any check (as our kernel
- * mode, and as mount.composefs), our server with its checks taken out, erofsfuse and plain ext4: in
- * alternation, each measurement on a fresh mount, medians and the medians of the rounds' ratios. Needs root, dist/ (npm run build), and
- * the oracles (.ci/oracles).
+ * mode, and as mount.composefs), our servers with their checks taken out, erofsfuse and plain ext4: in
+ * alternation, each measurement on a fresh mount, medians and the medians of the rounds' ratios. Needs
+ * root, dist/ (npm run build), and the oracles (.ci/oracles).
  *
- * kernel: EROFS and overlay, no checks. unchecked: as fuse, without the checks. backing: the large
- * file's object in the store, which the kernel reads by itself for passthrough.
+ * kernel: EROFS and overlay, no checks. unchecked, unchecked-hybrid: as fuse and hybrid, without the
+ * checks. backing: the large file's object in the store, which the kernel reads by itself for
+ * passthrough.
+ *
+ * cold: nothing of the file is in memory, it comes from the disk. uncached: it is in memory where it
+ * lies in the store, but was never read through the mount. warm: it was.
  *
  * Usage: node bench/mount.mjs [--files N] [--rounds N] [--only ROW…] [--systems NAME…] [--bed DIR]
  */
@@ -24,6 +28,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { LARGE_BYTES, mountBed } from "./support/bed.mjs";
+import { forget, readWhole, settle, sourcesOf } from "./support/caches.mjs";
 import { Results } from "./support/results.mjs";
 import { allSystems } from "./support/systems.mjs";
 import { microseconds, randomNumbers, run } from "./support/tools.mjs";
@@ -41,13 +46,7 @@ const files = Number(options.files);
 const rounds = Number(options.rounds);
 const folder = options.bed ?? mkdtempSync(join(tmpdir(), "sealfs-bench-"));
 
-const block = Buffer.alloc(1 << 20);
-
-function readWhole(path) {
-  const fd = openSync(path, "r");
-  while (readSync(fd, block, 0, block.length, null) > 0);
-  closeSync(fd);
-}
+const block = Buffer.alloc(4096);
 
 const RANDOM_READS = 2000;
 
@@ -61,14 +60,25 @@ function readAtRandom(path) {
 
 const onLarge = (group) => Object.assign(group, { onLarge: true });
 
-/** Rows that share a mount: name, unit, number of operations, and the work on a mount point. */
-function measurements({ shuffled, directories }) {
+/**
+ * Rows that share a mount: name, unit, number of operations, the work on a mount point, and what is to
+ * be done before, which does not count.
+ */
+function measurements(bed) {
+  const { shuffled, directories } = bed;
+  const sources = sourcesOf(bed);
   const some = shuffled.slice(0, 5000);
   const statAll = (mnt) => shuffled.forEach((path) => lstatSync(join(mnt, path)));
   const listAll = (mnt) => directories.forEach((path) => readdirSync(join(mnt, path)));
   const readAll = (mnt) => some.forEach((path) => readWhole(join(mnt, path)));
   const readLarge = (mnt) => readWhole(join(mnt, "large"));
+  const readLargeAtRandom = (mnt) => readAtRandom(join(mnt, "large"));
   const mebibytes = LARGE_BYTES / (1 << 20);
+  const makeCold = (mnt) => [join(mnt, "large"), ...sources].forEach(forget);
+  const uncache = (mnt) => {
+    forget(join(mnt, "large"));
+    sources.forEach(readWhole);
+  };
   return [
     [["find -ls", "ms", 1000, (mnt) => run("find", [mnt, "-ls"])]],
     [
@@ -84,15 +94,18 @@ function measurements({ shuffled, directories }) {
       ["open+read again", "us", some.length, readAll],
     ],
     onLarge([
-      ["sequential cold, MiB", "us", mebibytes, readLarge],
+      ["open large, first", "ms", 1000, (mnt) => closeSync(openSync(join(mnt, "large"), "r"))],
+      ["sequential cold, MiB", "us", mebibytes, readLarge, makeCold],
+      ["sequential uncached, MiB", "us", mebibytes, readLarge, uncache],
       ["sequential warm, MiB", "us", mebibytes, readLarge],
+      ["random 4k uncached", "us", RANDOM_READS, readLargeAtRandom, uncache],
+      ["random 4k warm", "us", RANDOM_READS, readLargeAtRandom, readLarge],
     ]),
-    onLarge([["random 4k", "us", RANDOM_READS, (mnt) => readAtRandom(join(mnt, "large"))]]),
   ];
 }
 
-const metadataRows = ["find -ls", "stat cold", "stat warm", "readdir cold, entry"];
-metadataRows.push("readdir warm, entry", "open+read again");
+const metadataRows = ["find -ls", "stat cold", "readdir cold, entry", "readdir warm, entry"];
+metadataRows.push("open+read again");
 const kernelRows = ["find -ls", "stat cold", "stat warm", "open+read again"];
 
 try {
@@ -108,9 +121,11 @@ try {
       for (const system of round % 2 === 0 ? systems : systems.toReversed()) {
         if (system.largeOnly && !group.onLarge) continue;
         system.mount();
-        readdirSync(system.mnt);
         try {
-          for (const [row, unit, count, work] of group) {
+          readdirSync(system.mnt);
+          settle(system.mnt);
+          for (const [row, unit, count, work, prepare] of group) {
+            prepare?.(system.mnt);
             results.note(row, unit, system.name, microseconds(() => work(system.mnt)) / count);
           }
         } finally {
@@ -124,8 +139,12 @@ try {
   console.log("ratios (median of the rounds):");
   for (const row of kernelRows) results.printRatio(row, "hybrid", "kernel", 1.3);
   for (const row of metadataRows) results.printRatio(row, "fuse", "erofsfuse", 1);
-  results.printRatio("sequential cold, MiB", "fuse", "unchecked", 1 / 0.7);
-  for (const row of ["sequential warm, MiB", "random 4k"]) {
+  results.printRatio("stat warm", "fuse", "erofsfuse"); // both by the kernel's cache alone
+  for (const row of ["sequential cold, MiB", "sequential uncached, MiB"]) {
+    results.printRatio(row, "fuse", "unchecked", 1 / 0.7);
+    results.printRatio(row, "hybrid", "unchecked-hybrid", 1 / 0.7);
+  }
+  for (const row of ["sequential warm, MiB", "random 4k warm"]) {
     results.printRatio(row, "passthrough", "backing", 1.3);
   }
 } finally {

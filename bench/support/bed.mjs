@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import { oracle, randomNumbers, root, run, sealfs } from "./tools.mjs";
 
-export const LARGE_BYTES = 64 * 1024 * 1024;
+export const LARGE_BYTES = 256 * 1024 * 1024;
 const PER_DIRECTORY = 25;
 const DIRECTORIES_PER_DIRECTORY = 50;
 
@@ -31,7 +31,7 @@ function namesOf(files) {
   return { paths, shuffled, directories };
 }
 
-/** Mostly small files, a few of up to 100 KB, one of 64 MiB; `tiny` makes all of them small. */
+/** Mostly small files, a few of up to 100 KB, one of 256 MiB; `tiny` makes all of them small. */
 function makeTree(path, { paths, directories }, tiny) {
   const random = randomNumbers();
   const noise = Buffer.alloc(1 << 20);
@@ -87,7 +87,7 @@ function makeReferences(folder, tree, files) {
   if (mkfsErofs) run(mkfsErofs, [join(folder, "erofs.img"), tree]);
   const mkfsExt4 = oracle("mkfs.ext4");
   const inodes = `${Math.ceil(files * 1.3) + 10_000}`;
-  const size = `${Math.ceil((files * 12_000) / 2 ** 20) + 200}M`;
+  const size = `${Math.ceil((files * 12_000) / 2 ** 20) + 400}M`;
   if (mkfsExt4) {
     run(mkfsExt4, ["-q", "-N", inodes, "-d", tree, join(folder, "ext4.img"), size]);
   }
@@ -101,7 +101,7 @@ function makeReferences(folder, tree, files) {
 export async function mountBed(folder, files, { tiny = false, references = true } = {}) {
   const names = namesOf(files);
   const stamp = join(folder, "made");
-  const wanted = JSON.stringify({ files, tiny, references });
+  const wanted = JSON.stringify({ files, tiny, references, LARGE_BYTES });
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return { folder, ...names };
   rmSync(folder, { recursive: true, force: true });
   const tree = join(folder, "tree");

@@ -21,14 +21,14 @@ export class Results {
   /** Medians (and the best) of every row. */
   printTable(systems) {
     const width = 17;
-    console.log(["".padEnd(26), ...systems.map((name) => name.padStart(width))].join(""));
+    console.log(["".padEnd(30), ...systems.map((name) => name.padStart(width))].join(""));
     for (const [row, { unit, values }] of this.#rows) {
       const cells = systems.map((name) => {
         const all = values.get(name);
         const text = all ? `${number(median(all))} (${number(Math.min(...all))})` : "-";
         return text.padStart(width);
       });
-      console.log(`${`${row}, ${unit}`.padEnd(26)}${cells.join("")}`);
+      console.log(`${`${row}, ${unit}`.padEnd(30)}${cells.join("")}`);
     }
   }
 
@@ -43,9 +43,9 @@ export class Results {
     const ratio = median(ones.map((value, i) => value / others[i]));
     const best = Math.min(...ones) / Math.min(...others);
     const verdict =
-      target === undefined ? "" : `, target ${target}: ${ratio <= target ? "yes" : "NO"}`;
+      target === undefined ? "" : `, target ${target.toFixed(2)}: ${ratio <= target ? "yes" : "NO"}`;
     console.log(
-      `  ${row.padEnd(24)} ${`${one}/${other}`.padEnd(20)} ${ratio.toFixed(2)} (best ${best.toFixed(2)})${verdict}`,
+      `  ${row.padEnd(26)} ${`${one}/${other}`.padEnd(20)} ${ratio.toFixed(2)} (best ${best.toFixed(2)})${verdict}`,
     );
   }
 }

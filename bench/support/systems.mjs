@@ -34,14 +34,19 @@ export function sealfsSystem(name, { folder }, options = [], bin = sealfs) {
 
 /** Every way, ours and others. */
 export function allSystems(bed) {
+  const unchecked = uncheckedSealfs(bed.folder);
   const systems = [
     sealfsSystem("fuse", bed, ["--mode=fuse"]),
-    sealfsSystem("unchecked", bed, ["--mode=fuse"], uncheckedSealfs(bed.folder)),
+    sealfsSystem("unchecked", bed, ["--mode=fuse"], unchecked),
   ];
   const preflight = JSON.parse(run(process.execPath, [sealfs, "preflight", "--json"]));
   const has = (mode, promise) =>
     preflight.modes.some((each) => each.mode === mode && each.promise === promise && each.possible);
-  if (has("hybrid", "block")) systems.push(sealfsSystem("hybrid", bed, ["--mode=hybrid"]));
+  if (has("hybrid", "block")) {
+    systems.push(sealfsSystem("hybrid", bed, ["--mode=hybrid"]));
+    const bare = sealfsSystem("unchecked-hybrid", bed, ["--mode=hybrid"], unchecked);
+    systems.push({ ...bare, largeOnly: true });
+  }
   if (has("kernel", "metadata")) {
     systems.push(sealfsSystem("kernel", bed, ["--mode=kernel", "--require=metadata"]));
   }

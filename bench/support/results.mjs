@@ -43,7 +43,9 @@ export class Results {
     const ratio = median(ones.map((value, i) => value / others[i]));
     const best = Math.min(...ones) / Math.min(...others);
     const verdict =
-      target === undefined ? "" : `, target ${target.toFixed(2)}: ${ratio <= target ? "yes" : "NO"}`;
+      target === undefined
+        ? ""
+        : `, target ${target.toFixed(2)}: ${ratio <= target ? "yes" : "NO"}`;
     console.log(
       `  ${row.padEnd(26)} ${`${one}/${other}`.padEnd(20)} ${ratio.toFixed(2)} (best ${best.toFixed(2)})${verdict}`,
     );

@@ -22,7 +22,9 @@ export interface FileSystemSize {
   readonly files: number;
 }
 
-const CACHED_FILES = 1024;
+/** Where content is, of as many files as are in use at a time; some 150 bytes each. */
+const CACHED_CONTENTS = 8192;
+const CACHED_XATTRS = 1024;
 const noXattrs: ReadonlyMap<ByteString, ByteString> = new Map();
 
 /** One image, one thread's view of it. */
@@ -33,8 +35,8 @@ export class ImageFileSystem {
   readonly #objects: ObjectReader;
   readonly #cursor: DirectoryCursor;
   readonly #attributes = new Attributes();
-  readonly #contents = new SmallCache<number, FileContent>(CACHED_FILES);
-  readonly #xattrs = new SmallCache<number, ReadonlyMap<ByteString, ByteString>>(CACHED_FILES);
+  readonly #contents = new SmallCache<number, FileContent>(CACHED_CONTENTS);
+  readonly #xattrs = new SmallCache<number, ReadonlyMap<ByteString, ByteString>>(CACHED_XATTRS);
   #size: FileSystemSize | undefined;
 
   constructor(image: Image, objects: ObjectReader, rootNid = image.rootNid) {

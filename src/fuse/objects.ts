@@ -92,7 +92,7 @@ const OWN_LEAVES_BYTES = 64 * 1024 * 1024;
 /** Of larger objects there will be another read: the descriptor is kept. */
 const KEEP_OPEN_ABOVE = 128 * 1024;
 /** Descriptors that one thread holds at most. */
-const OPEN_FILES = 32;
+const OPEN_FILES = 24;
 
 /** Opens and reads objects from places in order, checking everything. */
 export class ObjectReader {

@@ -15,9 +15,13 @@ export function networkFailure(error: unknown, what: string, begun: boolean): Er
   const first = error instanceof AggregateError ? (error.errors[0] as unknown) : error;
   const { code = "", message, name, cause } = first as NodeJS.ErrnoException;
   if (cause instanceof SealfsError) return cause;
-  const told = (kind: NetworkError["code"], why: string) =>
-    new NetworkError(kind, `${what}: ${why}`, { cause: error });
-  if (CERTIFICATE.test(code)) return told("TLS", `its certificate is not trusted: ${message}`);
+  const told = (kind: NetworkError["code"], why: string, hint?: string) =>
+    new NetworkError(kind, `${what}: ${why}`, { cause: error, ...(hint && { hint }) });
+  if (CERTIFICATE.test(code)) {
+    const hint =
+      "--ca-file (caFile of mirrors.json) names the certificates of an authority of your own";
+    return told("TLS", `its certificate is not trusted: ${message}`, hint);
+  }
   if (code === "EPROTO" || code.startsWith("ERR_SSL_")) {
     return told("TLS", "no TLS connection: its version or ciphers are not acceptable");
   }

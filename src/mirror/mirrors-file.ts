@@ -62,6 +62,9 @@ export function findMirrorsFile(env: NodeJS.ProcessEnv = process.env): string | 
   return places.find((path) => existsSync(path));
 }
 
+/** Said in place of a file: no mirrors that are always asked. */
+export const NO_MIRRORS = "none";
+
 /**
  * @throws {@link NotFoundError} `NO_FILE`
  * @throws {@link FormatError} for a file that is not as it has to be

@@ -22,6 +22,7 @@ import { parseLocation } from "./location.ts";
 import {
   type MirrorEntry,
   type MirrorReach,
+  NO_MIRRORS,
   findMirrorsFile,
   readMirrorsFile,
 } from "./mirrors-file.ts";
@@ -70,7 +71,7 @@ export async function openSources(request: SourcesRequest): Promise<ObjectSource
 }
 
 function mirrorsOfFile({ mirrorsFile, name }: SourcesRequest): MirrorEntry[] {
-  if (mirrorsFile === "none") return [];
+  if (mirrorsFile === NO_MIRRORS) return [];
   const path = mirrorsFile ?? findMirrorsFile();
   if (path === undefined) return [];
   return readMirrorsFile(path).filter(

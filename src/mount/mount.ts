@@ -11,7 +11,7 @@ import type { VerifiedImage } from "../image/verify.ts";
 import type { IdMap } from "../sys/idmap.ts";
 import type { TransportName } from "../fuse/transport.ts";
 import { absoluteLocation, parseLocation } from "../mirror/location.ts";
-import type { MirrorReach } from "../mirror/mirrors-file.ts";
+import { type MirrorReach, NO_MIRRORS } from "../mirror/mirrors-file.ts";
 import { endConnection } from "./end.ts";
 import { type Launched, MountServer } from "./launch.ts";
 import type { LazyInput } from "./server-input.ts";
@@ -187,7 +187,8 @@ function lazyInput(
   return {
     // The server works in another directory.
     mirrors: mirrors.map(absoluteLocation),
-    mirrorsFile: mirrorsFile === undefined ? undefined : resolve(mirrorsFile),
+    mirrorsFile:
+      mirrorsFile === undefined || mirrorsFile === NO_MIRRORS ? mirrorsFile : resolve(mirrorsFile),
     reach: reach && {
       ...reach,
       authFile: reach.authFile && resolve(reach.authFile),

@@ -7,7 +7,7 @@
 import { closeSync, createReadStream } from "node:fs";
 import { SealfsError } from "../errors.ts";
 import type { VerityDigest } from "../verity/digest.ts";
-import type { ObjectSource } from "./store.ts";
+import type { LocalObjects } from "./store.ts";
 
 /** A place that may have objects. */
 export interface RepairSource {
@@ -21,7 +21,7 @@ export interface RepairSource {
 const CHUNK_BYTES = 1024 * 1024;
 
 /** Another store as such a place. */
-export function repairFrom(store: Pick<ObjectSource, "open">): RepairSource {
+export function repairFrom(store: Pick<LocalObjects, "open">): RepairSource {
   return {
     give(digest) {
       let fd: number;

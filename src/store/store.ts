@@ -38,7 +38,7 @@ import { ObjectStore } from "./objects.ts";
 const META_BYTES = 64 * 1024;
 
 /** Whatever objects can be opened from: one store, or several in order. */
-export interface ObjectSource {
+export interface LocalObjects {
   /**
    * Opens an object for reading; the content is unchecked, the caller closes the descriptor.
    *
@@ -53,7 +53,7 @@ export interface ObjectSource {
 }
 
 /** A store on this machine. */
-export class Store implements ObjectSource {
+export class Store implements LocalObjects {
   /** Absolute path. */
   readonly path: string;
   readonly algorithm: VerityAlgorithm;

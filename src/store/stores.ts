@@ -8,10 +8,10 @@ import { IntegrityError, NotFoundError, SystemError, UsageError } from "../error
 import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import type { StoredBundle } from "./bundles.ts";
-import { type ObjectSource, Store } from "./store.ts";
+import { type LocalObjects, Store } from "./store.ts";
 
 /** Stores that answer as one. */
-export class Stores implements ObjectSource {
+export class Stores implements LocalObjects {
   readonly all: readonly Store[];
 
   constructor(stores: readonly Store[]) {

@@ -80,7 +80,7 @@ describe.each([
     more: string[],
     use: (mnt: string) => Promise<void> | void,
   ): Promise<void> {
-    const mnt = bed.mount("app", [...options, ...more]);
+    const mnt = bed.mount("app", [...options, "--mirrors", "none", ...more]);
     try {
       await use(mnt);
     } finally {

@@ -200,7 +200,7 @@ describe("in the background", () => {
     }
     expect(servers().filter((line) => line.includes(`${mnt}"`))).toEqual([]);
     rmdirSync(mnt);
-  });
+  }, 600_000);
 
   test("a server killed by SIGKILL leaves no dead mount, and mounting again works", async () => {
     const mnt = bed.mount("app:1");

@@ -78,7 +78,10 @@ export class Prefetch {
     { supply, onProblem }: { supply?: Supply | undefined; onProblem: (problem: Problem) => void },
   ) {
     const workerData: PrefetchInput = { ...input, partial: supply?.place.path };
-    const worker = new Worker(workerUrl(import.meta.url, "./prefetch-worker.ts"), { workerData });
+    const worker = new Worker(workerUrl(import.meta.url, "./prefetch-worker.ts"), {
+      workerData,
+      trackUnmanagedFds: false, // it closes what system calls have opened
+    });
     worker.on("message", (message: PrefetchMessage) => {
       if ("status" in message) this.#status = message.status;
       else if ("problem" in message) onProblem(message.problem);

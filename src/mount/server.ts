@@ -7,6 +7,7 @@
  */
 import { closeSync, readFileSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { inspect } from "node:util";
 import { type SealfsError, SystemError } from "../errors.ts";
 import { hashInLanes } from "../sys/sha256-lanes.ts";
 import { SpareThread } from "../fuse/threads.ts";
@@ -207,6 +208,23 @@ function trySay(status: ServerStatus): void {
   }
 }
 
+/**
+ * An error that nobody has expected. Node would end the process, and wait for its threads to end; but
+ * one that waits for the kernel's next request does not, and the mount would neither answer nor go.
+ */
+function endAtOnce(error: unknown): void {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  // Node's own words to a command that has gone.
+  if (code === "EPIPE" && syscall === "write") return;
+  try {
+    writeSync(2, `${inspect(error)}\n`);
+  } catch {
+    // nobody listens
+  }
+  process.kill(process.pid, "SIGKILL"); // the guard takes the mount away
+}
+
+process.on("uncaughtException", endAtOnce);
 hashInLanes();
 // A thread loads its code while this one waits; without threads nothing else is done here yet.
 const spare = new SpareThread();

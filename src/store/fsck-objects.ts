@@ -123,6 +123,7 @@ class Thread {
   constructor(store: Store) {
     this.#worker = new Worker(workerUrl(import.meta.url, "./fsck-worker.ts"), {
       workerData: { directory: store.objects.directory },
+      trackUnmanagedFds: false, // it closes what system calls have opened
     });
     this.#worker.on("error", (error) => this.#stop(String(error)));
     this.#worker.on("exit", () => this.#stop("a thread ended"));

@@ -11,6 +11,7 @@ import { descriptorsOf, processesOf, remainsOf, serverOf } from "../support/rema
 
 const reason = noMount();
 const bin = new URL("../../bin/sealfs.js", import.meta.url).pathname;
+const faulty = new URL("../support/faulty-server.cjs", import.meta.url).pathname;
 const content = Buffer.alloc(300_000, "large ");
 const rounds = process.env["SLOW"] === "1" ? 60 : 5;
 const WAIT_MS = 30_000;
@@ -67,6 +68,20 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
     },
     60_000,
   );
+
+  test("a server with an error that nobody has expected ends, and its mount with it", async () => {
+    const target = bed.directory();
+    const command = spawnSync(process.execPath, bed.args("app:1", target, args), {
+      env: { ...process.env, NODE_OPTIONS: `--require ${faulty}` },
+      stdio: "ignore",
+    });
+    expect(command.status).toBe(0);
+    use(target);
+    process.kill(serverOf(target), "SIGUSR2");
+    expect(await until(() => !isMounted(target), WAIT_MS)).toBe(true);
+    run(process.execPath, [bin, "gc", "--store", bed.store.path]);
+    await expectNothing(target);
+  }, 60_000);
 
   test("a mount point of any name is cleaned up after SIGKILL", async () => {
     const target = join(bed.path, `a b\\c\td'"$(x) ${mode}`);

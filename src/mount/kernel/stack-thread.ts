@@ -44,6 +44,7 @@ export class StackThread {
   constructor(image: StackImage) {
     const worker = new Worker(workerUrl(import.meta.url, "./stack-worker.ts"), {
       workerData: image,
+      trackUnmanagedFds: false, // it closes what system calls have opened
     });
     let failure: SystemError | undefined;
     this.#ended = new Promise((resolve, reject) => {

@@ -137,12 +137,14 @@ export function declare(command: Command, io: Io): void {
       } finally {
         server.abandon();
       }
+      // Whoever hears that it is mounted may send a signal at once.
+      const held = foreground ? holdMount(mount) : undefined;
       const { mode, transport, promise } = mount;
       const way = mode === "fuse" ? `${mode} over ${transport}` : mode;
       io.log(`mounted ${verified.statement.name} on ${mount.target} (${way}, ${promise})`);
       if (promise === "metadata") io.log(METADATA_ONLY);
-      if (options.foreground === true) {
-        if (!(await holdMount(mount))) process.exitCode = 1;
+      if (held !== undefined) {
+        if (!(await held)) process.exitCode = 1;
       } else if (mount.log !== undefined) {
         io.log(`log: ${mount.log}`);
       }

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { SystemError } from "../src/errors.ts";
 import {
-  type Assurance,
   type ModeOption,
   type Wanted,
   chooseMode,
   describeOption,
   modeOptions,
 } from "../src/mount/choose.ts";
+import type { Assurance } from "../src/mount/modes.ts";
 import type { Finding } from "../src/mount/finding.ts";
 import { preflightLines } from "../src/mount/preflight.ts";
 import type { Findings } from "../src/mount/probe.ts";

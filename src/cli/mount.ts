@@ -6,7 +6,7 @@
 import { type Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
 import type { TransportName } from "../fuse/transport.ts";
-import type { Assurance, Mode } from "../mount/choose.ts";
+import type { Assurance, Mode } from "../mount/modes.ts";
 import { holdMount } from "../mount/foreground.ts";
 import { parseIdmap } from "../mount/idmap-text.ts";
 import type { VerifiedImage } from "../image/verify.ts";

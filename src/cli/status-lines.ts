@@ -5,7 +5,7 @@
  */
 import { fromText, printable } from "../bytes/bytestring.ts";
 import { type CounterValues, latencyBounds } from "../fuse/counters.ts";
-import type { PrefetchStatus } from "../fuse/prefetch.ts";
+import type { PrefetchStatus } from "../fuse/prefetch-input.ts";
 import type { ContentFigures } from "../mount/content.ts";
 import type { LazyStatus } from "../mount/lazy.ts";
 import type { MountStatus } from "../mount/status.ts";

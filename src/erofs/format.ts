@@ -101,6 +101,9 @@ export const XattrIbodyHeader = struct("erofs_xattr_ibody_header", 12, {
   reserved: raw(7),
 });
 
+/** Entries of xattrs start at multiples of four bytes: where the next one after `end` starts. */
+export const alignXattr = (end: number): number => (end + 3) & ~3;
+
 /** `struct erofs_xattr_entry`: name and value follow, padded to 4 bytes. */
 export const XattrEntry = struct("erofs_xattr_entry", 4, {
   nameLen: u8,

@@ -8,7 +8,7 @@
 import { type Inode, S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../tree/inode.ts";
 import { doubled } from "./writer-columns.ts";
 import type { Listing } from "./writer-entries.ts";
-import type { XattrSet } from "./writer-xattrs.ts";
+import type { XattrSet } from "./writer-xattr-set.ts";
 
 /** A whiteout of the tree: it becomes an ordinary file with attributes. */
 export const WHITEOUT = 1;

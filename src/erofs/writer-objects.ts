@@ -11,7 +11,13 @@ import { type ByteString, ascii, toBytes, writeBytes } from "../bytes/bytestring
 import { xxh32 } from "../bytes/xxh32.ts";
 import type { Inode } from "../tree/inode.ts";
 import type { VerityDigest } from "../verity/digest.ts";
-import { METACOPY_SHA256, METACOPY_SHA512, XATTR_FILTER_SEED, XattrEntry } from "./format.ts";
+import {
+  METACOPY_SHA256,
+  METACOPY_SHA512,
+  XATTR_FILTER_SEED,
+  XattrEntry,
+  alignXattr,
+} from "./format.ts";
 import { doubled } from "./writer-columns.ts";
 import { type Nodes, OWNS_OBJECT } from "./writer-nodes.ts";
 
@@ -28,8 +34,6 @@ export const OBJECT_FILTER = [METACOPY_NAME, REDIRECT_NAME]
   .map((name) => 1 << (xxh32(name, XATTR_FILTER_SEED + TRUSTED) & 31))
   .reduce((bits, bit) => bits | bit);
 
-const roundUp4 = (value: number) => (value + 3) & ~3;
-
 /** Both entries up to where the digest and the path start. */
 function template(header: Uint8Array) {
   const digestSize = header[1]! - header.length;
@@ -38,13 +42,13 @@ function template(header: Uint8Array) {
     XattrEntry.encode({ nameLen: name.length, nameIndex: TRUSTED, valueSize });
   const metacopy = [...entry(METACOPY_NAME, header[1]!), ...toBytes(METACOPY_NAME), ...header];
   const redirect = [...entry(REDIRECT_NAME, 1 + pathSize), ...toBytes(REDIRECT_NAME), SLASH];
-  const metacopySize = roundUp4(metacopy.length + digestSize);
+  const metacopySize = alignXattr(metacopy.length + digestSize);
   return {
     digestSize,
     metacopy: Uint8Array.from(metacopy),
     metacopySize,
     redirect: Uint8Array.from(redirect),
-    size: metacopySize + roundUp4(redirect.length + pathSize),
+    size: metacopySize + alignXattr(redirect.length + pathSize),
   };
 }
 

@@ -13,7 +13,8 @@ import type { VerityDigest } from "../verity/digest.ts";
 import { METACOPY_SHA256, METACOPY_SHA512 } from "./format.ts";
 import { EXTERNAL, HAS_WHITEOUT, type Nodes, OWNS_OBJECT, WHITEOUT } from "./writer-nodes.ts";
 import { METACOPY, REDIRECT, writeDigest } from "./writer-objects.ts";
-import type { Xattr, XattrTable } from "./writer-xattrs.ts";
+import type { XattrTable } from "./writer-xattrs.ts";
+import type { Xattr } from "./writer-xattr-set.ts";
 
 const PRIVATE = "trusted.overlay.";
 const OPAQUE = ascii("trusted.overlay.opaque");

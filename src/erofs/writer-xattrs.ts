@@ -19,6 +19,7 @@ import {
 } from "./format.ts";
 import { type Nodes, OWNS_OBJECT } from "./writer-nodes.ts";
 import { METACOPY, OBJECT_FILTER, type ObjectTable } from "./writer-objects.ts";
+import { Xattr, type XattrKey, type XattrSet } from "./writer-xattr-set.ts";
 
 const KEY_NAME_MAX = 255;
 const VALUE_MAX = 65535;
@@ -26,47 +27,11 @@ const ICOUNT_MAX = 65535;
 /** Shared ids of one inode; its further shared pairs stand inline as well. */
 const SHARED_IDS_MAX = 128;
 
-/** A key: its prefix index, the rest of the name, and its bit in the name filter. */
-interface Key {
-  readonly key: ByteString;
-  readonly index: number;
-  readonly name: ByteString;
-  readonly filterBit: number;
-  readonly values: Map<ByteString, Xattr>;
-}
-
-/** A pair, however many inodes have it. */
-export class Xattr {
-  readonly key: Key;
-  readonly value: ByteString;
-  /** Bytes of its entry, padding included. */
-  readonly size: number;
-  uses = 0;
-  /** Offset in the shared table; -1 when it is not there. */
-  offset = -1;
-
-  constructor(key: Key, value: ByteString) {
-    this.key = key;
-    this.value = value;
-    this.size = roundUp4(XattrEntry.size + key.name.length + value.length);
-  }
-}
-
-/** The pairs of an inode, or of several, in ascending order of their keys. */
-export interface XattrSet {
-  readonly pairs: Xattr[];
-  /** Inodes that have it. */
-  uses: number;
-  /** Bytes in the xattr body behind its header, once the table is sealed. */
-  size: number;
-}
-
 const NO_PAIRS: readonly Xattr[] = [];
-const roundUp4 = (value: number) => (value + 3) & ~3;
 
 /** All pairs of an image. Add the sets of all inodes, then `seal`. */
 export class XattrTable {
-  readonly #keys = new Map<ByteString, Key>();
+  readonly #keys = new Map<ByteString, XattrKey>();
   readonly #shared: Xattr[] = [];
   readonly #sets: XattrSet[] = [];
   readonly #setOfMap = new Map<Xattrs, XattrSet>();
@@ -118,14 +83,14 @@ export class XattrTable {
     return this.#keys.has(key);
   }
 
-  #addKey(key: ByteString): Key {
+  #addKey(key: ByteString): XattrKey {
     const [prefix, index] = XATTR_PREFIXES.find(([text]) => key.startsWith(text))!;
     const name = key.slice(prefix.length) as ByteString;
     if (name.length > KEY_NAME_MAX) {
       throw new FormatError("LIMIT", `xattr key of ${key.length} bytes`);
     }
     const filterBit = xxh32(name, XATTR_FILTER_SEED + index) & 31;
-    const known: Key = { key, index, name, filterBit, values: new Map() };
+    const known: XattrKey = { key, index, name, filterBit, values: new Map() };
     this.#keys.set(key, known);
     return known;
   }

@@ -5,7 +5,7 @@
  */
 import { type ByteString, toByteString } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
-import { BLOCK_SIZE, XATTR_PREFIXES, XattrEntry, XattrIbodyHeader } from "./format.ts";
+import { BLOCK_SIZE, XATTR_PREFIXES, XattrEntry, XattrIbodyHeader, alignXattr } from "./format.ts";
 import type { ImageInode } from "./inode-reader.ts";
 
 /** One attribute with its place: `end` is the first byte after the padded entry. */
@@ -96,7 +96,7 @@ export function readXattrEntry(
   const nameIndex = view.getUint8(offset + XattrEntry.offsets.nameIndex);
   const valueAt = nameAt + nameLength;
   const valueEnd = valueAt + view.getUint16(offset + XattrEntry.offsets.valueSize, true);
-  const end = (valueEnd + 3) & ~3;
+  const end = alignXattr(valueEnd);
   if (end > limit) {
     throw new FormatError(
       "OUT_OF_RANGE",

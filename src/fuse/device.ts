@@ -17,10 +17,13 @@ import { openDevice } from "./fuse-device.ts";
 import { type InitOptions } from "./init.ts";
 import { openLooseMount } from "./loose-mount.ts";
 import { operations } from "./operations.ts";
-import { backedOperations, backingOf, stackDepthOf } from "./passthrough.ts";
+import { backedOperations, backingOf } from "./passthrough.ts";
+import { stackDepthOf } from "./stack-depth.ts";
 import { yieldLeases } from "./yield-leases.ts";
 import { lateAnswers } from "./late-threads.ts";
-import { agree, sharedMemory, startThreads } from "./threads.ts";
+import { startThreads } from "./threads.ts";
+import { agree } from "./handshake.ts";
+import { sharedMemory } from "./shared-memory.ts";
 import type { Served, ServeInput } from "./transport.ts";
 
 /** Who opens /dev/fuse and mounts it. */

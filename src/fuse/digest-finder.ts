@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { BLOCK_SIZE, METACOPY_SHA256, SUPERBLOCK_OFFSET, Superblock, XattrEntry, XattrIbodyHeader } from "../erofs/format.ts"; // prettier-ignore
+import { BLOCK_SIZE, METACOPY_SHA256, SUPERBLOCK_OFFSET, Superblock, XattrEntry, XattrIbodyHeader, alignXattr } from "../erofs/format.ts"; // prettier-ignore
 import type { Attributes, InodeTable } from "./attributes.ts";
 
 /** `trusted.` */
@@ -49,7 +49,7 @@ export class DigestFinder {
 
   #end(entry: number): number {
     const end = entry + XattrEntry.size + this.#bytes[entry]! + this.#valueSize(entry);
-    return (end + 3) & ~3;
+    return alignXattr(end);
   }
 
   #take(entry: number): boolean {

@@ -10,7 +10,8 @@ import { sendAnswer } from "./serve.ts";
 import type { Operations } from "./session.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
 import { openPlaces } from "./store-place.ts";
-import type { SharedMemory, ThreadOptions } from "./threads.ts";
+import type { ThreadOptions } from "./threads.ts";
+import type { SharedMemory } from "./thread-input.ts";
 import type { ServeInput } from "./transport.ts";
 
 /**

@@ -10,12 +10,15 @@ import type { ObjectTable } from "./object-table.ts";
 import { lateAnswers } from "./late-threads.ts";
 import { backedObjectOperations, inImage, objectOperations } from "./object-operations.ts";
 import { openLooseMount } from "./loose-mount.ts";
-import { backingOf, stackDepthOf } from "./passthrough.ts";
+import { backingOf } from "./passthrough.ts";
+import { stackDepthOf } from "./stack-depth.ts";
 import { yieldLeases } from "./yield-leases.ts";
-import type { LeafPlace } from "./prefetch.ts";
+import type { LeafPlace } from "./leaf-place.ts";
 import type { Problem } from "./session.ts";
 import type { ServeInput } from "./transport.ts";
-import { type ThreadOptions, agree, sharedMemory, startThreads } from "./threads.ts";
+import { type ThreadOptions, startThreads } from "./threads.ts";
+import { agree } from "./handshake.ts";
+import { sharedMemory } from "./shared-memory.ts";
 
 /** Where the content comes from, and who serves it. */
 export type ObjectsInput = ThreadOptions & Pick<ServeInput, "stores" | "supply" | "passthrough">;

@@ -5,24 +5,19 @@
  */
 import { Counters } from "./counters.ts";
 import { backedObjectOperations, inImage, objectOperations } from "./object-operations.ts";
-import { ObjectTable, type ObjectTableMemory } from "./object-table.ts";
+import { ObjectTable } from "./object-table.ts";
 import { ObjectReader } from "./objects.ts";
 import { backingOf } from "./passthrough.ts";
 import { serve } from "./serve.ts";
 import { type Problem, Session } from "./session.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
 import { openPlaces } from "./store-place.ts";
-import { type SharedMemory, type Tell, type ThreadInput, handingOver } from "./threads.ts";
+import { type Tell, type ThreadInput, handingOver } from "./thread-input.ts";
 import { Turns } from "./turns.ts";
-
-/** What a server thread is given. */
-export interface ObjectWorkerInput extends SharedMemory {
-  /** The only objects that there are. */
-  readonly objects: ObjectTableMemory;
-}
+import type { ObjectTableInput } from "./thread-input.ts";
 
 /** Serves; returns when the file system has been unmounted. */
-export function serveObjectTable(input: ObjectWorkerInput & ThreadInput, tell: Tell): void {
+export function serveObjectTable(input: ObjectTableInput & ThreadInput, tell: Tell): void {
   const counters = new Counters(input.counters, input.thread);
   const table = new ObjectTable(input.objects);
   const places = openPlaces(input.stores, input.partial, input.held);

@@ -4,17 +4,12 @@
  *
  * @module
  */
-import { closeSync, openSync } from "node:fs";
-import { SystemError } from "../errors.ts";
-import { closeBacking, openBacking } from "../sys/fuse-backing.ts";
 import { BackingFiles } from "./backing-files.ts";
 import { type Call, PAYLOAD } from "./call.ts";
-import type { StackDepth } from "./init.ts";
-import { openLooseMount } from "./loose-mount.ts";
 import type { ObjectFile, ObjectPlace } from "./objects.ts";
 import { type Operation, type Server, openImageFile, operation, operations } from "./operations.ts";
 import type { Operations, Problem } from "./session.ts";
-import { type SharedMemory, agree } from "./threads.ts";
+import type { SharedMemory } from "./thread-input.ts";
 import { FUSE_ROOT_ID, OpenFlag, OpenOut, Opcode, ReleaseIn } from "./wire.ts";
 
 /** What the operations work on besides. */
@@ -80,42 +75,4 @@ export function backingOf(
     const message = `object ${digest}: checked block by block: ${reason}`;
     tell({ operation: "OPEN", nodeid: nid, message });
   });
-}
-
-/**
- * How high a file system has to count in a stack so that files beside those open as `files` can be
- * its backing files. Tries it, with connections of its own.
- *
- * @throws {@link SystemError} `NO_PASSTHROUGH` when they cannot, or not with `most`
- */
-export function stackDepthFor(files: readonly number[], most: StackDepth = 2): StackDepth {
-  try {
-    tryBacking(files, 1);
-    return 1;
-  } catch (error) {
-    if (!(error instanceof SystemError) || most === 1) throw error;
-    tryBacking(files, 2);
-    return 2;
-  }
-}
-
-/** The same for the objects of stores. */
-export function stackDepthOf(stores: readonly string[], most: StackDepth = 2): StackDepth {
-  const files = stores.map((store) => openSync(`${store}/meta.json`, "r"));
-  try {
-    return stackDepthFor(files, most);
-  } finally {
-    for (const file of files) closeSync(file);
-  }
-}
-
-function tryBacking(files: readonly number[], passthrough: StackDepth): void {
-  const { fd, mount } = openLooseMount({ source: "sealfs-probe", subtype: "sealfs-probe" });
-  try {
-    agree(fd, { acls: false, passthrough });
-    for (const file of files) closeBacking(fd, openBacking(fd, file));
-  } finally {
-    closeSync(mount);
-    closeSync(fd);
-  }
 }

@@ -13,7 +13,12 @@ import { Counters, counterMemory, readCounters } from "./counters.ts";
 import { LATE_TRIES } from "./late-answers.ts";
 import { ObjectTable } from "./object-table.ts";
 import { type ObjectFile, ObjectReader, ObjectUnavailable } from "./objects.ts";
-import type { PrefetchAnswer, PrefetchInput, PrefetchMessage, PrefetchStatus } from "./prefetch.ts";
+import type {
+  PrefetchAnswer,
+  PrefetchInput,
+  PrefetchMessage,
+  PrefetchStatus,
+} from "./prefetch-input.ts";
 import { type PlannedObject, planPrefetch } from "./prefetch-plan.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
 import { openPlaces } from "./store-place.ts";

@@ -6,55 +6,16 @@
  * @module
  */
 import { Worker } from "node:worker_threads";
-import type { ByteString } from "../bytes/bytestring.ts";
 import { workerUrl } from "../sys/worker.ts";
-import type { ObjectTableMemory } from "./object-table.ts";
 import type { ByteRange, ObjectFile } from "./objects.ts";
 import type { Problem } from "./session.ts";
-import type { SharedLeavesMemory } from "./shared-leaves.ts";
 import type { Supply } from "./supply.ts";
-
-/** How far it is. */
-export interface PrefetchStatus {
-  readonly state: "running" | "done" | "stopped";
-  /** Objects to be read, and their bytes; how many of them have been, and in vain. */
-  readonly objects: number;
-  readonly bytes: number;
-  readonly doneObjects: number;
-  readonly doneBytes: number;
-  readonly failed: number;
-  /** Paths of the list that the image does not have. */
-  readonly absent: number;
-}
-
-/** Where a mount's threads look for leaf hashes: by nids, or by the nodes of an object table. */
-export interface LeafPlace {
-  readonly leaves: SharedLeavesMemory;
-  readonly objects?: ObjectTableMemory;
-}
-
-/** What is to be read. */
-export interface PrefetchInput {
-  readonly image: SharedArrayBuffer;
-  readonly stores: readonly string[];
-  /** Paths; by default everything. */
-  readonly list?: readonly ByteString[] | undefined;
-  /** Whom the leaf hashes help. */
-  readonly leaves?: LeafPlace | undefined;
-  /** Where objects are of which a part is there. */
-  readonly partial?: string | undefined;
-}
-
-/** What the thread says; `need` asks for what no store has. */
-export type PrefetchMessage =
-  | { readonly status: PrefetchStatus }
-  | { readonly problem: Problem }
-  | { readonly need: { readonly file: ObjectFile; readonly range: ByteRange | undefined } };
-
-/** The answer to `need`: why it did not come, if it did not. */
-export interface PrefetchAnswer {
-  readonly failed?: string;
-}
+import type {
+  PrefetchAnswer,
+  PrefetchInput,
+  PrefetchMessage,
+  PrefetchStatus,
+} from "./prefetch-input.ts";
 
 const nothing: PrefetchStatus = {
   state: "running",

@@ -5,7 +5,7 @@
  */
 import { parentPort } from "node:worker_threads";
 import { serveObjectTable } from "./object-worker.ts";
-import type { Tell, ThreadJob } from "./threads.ts";
+import type { Tell, ThreadJob } from "./thread-input.ts";
 import { serveImage } from "./worker.ts";
 import { hashInLanes } from "../sys/sha256-lanes.ts";
 

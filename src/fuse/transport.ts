@@ -4,7 +4,7 @@
  * @module
  */
 import type { IdMap } from "../sys/idmap.ts";
-import type { LeafPlace } from "./prefetch.ts";
+import type { LeafPlace } from "./leaf-place.ts";
 import type { Problem } from "./session.ts";
 import type { Supply } from "./supply.ts";
 import type { SpareThread } from "./threads.ts";

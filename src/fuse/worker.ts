@@ -14,23 +14,16 @@ import { serve } from "./serve.ts";
 import { Session } from "./session.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
 import { openPlaces } from "./store-place.ts";
-import { type SharedMemory, type Tell, type ThreadInput, handingOver } from "./threads.ts";
+import { type Tell, type ThreadInput, handingOver } from "./thread-input.ts";
 import { Turns } from "./turns.ts";
 import { warmUp } from "./warm-up.ts";
+import type { ImageInput } from "./thread-input.ts";
 
 /** About as long as the code takes to be compiled; a first request may have to wait so much longer. */
 const WARM_UP_MS = 50;
 
-/** What a server thread is given. */
-export interface WorkerInput extends SharedMemory {
-  /** The verified image. */
-  readonly image: SharedArrayBuffer;
-  /** The directory that is the root; by default the image's own. */
-  readonly rootNid: number | undefined;
-}
-
 /** Serves; returns when the file system has been unmounted. */
-export function serveImage(input: WorkerInput & ThreadInput, tell: Tell): void {
+export function serveImage(input: ImageInput & ThreadInput, tell: Tell): void {
   const counters = new Counters(input.counters, input.thread);
   const places = openPlaces(input.stores, input.partial, input.held);
   const reader = new ObjectReader(places, new SharedLeaves(input.leaves), counters);

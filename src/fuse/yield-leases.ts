@@ -5,7 +5,7 @@
  * @module
  */
 import { BackingFiles } from "./backing-files.ts";
-import type { SharedMemory } from "./threads.ts";
+import type { SharedMemory } from "./thread-input.ts";
 
 /**
  * Listens to the kernel, for the main thread of a server process: signals come to no other. Without

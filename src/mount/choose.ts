@@ -16,15 +16,7 @@ import { SystemError } from "../errors.ts";
 import type { TransportName } from "../fuse/transport.ts";
 import { type Finding, type Lack, lacksOf } from "./finding.ts";
 import type { Findings } from "./probe.ts";
-
-export type Mode = "kernel" | "hybrid" | "fuse";
-
-/**
- * What a mount promises about file content. `block`: every 4 KiB that is read matches the digest in
- * the signed image. `open`: each file matched when it was opened. `metadata`: names, modes and all
- * else but the content of files.
- */
-export type Assurance = "block" | "open" | "metadata";
+import type { Assurance, Mode } from "./modes.ts";
 
 const rank: Readonly<Record<Assurance, number>> = { metadata: 0, open: 1, block: 2 };
 

@@ -15,7 +15,7 @@ import { type MirrorReach, NO_MIRRORS } from "../mirror/mirrors-file.ts";
 import { endConnection } from "./end.ts";
 import { type Launched, MountServer } from "./launch.ts";
 import type { LazyInput } from "./server-input.ts";
-import type { Assurance, Mode } from "./choose.ts";
+import type { Assurance, Mode } from "./modes.ts";
 import { metricsSocket, resolveMetrics } from "./metrics-output.ts";
 import { SOURCE_PREFIX } from "./mountinfo.ts";
 import { type MountPlan, planMount } from "./plan.ts";

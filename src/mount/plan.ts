@@ -12,7 +12,8 @@ import type { VerifiedImage } from "../image/verify.ts";
 import { protectObjects } from "../store/fsverity.ts";
 import type { Store } from "../store/store.ts";
 import { Stores } from "../store/stores.ts";
-import { type Assurance, type ModeOption, type Wanted, chooseMode, modeOptions, without } from "./choose.ts"; // prettier-ignore
+import { type ModeOption, type Wanted, chooseMode, modeOptions, without } from "./choose.ts";
+import type { Assurance } from "./modes.ts"; // prettier-ignore
 import type { Finding } from "./finding.ts";
 import { probeFuseDevice } from "./probe-fuse.ts";
 import { type Findings, probeKoffi } from "./probe.ts";

@@ -6,7 +6,7 @@
 import { randomUUID } from "node:crypto";
 import { closeSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { stackDepthFor } from "../fuse/passthrough.ts";
+import { stackDepthFor } from "../fuse/stack-depth.ts";
 import { failure } from "../store/failure.ts";
 import { type Finding, attempt } from "./finding.ts";
 

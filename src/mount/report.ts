@@ -4,7 +4,7 @@
  * @module
  */
 import { type CounterValues, readCounters } from "../fuse/counters.ts";
-import type { PrefetchStatus } from "../fuse/prefetch.ts";
+import type { PrefetchStatus } from "../fuse/prefetch-input.ts";
 import type { LazyStatus } from "./lazy.ts";
 import type { MountState } from "./state.ts";
 

@@ -8,7 +8,7 @@ import type { TransportName } from "../fuse/transport.ts";
 import type { SourcedImage } from "../image/open-sources.ts";
 import type { MirrorReach } from "../mirror/mirrors-file.ts";
 import type { VerityDigest } from "../verity/digest.ts";
-import type { Assurance, Mode } from "./choose.ts";
+import type { Assurance, Mode } from "./modes.ts";
 import type { PrefetchOption } from "./prefetch-option.ts";
 import type { SignedImage } from "./state.ts";
 

@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { SystemError } from "../errors.ts";
 import type { TransportName } from "../fuse/transport.ts";
 import type { VerityDigest } from "../verity/digest.ts";
-import type { Assurance, Mode } from "./choose.ts";
+import type { Assurance, Mode } from "./modes.ts";
 
 /** What was signed about the image that is mounted. */
 export interface SignedImage {

@@ -22,7 +22,7 @@ import {
   uidOf,
 } from "./header.ts";
 import type { MetaHeaders } from "./meta.ts";
-import type { TarOptions } from "./parser.ts";
+import type { TarOptions } from "./tar-options.ts";
 import { type SparseMap, checkSparseMap, sparseVersion } from "./sparse.ts";
 
 /** An entry, and how its content is stored. */

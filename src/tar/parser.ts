@@ -22,13 +22,7 @@ import {
 import { type Member, decodeMember } from "./member.ts";
 import { MetaHeaders } from "./meta.ts";
 import { SparseMapReader, SparseSink, checkSparseMap } from "./sparse.ts";
-
-export interface TarOptions {
-  /** Also refuses a pax size that differs from the header's although the header could hold it. */
-  readonly strict?: boolean;
-  /** Takes what is odd but accepted. */
-  readonly warn?: (message: string) => void;
-}
+import type { TarOptions } from "./tar-options.ts";
 
 /** What the next bytes are. */
 type State =

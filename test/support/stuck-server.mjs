@@ -9,7 +9,7 @@ import { Worker, isMainThread, parentPort, workerData } from "node:worker_thread
 if (isMainThread) {
   const [{ agree }, { openDevice }, { startGuard }, { mountAt }, { mountFuse }] = await Promise.all(
     [
-      import("../../dist/fuse/threads.js"),
+      import("../../dist/fuse/handshake.js"),
       import("../../dist/fuse/fuse-device.js"),
       import("../../dist/mount/guard.js"),
       import("../../dist/mount/mountinfo.js"),

@@ -6,7 +6,8 @@
  */
 import type { ByteString } from "../../src/bytes/bytestring.ts";
 import type { TarEntry } from "../../src/tar/entry.ts";
-import { type TarOptions, TarParser } from "../../src/tar/parser.ts";
+import { TarParser } from "../../src/tar/parser.ts";
+import type { TarOptions } from "../../src/tar/tar-options.ts";
 
 /** Fields of a header. A number is written in octal, a string as it stands. */
 export interface HeaderFields {

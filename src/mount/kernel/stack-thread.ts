@@ -10,30 +10,7 @@
 import { Worker } from "node:worker_threads";
 import { SystemError } from "../../errors.ts";
 import { workerUrl } from "../../sys/worker.ts";
-import type { VerityDigest } from "../../verity/digest.ts";
-import type { OverlayStackOptions } from "./stack.ts";
-
-/** The image, which is mounted at once. */
-export interface StackImage {
-  readonly image: SharedArrayBuffer;
-  readonly digest: VerityDigest;
-  /** Stores that may hold it as an object with fs-verity. */
-  readonly stores: readonly string[];
-}
-
-/** What goes over it, when it is there; the mount of the objects as a descriptor of the process. */
-export type StackJob = Omit<OverlayStackOptions, "objects" | "style"> & {
-  readonly objects: number;
-};
-
-/** What the thread says: nothing more when it has mounted. */
-export type StackMessage =
-  | "ready"
-  | {
-      readonly code: SystemError["code"];
-      readonly message: string;
-      readonly hint: string | undefined;
-    };
+import type { StackImage, StackJob, StackMessage } from "./stack-messages.ts";
 
 /** A thread that mounts an image, and waits for the objects. */
 export class StackThread {

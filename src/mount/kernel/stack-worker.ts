@@ -10,7 +10,7 @@ import { SystemError } from "../../errors.ts";
 import { Store } from "../../store/store.ts";
 import { unshareFiles } from "../../sys/own-files.ts";
 import { mountImage, mountOverImage } from "./stack.ts";
-import type { StackImage, StackJob, StackMessage } from "./stack-thread.ts";
+import type { StackImage, StackJob, StackMessage } from "./stack-messages.ts";
 
 const O_PATH = 0o10000000;
 

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { CHECKER_VERSION, ImageRuleError } from "../src/erofs/check.ts";
 import { CheckedImages } from "../src/image/checked-images.ts";
 import { openVerified } from "../src/image/locate.ts";
-import { sha256Of } from "../src/image/sha256.ts";
+import { sha256Of } from "../src/sys/sha256.ts";
 import { imageFacts, signFacts } from "../src/image/sign.ts";
 import { TrustState } from "../src/image/trust-state.ts";
 import { limits } from "../src/limits.ts";

@@ -10,7 +10,7 @@ import { type BuildResult, type BuiltImage, buildImage } from "../image/build.ts
 import { readPrivateKey } from "../image/key-files.ts";
 import { bundleBeside } from "../image/locate.ts";
 import { writeImageFile } from "../image/mkcomposefs.ts";
-import { replaceFile } from "../image/new-file.ts";
+import { replaceFile } from "../fs/new-file.ts";
 import { imageFacts, signFacts } from "../image/sign.ts";
 import { settleValidity } from "../image/validity.ts";
 import { parseSource } from "../oci/reference.ts";

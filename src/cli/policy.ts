@@ -5,7 +5,7 @@
  */
 import type { Command } from "commander";
 import { readPrivateKey } from "../image/key-files.ts";
-import { replaceFile } from "../image/new-file.ts";
+import { replaceFile } from "../fs/new-file.ts";
 import { readPolicyFile } from "../image/policy-files.ts";
 import {
   draftOf,

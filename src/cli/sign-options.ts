@@ -9,7 +9,7 @@ import { readPrivateKey, readPublicKey } from "../image/key-files.ts";
 import type { PreparedTarget, TargetRequest } from "../image/sign-target.ts";
 import { type SidecarForm, sidecarEndings, writeSidecars } from "../image/sidecars.ts";
 import { type Signer, agentSigner, commandSigner, fileSigner } from "../image/signer.ts";
-import { readUserFile } from "../image/user-file.ts";
+import { readUserFile } from "../fs/user-file.ts";
 import { settleValidity } from "../image/validity.ts";
 import { limits } from "../limits.ts";
 import { PrivateKey } from "../trust/private-key.ts";

@@ -11,7 +11,7 @@ import type { OciImage } from "../oci/image.ts";
 import { resolveSource } from "../oci/recognise.ts";
 import type { SourceReference } from "../oci/reference.ts";
 import { type SourceOptions, openSource } from "../oci/source.ts";
-import { failure } from "../store/failure.ts";
+import { failure } from "../fs/failure.ts";
 
 /** An open source; {@link close} it in the end. */
 export type BuildSource = { close(): void } & (

@@ -22,7 +22,7 @@ import type { Stats } from "node:fs";
 import { join } from "node:path";
 import { CHECKER_VERSION } from "../erofs/check.ts";
 import { limits } from "../limits.ts";
-import { openRegular, readFully } from "../store/files.ts";
+import { openRegular, readFully } from "../fs/regular-file.ts";
 
 const HEAD = `sealfs-checked-images ${CHECKER_VERSION}\n`;
 const LINE = 64 + 1;

@@ -35,7 +35,7 @@ import {
   draftKey,
   draftParts,
 } from "./composefs-marks.ts";
-import { createFile } from "./new-file.ts";
+import { createFile } from "../fs/new-file.ts";
 import { type Signatory, verifyPkcs7 } from "./pkcs7.ts";
 
 /** What an artifact is about: the image's manifest, and the digests that are signed. */

@@ -28,7 +28,7 @@ import {
   signPkcs7,
   verifyPkcs7,
 } from "./pkcs7.ts";
-import { readUserFile } from "./user-file.ts";
+import { readUserFile } from "../fs/user-file.ts";
 
 /** Where the artifact of an image file is, and the bare signature, when nothing else is said. */
 export const artifactBeside = (image: string): string => `${image}.composefs`;

@@ -20,8 +20,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { IntegrityError } from "../errors.ts";
-import { errnoOf, failure } from "../store/failure.ts";
-import { type OpenFile, openRegular } from "../store/files.ts";
+import { errnoOf, failure } from "../fs/failure.ts";
+import { type OpenFile, openRegular } from "../fs/regular-file.ts";
 import { FileSystemSync } from "../sys/syncfs.ts";
 import { type VerityDigest, algorithmOf, objectPath } from "../verity/digest.ts";
 import { VerityHasher } from "../verity/hasher.ts";

@@ -6,7 +6,7 @@
 import { NotFoundError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { type IndexLayer, readSeekLayers } from "../seek/seek-index.ts";
-import { readRegular } from "../store/files.ts";
+import { readRegular } from "../fs/regular-file.ts";
 import { listSeekIndexes, seekIndexPath, verifySeekIndex } from "../store/seek-indexes.ts";
 import type { Stores } from "../store/stores.ts";
 

@@ -20,7 +20,7 @@ import {
 import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import { formatSeconds } from "./seconds.ts";
-import { sha256Of } from "./sha256.ts";
+import { sha256Of } from "../sys/sha256.ts";
 
 /** Facts about an image. Sizes in bytes; sums are exact up to 2^53. */
 export interface ImageSummary {

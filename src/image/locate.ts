@@ -16,7 +16,7 @@ import type { VerityDigest } from "../verity/digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import type { CheckedImages } from "./checked-images.ts";
 import type { TrustState } from "./trust-state.ts";
-import { isUserFile, readUserFile } from "./user-file.ts";
+import { isUserFile, readUserFile } from "../fs/user-file.ts";
 import { type VerifiedImage, markFor, verifyImageFile } from "./verify.ts";
 
 /** A bootstrap and what is said about it. */

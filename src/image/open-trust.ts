@@ -10,7 +10,7 @@ import { type PolicyDocument, verifyInForce } from "../trust/policy-chain.ts";
 import { TrustPolicy } from "../trust/policy.ts";
 import { keyringWarning, readKeyring } from "./key-files.ts";
 import { readPolicyFile } from "./policy-files.ts";
-import { sha256Of } from "./sha256.ts";
+import { sha256Of } from "../sys/sha256.ts";
 import { TrustState } from "./trust-state.ts";
 
 /** What the user named. */

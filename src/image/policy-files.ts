@@ -5,7 +5,7 @@
  */
 import { type PolicyDocument, readPolicy } from "../trust/policy-chain.ts";
 import { limits } from "../limits.ts";
-import { readUserFile } from "./user-file.ts";
+import { readUserFile } from "../fs/user-file.ts";
 
 /**
  * Reads a policy, signed or not; whether it is in force is not looked at.

@@ -12,9 +12,9 @@ import {
   verifyInForce,
   verifySuccessor,
 } from "../trust/policy-chain.ts";
-import { replaceFile } from "./new-file.ts";
+import { replaceFile } from "../fs/new-file.ts";
 import { readPolicyFile } from "./policy-files.ts";
-import { readUserFile } from "./user-file.ts";
+import { readUserFile } from "../fs/user-file.ts";
 
 /**
  * Replaces the policy at `path` by the last of its successors, which are given in order. Versions

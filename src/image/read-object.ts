@@ -6,7 +6,7 @@
  */
 import { closeSync, fstatSync } from "node:fs";
 import { IntegrityError, NotFoundError } from "../errors.ts";
-import { readFully } from "../store/files.ts";
+import { readFully } from "../fs/regular-file.ts";
 import type { Stores } from "../store/stores.ts";
 import {
   VERITY_BLOCK_SIZE,

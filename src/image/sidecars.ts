@@ -10,7 +10,7 @@ import type { PrivateKey } from "../trust/private-key.ts";
 import { formatSshSignature, sshSignedBytes } from "../trust/sshsig.ts";
 import type { Statement } from "../trust/statement.ts";
 import { formatTime } from "../trust/time.ts";
-import { replaceFile } from "./new-file.ts";
+import { replaceFile } from "../fs/new-file.ts";
 
 /** Forms of sidecars, and how their files end. */
 export const sidecarEndings = { ssh: ".sig", minisign: ".minisig" } as const;

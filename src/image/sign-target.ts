@@ -30,7 +30,7 @@ import {
   locateImage,
   requireIdentity,
 } from "./locate.ts";
-import { replaceFile } from "./new-file.ts";
+import { replaceFile } from "../fs/new-file.ts";
 import {
   type ImageFacts,
   type PreparedStatement,

@@ -18,7 +18,7 @@ import {
 import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import { objectsOf } from "../erofs/object-list.ts";
-import { sha256Of } from "./sha256.ts";
+import { sha256Of } from "../sys/sha256.ts";
 import type { Validity } from "./validity.ts";
 
 /** Facts about a bootstrap that its bytes tell. */

@@ -11,7 +11,7 @@ import { limits } from "../limits.ts";
 import { decodeBase64 } from "../trust/base64.ts";
 import { SIGNATURE_SIZE } from "../trust/ed25519.ts";
 import type { PublicKey } from "../trust/public-key.ts";
-import { readUserFile } from "./user-file.ts";
+import { readUserFile } from "../fs/user-file.ts";
 
 /** A key that signs. */
 export interface Signer {

@@ -20,7 +20,7 @@ import {
 import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import type { CheckedImages } from "./checked-images.ts";
-import { sha256Of } from "./sha256.ts";
+import { sha256Of } from "../sys/sha256.ts";
 
 /** What to verify, against which keys. */
 export interface VerificationRequest extends Expectation {

@@ -7,7 +7,7 @@
 import { closeSync, read as readCallback, statSync } from "node:fs";
 import { promisify } from "node:util";
 import { IntegrityError, SystemError, TransportError } from "../errors.ts";
-import { failure } from "../store/failure.ts";
+import { failure } from "../fs/failure.ts";
 import { LeafCache } from "../store/leaves.ts";
 import { ObjectStore } from "../store/objects.ts";
 import type { VerityDigest } from "../verity/digest.ts";

@@ -18,7 +18,7 @@ import { tmpdir } from "node:os";
 import { ascii } from "../bytes/bytestring.ts";
 import { SealfsError, SystemError } from "../errors.ts";
 import { writeImage } from "../erofs/writer.ts";
-import { failure } from "../store/failure.ts";
+import { failure } from "../fs/failure.ts";
 import { enableVerity, measureVerity } from "../sys/fsverity.ts";
 import { newMount } from "../sys/fsmount.ts";
 import { hasLibc } from "../sys/koffi.ts";

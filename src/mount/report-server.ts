@@ -12,7 +12,7 @@ import type { Server as HttpServer, ServerResponse } from "node:http";
 import { connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SystemError } from "../errors.ts";
-import { failure } from "../store/failure.ts";
+import { failure } from "../fs/failure.ts";
 import { formatMetrics } from "./metrics.ts";
 import type { MountReport } from "./report.ts";
 

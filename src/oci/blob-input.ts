@@ -5,7 +5,7 @@
  */
 import { readSync } from "node:fs";
 import { IntegrityError } from "../errors.ts";
-import { failure } from "../store/failure.ts";
+import { failure } from "../fs/failure.ts";
 import { DigestHasher, type OciAlgorithm, type OciDigest } from "./digest.ts";
 import type { DecoderInput } from "./zlib-handle.ts";
 

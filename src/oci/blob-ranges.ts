@@ -6,7 +6,7 @@
  */
 import { readSync } from "node:fs";
 import { IntegrityError } from "../errors.ts";
-import { failure } from "../store/failure.ts";
+import { failure } from "../fs/failure.ts";
 import type { InputRange } from "./blob-input.ts";
 
 /** The compressed bytes of one blob, by ranges. */

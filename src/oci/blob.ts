@@ -6,8 +6,8 @@
  */
 import { closeSync, fstatSync, openSync } from "node:fs";
 import { FormatError, NotFoundError, UsageError } from "../errors.ts";
-import { errnoOf, failure } from "../store/failure.ts";
-import { readFully } from "../store/files.ts";
+import { errnoOf, failure } from "../fs/failure.ts";
+import { readFully } from "../fs/regular-file.ts";
 import { algorithmOf, digestOf, verifyDigest, verifySize } from "./digest.ts";
 import type { OciDigest } from "./digest.ts";
 

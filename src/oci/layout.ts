@@ -9,7 +9,7 @@ import { asObject, asString } from "../bytes/json-fields.ts";
 import { parseJson } from "../bytes/json.ts";
 import { FormatError, IntegrityError, NotFoundError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { openRegular } from "../store/files.ts";
+import { openRegular } from "../fs/regular-file.ts";
 import { type BlobRange, type LayoutFiles, readFile, readRange, verifyBlob } from "./blob.ts";
 import { parseConfig } from "./config.ts";
 import type { Descriptor } from "./descriptor.ts";

@@ -15,7 +15,7 @@ import { asObject, asString, optionalString } from "../bytes/json-fields.ts";
 import { type JsonObject, parseJson } from "../bytes/json.ts";
 import { FormatError, NotFoundError, SystemError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { errnoOf, failure } from "../store/failure.ts";
+import { errnoOf, failure } from "../fs/failure.ts";
 
 /** Whom a registry knows us as. */
 export type Credential =

@@ -6,7 +6,7 @@
  */
 import { writeSync } from "node:fs";
 import { NetworkError, NotFoundError } from "../errors.ts";
-import { failure } from "../store/failure.ts";
+import { failure } from "../fs/failure.ts";
 import { limits } from "../limits.ts";
 import { type BlobRange, partOf } from "./blob.ts";
 import type { Descriptor } from "./descriptor.ts";

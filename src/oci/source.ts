@@ -6,7 +6,7 @@
 import { lstatSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { FormatError, NotFoundError, UsageError } from "../errors.ts";
-import { readFully } from "../store/files.ts";
+import { readFully } from "../fs/regular-file.ts";
 import { ArchiveFiles } from "./archive.ts";
 import { type BlobRange, openNamed } from "./blob.ts";
 import { sniff } from "./compression.ts";

@@ -17,7 +17,7 @@ import {
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { SystemError } from "../errors.ts";
-import { failure } from "../store/failure.ts";
+import { failure } from "../fs/failure.ts";
 import type { BlobRange } from "./blob.ts";
 
 /**

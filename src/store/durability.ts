@@ -9,7 +9,7 @@
  */
 import { dirname } from "node:path";
 import { FileSystemSync } from "../sys/syncfs.ts";
-import { syncDirectory } from "./directory.ts";
+import { syncDirectory } from "../fs/directory.ts";
 
 export const durabilities = ["transaction", "object", "none"] as const;
 export type Durability = (typeof durabilities)[number];

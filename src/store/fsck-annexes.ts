@@ -11,7 +11,7 @@ import type { VerityDigest } from "../verity/digest.ts";
 import { verifyLeaves } from "../verity/tree.ts";
 import { readSeekLayers } from "../seek/seek-index.ts";
 import { readClaim } from "./claims.ts";
-import { readRegular } from "./files.ts";
+import { readRegular } from "../fs/regular-file.ts";
 import type { ProblemKind, StoreProblem } from "./fsck-problem.ts";
 import { fanOut, storeDirectories } from "./layout.ts";
 import { entriesOf, listObjectNames } from "./object-names.ts";

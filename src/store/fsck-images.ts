@@ -8,7 +8,7 @@ import { verifyImage } from "../erofs/check.ts";
 import { objectsOf } from "../erofs/object-list.ts";
 import { FormatError, NotFoundError, SealfsError } from "../errors.ts";
 import type { VerityDigest } from "../verity/digest.ts";
-import { errnoOf, failure } from "./failure.ts";
+import { errnoOf, failure } from "../fs/failure.ts";
 import type { StoreProblem } from "./fsck-problem.ts";
 import { REFS, idOfRefTarget, imageLinkTarget } from "./layout.ts";
 import { decodeName } from "./names.ts";

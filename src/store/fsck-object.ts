@@ -6,8 +6,8 @@
 import { closeSync, fstatSync } from "node:fs";
 import { IntegrityError, NotFoundError, SystemError } from "../errors.ts";
 import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
-import { errnoOf } from "./failure.ts";
-import type { OpenFile } from "./files.ts";
+import { errnoOf } from "../fs/failure.ts";
+import type { OpenFile } from "../fs/regular-file.ts";
 import type { StoreProblem } from "./fsck-problem.ts";
 import { type ObjectStore, digestOfFile } from "./objects.ts";
 

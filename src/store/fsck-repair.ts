@@ -9,7 +9,7 @@ import { IntegrityError, NotFoundError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
 import { VerityHasher } from "../verity/hasher.ts";
-import { makeDirectory, syncDirectory } from "./directory.ts";
+import { makeDirectory, syncDirectory } from "../fs/directory.ts";
 import { checkObject } from "./fsck-object.ts";
 import type { StoreProblem } from "./fsck-problem.ts";
 import { exclusively } from "./lock.ts";

@@ -14,7 +14,7 @@ import { lstatSync, readdirSync, rmSync, unlinkSync } from "node:fs";
 import { FormatError } from "../errors.ts";
 import { FileSystemSync } from "../sys/syncfs.ts";
 import type { VerityDigest } from "../verity/digest.ts";
-import { errnoOf } from "./failure.ts";
+import { errnoOf } from "../fs/failure.ts";
 import { findRoots, markFrom } from "./gc-roots.ts";
 import { exclusively } from "./lock.ts";
 import { type ObjectName, entriesOf, listObjectNames } from "./object-names.ts";

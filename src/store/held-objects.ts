@@ -8,8 +8,8 @@ import { constants, lstatSync, openSync } from "node:fs";
 import { IntegrityError, NotFoundError } from "../errors.ts";
 import { type VerityDigest, objectPath } from "../verity/digest.ts";
 import { openBeneath } from "../sys/open-beneath.ts";
-import { failure } from "./failure.ts";
-import { type OpenFile, openRegular } from "./files.ts";
+import { failure } from "../fs/failure.ts";
+import { type OpenFile, openRegular } from "../fs/regular-file.ts";
 import type { ObjectStore } from "./objects.ts";
 
 const FAN_OUT = "ab/".length;

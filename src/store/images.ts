@@ -7,7 +7,7 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import { FormatError, NotFoundError } from "../errors.ts";
 import { type VerityDigest, parseVerityDigest } from "../verity/digest.ts";
-import { errnoOf, failure } from "./failure.ts";
+import { errnoOf, failure } from "../fs/failure.ts";
 import { REFS, idOfRefTarget } from "./layout.ts";
 import { decodeName, encodeName } from "./names.ts";
 

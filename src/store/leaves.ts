@@ -10,10 +10,10 @@ import { renameSync, rmSync } from "node:fs";
 import { FormatError, IntegrityError, NotFoundError, SystemError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { type VerityDigest, objectPath } from "../verity/digest.ts";
-import { makeDirectory } from "./directory.ts";
-import { errnoOf } from "./failure.ts";
-import { readRegular } from "./files.ts";
-import { writeWhole } from "./staged-file.ts";
+import { makeDirectory } from "../fs/directory.ts";
+import { errnoOf } from "../fs/failure.ts";
+import { readRegular } from "../fs/regular-file.ts";
+import { writeWhole } from "../fs/staged-file.ts";
 
 /**
  * Bytes of the largest object that does without: it is read and hashed as a whole where others are

@@ -10,7 +10,7 @@
 import { closeSync, fsyncSync, openSync } from "node:fs";
 import { SystemError } from "../errors.ts";
 import { type LockKind, type LockResult, flock } from "../sys/flock.ts";
-import { failure } from "./failure.ts";
+import { failure } from "../fs/failure.ts";
 import { GATE_FILE, LOCK_FILE } from "./layout.ts";
 import type { Store } from "./store.ts";
 

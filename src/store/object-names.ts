@@ -6,7 +6,7 @@
  */
 import { readdirSync } from "node:fs";
 import type { VerityDigest } from "../verity/digest.ts";
-import { errnoOf, failure } from "./failure.ts";
+import { errnoOf, failure } from "../fs/failure.ts";
 import { fanOut } from "./layout.ts";
 import type { Store } from "./store.ts";
 

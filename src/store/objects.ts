@@ -13,8 +13,8 @@ import {
   objectPath,
 } from "../verity/digest.ts";
 import { VerityHasher } from "../verity/hasher.ts";
-import { failure } from "./failure.ts";
-import { type OpenFile, openRegular, readFully } from "./files.ts";
+import { failure } from "../fs/failure.ts";
+import { type OpenFile, openRegular, readFully } from "../fs/regular-file.ts";
 
 /** What stands under an object's name. */
 export type ObjectState = "absent" | "good" | "wrong";

@@ -21,7 +21,7 @@ import {
 import { promisify } from "node:util";
 import { flock } from "../sys/flock.ts";
 import type { VerityDigest } from "../verity/digest.ts";
-import { failure } from "./failure.ts";
+import { failure } from "../fs/failure.ts";
 import { PARTIAL_PREFIX } from "./layout.ts";
 import type { Store } from "./store.ts";
 

@@ -28,8 +28,8 @@ import {
   verifyBlocks,
   verifyLeaves,
 } from "../verity/index.ts";
-import { failure } from "./failure.ts";
-import { type OpenFile, openRegular, readRegular } from "./files.ts";
+import { failure } from "../fs/failure.ts";
+import { type OpenFile, openRegular, readRegular } from "../fs/regular-file.ts";
 import { PARTIAL_PREFIX } from "./layout.ts";
 
 const MODE = 0o444;

@@ -6,7 +6,7 @@
  */
 import { opendirSync } from "node:fs";
 import type { VerityDigest } from "../verity/digest.ts";
-import { failure } from "./failure.ts";
+import { failure } from "../fs/failure.ts";
 
 /** A directory with more names is not held in memory; all of its names count as possible. */
 const MAX_NAMES = 2048;

@@ -8,7 +8,7 @@
 import { randomBytes } from "node:crypto";
 import { lstatSync, renameSync, rmSync } from "node:fs";
 import { basename } from "node:path";
-import { makeDirectory } from "./directory.ts";
+import { makeDirectory } from "../fs/directory.ts";
 import { entriesOf } from "./object-names.ts";
 import type { Store } from "./store.ts";
 

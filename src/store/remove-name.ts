@@ -6,8 +6,8 @@
  */
 import { unlinkSync } from "node:fs";
 import { NotFoundError } from "../errors.ts";
-import { syncDirectory } from "./directory.ts";
-import { errnoOf, failure } from "./failure.ts";
+import { syncDirectory } from "../fs/directory.ts";
+import { errnoOf, failure } from "../fs/failure.ts";
 import { REFS } from "./layout.ts";
 import { StoreLock } from "./lock.ts";
 import { encodeName } from "./names.ts";

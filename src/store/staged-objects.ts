@@ -19,13 +19,13 @@ import {
 import { basename, dirname } from "node:path";
 import { type VerityAlgorithm, type VerityDigest, objectPath } from "../verity/digest.ts";
 import { VerityHasher } from "../verity/hasher.ts";
-import { makeDirectory } from "./directory.ts";
-import { errnoOf } from "./failure.ts";
+import { makeDirectory } from "../fs/directory.ts";
+import { errnoOf } from "../fs/failure.ts";
 import { type ObjectState, type ObjectStore, hashFile } from "./objects.ts";
 import { Presence } from "./presence.ts";
 import { LEAVES_ABOVE } from "./leaves.ts";
 import type { FreeSpace } from "./space.ts";
-import { StagedFile, writeWhole } from "./staged-file.ts";
+import { StagedFile, writeWhole } from "../fs/staged-file.ts";
 import { StagedVerity } from "./staged-verity.ts";
 
 /** What became of the objects of a transaction. */

@@ -24,9 +24,9 @@ import {
 import { SystemError } from "../errors.ts";
 import { type LockResult, flock } from "../sys/flock.ts";
 import { bootId } from "./boot-id.ts";
-import { newDirectory } from "./directory.ts";
-import { errnoOf, failure } from "./failure.ts";
-import { createFile } from "./files.ts";
+import { newDirectory } from "../fs/directory.ts";
+import { errnoOf, failure } from "../fs/failure.ts";
+import { createFile } from "../fs/regular-file.ts";
 import { PARTIAL_PREFIX } from "./layout.ts";
 
 const LOCK = "lock";

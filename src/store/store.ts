@@ -19,10 +19,10 @@ import { FormatError, NotFoundError, SealfsError, SystemError, UsageError } from
 import { limits } from "../limits.ts";
 import type { VerityAlgorithm, VerityDigest } from "../verity/digest.ts";
 import { type StoredBundle, readBundles } from "./bundles.ts";
-import { errnoOf, failure } from "./failure.ts";
-import { createFile, readFully, readRegular } from "./files.ts";
+import { errnoOf, failure } from "../fs/failure.ts";
+import { createFile, readFully, readRegular } from "../fs/regular-file.ts";
 import { ImageIndex } from "./images.ts";
-import { makeDirectory, storeMode, syncDirectory } from "./directory.ts";
+import { makeDirectory, storeMode, syncDirectory } from "../fs/directory.ts";
 import {
   type ForeignKind,
   type ForeignStore,

@@ -11,9 +11,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { SystemError, TrustError } from "../errors.ts";
-import { replaceFile } from "../image/new-file.ts";
+import { replaceFile } from "../fs/new-file.ts";
 import { limits } from "../limits.ts";
-import { readRegular } from "../store/files.ts";
+import { readRegular } from "../fs/regular-file.ts";
 import { flock } from "../sys/flock.ts";
 import { checkMetadata } from "./metadata.ts";
 

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { NotFoundError, TransportError, UsageError } from "../errors.ts";
 import type { HttpClient } from "../http/client.ts";
 import { redact } from "../http/redact.ts";
-import { readRegular } from "../store/files.ts";
+import { readRegular } from "../fs/regular-file.ts";
 
 /** A place that has the files of a repository, or says so. */
 export interface TufPlace {

@@ -15,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { type OpenFile, openRegular } from "../../store/files.ts";
+import { type OpenFile, openRegular } from "../../fs/regular-file.ts";
 import { LEAVES_ABOVE } from "../../store/leaves.ts";
 import type { Store } from "../../store/store.ts";
 import { type VerityDigest, VerityHasher, algorithmOf, leavesSize } from "../../verity/index.ts";

@@ -15,7 +15,7 @@
  */
 import { FormatError, IntegrityError, NotFoundError } from "../../errors.ts";
 import { META_FILE } from "../../store/layout.ts";
-import { openRegular } from "../../store/files.ts";
+import { openRegular } from "../../fs/regular-file.ts";
 import { decodeName } from "../../store/names.ts";
 import type { Store } from "../../store/store.ts";
 import { type VerityDigest, parseVerityDigest } from "../../verity/digest.ts";

@@ -8,7 +8,7 @@
  */
 import { closeSync, constants, openSync } from "node:fs";
 import { SealfsError, SystemError } from "../../errors.ts";
-import { failure } from "../../store/failure.ts";
+import { failure } from "../../fs/failure.ts";
 import type { ObjectStore } from "../../store/objects.ts";
 import { attachMount, cloneDirectory } from "../../sys/fsmount.ts";
 import { type IdMap, mapOwners, openIdNamespace } from "../../sys/idmap.ts";

@@ -6,7 +6,7 @@
  */
 import { closeSync, fsyncSync, writeSync } from "node:fs";
 import { failure } from "./failure.ts";
-import { createFile } from "./files.ts";
+import { createFile } from "./regular-file.ts";
 
 const MODE = 0o444;
 

@@ -8,7 +8,7 @@ import { spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, statSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { readLayer } from "../dist/oci/layer.js";
+import { readLayer } from "../dist/oci/layer/layer.js";
 import { median } from "./support/tools.mjs";
 
 const RUNS = 5;

@@ -7,7 +7,7 @@ import { type Header, extract, pack } from "tar-stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { exportImage } from "../src/image/export.ts";
 import { type ImportOptions, importImage } from "../src/image/import.ts";
-import { checkStore } from "../src/store/fsck.ts";
+import { checkStore } from "../src/store/fsck/fsck.ts";
 import { Store } from "../src/store/store.ts";
 import { TrustPolicy } from "../src/trust/policy.ts";
 import { objectPath, type VerityDigest } from "../src/verity/digest.ts";

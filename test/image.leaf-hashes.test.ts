@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Image } from "../src/erofs/image.ts";
-import { keepLeafHashes, leafHashesSize, packLeafHashes } from "../src/image/leaf-hashes.ts";
+import { keepLeafHashes, leafHashesSize, packLeafHashes } from "../src/store/leaf-hashes.ts";
 import { Store } from "../src/store/store.ts";
 import { VerityHasher, verityDigestOf } from "../src/verity/index.ts";
 import { contentOf, imageWith } from "./support/store.ts";

@@ -6,9 +6,9 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "v
 import { ARTIFACT_TYPE, formatArtifact } from "../src/image/registry-artifact.ts";
 import { type OciDigest, digestOf } from "../src/oci/digest.ts";
 import { OCI_MANIFEST } from "../src/oci/media-types.ts";
-import { addToFallback, listReferrers } from "../src/oci/registry-referrers.ts";
-import { putManifest, uploadBlob } from "../src/oci/registry-upload.ts";
-import { Registry } from "../src/oci/registry.ts";
+import { addToFallback, listReferrers } from "../src/oci/registry/referrers.ts";
+import { putManifest, uploadBlob } from "../src/oci/registry/upload.ts";
+import { Registry } from "../src/oci/registry/registry.ts";
 import { listSeekIndexes } from "../src/store/seek-indexes.ts";
 import { Store } from "../src/store/store.ts";
 import type { VerityDigest } from "../src/verity/digest.ts";

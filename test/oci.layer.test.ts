@@ -16,14 +16,19 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FormatError, SealfsError } from "../src/errors.ts";
 import { limits } from "../src/limits.ts";
-import type { Decoder } from "../src/oci/decode.ts";
+import type { Decoder } from "../src/oci/codec/decode.ts";
 import type { OciDigest } from "../src/oci/digest.ts";
-import { gunzipHandleWorks } from "../src/oci/gunzip.ts";
+import { gunzipHandleWorks } from "../src/oci/codec/gunzip.ts";
 import { type LayerDescriptor, NO_ANNOTATIONS, type OciImage } from "../src/oci/image.ts";
-import { type LayerOptions, type LayerReport, layerChunks, readLayer } from "../src/oci/layer.ts";
+import {
+  type LayerOptions,
+  type LayerReport,
+  layerChunks,
+  readLayer,
+} from "../src/oci/layer/layer.ts";
 import type { Compression } from "../src/oci/media-types.ts";
-import { unzstdHandleWorks } from "../src/oci/unzstd.ts";
-import { ZstdFrames } from "../src/oci/zstd-frames.ts";
+import { unzstdHandleWorks } from "../src/oci/codec/unzstd.ts";
+import { ZstdFrames } from "../src/oci/codec/zstd-frames.ts";
 import { digestOf, temporaryFolder } from "./support/oci.ts";
 import { oracle } from "./support/oracle.ts";
 
@@ -379,7 +384,7 @@ test("threads neither keep the process alive nor leave files open", async () => 
   writeFileSync(path, gzipSync(Buffer.concat(Array.from({ length: 50 }, () => text))));
   const script = `
     import { openSync, closeSync } from "node:fs";
-    import { layerChunks } from ${JSON.stringify(new URL("../dist/oci/layer.js", import.meta.url).href)};
+    import { layerChunks } from ${JSON.stringify(new URL("../dist/oci/layer/layer.js", import.meta.url).href)};
     const openBlob = () => {
       const fd = openSync(${JSON.stringify(path)}, "r");
       return { fd, offset: 0, size: ${readFileSync(path).length}, close: () => closeSync(fd) };

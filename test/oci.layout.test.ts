@@ -8,7 +8,7 @@ import { limits } from "../src/limits.ts";
 import { readRange } from "../src/oci/blob.ts";
 import { parsePlatform } from "../src/oci/platform.ts";
 import { parseSource } from "../src/oci/reference.ts";
-import { openSource } from "../src/oci/source.ts";
+import { openSource } from "../src/oci/source/open-source.ts";
 import {
   type BlobDescriptor,
   TestLayout,

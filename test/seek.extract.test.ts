@@ -3,10 +3,10 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { IntegrityError, NotFoundError } from "../src/errors.ts";
 import type { BlobRanges } from "../src/oci/blob-ranges.ts";
-import { type LayerOptions, readLayer } from "../src/oci/layer.ts";
+import { type LayerOptions, readLayer } from "../src/oci/layer/layer.ts";
 import { parseSource } from "../src/oci/reference.ts";
-import { extract } from "../src/oci/seek-extract.ts";
-import { openSource } from "../src/oci/source.ts";
+import { extract } from "../src/oci/layer/seek-extract.ts";
+import { openSource } from "../src/oci/source/open-source.ts";
 import { verityDigestOf } from "../src/verity/hasher.ts";
 import {
   estargz,

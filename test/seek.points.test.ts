@@ -2,11 +2,11 @@
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { gunzipOwn } from "../src/oci/gunzip-own.ts";
-import { gunzipHandle } from "../src/oci/gunzip.ts";
-import { gunzipPointsWorks } from "../src/oci/gunzip-points.ts";
-import { gunzipFrom } from "../src/oci/seek-gunzip.ts";
-import type { DecoderInput } from "../src/oci/zlib-handle.ts";
+import { gunzipOwn } from "../src/oci/codec/gunzip-own.ts";
+import { gunzipHandle } from "../src/oci/codec/gunzip.ts";
+import { gunzipPointsWorks } from "../src/oci/codec/gunzip-points.ts";
+import { gunzipFrom } from "../src/oci/codec/seek-gunzip.ts";
+import type { DecoderInput } from "../src/oci/codec/zlib-handle.ts";
 import { PointFinder } from "../src/seek/point-finder.ts";
 import { mixedBytes, multiMemberGzip, parallelGzip } from "./support/compressed-layers.ts";
 

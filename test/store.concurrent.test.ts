@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { checkStore } from "../src/store/fsck.ts";
-import { collectGarbage } from "../src/store/gc.ts";
+import { checkStore } from "../src/store/fsck/fsck.ts";
+import { collectGarbage } from "../src/store/gc/gc.ts";
 import { Store } from "../src/store/store.ts";
 
 const file = (name: string) => fileURLToPath(new URL(name, import.meta.url));

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
-import { checkStore } from "../src/store/fsck.ts";
+import { checkStore } from "../src/store/fsck/fsck.ts";
 import { takeLease } from "../src/store/leases.ts";
 import { Store } from "../src/store/store.ts";
 import { Stores } from "../src/store/stores.ts";

@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { collectGarbage } from "../src/store/gc.ts";
+import { collectGarbage } from "../src/store/gc/gc.ts";
 import { takeLease } from "../src/store/leases.ts";
 import { StoreLock } from "../src/store/lock.ts";
 import { removeNames } from "../src/store/remove-name.ts";

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { checkStore } from "../src/store/fsck.ts";
+import { checkStore } from "../src/store/fsck/fsck.ts";
 import { STORE_VERSION } from "../src/store/meta.ts";
 import { Store } from "../src/store/store.ts";
 import { temporaryFolder } from "./support/oci.ts";

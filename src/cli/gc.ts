@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
-import { type GcResult, collectGarbage } from "../store/gc.ts";
+import { type GcResult, collectGarbage } from "../store/gc/gc.ts";
 import { Store } from "../store/store.ts";
 import { formatBytes, type Io } from "./io.ts";
 import { wholeNumber } from "./numbers.ts";

@@ -8,7 +8,7 @@ import { UsageError } from "../errors.ts";
 import { inspectImage } from "../image/inspect.ts";
 import { summaryLines } from "../image/inspect-text.ts";
 import { inspectSeekIndexes, seekLines } from "../image/inspect-seek.ts";
-import { missingObjects } from "../image/missing-objects.ts";
+import { missingObjects } from "../store/missing-objects.ts";
 import { objectsOf } from "../erofs/object-list.ts";
 import { openImage } from "../image/open-image.ts";
 import { Stores } from "../store/stores.ts";

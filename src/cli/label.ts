@@ -6,9 +6,9 @@
 import type { Command } from "commander";
 import { composefsLabel, familyDigest, verifyLabel } from "../image/composefs-marks.ts";
 import { openImage } from "../image/open-image.ts";
-import { resolveSource } from "../oci/recognise.ts";
+import { resolveSource } from "../oci/source/recognise.ts";
 import { parseSource } from "../oci/reference.ts";
-import { openSource } from "../oci/source.ts";
+import { openSource } from "../oci/source/open-source.ts";
 import type { Io } from "./io.ts";
 import { addImageArgument } from "./image-argument.ts";
 import { type SourceFlags, declareSource, sourceOptions } from "./registry-options.ts";

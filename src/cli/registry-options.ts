@@ -5,8 +5,8 @@
  */
 import { type Command, Option } from "commander";
 import { parsePlatform } from "../oci/platform.ts";
-import type { RegistryOptions } from "../oci/registry-session.ts";
-import type { SourceOptions } from "../oci/source.ts";
+import type { RegistryOptions } from "../oci/registry/session.ts";
+import type { SourceOptions } from "../oci/source/open-source.ts";
 
 /** The values of {@link declareRegistry}'s options. */
 export interface RegistryFlags {

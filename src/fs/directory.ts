@@ -1,5 +1,5 @@
 /**
- * Directories of a store.
+ * Directories: made with the right modes, and on the disk when they must be.
  *
  * @module
  */
@@ -26,14 +26,6 @@ export function makeDirectory(path: string, mode = statSync(dirname(path)).mode 
 export function newDirectory(path: string, mode: number): void {
   mkdirSync(path, mode);
   if ((process.umask() & mode) !== 0) chmodSync(path, mode);
-}
-
-/**
- * The rights of a new store's directories: its owner's in any case, those of others as the umask says,
- * but nobody else's to write.
- */
-export function storeMode(): number {
-  return (0o755 & ~process.umask()) | 0o700;
 }
 
 /** Waits until the names in a directory are on the disk. */

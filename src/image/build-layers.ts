@@ -6,7 +6,7 @@
  */
 import { FormatError } from "../errors.ts";
 import type { OciImage } from "../oci/image.ts";
-import { type LayerReport, readLayer } from "../oci/layer.ts";
+import { type LayerReport, readLayer } from "../oci/layer/layer.ts";
 import type { Transaction } from "../store/transaction.ts";
 import type { TarEntry } from "../tar/entry.ts";
 import { TarParser } from "../tar/parser.ts";

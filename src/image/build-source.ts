@@ -8,9 +8,9 @@ import { statSync } from "node:fs";
 import { FormatError, NotFoundError } from "../errors.ts";
 import { type BlobRange, openNamed } from "../oci/blob.ts";
 import type { OciImage } from "../oci/image.ts";
-import { resolveSource } from "../oci/recognise.ts";
+import { resolveSource } from "../oci/source/recognise.ts";
 import type { SourceReference } from "../oci/reference.ts";
-import { type SourceOptions, openSource } from "../oci/source.ts";
+import { type SourceOptions, openSource } from "../oci/source/open-source.ts";
 import { failure } from "../fs/failure.ts";
 
 /** An open source; {@link close} it in the end. */

@@ -9,7 +9,7 @@
 import { UsageError } from "../errors.ts";
 import type { OciImage } from "../oci/image.ts";
 import type { Platform } from "../oci/platform.ts";
-import type { RegistryOptions } from "../oci/registry-session.ts";
+import type { RegistryOptions } from "../oci/registry/session.ts";
 import type { SourceReference } from "../oci/reference.ts";
 import type { Store } from "../store/store.ts";
 import { type Durability, type NewBundle, Transaction } from "../store/transaction.ts";

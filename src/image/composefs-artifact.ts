@@ -17,7 +17,7 @@ import { readFile, verifyBlob } from "../oci/blob.ts";
 import { type Descriptor, parseDescriptor } from "../oci/descriptor.ts";
 import { blobPath, digestOf } from "../oci/digest.ts";
 import type { OciImage } from "../oci/image.ts";
-import { DirectoryFiles } from "../oci/layout.ts";
+import { DirectoryFiles } from "../oci/source/oci-layout.ts";
 import { parseDocument } from "../oci/manifest.ts";
 import { OCI_INDEX, OCI_MANIFEST } from "../oci/media-types.ts";
 import {

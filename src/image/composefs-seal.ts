@@ -6,9 +6,9 @@
  * @module
  */
 import { limits } from "../limits.ts";
-import { resolveSource } from "../oci/recognise.ts";
+import { resolveSource } from "../oci/source/recognise.ts";
 import { parseSource } from "../oci/reference.ts";
-import { type SourceOptions, openSource } from "../oci/source.ts";
+import { type SourceOptions, openSource } from "../oci/source/open-source.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import {
   type Sealed,

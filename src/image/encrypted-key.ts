@@ -10,7 +10,7 @@
 import { createCipheriv, randomBytes, scryptSync } from "node:crypto";
 import { formatPem, parsePem } from "../trust/pem.ts";
 import { ENCRYPTED_LABEL, type PrivateKey } from "../trust/private-key.ts";
-import { integer, octets, oid, sequence } from "./der.ts";
+import { integer, octets, oid, sequence } from "../trust/der.ts";
 
 // OpenSSL opens no more than 32 MiB of scrypt memory (128 N r bytes); p costs time alone.
 const N = 16384;

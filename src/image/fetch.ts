@@ -19,7 +19,7 @@ import type { Durability } from "../store/transaction.ts";
 import { S_IFMT, S_IFREG } from "../tree/inode.ts";
 import { objectsOf } from "../erofs/object-list.ts";
 import type { VerityDigest } from "../verity/digest.ts";
-import { isPresent } from "./missing-objects.ts";
+import { isPresent } from "../store/missing-objects.ts";
 import { PathPattern } from "./path-pattern.ts";
 import type { VerifiedImage } from "./verify.ts";
 

@@ -14,7 +14,16 @@
 import { type KeyObject, X509Certificate, createPrivateKey, sign, verify } from "node:crypto";
 import { TrustError } from "../errors.ts";
 import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/digest.ts";
-import { type DerValue, childrenOf, der, integer, octets, oid, sequence, set } from "./der.ts";
+import {
+  type DerValue,
+  childrenOf,
+  der,
+  integer,
+  octets,
+  oid,
+  sequence,
+  set,
+} from "../trust/der.ts";
 
 /** A certificate, and what a signature says of it. */
 export interface Signatory {

@@ -8,8 +8,8 @@ import { FormatError, IntegrityError, NetworkError, NotFoundError } from "../err
 import { limits } from "../limits.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { OciDigest } from "../oci/digest.ts";
-import { listReferrers } from "../oci/registry-referrers.ts";
-import type { Registry } from "../oci/registry.ts";
+import { listReferrers } from "../oci/registry/referrers.ts";
+import type { Registry } from "../oci/registry/registry.ts";
 import type { Keyring } from "../trust/keyring.ts";
 import {
   ARTIFACT_TYPE,

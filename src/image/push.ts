@@ -17,12 +17,12 @@ import { type OciDigest, digestOf, parseDigest } from "../oci/digest.ts";
 import { parseDocument } from "../oci/manifest.ts";
 import { OCI_MANIFEST, documentKind } from "../oci/media-types.ts";
 import type { Platform } from "../oci/platform.ts";
-import { imageManifest } from "../oci/registry-image.ts";
-import { addToFallback } from "../oci/registry-referrers.ts";
+import { imageManifest } from "../oci/source/registry-image.ts";
+import { addToFallback } from "../oci/registry/referrers.ts";
 import { type RegistryReference, registryName } from "../oci/registry-reference.ts";
-import type { RegistryOptions } from "../oci/registry-session.ts";
-import { type BlobUpload, putManifest, uploadBlob } from "../oci/registry-upload.ts";
-import { Registry, type RegistryDocument } from "../oci/registry.ts";
+import type { RegistryOptions } from "../oci/registry/session.ts";
+import { type BlobUpload, putManifest, uploadBlob } from "../oci/registry/upload.ts";
+import { Registry, type RegistryDocument } from "../oci/registry/registry.ts";
 import { readSeekIndex } from "../store/seek-indexes.ts";
 import type { Store } from "../store/store.ts";
 import { openStoredImage } from "../store/stored-image.ts";
@@ -30,7 +30,7 @@ import { parseBundle } from "../trust/bundle.ts";
 import type { Statement } from "../trust/statement.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { readStatement } from "./find-statement.ts";
-import { packLeafHashes } from "./leaf-hashes.ts";
+import { packLeafHashes } from "../store/leaf-hashes.ts";
 import { ARTIFACT_TYPE, EMPTY_CONFIG, formatArtifact } from "./registry-artifact.ts";
 
 export interface PushRequest {

@@ -9,7 +9,7 @@ import { ImageView } from "../erofs/view.ts";
 import { findFile } from "../erofs/walk.ts";
 import { FormatError, UsageError } from "../errors.ts";
 import { S_IFMT, S_IFREG } from "../tree/inode.ts";
-import { readObject } from "./read-object.ts";
+import { readObject } from "../store/read-object.ts";
 
 /**
  * Yields the bytes of the regular file at `path`, symlinks followed inside the image. Objects are

@@ -4,7 +4,7 @@
  * @module
  */
 import { NotFoundError, UsageError } from "../errors.ts";
-import { findCredential } from "../oci/registry-credentials.ts";
+import { findCredential } from "../oci/registry/credentials.ts";
 
 /**
  * The `Authorization` for a mirror; undefined when no credential is kept for its host. `file` stands

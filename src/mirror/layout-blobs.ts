@@ -4,11 +4,11 @@
  * @module
  */
 import { SystemError, TransportError } from "../errors.ts";
-import { openArchive } from "../oci/source.ts";
+import { openArchive } from "../oci/source/open-source.ts";
 import { type BlobRanges, fileRanges } from "../oci/blob-ranges.ts";
 import type { BlobRange, LayoutFiles } from "../oci/blob.ts";
 import { blobPath, parseDigest } from "../oci/digest.ts";
-import { DirectoryFiles } from "../oci/layout.ts";
+import { DirectoryFiles } from "../oci/source/oci-layout.ts";
 import type { SeekLayer } from "../seek/layer.ts";
 import type { LayerBlobs } from "./layers-source.ts";
 

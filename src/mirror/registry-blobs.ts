@@ -5,7 +5,7 @@
  */
 import type { BlobRanges } from "../oci/blob-ranges.ts";
 import { parseDigest } from "../oci/digest.ts";
-import type { Registry } from "../oci/registry.ts";
+import type { Registry } from "../oci/registry/registry.ts";
 import type { SeekLayer } from "../seek/layer.ts";
 import type { LayerBlobs } from "./layers-source.ts";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { RepairSource } from "../store/repair-source.ts";
+import type { RepairSource } from "../store/fsck/repair-source.ts";
 import { type ObjectSource, wholeOf } from "./source.ts";
 
 /** Gives objects whose size is known: without it nobody knows when a mirror has sent enough. */

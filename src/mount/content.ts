@@ -8,7 +8,7 @@ import { closeSync, openSync } from "node:fs";
 import { SealfsError } from "../errors.ts";
 import { walkFiles } from "../erofs/walk.ts";
 import { ImageView } from "../erofs/view.ts";
-import { isPresent } from "../image/missing-objects.ts";
+import { isPresent } from "../store/missing-objects.ts";
 import { Stores } from "../store/stores.ts";
 import { S_IFMT, S_IFREG } from "../tree/inode.ts";
 import type { VerityDigest } from "../verity/digest.ts";

@@ -7,7 +7,7 @@
 import { readSync } from "node:fs";
 import { IntegrityError } from "../errors.ts";
 import { failure } from "../fs/failure.ts";
-import type { InputRange } from "./blob-input.ts";
+import type { FileRange } from "./blob.ts";
 
 /** The compressed bytes of one blob, by ranges. */
 export interface BlobRanges {
@@ -27,7 +27,7 @@ export interface BlobRanges {
 const CHUNK = 256 * 1024;
 
 /** A blob that lies in an open file; the caller closes that. */
-export function fileRanges(range: InputRange, label: string): BlobRanges {
+export function fileRanges(range: FileRange, label: string): BlobRanges {
   return {
     size: range.size,
     async *read(start, end, { signal }) {
@@ -46,7 +46,7 @@ export function fileRanges(range: InputRange, label: string): BlobRanges {
   };
 }
 
-function readAt({ fd, offset, size }: InputRange, into: Uint8Array, at: number, label: string) {
+function readAt({ fd, offset, size }: FileRange, into: Uint8Array, at: number, label: string) {
   try {
     return readSync(fd, into, 0, Math.min(into.length, Math.max(0, size - at)), offset + at);
   } catch (error) {

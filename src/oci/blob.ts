@@ -11,11 +11,15 @@ import { readFully } from "../fs/regular-file.ts";
 import { algorithmOf, digestOf, verifyDigest, verifySize } from "./digest.ts";
 import type { OciDigest } from "./digest.ts";
 
-/** `size` bytes from `offset` of the file behind `fd` on; `close` when done. */
-export interface BlobRange {
+/** `size` bytes from `offset` of the file behind `fd` on; plain data, which a thread can be sent. */
+export interface FileRange {
   readonly fd: number;
   readonly offset: number;
   readonly size: number;
+}
+
+/** The same with a descriptor of its own; `close` when done. */
+export interface BlobRange extends FileRange {
   close(): void;
 }
 

@@ -22,7 +22,7 @@ import { type StoredBundle, readBundles } from "./bundles.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
 import { createFile, readFully, readRegular } from "../fs/regular-file.ts";
 import { ImageIndex } from "./images.ts";
-import { makeDirectory, storeMode, syncDirectory } from "../fs/directory.ts";
+import { makeDirectory, syncDirectory } from "../fs/directory.ts";
 import {
   type ForeignKind,
   type ForeignStore,
@@ -251,4 +251,12 @@ function requireDirectory(path: string): void {
   if (isDirectory === false) {
     throw new UsageError("USAGE", `store ${path}: expected a directory, got something else`);
   }
+}
+
+/**
+ * The rights of a new store's directories: its owner's in any case, those of others as the umask says,
+ * but nobody else's to write.
+ */
+function storeMode(): number {
+  return (0o755 & ~process.umask()) | 0o700;
 }

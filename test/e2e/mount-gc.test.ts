@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
-import { collectGarbage } from "../../src/store/gc.ts";
+import { collectGarbage } from "../../src/store/gc/gc.ts";
 import { removeNames } from "../../src/store/remove-name.ts";
 import { ways } from "../support/modes.ts";
 import { MountBed, isMounted, newDirectory, until } from "../support/mount-bed.ts";

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, rmSync, statSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { checkStore } from "../../src/store/fsck.ts";
+import { checkStore } from "../../src/store/fsck/fsck.ts";
 import { Store } from "../../src/store/store.ts";
 import { verityDigestOf } from "../../src/verity/hasher.ts";
 import { sealfs, sealfsOk } from "../support/cli.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { parseSource } from "../../src/oci/reference.ts";
-import { openSource } from "../../src/oci/source.ts";
+import { openSource } from "../../src/oci/source/open-source.ts";
 import { Containerd, noContainerd } from "../support/containerd.ts";
 import { temporaryFolder } from "../support/oci.ts";
 import { oracle } from "../support/oracle.ts";

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { checkStore } from "../../src/store/fsck.ts";
+import { checkStore } from "../../src/store/fsck/fsck.ts";
 import { fanOut } from "../../src/store/layout.ts";
 import { Store } from "../../src/store/store.ts";
 import { sealfs, sealfsOk } from "../support/cli.ts";

@@ -25,7 +25,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { checkStore } from "../../dist/store/fsck.js";
+import { checkStore } from "../../dist/store/fsck/fsck.js";
 import { Store } from "../../dist/store/store.js";
 import { objectsOfStored } from "../../dist/store/stored-image.js";
 import { loadLibc } from "../../dist/sys/koffi.js";

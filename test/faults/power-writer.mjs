@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { writeSync } from "node:fs";
 import { parseDump } from "../../dist/tree/dump-reader.js";
 import { writeImage } from "../../dist/erofs/writer.js";
-import { collectGarbage } from "../../dist/store/gc.js";
+import { collectGarbage } from "../../dist/store/gc/gc.js";
 import { removeNames } from "../../dist/store/remove-name.js";
 import { Store } from "../../dist/store/store.js";
 import { Transaction } from "../../dist/store/transaction.js";

@@ -24,7 +24,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { checkStore } from "../../dist/store/fsck.js";
+import { checkStore } from "../../dist/store/fsck/fsck.js";
 import { Store } from "../../dist/store/store.js";
 
 const bin = fileURLToPath(new URL("../../bin/sealfs.js", import.meta.url));

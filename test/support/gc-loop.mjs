@@ -1,6 +1,6 @@
 // Collects again and again until it is killed: node gc-loop.mjs STORE. Says how each run ended.
 import { writeSync } from "node:fs";
-import { collectGarbage } from "../../dist/store/gc.js";
+import { collectGarbage } from "../../dist/store/gc/gc.js";
 import { Store } from "../../dist/store/store.js";
 
 const store = Store.open(process.argv[2]);

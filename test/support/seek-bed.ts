@@ -14,7 +14,7 @@ import { openSeekIndex } from "../../src/image/open-seek-index.ts";
 import { type BlobRanges, fileRanges } from "../../src/oci/blob-ranges.ts";
 import { openNamed } from "../../src/oci/blob.ts";
 import { parseSource } from "../../src/oci/reference.ts";
-import { extract } from "../../src/oci/seek-extract.ts";
+import { extract } from "../../src/oci/layer/seek-extract.ts";
 import type { SeekIndex } from "../../src/seek/seek-index.ts";
 import { Store } from "../../src/store/store.ts";
 import { Stores } from "../../src/store/stores.ts";

@@ -1,0 +1,119 @@
+/**
+ * The uncompressed bytes of a layer, within limits, by the compression that is declared and no
+ * other.
+ *
+ * @module
+ */
+import { readSync } from "node:fs";
+import { FormatError } from "../../errors.ts";
+import { limits } from "../../limits.ts";
+import { BlobInput } from "./blob-input.ts";
+import type { FileRange } from "../blob.ts";
+import { SNIFF_BYTES, type Sniffed, sniff } from "./sniff.ts";
+import { gunzipHandle, gunzipHandleWorks, gunzipStream } from "./gunzip.ts";
+import { gunzipOwn } from "./gunzip-own.ts";
+import { gunzipPointsWorks } from "./gunzip-points.ts";
+import type { LayerPoints } from "./layer-points.ts";
+import type { Compression } from "../media-types.ts";
+import { unzstdHandle, unzstdHandleWorks, unzstdWasm } from "./unzstd.ts";
+import type { NextBuffer } from "./zlib-handle.ts";
+
+/**
+ * For tests: which of two decoders that must agree is used. Private is faster, and used where it
+ * works when nothing is said.
+ */
+export type Decoder = "documented" | "private";
+
+type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
+/**
+ * The compression of a blob: as declared, when its first bytes agree, or by its first bytes when
+ * nothing is declared.
+ *
+ * @throws {@link FormatError} `MALFORMED` when they do not agree; `UNSUPPORTED` for compressions
+ *   that no media type of a layer declares
+ */
+export function compressionOf(
+  range: FileRange,
+  declared: Compression | undefined,
+  label: string,
+): Compression {
+  const head = new Uint8Array(Math.min(SNIFF_BYTES, range.size));
+  const got = readSync(range.fd, head, 0, head.length, range.offset);
+  const found: Sniffed = sniff(head.subarray(0, got));
+  if (declared !== undefined && declared !== found) {
+    const message = `${label}: expected ${nameOf(declared)} as declared, got ${nameOf(found)}`;
+    throw new FormatError("MALFORMED", message);
+  }
+  if (found === "none" || found === "gzip" || found === "zstd") return found;
+  throw new FormatError("UNSUPPORTED", `${label}: ${found} compression is not supported`);
+}
+
+function nameOf(compression: Sniffed): string {
+  return compression === "none" ? "an uncompressed tar" : compression;
+}
+
+/**
+ * Decompresses `input`. A chunk is valid until the next is asked for; it may lie in a buffer that
+ * `next` gave.
+ *
+ * @param points is told where access points are
+ * @throws {@link FormatError} `LIMIT` as soon as there is more than the limits allow; `TRUNCATED`,
+ *   `BAD_CHECKSUM` or `MALFORMED` when the compressed bytes are not right
+ */
+export async function* decode(
+  input: BlobInput,
+  compression: Compression,
+  next: NextBuffer,
+  label: string,
+  decoder?: Decoder,
+  points?: LayerPoints,
+): AsyncGenerator<Uint8Array, void> {
+  const most = maxOutput(input.size, compression);
+  let total = 0;
+  for await (const chunk of decoded(input, compression, next, label, decoder, points)) {
+    total += chunk.length;
+    if (total > most) {
+      const message = `${label}: at most ${most} uncompressed bytes (of ${input.size}), got more`;
+      throw new FormatError("LIMIT", message);
+    }
+    yield chunk;
+  }
+}
+
+/** The most uncompressed bytes that a blob of `size` bytes may hold. */
+export function maxOutput(size: number, compression: Compression): number {
+  if (compression === "none") return limits.layerBytes;
+  const byRatio = Math.max(limits.decompressionFloor, size * limits.decompressionRatio);
+  return Math.min(limits.layerBytes, byRatio);
+}
+
+function decoded(
+  input: BlobInput,
+  compression: Compression,
+  next: NextBuffer,
+  label: string,
+  decoder: Decoder | undefined,
+  points: LayerPoints | undefined,
+): Chunks {
+  if (compression === "none") return stored(input, next);
+  if (input.size === 0)
+    throw new FormatError("TRUNCATED", `${label}: ${compression} stream is empty`);
+  const tryPrivate = decoder !== "documented";
+  if (compression === "gzip") {
+    const works = tryPrivate && gunzipHandleWorks();
+    if (points !== undefined) {
+      return works && gunzipPointsWorks()
+        ? gunzipHandle(input, next, label, points.finder)
+        : gunzipOwn(input, label, points.finder);
+    }
+    return works ? gunzipHandle(input, next, label) : gunzipStream(input, label);
+  }
+  const works = tryPrivate && unzstdHandleWorks();
+  const onFrame = points?.frame;
+  return works ? unzstdHandle(input, next, label, onFrame) : unzstdWasm(input, label, onFrame);
+}
+
+function* stored(input: BlobInput, next: NextBuffer): Generator<Uint8Array, void> {
+  while (!input.atEnd) yield input.readInto(next());
+}

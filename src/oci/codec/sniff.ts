@@ -1,0 +1,49 @@
+/**
+ * What the first bytes of a file say it is. Used where nothing declares the format, and to name
+ * what is there when a declaration is wrong; never to override a declaration.
+ *
+ * @module
+ */
+import type { Compression } from "../media-types.ts";
+
+/** Bytes from the start that {@link sniff} wants. */
+export const SNIFF_BYTES = 512;
+
+export type Sniffed = Compression | "bzip2" | "xz" | "lz4";
+
+const MAGICS: readonly (readonly [Sniffed, readonly number[]])[] = [
+  ["gzip", [0x1f, 0x8b, 0x08]],
+  ["zstd", [0x28, 0xb5, 0x2f, 0xfd]],
+  ["bzip2", [0x42, 0x5a, 0x68]],
+  ["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
+  ["lz4", [0x04, 0x22, 0x4d, 0x18]],
+];
+
+/** The compression that `head` starts with; a tar header is "none" whatever its first name. */
+export function sniff(head: Uint8Array): Sniffed {
+  if (isTar(head)) return "none";
+  for (const [name, magic] of MAGICS) {
+    if (magic.every((byte, i) => head[i] === byte)) return name;
+  }
+  // A zstd skippable frame: 0x184D2A50 to 0x184D2A5F (RFC 8878, section 3.1.2).
+  if ((head[0]! & 0xf0) === 0x50 && head[1] === 0x2a && head[2] === 0x4d && head[3] === 0x18) {
+    return "zstd";
+  }
+  return "none";
+}
+
+/** Whether `head` is a tar header: its checksum, as sum of unsigned or of signed bytes, holds. */
+export function isTar(head: Uint8Array): boolean {
+  if (head.length < 512) return false;
+  const field = /^[ 0]*([0-7]{1,7})[ \0]/.exec(String.fromCharCode(...head.subarray(148, 156)));
+  if (field === null) return false;
+  let unsigned = 0;
+  let signed = 0;
+  for (let i = 0; i < 512; i++) {
+    const byte = i >= 148 && i < 156 ? 0x20 : head[i]!;
+    unsigned += byte;
+    signed += byte < 128 ? byte : byte - 256;
+  }
+  const sum = Number.parseInt(field[1]!, 8);
+  return sum === unsigned || sum === signed;
+}

@@ -1,0 +1,203 @@
+/**
+ * One repository of a registry: its manifests and blobs (OCI distribution spec 1.1, "Pull").
+ *
+ * @module
+ */
+import { FormatError, NetworkError } from "../../errors.ts";
+import { single, statusFailure } from "../../http/answer.ts";
+import type { GoodResponse, HttpResponse } from "../../http/client.ts";
+import { slice } from "../../http/slice.ts";
+import { limits } from "../../limits.ts";
+import type { BlobRanges } from "../blob-ranges.ts";
+import { verifyBlob } from "../blob.ts";
+import type { Descriptor } from "../descriptor.ts";
+import {
+  type OciDigest,
+  algorithmOf,
+  digestOf,
+  isDigest,
+  parseDigest,
+  verifyDigest,
+} from "../digest.ts";
+import { DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST } from "../media-types.ts";
+import type { RegistryReference } from "../registry-reference.ts";
+import { type RegistryOptions, RegistrySession, collect } from "./session.ts";
+
+/** A manifest or index as it came; its digest has been computed, not believed. */
+export interface RegistryDocument {
+  readonly mediaType: string;
+  readonly digest: OciDigest;
+  readonly bytes: Uint8Array;
+}
+
+const ACCEPT = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST].join(", ");
+
+type BlobDescriptor = Pick<Descriptor, "digest" | "size">;
+
+export class Registry {
+  readonly session: RegistrySession;
+  /** For messages. */
+  readonly label: string;
+  /** Where blobs turned out to be, on other servers. */
+  readonly #places = new Map<OciDigest, URL>();
+
+  constructor(
+    place: Pick<RegistryReference, "host" | "repository">,
+    options: RegistryOptions = {},
+  ) {
+    this.session = new RegistrySession(place, options);
+    this.label = `${place.host}/${place.repository}`;
+  }
+
+  close(): Promise<void> {
+    return this.session.close();
+  }
+
+  /**
+   * The manifest of a tag or digest.
+   *
+   * @throws {@link NetworkError} `NOT_FOUND` and others; {@link IntegrityError} `DIGEST_MISMATCH`
+   */
+  async manifest(reference: string, signal?: AbortSignal): Promise<RegistryDocument> {
+    const url = await this.session.url(`manifests/${reference}`);
+    const what = `${this.label}: manifest ${reference}`;
+    const response = await this.session.send("GET", url, "pull", {
+      headers: { accept: ACCEPT },
+      maxBytes: limits.manifestBytes,
+      signal,
+    });
+    await requireStatus(response, [200], what);
+    const type = single(response.headers, "content-type", what) ?? "";
+    const bytes = await collect(response.body);
+    const mediaType = type.replace(/\s*;.*$/s, "").toLowerCase();
+    if (isDigest(reference)) {
+      verifyDigest(reference, digestOf(bytes, algorithmOf(reference)), what);
+      return { mediaType, digest: reference, bytes };
+    }
+    const digest = digestOf(bytes);
+    const told = single(response.headers, "docker-content-digest", what);
+    if (told !== undefined) {
+      const expected = parseDigest(told, `${what}: Docker-Content-Digest`);
+      verifyDigest(expected, digestOf(bytes, algorithmOf(expected)), what);
+    }
+    return { mediaType, digest, bytes };
+  }
+
+  /** The manifest that a reference names: its digest counts before its tag. */
+  named({ tag, digest }: RegistryReference, signal?: AbortSignal): Promise<RegistryDocument> {
+    return this.manifest(digest ?? tag ?? "latest", signal);
+  }
+
+  /** A document by its descriptor, whole and checked. */
+  async document(descriptor: Descriptor, signal?: AbortSignal): Promise<RegistryDocument> {
+    const { mediaType, digest } = descriptor;
+    const document = await this.manifest(digest, signal);
+    verifyBlob(document.bytes, descriptor, `${this.label}: ${digest}`);
+    return { ...document, mediaType };
+  }
+
+  /**
+   * A small blob, whole and checked.
+   *
+   * @throws {@link FormatError} `LIMIT`; {@link IntegrityError}; {@link NetworkError}
+   */
+  async blob(
+    descriptor: BlobDescriptor,
+    maxBytes: number,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    const what = `${this.label}: ${descriptor.digest}`;
+    if (descriptor.size > maxBytes) {
+      const message = `${what}: at most ${maxBytes} bytes, its descriptor says ${descriptor.size}`;
+      throw new FormatError("LIMIT", message);
+    }
+    const bytes = await collect(this.ranges(descriptor).read(0, descriptor.size, { signal }));
+    verifyBlob(bytes, descriptor, what);
+    return bytes;
+  }
+
+  /** A blob by ranges, unchecked. */
+  ranges(descriptor: BlobDescriptor): BlobRanges {
+    const { size } = descriptor;
+    const open = (start: number, end: number, signal?: AbortSignal) =>
+      this.#open(descriptor, start, end, signal);
+    return {
+      size,
+      async *read(start, end, { signal }) {
+        if (start < end) yield* slice(await open(start, end, signal), start, end);
+      },
+    };
+  }
+
+  /**
+   * Registries often send elsewhere for a blob, by a URL that is good for a while. It is kept; when it
+   * is not good any more, the registry is asked again, once.
+   */
+  async #open(
+    { digest, size }: BlobDescriptor,
+    start: number,
+    end: number,
+    signal: AbortSignal | undefined,
+  ): Promise<GoodResponse> {
+    const isWhole = start === 0 && end === size;
+    const options = {
+      expectedSize: size,
+      signal,
+      ...(isWhole ? {} : { range: { start, end } }),
+    };
+    const known = this.#places.get(digest);
+    if (known !== undefined) {
+      try {
+        return await this.session.getElsewhere(known, options);
+      } catch (error) {
+        if (!isExpired(error)) throw error;
+        this.#places.delete(digest);
+      }
+    }
+    const response = await this.session.get(await this.session.url(`blobs/${digest}`), options);
+    if (!(await this.session.isOwn(response.url))) this.#places.set(digest, response.url);
+    return response;
+  }
+}
+
+/** What storage says of a URL whose signature is too old. */
+function isExpired(error: unknown): boolean {
+  return error instanceof NetworkError && error.status !== undefined && error.status < 500;
+}
+
+/** @throws {@link NetworkError} with what the registry says, for any other status */
+export async function requireStatus(
+  response: HttpResponse,
+  wanted: readonly number[],
+  what: string,
+): Promise<void> {
+  if (wanted.includes(response.status)) return;
+  const why = await explanation(response);
+  const { status, headers } = response;
+  if (status >= 200 && status < 300) {
+    const expected = wanted.join(" or ");
+    throw new NetworkError("BAD_RESPONSE", `${what}: expected status ${expected}, got ${status}`);
+  }
+  throw statusFailure(status, headers, what, false, why);
+}
+
+const SHOWN_CHARS = 300;
+
+/** The registry's own words, made harmless; a page of HTML says nothing. */
+async function explanation(response: HttpResponse): Promise<string> {
+  let text: string;
+  try {
+    text = Buffer.from(await collect(response.body)).toString("utf8");
+  } catch {
+    return "";
+  }
+  try {
+    const { errors } = JSON.parse(text) as { errors?: { code?: unknown; message?: unknown }[] };
+    const words = (errors ?? []).map(({ code, message }) => `${String(code)}: ${String(message)}`);
+    // oxlint-disable-next-line no-control-regex
+    const shown = words.join("; ").replace(/[\x00-\x1f\x7f-\x9f]/g, " ");
+    return shown === "" ? "" : `: ${shown.slice(0, SHOWN_CHARS)}`;
+  } catch {
+    return "";
+  }
+}

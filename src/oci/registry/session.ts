@@ -1,0 +1,253 @@
+/**
+ * Talking to one repository of a registry: over https unless it is on this machine or the user says
+ * otherwise, with the credentials that are kept for it.
+ *
+ * Spec: OCI distribution spec 1.1; distribution, "Token Authentication Specification".
+ *
+ * @module
+ */
+import { isIP } from "node:net";
+import { asObject, optionalString } from "../../bytes/json-fields.ts";
+import { parseJson } from "../../bytes/json.ts";
+import { NetworkError } from "../../errors.ts";
+import { statusFailure } from "../../http/answer.ts";
+import {
+  type GetOptions,
+  type GoodResponse,
+  HttpClient,
+  type HttpResponse,
+  type SendOptions,
+} from "../../http/client.ts";
+import { reachOf } from "../../http/address.ts";
+import { redact } from "../../http/redact.ts";
+import { resolveTarget } from "../../http/redirects.ts";
+import { limits } from "../../limits.ts";
+import { type Challenge, challengeOf } from "./challenge.ts";
+import { type Credential, findCredential } from "./credentials.ts";
+import { apiHost } from "../registry-reference.ts";
+
+export interface RegistryOptions {
+  /** Plain http, and any certificate. */
+  readonly insecure?: boolean | undefined;
+  readonly caFile?: string | undefined;
+  readonly authFile?: string | undefined;
+}
+
+/** What a token lets us do. */
+export type Action = "pull" | "push";
+
+export class RegistrySession {
+  readonly host: string;
+  readonly repository: string;
+  readonly #client: HttpClient;
+  readonly #options: RegistryOptions;
+  #base: Promise<URL> | undefined;
+  #challenge: Challenge | undefined;
+  #credential: Promise<Credential | undefined> | undefined;
+  /** `Authorization` by what it is for. */
+  readonly #authorizations = new Map<Action, Promise<string | undefined>>();
+
+  constructor(
+    { host, repository }: { readonly host: string; readonly repository: string },
+    options: RegistryOptions = {},
+  ) {
+    this.host = host;
+    this.repository = repository;
+    this.#options = options;
+    const { caFile, insecure } = options;
+    this.#client = new HttpClient({ caFile, insecure });
+  }
+
+  close(): Promise<void> {
+    return this.#client.close();
+  }
+
+  /** The URL of something in this repository. */
+  async url(path: string): Promise<URL> {
+    this.#base ??= this.#findBase();
+    return new URL(`${this.repository}/${path}`, await this.#base);
+  }
+
+  /**
+   * One request; the answer may have any status but 401, after which credentials were tried.
+   *
+   * @throws {@link NetworkError}
+   */
+  async send(
+    method: string,
+    url: URL,
+    action: Action,
+    options: Omit<SendOptions, "body"> & { body?: () => SendOptions["body"] } = {},
+  ): Promise<HttpResponse> {
+    for (let tries = 0; ; tries++) {
+      const authorization = await this.#authorizationFor(url, action);
+      const response = await this.#client.send(method, url, {
+        ...options,
+        body: options.body?.(),
+        authorization,
+      });
+      if (response.status !== 401) return response;
+      const error = statusFailure(401, response.headers, redact(url), false, this.#why());
+      const challenge = challengeOf(response.headers);
+      await response.discard();
+      // A token may have grown too old, or the challenge have been another one for another path.
+      if (tries > 0 || challenge === undefined) throw error;
+      this.#challenge = challenge;
+      this.#authorizations.clear();
+    }
+  }
+
+  /** A resource or a part of it; as {@link HttpClient.get}. */
+  async get(url: URL, options: GetOptions): Promise<GoodResponse> {
+    for (let tries = 0; ; tries++) {
+      const authorization = await this.#authorizationFor(url, "pull");
+      try {
+        return await this.#client.get(url, { ...options, authorization });
+      } catch (error) {
+        const isRefused = error instanceof NetworkError && error.status === 401;
+        if (!isRefused || tries > 0 || this.#challenge?.scheme === "basic") throw error;
+        this.#authorizations.clear();
+        // What it wants to know, it may say only where it wants to know it.
+        if (this.#challenge === undefined) {
+          await (await this.send("HEAD", url, "pull", { signal: options.signal })).discard();
+        }
+      }
+    }
+  }
+
+  /** A resource of another server, which this registry named. */
+  async getElsewhere(url: URL, options: GetOptions): Promise<GoodResponse> {
+    return this.#client.get(url, { ...options, namedBy: await this.url("") });
+  }
+
+  /** Whether a URL is one of the registry itself, which may see our credentials. */
+  async isOwn(url: URL): Promise<boolean> {
+    return url.origin === (await this.url("")).origin;
+  }
+
+  /** Where the API is; asks for what it wants to know on the way. */
+  async #findBase(): Promise<URL> {
+    const host = apiHost(this.host);
+    const secure = new URL(`https://${host}/v2/`);
+    const mayBePlain = this.#options.insecure === true || isHere(secure.hostname);
+    try {
+      return await this.#ping(secure);
+    } catch (error) {
+      // What has no TLS at all may be a plain server; one with a wrong certificate is none.
+      if (!mayBePlain || !hasNoTls(error)) throw error;
+      return this.#ping(new URL(`http://${host}/v2/`));
+    }
+  }
+
+  async #ping(url: URL): Promise<URL> {
+    const response = await this.#client.send("GET", url);
+    this.#challenge = challengeOf(response.headers);
+    await response.discard();
+    if (response.status === 401 || (response.status >= 200 && response.status < 300)) return url;
+    throw statusFailure(
+      response.status,
+      response.headers,
+      redact(url),
+      false,
+      ": no registry there",
+    );
+  }
+
+  async #authorizationFor(url: URL, action: Action): Promise<string | undefined> {
+    if (!(await this.isOwn(url))) return undefined;
+    let authorization = this.#authorizations.get(action);
+    if (authorization === undefined) {
+      authorization = this.#authorize(action);
+      this.#authorizations.set(action, authorization);
+      authorization.catch(() => this.#authorizations.delete(action));
+    }
+    return authorization;
+  }
+
+  async #authorize(action: Action): Promise<string | undefined> {
+    const challenge = this.#challenge;
+    if (challenge === undefined) return undefined;
+    const { authFile } = this.#options;
+    this.#credential ??= findCredential(this.host, this.repository, authFile);
+    const credential = await this.#credential;
+    if (challenge.scheme === "basic") return basic(credential);
+    return `Bearer ${await this.#fetchToken(challenge, action, credential)}`;
+  }
+
+  async #fetchToken(
+    challenge: Challenge & { scheme: "bearer" },
+    action: Action,
+    credential: Credential | undefined,
+  ): Promise<string> {
+    const base = await this.#base!;
+    // The registry names who gives tokens: no further inside than it is itself, and no less safe.
+    const url = resolveTarget(challenge.realm, base, "sends for tokens");
+    const actions = action === "push" ? "pull,push" : "pull";
+    const scope = `repository:${this.repository}:${actions}`;
+    const parameters = new URLSearchParams(url.search);
+    if (challenge.service !== undefined) parameters.set("service", challenge.service);
+    parameters.set("scope", scope);
+    let response: HttpResponse;
+    const common = { namedBy: base, maxBytes: limits.httpErrorBytes } as const;
+    if (credential !== undefined && "identityToken" in credential) {
+      parameters.set("grant_type", "refresh_token");
+      parameters.set("client_id", "sealfs");
+      parameters.set("refresh_token", credential.identityToken);
+      url.search = "";
+      response = await this.#client.send("POST", url, {
+        ...common,
+        headers: { "content-type": "application/x-www-form-urlencoded" },
+        body: Buffer.from(parameters.toString()),
+      });
+    } else {
+      url.search = parameters.toString();
+      response = await this.#client.send("GET", url, {
+        ...common,
+        authorization: basic(credential),
+      });
+    }
+    const what = `${redact(url)}: token`;
+    if (response.status !== 200) {
+      await response.discard();
+      throw statusFailure(response.status, response.headers, what, false, this.#why());
+    }
+    const body = await collect(response.body);
+    const answer = asObject(parseJson(body, { what }), what);
+    const token =
+      optionalString(answer, "token", what) ?? optionalString(answer, "access_token", what);
+    // Nothing else may stand in a header.
+    if (token !== undefined && /^[A-Za-z0-9._~+/=-]+$/.test(token)) return token;
+    throw new NetworkError("BAD_RESPONSE", `${what}: none in the answer`);
+  }
+
+  #why(): string {
+    return ` for ${this.host}/${this.repository}; log in with podman login or docker login`;
+  }
+}
+
+function basic(credential: Credential | undefined): string | undefined {
+  if (credential === undefined || "identityToken" in credential) return undefined;
+  const { user, password } = credential;
+  return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
+}
+
+/** The bytes of a short body. */
+export async function collect(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of body) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/** Whether a host's own notation says that it is this machine. */
+function isHere(hostname: string): boolean {
+  const bare = hostname.replace(/^\[|\]$/g, "");
+  if (isIP(bare) !== 0) return reachOf(bare) === "loopback";
+  return bare === "localhost" || bare.endsWith(".localhost");
+}
+
+function hasNoTls(error: unknown): boolean {
+  if (!(error instanceof NetworkError)) return false;
+  if (error.code === "UNREACHABLE") return true;
+  const { code = "" } = (error.cause ?? {}) as NodeJS.ErrnoException;
+  return error.code === "TLS" && (code === "EPROTO" || code.startsWith("ERR_SSL_"));
+}

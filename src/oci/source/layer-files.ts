@@ -1,0 +1,60 @@
+/**
+ * Plain layer tars as an image: no manifest, no configuration, so nothing to check them against
+ * but their own format.
+ *
+ * @module
+ */
+import { FormatError } from "../../errors.ts";
+import { limits } from "../../limits.ts";
+import { type BlobRange, openNamed, partOf } from "../blob.ts";
+import { type LayerDescriptor, NO_ANNOTATIONS, type OciImage } from "../image.ts";
+
+/** @throws {@link NotFoundError} `NO_FILE` */
+export function openLayerFiles(paths: readonly string[]): OciImage {
+  const ranges: BlobRange[] = [];
+  try {
+    for (const path of paths) ranges.push(openNamed(path));
+    return imageOfLayers(ranges, paths);
+  } catch (error) {
+    for (const range of ranges) range.close();
+    throw error;
+  }
+}
+
+/** An image of layers that are open already, the lowest first; owns the ranges. */
+export function imageOfLayers(ranges: readonly BlobRange[], labels: readonly string[]): OciImage {
+  if (ranges.length > limits.layers) {
+    throw new FormatError("LIMIT", `tar: at most ${limits.layers} layers, got ${ranges.length}`);
+  }
+  const byLayer = new Map<LayerDescriptor, BlobRange>();
+  const layers = ranges.map((range, i): LayerDescriptor => {
+    const layer: LayerDescriptor = {
+      label: labels[i]!,
+      mediaType: undefined,
+      compression: undefined,
+      digest: undefined,
+      size: range.size,
+      diffId: undefined,
+      annotations: NO_ANNOTATIONS,
+    };
+    byLayer.set(layer, range);
+    return layer;
+  });
+  return {
+    label: labels.join(","),
+    manifestDigest: undefined,
+    manifestBytes: undefined,
+    mediaType: undefined,
+    configDigest: undefined,
+    config: undefined,
+    annotations: NO_ANNOTATIONS,
+    layers,
+    openBlob: (layer) => {
+      const range = byLayer.get(layer)!;
+      return partOf(range, 0, range.size);
+    },
+    close: () => {
+      for (const range of ranges) range.close();
+    },
+  };
+}

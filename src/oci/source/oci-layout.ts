@@ -1,0 +1,198 @@
+/**
+ * OCI layouts, as a directory or as an archive (OCI image spec, image-layout.md).
+ *
+ * @module
+ */
+import { closeSync, lstatSync } from "node:fs";
+import { join } from "node:path";
+import { asObject, asString } from "../../bytes/json-fields.ts";
+import { parseJson } from "../../bytes/json.ts";
+import { FormatError, IntegrityError, NotFoundError } from "../../errors.ts";
+import { limits } from "../../limits.ts";
+import { openRegular } from "../../fs/regular-file.ts";
+import { type BlobRange, type LayoutFiles, readFile, readRange, verifyBlob } from "../blob.ts";
+import { parseConfig } from "../config.ts";
+import type { Descriptor } from "../descriptor.ts";
+import { blobPath, verifySize } from "../digest.ts";
+import type { LayerDescriptor, OciImage } from "../image.ts";
+import { type Manifest, parseDocument, parseLayoutIndex } from "../manifest.ts";
+import { layerCompression } from "../media-types.ts";
+import { type Platform, formatPlatform, samePlatform } from "../platform.ts";
+import type { ImageChoice } from "../reference.ts";
+import { selectManifest } from "../select.ts";
+
+/** The files of a layout that is a directory. Symlinks and special files in it are refused. */
+export class DirectoryFiles implements LayoutFiles {
+  readonly label: string;
+
+  constructor(path: string) {
+    this.label = path;
+  }
+
+  has(path: string): boolean {
+    return lstatSync(join(this.label, path), { throwIfNoEntry: false }) !== undefined;
+  }
+
+  open(path: string): BlobRange {
+    const parts = path.split("/");
+    for (let i = 1; i < parts.length; i++) this.#verifyDirectory(parts.slice(0, i).join("/"));
+    const { fd, size } = openRegular(join(this.label, path), `${this.label}: ${path}`);
+    return { fd, offset: 0, size, close: () => closeSync(fd) };
+  }
+
+  close(): void {}
+
+  #verifyDirectory(path: string): void {
+    const stat = lstatSync(join(this.label, path), { throwIfNoEntry: false });
+    if (stat === undefined) throw new NotFoundError("NO_FILE", `${this.label}: no ${path} in it`);
+    if (stat.isDirectory()) return;
+    throw new IntegrityError("WRONG_TYPE", `${this.label}: ${path}: expected a directory`);
+  }
+}
+
+/**
+ * The one image of a layout that is asked for. Its documents have been checked against their
+ * descriptors; its layers are checked when they are read. Owns `files`, also when it fails.
+ *
+ * @throws {@link FormatError} `AMBIGUOUS` when more than one matches
+ * @throws {@link NotFoundError} `NO_REF` when none does
+ * @throws {@link IntegrityError} when a document is not what its descriptor says
+ */
+export function openLayout(
+  files: LayoutFiles,
+  choice: ImageChoice,
+  platform: Platform | undefined,
+): OciImage {
+  try {
+    verifyLayoutVersion(files);
+    const what = `${files.label}: index.json`;
+    const bytes = readFile(files, "index.json", limits.manifestBytes, what);
+    const read = (descriptor: Descriptor) => readBlob(files, descriptor);
+    const index = parseLayoutIndex(bytes, what);
+    return openImage(files, selectManifest(index, choice, platform, read, files.label), platform);
+  } catch (error) {
+    files.close();
+    throw error;
+  }
+}
+
+function verifyLayoutVersion(files: LayoutFiles): void {
+  const what = `${files.label}: oci-layout`;
+  if (!files.has("oci-layout"))
+    throw new FormatError("MALFORMED", `${what}: missing, this is no OCI layout`);
+  const bytes = readFile(files, "oci-layout", limits.manifestBytes, what);
+  const document = asObject(parseJson(bytes, { what }), what);
+  const version = asString(document.get("imageLayoutVersion"), `${what}: imageLayoutVersion`);
+  if (version === "1.0.0") return;
+  const shown = JSON.stringify(version);
+  throw new FormatError(
+    "UNSUPPORTED",
+    `${what}: expected imageLayoutVersion "1.0.0", got ${shown}`,
+  );
+}
+
+/** A document by its descriptor: opened by a checked digest, checked before it is returned. */
+function readBlob(files: LayoutFiles, descriptor: Descriptor): Uint8Array {
+  const what = `${files.label}: ${descriptor.digest}`;
+  if (descriptor.size > limits.manifestBytes) {
+    throw new FormatError(
+      "LIMIT",
+      `${what}: at most ${limits.manifestBytes} bytes, its descriptor says ${descriptor.size}`,
+    );
+  }
+  const range = files.open(blobPath(descriptor.digest));
+  try {
+    verifySize(descriptor.size, range.size, what);
+    const bytes = readRange(range, limits.manifestBytes, what);
+    verifyBlob(bytes, descriptor, what);
+    return bytes;
+  } finally {
+    range.close();
+  }
+}
+
+function openImage(
+  files: LayoutFiles,
+  descriptor: Descriptor,
+  platform: Platform | undefined,
+): OciImage {
+  const what = `${files.label}: manifest ${descriptor.digest}`;
+  const manifestBytes = readBlob(files, descriptor);
+  const { config } = parseDocument(manifestBytes, descriptor.mediaType, what) as Manifest;
+  return {
+    ...imageOf(files.label, descriptor, manifestBytes, readBlob(files, config), platform),
+    openBlob: (layer) => openLayer(files, layer),
+    close: () => files.close(),
+  };
+}
+
+/**
+ * An image by its documents, which have been checked against their descriptors.
+ *
+ * @throws {@link NotFoundError} `NO_REF` for another platform; {@link FormatError}
+ */
+export function imageOf(
+  label: string,
+  descriptor: Pick<Descriptor, "digest" | "mediaType">,
+  manifestBytes: Uint8Array,
+  configBytes: Uint8Array,
+  platform: Platform | undefined,
+): Omit<OciImage, "openBlob" | "close"> {
+  const what = `${label}: manifest ${descriptor.digest}`;
+  const manifest = parseDocument(manifestBytes, descriptor.mediaType, what) as Manifest;
+  const configWhat = `${label}: config ${manifest.config.digest}`;
+  const config = parseConfig(configBytes, configWhat);
+  if (platform !== undefined && !samePlatform(platform, config.platform)) {
+    const [wanted, got] = [formatPlatform(platform), formatPlatform(config.platform)];
+    throw new NotFoundError("NO_REF", `${configWhat}: expected platform ${wanted}, got ${got}`);
+  }
+  const { diffIds } = config;
+  if (diffIds.length !== manifest.layers.length) {
+    throw new FormatError(
+      "MALFORMED",
+      `${configWhat}: expected ${manifest.layers.length} diff_ids, one a layer, got ${diffIds.length}`,
+    );
+  }
+  const layers = manifest.layers.map((layer, i): LayerDescriptor => {
+    const name = `${label}: layer ${i + 1} of ${diffIds.length} (${layer.digest})`;
+    return { ...layerOf(layer, name), diffId: diffIds[i]! };
+  });
+  return {
+    label,
+    manifestDigest: descriptor.digest,
+    manifestBytes,
+    mediaType: descriptor.mediaType,
+    configDigest: manifest.config.digest,
+    config,
+    annotations: manifest.annotations,
+    layers,
+  };
+}
+
+function layerOf(layer: Descriptor, label: string): Omit<LayerDescriptor, "diffId"> {
+  const compression = layerCompression(layer.mediaType);
+  if (compression === undefined) {
+    const shown = JSON.stringify(layer.mediaType);
+    throw new FormatError(
+      "UNSUPPORTED",
+      `${label}: expected a tar layer's media type, got ${shown}`,
+    );
+  }
+  // Bytes that have to be fetched from wherever the image says would make us its errand boy.
+  if (layer.urls.length > 0) {
+    throw new FormatError("UNSUPPORTED", `${label}: foreign layers (with urls) are not supported`);
+  }
+  const { mediaType, digest, size, annotations } = layer;
+  return { label, mediaType, compression, digest, size, annotations };
+}
+
+function openLayer(files: LayoutFiles, layer: LayerDescriptor): BlobRange {
+  const range = files.open(blobPath(layer.digest!));
+  try {
+    verifySize(layer.size, range.size, layer.label);
+    return range;
+  } catch (error) {
+    range.close();
+    throw error;
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * An image in a registry as a source of builds. Its documents come at once, its layers when they are
+ * read: into a file without a name, and checked before anybody reads from it.
+ *
+ * @module
+ */
+import { writeSync } from "node:fs";
+import { NetworkError, NotFoundError } from "../../errors.ts";
+import { failure } from "../../fs/failure.ts";
+import { limits } from "../../limits.ts";
+import { type BlobRange, partOf } from "../blob.ts";
+import type { Descriptor } from "../descriptor.ts";
+import { DigestHasher, type OciDigest, algorithmOf, verifyDigest } from "../digest.ts";
+import type { OciImage } from "../image.ts";
+import { imageOf } from "./oci-layout.ts";
+import { type ImageIndex, type Manifest, parseDocument, unsupportedDocument } from "../manifest.ts";
+import { documentKind } from "../media-types.ts";
+import type { Platform } from "../platform.ts";
+import { ONLY } from "../reference.ts";
+import { Registry, type RegistryDocument } from "../registry/registry.ts";
+import { type RegistryReference, registryName } from "../registry-reference.ts";
+import type { RegistryOptions } from "../registry/session.ts";
+import { selectManifest } from "../select.ts";
+import { openUnnamed } from "./spool.ts";
+
+/**
+ * The image that a reference names.
+ *
+ * @throws {@link NetworkError}; {@link FormatError} `AMBIGUOUS`; {@link NotFoundError} `NO_REF`;
+ *   {@link IntegrityError}
+ */
+export async function openRegistryImage(
+  reference: RegistryReference,
+  platform: Platform | undefined,
+  options: RegistryOptions = {},
+): Promise<OciImage> {
+  const registry = new Registry(reference, options);
+  const blobs = new SpooledBlobs(registry);
+  const close = () => {
+    blobs.close();
+    registry.close().catch(() => undefined);
+  };
+  try {
+    const label = registryName(reference);
+    const document = await imageManifest(
+      registry,
+      await registry.named(reference),
+      platform,
+      label,
+    );
+    const what = `${label}: manifest ${document.digest}`;
+    const { config } = parseDocument(document.bytes, document.mediaType, what) as Manifest;
+    const configBytes = await registry.blob(config, limits.manifestBytes);
+    const descriptor = { mediaType: document.mediaType, digest: document.digest };
+    const image = imageOf(label, descriptor, document.bytes, configBytes, platform);
+    return {
+      ...image,
+      prepare: (layer) => blobs.fetch({ digest: layer.digest!, size: layer.size }),
+      openBlob: ({ digest, size }) =>
+        digest === config.digest ? blobs.keep(digest, configBytes) : blobs.open(digest!, size),
+      close,
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** The manifest itself, or the one that is chosen of an index. */
+export async function imageManifest(
+  registry: Registry,
+  document: RegistryDocument,
+  platform: Platform | undefined,
+  label: string,
+  signal?: AbortSignal,
+): Promise<RegistryDocument> {
+  const kind = documentKind(document.mediaType);
+  if (kind === undefined) throw unsupportedDocument(document.mediaType, label);
+  if (kind === "manifest") return document;
+  const index = parseDocument(document.bytes, document.mediaType, label) as ImageIndex;
+  const nested = new Map<OciDigest, Uint8Array>();
+  await readNested(registry, index, nested, 0, label, signal);
+  const chosen = selectManifest(index, ONLY, platform, ({ digest }) => nested.get(digest)!, label);
+  return registry.document(chosen, signal);
+}
+
+/** Indexes in an index; so few that choosing looks at all of them. */
+async function readNested(
+  registry: Registry,
+  index: ImageIndex,
+  nested: Map<OciDigest, Uint8Array>,
+  depth: number,
+  label: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const indexes = index.manifests.filter(({ mediaType }) => documentKind(mediaType) === "index");
+  // Deeper ones are refused by who chooses.
+  if (depth === limits.indexDepth) return;
+  for (const entry of indexes) {
+    if (nested.has(entry.digest)) continue;
+    if (nested.size === limits.candidates) {
+      throw new NotFoundError("NO_REF", `${label}: more than ${nested.size} indexes in an index`);
+    }
+    const { bytes, mediaType } = await registry.document(entry, signal);
+    nested.set(entry.digest, bytes);
+    const inner = parseDocument(bytes, mediaType, `${label}: ${entry.digest}`) as ImageIndex;
+    await readNested(registry, inner, nested, depth + 1, label, signal);
+  }
+}
+
+/** Tries without a byte before a download is given up. */
+const TRIES = 4;
+
+/** Blobs of a registry in files without names, until they are closed. */
+class SpooledBlobs {
+  readonly #registry: Registry;
+  readonly #files = new Map<OciDigest, Promise<BlobRange>>();
+  readonly #ready = new Map<OciDigest, BlobRange>();
+
+  constructor(registry: Registry) {
+    this.#registry = registry;
+  }
+
+  /** Downloads a blob, once, and checks it. */
+  async fetch(descriptor: Pick<Descriptor, "digest" | "size">): Promise<void> {
+    const { digest } = descriptor;
+    let file = this.#files.get(digest);
+    if (file === undefined) {
+      file = this.#download(descriptor);
+      this.#files.set(digest, file);
+    }
+    this.#ready.set(digest, await file);
+  }
+
+  /** A blob that has been fetched. */
+  open(digest: OciDigest, size: number): BlobRange {
+    const file = this.#ready.get(digest);
+    if (file !== undefined) return partOf(file, 0, size);
+    throw new NotFoundError("NO_FILE", `${this.#registry.label}: ${digest} was not fetched`);
+  }
+
+  /** A blob that is at hand. */
+  keep(digest: OciDigest, bytes: Uint8Array): BlobRange {
+    let file = this.#ready.get(digest);
+    if (file === undefined) {
+      file = openUnnamed();
+      writeAll(file.fd, bytes);
+      this.#ready.set(digest, file);
+    }
+    return partOf(file, 0, bytes.length);
+  }
+
+  close(): void {
+    for (const file of this.#ready.values()) file.close();
+    this.#ready.clear();
+  }
+
+  async #download({ digest, size }: Pick<Descriptor, "digest" | "size">): Promise<BlobRange> {
+    const what = `${this.#registry.label}: ${digest}`;
+    const ranges = this.#registry.ranges({ digest, size });
+    const hasher = new DigestHasher(algorithmOf(digest));
+    const file = openUnnamed();
+    let at = 0;
+    try {
+      for (let tries = 1; at < size; tries++) {
+        const begun = at;
+        try {
+          for await (const chunk of ranges.read(at, size, {})) {
+            writeAll(file.fd, chunk);
+            hasher.update(chunk);
+            at += chunk.length;
+          }
+        } catch (error) {
+          if (at > begun) tries = 0;
+          // What broke off goes on where it was; what is wrong does not become right.
+          if (!(error instanceof NetworkError) || error.mirrorAtFault || tries >= TRIES)
+            throw error;
+          if (error.code === "UNAUTHORIZED" || error.code === "NOT_FOUND") throw error;
+        }
+      }
+      verifyDigest(digest, hasher.digest(), what);
+      return { ...file, size };
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+}
+
+function writeAll(fd: number, bytes: Uint8Array): void {
+  try {
+    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
+  } catch (error) {
+    throw failure("temporary file", error);
+  }
+}

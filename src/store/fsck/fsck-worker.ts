@@ -1,0 +1,23 @@
+/**
+ * A thread of fsck: takes batches of digests, answers with what is wrong.
+ *
+ * @module
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import { type Batch, type BatchResult, checkBatch } from "./object.ts";
+import { ObjectStore } from "../objects.ts";
+
+/** What a batch became; the message of the error when it could not be checked. */
+export type BatchAnswer = { readonly result: BatchResult } | { readonly error: string };
+
+const objects = new ObjectStore((workerData as { directory: string }).directory);
+
+parentPort?.on("message", (batch: Batch) => {
+  let answer: BatchAnswer;
+  try {
+    answer = { result: checkBatch(objects, batch) };
+  } catch (error) {
+    answer = { error: (error as Error).message };
+  }
+  parentPort!.postMessage(answer);
+});

@@ -1,0 +1,122 @@
+/**
+ * Checking a whole store, and mending it. The check holds the shared lock, so gc stays away while
+ * writers go on; only what takes wrong things out of their place holds the exclusive one, shortly.
+ *
+ * @module
+ */
+import { existsSync } from "node:fs";
+import { SystemError } from "../../errors.ts";
+import type { VerityDigest } from "../../verity/digest.ts";
+import { checkAnnexes } from "./annexes.ts";
+import { type ImagesResult, checkImages } from "./images.ts";
+import { type ObjectsOptions, checkStoredObjects } from "./objects.ts";
+import type { ProblemKind, StoreProblem } from "./problem.ts";
+import { relink, removeWrong, restoreObjects } from "./repair.ts";
+import { StoreLock } from "../lock.ts";
+import type { RepairSource } from "./repair-source.ts";
+import type { Store } from "../store.ts";
+
+export interface FsckOptions extends ObjectsOptions {
+  /** Mend what can be mended. */
+  readonly repair?: boolean;
+  /** Where objects may be copied from, asked in this order. */
+  readonly from?: Iterable<RepairSource>;
+  /** How long to wait for writers when something is to be taken away. */
+  readonly timeoutMs?: number;
+}
+
+/** What was checked, and all that is wrong. */
+export interface FsckResult {
+  readonly images: number;
+  readonly objects: number;
+  /** Bytes of objects read. */
+  readonly bytes: number;
+  readonly bundles: number;
+  readonly leafCaches: number;
+  readonly seekIndexes: number;
+  readonly problems: readonly StoreProblem[];
+  /** Whether nothing is wrong, or nothing any more. */
+  readonly good: boolean;
+}
+
+/**
+ * Checks every name, image, bundle, cache and object; with `repair` mends what it can.
+ *
+ * @throws {@link SystemError} when the store cannot be read, or with `repair` not be written to
+ */
+export async function checkStore(store: Store, options: FsckOptions = {}): Promise<FsckResult> {
+  const found = await check(store, options);
+  if (options.repair === true) await repair(store, found, options);
+  const { ids, needed: _, ...result } = found;
+  return { ...result, images: ids.size, good: result.problems.every(({ bad }) => !bad) };
+}
+
+async function check(store: Store, options: FsckOptions) {
+  const lock = lockShared(store, options);
+  try {
+    const annexes = checkAnnexes(store);
+    const { ids, needed, problems: ofImages } = checkImages(store);
+    const objects = await checkStoredObjects(store, options);
+    const problems = [...annexes.problems, ...ofImages, ...objects.problems];
+    return { ...annexes, ...objects, ids, needed, problems };
+  } finally {
+    lock?.release();
+  }
+}
+
+/** A store that can only be read can be checked too; nobody here removes things from it. */
+function lockShared(store: Store, options: FsckOptions): StoreLock | undefined {
+  try {
+    return StoreLock.shared(store, options.timeoutMs);
+  } catch (error) {
+    const code = error instanceof SystemError ? error.code : undefined;
+    if (options.repair === true || (code !== "READ_ONLY" && code !== "PERMISSION")) throw error;
+    return undefined;
+  }
+}
+
+interface Found extends Pick<ImagesResult, "ids" | "needed"> {
+  readonly problems: StoreProblem[];
+}
+
+async function repair(
+  store: Store,
+  { problems, ids, needed }: Found,
+  options: FsckOptions,
+): Promise<void> {
+  const left = (...kinds: readonly ProblemKind[]) =>
+    problems.filter(
+      ({ kind, repair: done }) =>
+        done === undefined && (kinds.length === 0 || kinds.includes(kind)),
+    );
+  // First of all, as everything else is put into them.
+  removeWrong(store, left("directory"), options.timeoutMs);
+  const wrong = left("object", "missing");
+  const wanted = new Map(wrong.map(({ digest }) => [digest!, needed.get(digest!)]));
+  const restored = await restoreObjects(store, [...(options.from ?? [])], wanted, ids);
+  for (const problem of wrong) if (restored.has(problem.digest!)) problem.repair = "restored";
+  const links = left("link");
+  removeWrong(store, left(), options.timeoutMs);
+  const linked = relink(store, new Set(links.map(({ digest }) => digest!)));
+  for (const problem of links) if (linked.has(problem.digest!)) problem.repair = "fixed";
+  review(store, problems);
+}
+
+/** Judges what is left to be desired: images that can be read again may need more than was known. */
+function review(store: Store, problems: StoreProblem[]): void {
+  const now = checkImages(store);
+  for (const problem of problems) problem.bad = isBadStill(store, problem, now.needed);
+  const known = new Set(problems.filter(({ bad }) => bad).map(({ path }) => path));
+  problems.push(...now.problems.filter(({ path }) => !known.has(path)));
+}
+
+/** Quarantine mends what nothing needs; an object that an image needs is missing now. */
+function isBadStill(
+  store: Store,
+  { kind, digest, repair: done }: StoreProblem,
+  needed: ReadonlyMap<VerityDigest, number | undefined>,
+): boolean {
+  if (done === undefined) return true;
+  if (kind !== "object" || done !== "quarantined") return false;
+  return needed.has(digest!) && !existsSync(store.objects.path(digest!));
+}

@@ -1,0 +1,160 @@
+/**
+ * Every object of a store against its name, in as many threads as there are processors.
+ *
+ * @module
+ */
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import { lstatSync } from "node:fs";
+import { SystemError } from "../../errors.ts";
+import { workerUrl } from "../../sys/worker.ts";
+import type { VerityDigest } from "../../verity/digest.ts";
+import { type Batch, type BatchResult, checkBatch } from "./object.ts";
+import type { StoreProblem } from "./problem.ts";
+import type { BatchAnswer } from "./fsck-worker.ts";
+import { type ObjectName, listObjectNames } from "../object-names.ts";
+import type { Store } from "../store.ts";
+
+export interface ObjectsResult {
+  readonly objects: number;
+  /** Bytes read. */
+  readonly bytes: number;
+  readonly problems: readonly StoreProblem[];
+}
+
+export interface ObjectsOptions {
+  /** Threads; 0 checks in the calling thread. By default one per processor, 16 at most. */
+  readonly threads?: number | undefined;
+  /** Hears of the bytes done, and how many there may be in all. */
+  readonly onProgress?: ((bytes: number, estimate: number) => void) | undefined;
+}
+
+const MOST_THREADS = 16;
+/** A batch ends when it has so many objects or bytes. */
+const BATCH_OBJECTS = 256;
+const BATCH_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Checks them all. Memory does not grow with their number.
+ *
+ * @throws {@link SystemError} when objects cannot be read for reasons that are not the disk's
+ */
+export async function checkStoredObjects(
+  store: Store,
+  options: ObjectsOptions = {},
+): Promise<ObjectsResult> {
+  const tally = new Tally(options.onProgress);
+  const batches = batchesOf(store, tally);
+  const threads = options.threads ?? Math.min(MOST_THREADS, availableParallelism());
+  if (threads === 0) {
+    for (const batch of batches) tally.add(checkBatch(store.objects, batch));
+    return tally.result();
+  }
+  const pool = Array.from({ length: threads }, () => new Thread(store));
+  try {
+    await Promise.all(pool.map((thread) => thread.drain(batches, tally)));
+  } finally {
+    await Promise.all(pool.map((thread) => thread.end()));
+  }
+  return tally.result();
+}
+
+/** Adds up what the threads found. */
+class Tally {
+  readonly #onProgress: ObjectsOptions["onProgress"];
+  readonly #problems: StoreProblem[] = [];
+  #objects = 0;
+  #bytes = 0;
+  /** How much of the names has been listed; they are spread evenly. */
+  share = 0;
+
+  constructor(onProgress: ObjectsOptions["onProgress"]) {
+    this.#onProgress = onProgress;
+  }
+
+  add({ objects, bytes, problems }: BatchResult): void {
+    this.#objects += objects;
+    this.#bytes += bytes;
+    this.#problems.push(...problems);
+    this.#onProgress?.(this.#bytes, this.share > 0 ? this.#bytes / this.share : this.#bytes);
+  }
+
+  addProblem(problem: StoreProblem): void {
+    this.#problems.push(problem);
+  }
+
+  result(): ObjectsResult {
+    const problems = this.#problems.sort((a, b) => (a.path < b.path ? -1 : 1));
+    return { objects: this.#objects, bytes: this.#bytes, problems };
+  }
+}
+
+function* batchesOf(store: Store, tally: Tally): Generator<Batch, void, undefined> {
+  let digests: VerityDigest[] = [];
+  let bytes = 0;
+  for (const name of listObjectNames(store)) {
+    const { digest, path } = name;
+    if (digest === undefined) {
+      tally.addProblem(oddName(name));
+      continue;
+    }
+    tally.share = (Number.parseInt(digest.slice(0, 2), 16) + 1) / 256;
+    digests.push(digest);
+    bytes += lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    if (digests.length < BATCH_OBJECTS && bytes < BATCH_BYTES) continue;
+    yield { digests };
+    digests = [];
+    bytes = 0;
+  }
+  if (digests.length > 0) yield { digests };
+}
+
+function oddName({ path }: ObjectName): StoreProblem {
+  return { kind: "name", path, message: "the name is no digest of this store's kind", bad: true };
+}
+
+/** One thread, with at most one batch at a time. */
+class Thread {
+  readonly #worker: Worker;
+  #done: ((result: BatchResult) => void) | undefined;
+  #fail: ((error: Error) => void) | undefined;
+  #ended: Error | undefined;
+
+  constructor(store: Store) {
+    this.#worker = new Worker(workerUrl(import.meta.url, "./fsck-worker.ts"), {
+      workerData: { directory: store.objects.directory },
+      trackUnmanagedFds: false, // it closes what system calls have opened
+    });
+    this.#worker.on("error", (error) => this.#stop(String(error)));
+    this.#worker.on("exit", () => this.#stop("a thread ended"));
+    this.#worker.on("message", (answer: BatchAnswer) => {
+      if ("error" in answer) this.#stop(answer.error);
+      else this.#done?.(answer.result);
+    });
+  }
+
+  /** Checks one batch after the other until there are none. */
+  async drain(batches: Generator<Batch>, tally: Tally): Promise<void> {
+    for (let next = batches.next(); next.done !== true; next = batches.next()) {
+      tally.add(await this.#ask(next.value));
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #ask(batch: Batch): Promise<BatchResult> {
+    return new Promise((done, fail) => {
+      this.#done = done;
+      this.#fail = fail;
+      if (this.#ended !== undefined) fail(this.#ended);
+      else this.#worker.postMessage(batch);
+    });
+  }
+
+  #stop(reason: string): void {
+    this.#ended ??= new SystemError("IO", `fsck: ${reason}`);
+    this.#fail?.(this.#ended);
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * What fsck finds, and what became of it.
+ *
+ * @module
+ */
+import type { VerityDigest } from "../../verity/digest.ts";
+
+/** What is wrong. */
+export type ProblemKind =
+  | "object" // content, size or type is not what the name says
+  | "missing" // an object that an image refers to, or an image that a name leads to
+  | "mode" // others than the owner may write to an object
+  | "name" // something in objects/ whose name is no digest
+  | "image" // an image that is whole, but breaks the format
+  | "link" // images/<id> that does not lead to its object
+  | "ref" // a name that leads to no image
+  | "bundle"
+  | "leaves" // a cache that does not fit its object
+  | "seek"
+  | "directory"; // a directory that a store must have
+
+/** `quarantined` mends a store only as far as nothing needs what was wrong. */
+export type Repair = "restored" | "quarantined" | "removed" | "fixed";
+
+/** One thing that is wrong. */
+export interface StoreProblem {
+  readonly kind: ProblemKind;
+  readonly path: string;
+  readonly message: string;
+  /** The object or image that it is about. */
+  readonly digest?: VerityDigest;
+  /** What was done about it; undefined when nothing was, or nothing could be. */
+  repair?: Repair;
+  /** Whether an image or a name still lacks something because of it. */
+  bad: boolean;
+}

@@ -1,0 +1,46 @@
+/**
+ * Places that fsck may take objects from, to mend a store: other stores, and whatever else can give
+ * an object. None is trusted.
+ *
+ * @module
+ */
+import { closeSync, createReadStream } from "node:fs";
+import { SealfsError } from "../../errors.ts";
+import type { VerityDigest } from "../../verity/digest.ts";
+import type { LocalObjects } from "../store.ts";
+
+/** A place that may have objects. */
+export interface RepairSource {
+  /**
+   * The bytes of an object, unchecked; undefined when it is not there. A source that fails on the way
+   * throws, and the next one is asked. `size` is undefined for images, whose size nobody has signed.
+   */
+  give(digest: VerityDigest, size: number | undefined): AsyncIterable<Uint8Array> | undefined;
+}
+
+const CHUNK_BYTES = 1024 * 1024;
+
+/** Another store as such a place. */
+export function repairFrom(store: Pick<LocalObjects, "open">): RepairSource {
+  return {
+    give(digest) {
+      let fd: number;
+      try {
+        fd = store.open(digest);
+      } catch (error) {
+        if (error instanceof SealfsError) return undefined;
+        throw error;
+      }
+      return readAndClose(fd);
+    },
+  };
+}
+
+async function* readAndClose(fd: number): AsyncGenerator<Uint8Array> {
+  try {
+    const stream = createReadStream("", { fd, autoClose: false, highWaterMark: CHUNK_BYTES });
+    yield* stream as AsyncIterable<Uint8Array>;
+  } finally {
+    closeSync(fd);
+  }
+}

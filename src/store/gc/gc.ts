@@ -1,0 +1,215 @@
+/**
+ * Removing what nothing leads to. Under the exclusive lock of the store: mark from the roots, then
+ *
+ * 1. unlink the images, bundles and seek indexes that are no longer wanted, and sync;
+ * 2. move objects without a mark to `quarantine/`, and unlink them there;
+ * 3. unlink leaf caches of objects that are gone.
+ *
+ * Names go before what they lead to, so that a gc that ends at any point, by a signal or a power
+ * failure, leaves a good store with less to do for the next one.
+ *
+ * @module
+ */
+import { lstatSync, readdirSync, rmSync, unlinkSync } from "node:fs";
+import { FormatError } from "../../errors.ts";
+import { FileSystemSync } from "../../sys/syncfs.ts";
+import type { VerityDigest } from "../../verity/digest.ts";
+import { errnoOf } from "../../fs/failure.ts";
+import { findRoots, markFrom } from "./roots.ts";
+import { exclusively } from "../lock.ts";
+import { type ObjectName, entriesOf, listObjectNames } from "../object-names.ts";
+import { type Emptied, emptyQuarantine, removeObjects } from "../quarantine.ts";
+import { reapStaging } from "../staging.ts";
+import type { Store } from "../store.ts";
+
+export interface GcOptions {
+  /** Images to keep of each name, the current one included; 1 by default. */
+  readonly keep?: number;
+  /** Only find out what would be removed. */
+  readonly dryRun?: boolean;
+  /** Also remove the wrong objects that were put into quarantine. */
+  readonly quarantine?: boolean;
+  /** How long to wait for writers. */
+  readonly timeoutMs?: number;
+  /** Stands in for the sync of the file system, in tests. */
+  readonly sync?: () => void;
+}
+
+/** What gc did, or with `dryRun` would do. Sizes in bytes. */
+export interface GcResult {
+  readonly kept: { readonly images: number; readonly objects: number };
+  readonly removed: {
+    readonly images: readonly VerityDigest[];
+    /** Bundles and seek indexes of images that are not kept. */
+    readonly bundles: number;
+    readonly seekIndexes: number;
+    /** The images among them. */
+    readonly objects: number;
+    readonly objectBytes: number;
+    readonly leafCaches: number;
+    readonly leafCacheBytes: number;
+    /** Leases of processes that are dead. */
+    readonly leases: number;
+    readonly quarantine: Emptied;
+  };
+  readonly dryRun: boolean;
+}
+
+/**
+ * Collects garbage.
+ *
+ * @throws {@link SystemError} `BUSY` when writers do not end in time; `IO` when a wanted image cannot
+ *   be read or the file system has no locks: nothing was removed then
+ * @throws {@link FormatError} `MALFORMED` for a ref or a lease that cannot be understood,
+ *   `UNSUPPORTED` for a store that holds what sealfs does not know how to keep
+ */
+export function collectGarbage(store: Store, options: GcOptions = {}): GcResult {
+  return exclusively(store, options.timeoutMs, () => new Collector(store, options).run());
+}
+
+class Collector {
+  readonly #store: Store;
+  readonly #options: GcOptions;
+  readonly #dryRun: boolean;
+
+  constructor(store: Store, options: GcOptions) {
+    this.#store = store;
+    this.#options = options;
+    this.#dryRun = options.dryRun === true;
+  }
+
+  run(): GcResult {
+    refuseForeign(this.#store);
+    const roots = findRoots(this.#store, this.#options.keep ?? 1);
+    const marks = markFrom(this.#store, roots);
+
+    if (!this.#dryRun) reapStaging(`${this.#store.path}/tmp`);
+    for (const lease of roots.deadLeases) this.#unlink(lease);
+    const quarantine = this.#emptyQuarantine();
+    const images = this.#sweepLinks(roots.images);
+    const bundles = this.#sweepFolder("bundles", roots.images);
+    const seekIndexes = this.#sweepFolder("seek", roots.images);
+    if (images.length + bundles + seekIndexes > 0) this.#sync();
+    const { kept, count: objects, bytes: objectBytes } = this.#sweepObjects(marks);
+    const caches = this.#sweepLeafCaches(marks);
+    return {
+      kept: { images: roots.images.size, objects: kept },
+      removed: {
+        images,
+        bundles,
+        seekIndexes,
+        objects,
+        objectBytes,
+        leafCaches: caches.count,
+        leafCacheBytes: caches.bytes,
+        leases: roots.deadLeases.length,
+        quarantine,
+      },
+      dryRun: this.#dryRun,
+    };
+  }
+
+  #emptyQuarantine(): Emptied {
+    return emptyQuarantine(this.#store, this.#options.quarantine === true, this.#dryRun);
+  }
+
+  #sweepLinks(wanted: ReadonlySet<VerityDigest>): VerityDigest[] {
+    const unwanted = this.#store.images.ids().filter((id) => !wanted.has(id));
+    for (const id of unwanted) this.#unlink(`${this.#store.path}/images/${id}`);
+    return unwanted;
+  }
+
+  /** Removes what belongs to unwanted images; files or folders that no image can have stay. */
+  #sweepFolder(folder: "bundles" | "seek", wanted: ReadonlySet<VerityDigest>): number {
+    let count = 0;
+    for (const name of entriesOf(`${this.#store.path}/${folder}`)) {
+      if (!ID.test(name) || wanted.has(name as VerityDigest)) continue;
+      const path = `${this.#store.path}/${folder}/${name}`;
+      count += folder === "bundles" ? filesIn(path) : 1;
+      if (!this.#dryRun) rmSync(path, { recursive: true, force: true });
+    }
+    return count;
+  }
+
+  #sync(): void {
+    if (this.#dryRun) return;
+    if (this.#options.sync !== undefined) {
+      this.#options.sync();
+      return;
+    }
+    const fileSystem = new FileSystemSync(this.#store.path);
+    try {
+      fileSystem.sync();
+    } finally {
+      fileSystem.close();
+    }
+  }
+
+  /** One fan-out directory at a time: few names in memory, few files in quarantine at once. */
+  #sweepObjects(marks: ReadonlySet<VerityDigest>) {
+    let kept = 0;
+    let count = 0;
+    let bytes = 0;
+    let doomed = new Map<string, string>();
+    let fan = "";
+    const flush = () => {
+      if (!this.#dryRun) removeObjects(this.#store, doomed);
+      doomed = new Map();
+    };
+    for (const { digest, path } of listObjectNames(this.#store)) {
+      if (digest === undefined) continue; // fsck tells about it
+      if (marks.has(digest)) {
+        kept += 1;
+        continue;
+      }
+      if (!digest.startsWith(fan)) flush();
+      fan = digest.slice(0, 2);
+      count += 1;
+      bytes += lstatSync(path).size;
+      doomed.set(digest, path);
+    }
+    flush();
+    return { kept, count, bytes };
+  }
+
+  #sweepLeafCaches(marks: ReadonlySet<VerityDigest>) {
+    let count = 0;
+    let bytes = 0;
+    const unwanted = ({ digest }: ObjectName) => digest !== undefined && !marks.has(digest);
+    for (const cache of listObjectNames(this.#store, `${this.#store.path}/verity`)) {
+      if (!unwanted(cache)) continue;
+      count += 1;
+      bytes += lstatSync(cache.path).size;
+      this.#unlink(cache.path);
+    }
+    return { count, bytes };
+  }
+
+  #unlink(path: string): void {
+    if (this.#dryRun) return;
+    try {
+      unlinkSync(path);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error;
+    }
+  }
+}
+
+const ID = /^(?:[0-9a-f]{64}|[0-9a-f]{128})$/;
+
+function filesIn(path: string): number {
+  try {
+    return readdirSync(path).length;
+  } catch (error) {
+    if (errnoOf(error) === "ENOTDIR") return 1;
+    throw error;
+  }
+}
+
+/** A composefs-rs repository keeps objects by streams that sealfs does not read. */
+function refuseForeign(store: Store): void {
+  if (entriesOf(`${store.path}/streams`).length === 0) return;
+  throw new FormatError("UNSUPPORTED", `gc: ${store.path} holds the streams of composefs-rs`, {
+    hint: "only its own tools know which objects these need: cfsctl gc",
+  });
+}

@@ -1,0 +1,120 @@
+/**
+ * What must not be collected: images that names lead to, earlier images of these names as far as
+ * they are to be kept, and what living processes lease.
+ *
+ * Anything here that cannot be understood stops gc: what it would have kept is not known.
+ *
+ * @module
+ */
+import { readlinkSync } from "node:fs";
+import { FormatError, SystemError } from "../../errors.ts";
+import type { VerityDigest } from "../../verity/digest.ts";
+import { claimsOf } from "../claims.ts";
+import { errnoOf, failure } from "../../fs/failure.ts";
+import { REFS, idOfRefTarget } from "../layout.ts";
+import { readLeases } from "../leases.ts";
+import { decodeName } from "../names.ts";
+import { entriesOf } from "../object-names.ts";
+import type { Store } from "../store.ts";
+import { objectsOfStored } from "../stored-image.ts";
+
+/** Where marking starts. */
+export interface Roots {
+  readonly images: ReadonlySet<VerityDigest>;
+  /** Further objects, which leases name. */
+  readonly objects: readonly VerityDigest[];
+  /** Paths of leases whose process is dead. */
+  readonly deadLeases: readonly string[];
+}
+
+/**
+ * Finds the roots. The caller holds the exclusive lock.
+ *
+ * @param keep how many images of each name to keep, the one that it leads to included; the others are
+ *   those with the highest versions in their bundles
+ * @throws {@link FormatError} `MALFORMED` for a ref or a living lease that cannot be understood
+ */
+export function findRoots(store: Store, keep: number): Roots {
+  const refs = readRefs(store);
+  const images = new Set(refs.values());
+  if (keep > 1) for (const id of earlierImages(store, refs, keep - 1)) images.add(id);
+  const leases = readLeases(store);
+  for (const lease of leases.live) for (const id of lease.images) images.add(id);
+  const objects = leases.live.flatMap((lease) => lease.objects);
+  return { images, objects, deadLeases: leases.dead };
+}
+
+/**
+ * The digests of all that the roots need: the images, and the objects that they refer to.
+ *
+ * @throws {@link SystemError} `IO`, its cause saying why an image cannot be read
+ */
+export function markFrom(store: Store, roots: Roots): Set<VerityDigest> {
+  const marks = new Set(roots.objects);
+  for (const id of roots.images) {
+    marks.add(id);
+    for (const digest of objectsOrStop(store, id)) marks.add(digest);
+  }
+  return marks;
+}
+
+function objectsOrStop(store: Store, id: VerityDigest): Iterable<VerityDigest> {
+  try {
+    return objectsOfStored(store, id).keys();
+  } catch (cause) {
+    const names = [...readRefs(store)].filter(([, of]) => of === id).map(([name]) => name);
+    const whose = names.length > 0 ? ` (${names.join(", ")})` : "";
+    throw new SystemError("IO", `gc: image ${id}${whose} cannot be read, so nothing is removed`, {
+      cause,
+      hint: "repair it with sealfs fsck --repair --from STORE, or remove its names with sealfs rm",
+    });
+  }
+}
+
+/** Every name, strictly. */
+function readRefs(store: Store): Map<string, VerityDigest> {
+  const refs = new Map<string, VerityDigest>();
+  for (const component of entriesOf(`${store.path}/${REFS}`)) {
+    const path = `${store.path}/${REFS}/${component}`;
+    const name = decodeName(component);
+    const id = idOfRefTarget(targetOf(path));
+    if (name === undefined || id === undefined) {
+      throw new FormatError("MALFORMED", `gc: ${path} is no name of an image, nothing is removed`, {
+        hint: "remove it, or what made it should clean up this store",
+      });
+    }
+    refs.set(name, id);
+  }
+  return refs;
+}
+
+/** "" for what is no symlink. */
+function targetOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    if (errnoOf(error) === "EINVAL") return "";
+    throw failure(path, error);
+  }
+}
+
+/** Of each name the images with the highest versions, besides the one that it leads to. */
+function* earlierImages(
+  store: Store,
+  refs: ReadonlyMap<string, VerityDigest>,
+  count: number,
+): Generator<VerityDigest> {
+  const versions = new Map<string, Map<VerityDigest, number>>();
+  for (const { id } of store.images.list()) {
+    for (const { name, version } of claimsOf(store.readBundles(id))) {
+      const current = refs.get(name);
+      if (current === undefined || current === id) continue;
+      const known = versions.get(name) ?? new Map<VerityDigest, number>();
+      versions.set(name, known.set(id, Math.max(version, known.get(id) ?? 0)));
+    }
+  }
+  for (const images of versions.values()) {
+    const newest = [...images].sort(([, a], [, b]) => b - a);
+    yield* newest.slice(0, count).map(([id]) => id);
+  }
+}

@@ -1,0 +1,29 @@
+/**
+ * Which objects of an image a store lacks. Only whether a file of the right size is there is looked
+ * at.
+ *
+ * @module
+ */
+import { statSync } from "node:fs";
+import type { Image } from "../erofs/image.ts";
+import type { Stores } from "./stores.ts";
+import type { VerityDigest } from "../verity/digest.ts";
+import { objectsOf } from "../erofs/object-list.ts";
+
+/** The objects that no store has, with their sizes in bytes, sorted by digest. */
+export function missingObjects(image: Image, stores: Stores): Map<VerityDigest, number> {
+  const objects = [...objectsOf(image)];
+  return new Map(objects.filter(([digest, size]) => !isPresent(stores, digest, size)));
+}
+
+/** Whether a store has a file of that size under the object's name. */
+export function isPresent(stores: Stores, digest: VerityDigest, size: number): boolean {
+  return stores.all.some(({ objects }) => {
+    try {
+      const stat = statSync(objects.path(digest), { throwIfNoEntry: false });
+      return stat?.isFile() === true && stat.size === size;
+    } catch {
+      return false; // a file in place of a directory, or a loop of links
+    }
+  });
+}

@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { buildImage } from "../dist/image/build.js";
+import { buildImage } from "../dist/build/build-image.js";
 import { fileRanges } from "../dist/oci/blob-ranges.js";
 import { readLayer } from "../dist/oci/layer/layer.js";
 import { parseSource } from "../dist/oci/reference.js";

@@ -23,31 +23,31 @@ export { Store } from "./store/store.ts";
 export { Stores } from "./store/stores.ts";
 export { type SourceReference, parseSource } from "./oci/reference.ts";
 export { type Platform, parsePlatform } from "./oci/platform.ts";
-export { type BuildOptions, type BuildResult, buildImage } from "./image/build.ts";
-export { readKeyring, readPrivateKey, readPublicKey } from "./image/key-files.ts";
-export { openTrust } from "./image/open-trust.ts";
+export { type BuildOptions, type BuildResult, buildImage } from "./build/build-image.ts";
+export { readKeyring, readPrivateKey, readPublicKey } from "./keys/key-files.ts";
+export { openTrust } from "./policy/open-trust.ts";
 export { openListing } from "./tuf/listing.ts";
-export { TrustState } from "./image/trust-state.ts";
-export { type Validity, settleValidity } from "./image/validity.ts";
+export { TrustState } from "./verify/trust-state.ts";
+export { type Validity, settleValidity } from "./sign/validity.ts";
 export {
   type ImageFacts,
   type SignedImage,
   imageFacts,
   signFacts,
   signImage,
-} from "./image/sign.ts";
-export { VerifiedImage, verifyImageFile } from "./image/verify.ts";
-export { type Demands, type Places, openCurrent, openVerified } from "./image/locate.ts";
+} from "./sign/sign-image.ts";
+export { VerifiedImage, verifyImageFile } from "./verify/verified-image.ts";
+export { type Demands, type Places, openCurrent, openVerified } from "./verify/locate.ts";
 export {
   type FetchRequest,
   type ImageFetch,
   type ImageFetchPlan,
   fetchImage,
   planImageFetch,
-} from "./image/fetch.ts";
+} from "./fetch/fetch-image.ts";
 export { type ObjectSource, type WantedObject } from "./mirror/source.ts";
 export { type SourcesRequest, openSources } from "./mirror/sources.ts";
-export { readFileOf } from "./image/read-file.ts";
-export { type FileRecord, listFiles } from "./image/list.ts";
+export { readFileOf } from "./inspect/read-file.ts";
+export { type FileRecord, listFiles } from "./inspect/list-files.ts";
 export { type Mount, type MountOptions, mountImage } from "./mount/mount.ts";
 export { unmountImage } from "./mount/unmount.ts";

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { parseCertificate, verifyPkcs7, verityMessage } from "../src/image/pkcs7.ts";
+import { parseCertificate, verifyPkcs7, verityMessage } from "../src/composefs/pkcs7.ts";
 import type { VerityDigest } from "../src/verity/digest.ts";
 import { verityDigestOf } from "../src/verity/hasher.ts";
 import { goldenImage } from "./support/golden-images.ts";

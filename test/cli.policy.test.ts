@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { readPublicKey } from "../src/image/key-files.ts";
+import { readPublicKey } from "../src/keys/key-files.ts";
 import { goldenImage } from "./support/golden-images.ts";
 import { run } from "./support/run.ts";
 

@@ -14,7 +14,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { main } from "../src/cli/main.ts";
-import { readKeyring } from "../src/image/key-files.ts";
+import { readKeyring } from "../src/keys/key-files.ts";
 import { Store } from "../src/store/store.ts";
 import { Transaction } from "../src/store/transaction.ts";
 import { verityDigestOf } from "../src/verity/hasher.ts";

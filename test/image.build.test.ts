@@ -15,7 +15,7 @@ import { ascii } from "../src/bytes/bytestring.ts";
 import { Image } from "../src/erofs/image.ts";
 import { readTree } from "../src/erofs/tree.ts";
 import { SystemError } from "../src/errors.ts";
-import { type BuildOptions, buildImage } from "../src/image/build.ts";
+import { type BuildOptions, buildImage } from "../src/build/build-image.ts";
 import { parseSource } from "../src/oci/reference.ts";
 import { fanOut } from "../src/store/layout.ts";
 import { Store } from "../src/store/store.ts";

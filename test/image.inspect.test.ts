@@ -2,9 +2,9 @@
 import { describe, expect, test } from "vitest";
 import { ascii } from "../src/bytes/bytestring.ts";
 import { Image } from "../src/erofs/image.ts";
-import { inspectImage } from "../src/image/inspect.ts";
-import { summaryLines } from "../src/image/inspect-text.ts";
-import { listFiles, longLine, recordOf } from "../src/image/list.ts";
+import { inspectImage } from "../src/inspect/inspect-image.ts";
+import { summaryLines } from "../src/inspect/inspect-text.ts";
+import { listFiles, longLine, recordOf } from "../src/inspect/list-files.ts";
 import { verityDigestOf } from "../src/verity/index.ts";
 import { goldenImage } from "./support/golden-images.ts";
 import { imageOf } from "./support/small-image.ts";

@@ -13,8 +13,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { readKeyring, readPrivateKey, readPublicKey } from "../src/image/key-files.ts";
-import { writeKeyPair } from "../src/image/keygen.ts";
+import { readKeyring, readPrivateKey, readPublicKey } from "../src/keys/key-files.ts";
+import { writeKeyPair } from "../src/keys/keygen.ts";
 import { oracle } from "./support/oracle.ts";
 import { alice, mallory, refusal } from "./support/trust.ts";
 

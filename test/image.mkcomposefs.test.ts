@@ -21,7 +21,7 @@ import { run } from "../src/cli/mkcomposefs.ts";
 import { ascii, fromText } from "../src/bytes/bytestring.ts";
 import { FormatError, IntegrityError } from "../src/errors.ts";
 import { scanDirectory } from "../src/fs/scan.ts";
-import { makeComposefs, writeImageFile } from "../src/image/mkcomposefs.ts";
+import { makeComposefs, writeImageFile } from "../src/mkcomposefs/mkcomposefs.ts";
 import { HardLink, type Inode, inodeOf } from "../src/tree/inode.ts";
 import { objectPath, verityDigestOf } from "../src/verity/index.ts";
 import { composefsVectors } from "./support/composefs-vectors.ts";

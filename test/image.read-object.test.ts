@@ -14,7 +14,7 @@ import { Image } from "../src/erofs/image.ts";
 import { verifyImage } from "../src/erofs/check.ts";
 import { objectsOf } from "../src/erofs/object-list.ts";
 import { IntegrityError, NotFoundError } from "../src/errors.ts";
-import { checkObjects } from "../src/image/check-objects.ts";
+import { checkObjects } from "../src/inspect/check-objects.ts";
 import { missingObjects } from "../src/store/missing-objects.ts";
 import { readObject } from "../src/store/read-object.ts";
 import { Store } from "../src/store/store.ts";

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import { ARTIFACT_TYPE, formatArtifact } from "../src/image/registry-artifact.ts";
+import { ARTIFACT_TYPE, formatArtifact } from "../src/distribution/registry-artifact.ts";
 import { type OciDigest, digestOf } from "../src/oci/digest.ts";
 import { OCI_MANIFEST } from "../src/oci/media-types.ts";
 import { addToFallback, listReferrers } from "../src/oci/registry/referrers.ts";

@@ -4,9 +4,9 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { openVerified } from "../src/image/locate.ts";
-import { signImage } from "../src/image/sign.ts";
-import { TrustState } from "../src/image/trust-state.ts";
+import { openVerified } from "../src/verify/locate.ts";
+import { signImage } from "../src/sign/sign-image.ts";
+import { TrustState } from "../src/verify/trust-state.ts";
 import { type Mark, verifyVersion } from "../src/trust/high-water.ts";
 import type { Trust } from "../src/trust/policy.ts";
 import { goldenImage } from "./support/golden-images.ts";

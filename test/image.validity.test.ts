@@ -1,6 +1,6 @@
 /** When, until when, and which version. */
 import { expect, test } from "vitest";
-import { settleValidity } from "../src/image/validity.ts";
+import { settleValidity } from "../src/sign/validity.ts";
 import { formatTime } from "../src/trust/time.ts";
 import { refusal } from "./support/trust.ts";
 

@@ -1,8 +1,8 @@
 /** From bundle and bytes to a verified image: the verifier's steps 10 and 11, and the whole of it. */
 import { beforeAll, describe, expect, test } from "vitest";
 import { FormatError, TrustError } from "../src/errors.ts";
-import { type SignedImage, imageFacts, signFacts, signImage } from "../src/image/sign.ts";
-import { VerifiedImage, verifyImageFile } from "../src/image/verify.ts";
+import { type SignedImage, imageFacts, signFacts, signImage } from "../src/sign/sign-image.ts";
+import { VerifiedImage, verifyImageFile } from "../src/verify/verified-image.ts";
 import { formatEnvelope } from "../src/trust/bundle.ts";
 import { Keyring } from "../src/trust/keyring.ts";
 import { formatStatement } from "../src/trust/statement.ts";

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { fromText } from "../src/bytes/bytestring.ts";
 import { FormatError, SealfsError, UsageError } from "../src/errors.ts";
-import { PathPattern } from "../src/image/path-pattern.ts";
+import { PathPattern } from "../src/fetch/path-pattern.ts";
 import { limits } from "../src/limits.ts";
 import { parseLocation } from "../src/mirror/location.ts";
 import { mirrorsFields, parseMirrors } from "../src/mirror/mirrors-file.ts";

@@ -6,13 +6,13 @@
  */
 import { type Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
-import { type BuildResult, type BuiltImage, buildImage } from "../image/build.ts";
-import { readPrivateKey } from "../image/key-files.ts";
-import { bundleBeside } from "../image/locate.ts";
-import { writeImageFile } from "../image/mkcomposefs.ts";
+import { type BuildResult, type BuiltImage, buildImage } from "../build/build-image.ts";
+import { readPrivateKey } from "../keys/key-files.ts";
+import { bundleBeside } from "../verify/locate.ts";
+import { writeImageFile } from "../mkcomposefs/mkcomposefs.ts";
 import { replaceFile } from "../fs/new-file.ts";
-import { imageFacts, signFacts } from "../image/sign.ts";
-import { settleValidity } from "../image/validity.ts";
+import { imageFacts, signFacts } from "../sign/sign-image.ts";
+import { settleValidity } from "../sign/validity.ts";
 import { parseSource } from "../oci/reference.ts";
 import { Store } from "../store/store.ts";
 import type { NewBundle } from "../store/transaction.ts";

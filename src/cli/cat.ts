@@ -4,8 +4,8 @@
  * @module
  */
 import type { Command } from "commander";
-import { openImage } from "../image/open-image.ts";
-import { readFileOf } from "../image/read-file.ts";
+import { openImage } from "../verify/open-image.ts";
+import { readFileOf } from "../inspect/read-file.ts";
 import { parsePrintable } from "../tree/paths.ts";
 import type { Io } from "./io.ts";
 import { addImageArgument } from "./image-argument.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
-import { checkImageFile } from "../image/check-image.ts";
+import { checkImageFile } from "../inspect/check-image.ts";
 import type { Io } from "./io.ts";
 import { addImageArgument } from "./image-argument.ts";
 

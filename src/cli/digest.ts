@@ -4,7 +4,7 @@
  * @module
  */
 import { type Command, Option } from "commander";
-import { digestFile } from "../image/digest-file.ts";
+import { digestFile } from "../inspect/digest-file.ts";
 import type { VerityAlgorithm } from "../verity/digest.ts";
 import type { Io } from "./io.ts";
 

@@ -5,7 +5,7 @@
  */
 import type { Command } from "commander";
 import { dumpImage } from "../erofs/tree.ts";
-import { openImage } from "../image/open-image.ts";
+import { openImage } from "../verify/open-image.ts";
 import type { Io } from "./io.ts";
 import { addImageArgument } from "./image-argument.ts";
 

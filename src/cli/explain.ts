@@ -5,7 +5,7 @@
  */
 import { type Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
-import { explain, explanationLines } from "../image/explain.ts";
+import { explain, explanationLines } from "../inspect/explain.ts";
 import { type ProfileName, profileNames } from "../tree/merge.ts";
 import type { Io } from "./io.ts";
 

@@ -5,7 +5,7 @@
  */
 import type { Command } from "commander";
 import { UsageError } from "../errors.ts";
-import { exportImage } from "../image/export.ts";
+import { exportImage } from "../archive/export.ts";
 import { Store } from "../store/store.ts";
 import { formatBytes, type Io } from "./io.ts";
 

@@ -10,9 +10,9 @@ import {
   type ImageFetchPlan,
   fetchImage,
   planImageFetch,
-} from "../image/fetch.ts";
-import { keepImage } from "../image/keep-image.ts";
-import { locateImage, openCurrent } from "../image/locate.ts";
+} from "../fetch/fetch-image.ts";
+import { keepImage } from "../fetch/keep-image.ts";
+import { locateImage, openCurrent } from "../verify/locate.ts";
 import type { SourceStats } from "../mirror/health.ts";
 import type { ObjectSource } from "../mirror/source.ts";
 import { Stores } from "../store/stores.ts";

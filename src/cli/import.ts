@@ -6,7 +6,7 @@
 import { createReadStream } from "node:fs";
 import type { Command } from "commander";
 import { UsageError } from "../errors.ts";
-import { importImage } from "../image/import.ts";
+import { importImage } from "../archive/import.ts";
 import { formatBytes, type Io } from "./io.ts";
 import { type WriteOptions, declareWriting } from "./write-options.ts";
 import { type TrustOptions, declareTrust, readTrust } from "./trust-options.ts";

@@ -5,12 +5,12 @@
  */
 import type { Command } from "commander";
 import { UsageError } from "../errors.ts";
-import { inspectImage } from "../image/inspect.ts";
-import { summaryLines } from "../image/inspect-text.ts";
-import { inspectSeekIndexes, seekLines } from "../image/inspect-seek.ts";
+import { inspectImage } from "../inspect/inspect-image.ts";
+import { summaryLines } from "../inspect/inspect-text.ts";
+import { inspectSeekIndexes, seekLines } from "../inspect/inspect-seek.ts";
 import { missingObjects } from "../store/missing-objects.ts";
 import { objectsOf } from "../erofs/object-list.ts";
-import { openImage } from "../image/open-image.ts";
+import { openImage } from "../verify/open-image.ts";
 import { Stores } from "../store/stores.ts";
 import { objectPath } from "../verity/digest.ts";
 import type { Io } from "./io.ts";

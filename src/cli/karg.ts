@@ -4,8 +4,8 @@
  * @module
  */
 import { type Command, Option } from "commander";
-import { bootArgument, familyDigest } from "../image/composefs-marks.ts";
-import { openImage } from "../image/open-image.ts";
+import { bootArgument, familyDigest } from "../composefs/marks.ts";
+import { openImage } from "../verify/open-image.ts";
 import type { VerityAlgorithm } from "../verity/digest.ts";
 import type { Io } from "./io.ts";
 import { addImageArgument } from "./image-argument.ts";

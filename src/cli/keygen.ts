@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
-import { writeKeyPair } from "../image/keygen.ts";
+import { writeKeyPair } from "../keys/keygen.ts";
 import type { Io } from "./io.ts";
 import { newPassphrase } from "./passphrase.ts";
 

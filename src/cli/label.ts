@@ -4,8 +4,8 @@
  * @module
  */
 import type { Command } from "commander";
-import { composefsLabel, familyDigest, verifyLabel } from "../image/composefs-marks.ts";
-import { openImage } from "../image/open-image.ts";
+import { composefsLabel, familyDigest, verifyLabel } from "../composefs/marks.ts";
+import { openImage } from "../verify/open-image.ts";
 import { resolveSource } from "../oci/source/recognise.ts";
 import { parseSource } from "../oci/reference.ts";
 import { openSource } from "../oci/source/open-source.ts";

@@ -5,8 +5,8 @@
  */
 import type { Command } from "commander";
 import { printable } from "../bytes/bytestring.ts";
-import { listFiles, longLine, recordOf } from "../image/list.ts";
-import { openImage } from "../image/open-image.ts";
+import { listFiles, longLine, recordOf } from "../inspect/list-files.ts";
+import { openImage } from "../verify/open-image.ts";
 import { parsePrintable } from "../tree/paths.ts";
 import type { Io } from "./io.ts";
 import { addImageArgument } from "./image-argument.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
-import type { VerifiedImage } from "../image/verify.ts";
+import type { VerifiedImage } from "../verify/verified-image.ts";
 import type { ObjectSource } from "../mirror/source.ts";
 import type { Stores } from "../store/stores.ts";
 import { collect } from "./image-argument.ts";
@@ -41,7 +41,7 @@ export async function readMirrors(
   io: Io,
 ): Promise<ObjectSource[]> {
   // Commands that only may need a mirror do not wait for its code.
-  const { openSourcesFor } = await import("../image/open-sources.ts");
+  const { openSourcesFor } = await import("../fetch/open-sources.ts");
   const known = { image, digest, name: statement.name, seekIndex: statement.seekIndex };
   return openSourcesFor(known, stores, { mirrors: mirror, mirrorsFile: mirrors }, (message) =>
     io.log(`warning: ${message}`),

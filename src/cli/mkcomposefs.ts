@@ -6,7 +6,7 @@
  * @module
  */
 import { SealfsError } from "../errors.ts";
-import { makeComposefs, writeImageFile } from "../image/mkcomposefs.ts";
+import { makeComposefs, writeImageFile } from "../mkcomposefs/mkcomposefs.ts";
 import type { Io } from "./io.ts";
 import { OptionError, parseLongOptions } from "./long-options.ts";
 

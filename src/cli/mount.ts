@@ -9,7 +9,7 @@ import type { TransportName } from "../fuse/transport.ts";
 import type { Assurance, Mode } from "../mount/modes.ts";
 import { holdMount } from "../mount/foreground.ts";
 import { parseIdmap } from "../mount/idmap-text.ts";
-import type { VerifiedImage } from "../image/verify.ts";
+import type { VerifiedImage } from "../verify/verified-image.ts";
 import { MountServer } from "../mount/launch.ts";
 import { type Mount, type MountOptions, mountImage } from "../mount/mount.ts";
 import { type PrefetchOption, parsePrefetch } from "../mount/prefetch-option.ts";

@@ -4,12 +4,12 @@
  * @module
  */
 import type { Command } from "commander";
-import { readCertificate, signatureBeside } from "../image/composefs-seal.ts";
-import { draftAnnotations, familyDigest } from "../image/composefs-marks.ts";
-import { readSecretText } from "../image/key-files.ts";
+import { readCertificate, signatureBeside } from "../composefs/seal.ts";
+import { draftAnnotations, familyDigest } from "../composefs/marks.ts";
+import { readSecretText } from "../keys/key-files.ts";
 import { replaceFile } from "../fs/new-file.ts";
-import { openImage } from "../image/open-image.ts";
-import { parseSigningKey, signPkcs7, verifyPkcs7 } from "../image/pkcs7.ts";
+import { openImage } from "../verify/open-image.ts";
+import { parseSigningKey, signPkcs7, verifyPkcs7 } from "../composefs/pkcs7.ts";
 import { readUserFile } from "../fs/user-file.ts";
 import { limits } from "../limits.ts";
 import type { Io } from "./io.ts";

@@ -6,9 +6,9 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { UsageError } from "../errors.ts";
-import { readPublicKey } from "../image/key-files.ts";
-import { type KeyGrant, type PolicySettings, newPolicy } from "../image/policy-edit.ts";
-import { pointInTime, wholeNumber } from "../image/validity.ts";
+import { readPublicKey } from "../keys/key-files.ts";
+import { type KeyGrant, type PolicySettings, newPolicy } from "../policy/policy-edit.ts";
+import { pointInTime, wholeNumber } from "../sign/validity.ts";
 import { parseDuration } from "../trust/duration.ts";
 import type { PolicyContent } from "../trust/policy.ts";
 

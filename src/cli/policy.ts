@@ -4,18 +4,18 @@
  * @module
  */
 import type { Command } from "commander";
-import { readPrivateKey } from "../image/key-files.ts";
+import { readPrivateKey } from "../keys/key-files.ts";
 import { replaceFile } from "../fs/new-file.ts";
-import { readPolicyFile } from "../image/policy-files.ts";
+import { readPolicyFile } from "../policy/policy-files.ts";
 import {
   draftOf,
   withKey,
   withRevocation,
   withSettings,
   writePolicy,
-} from "../image/policy-edit.ts";
-import { policyLines, policyWarnings } from "../image/policy-report.ts";
-import { updatePolicy } from "../image/policy-update.ts";
+} from "../policy/policy-edit.ts";
+import { policyLines, policyWarnings } from "../policy/policy-report.ts";
+import { updatePolicy } from "../policy/policy-update.ts";
 import { signPolicy, verifyInForce, verifySuccessor } from "../trust/policy-chain.ts";
 import type { PolicyContent } from "../trust/policy.ts";
 import type { Io } from "./io.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
-import { type Pulled, pullImage } from "../image/pull.ts";
+import { type Pulled, pullImage } from "../distribution/pull.ts";
 import { mountImage } from "../mount/mount.ts";
 import { parsePlatform } from "../oci/platform.ts";
 import { parseRegistryReference } from "../oci/registry-reference.ts";

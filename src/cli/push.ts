@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
-import { pushImage } from "../image/push.ts";
+import { pushImage } from "../distribution/push.ts";
 import { parsePlatform } from "../oci/platform.ts";
 import { parseRegistryReference } from "../oci/registry-reference.ts";
 import { Store } from "../store/store.ts";

@@ -4,13 +4,13 @@
  * @module
  */
 import { UsageError } from "../errors.ts";
-import { type SealRequest, artifactBeside } from "../image/composefs-seal.ts";
-import { readPrivateKey, readPublicKey } from "../image/key-files.ts";
-import type { PreparedTarget, TargetRequest } from "../image/sign-target.ts";
-import { type SidecarForm, sidecarEndings, writeSidecars } from "../image/sidecars.ts";
-import { type Signer, agentSigner, commandSigner, fileSigner } from "../image/signer.ts";
+import { type SealRequest, artifactBeside } from "../composefs/seal.ts";
+import { readPrivateKey, readPublicKey } from "../keys/key-files.ts";
+import type { PreparedTarget, TargetRequest } from "../sign/sign-target.ts";
+import { type SidecarForm, sidecarEndings, writeSidecars } from "../sign/sidecars.ts";
+import { type Signer, agentSigner, commandSigner, fileSigner } from "../keys/signer.ts";
 import { readUserFile } from "../fs/user-file.ts";
-import { settleValidity } from "../image/validity.ts";
+import { settleValidity } from "../sign/validity.ts";
 import { limits } from "../limits.ts";
 import { PrivateKey } from "../trust/private-key.ts";
 import { passphraseFor } from "./passphrase.ts";

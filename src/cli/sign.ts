@@ -4,10 +4,10 @@
  * @module
  */
 import { type Command, Option } from "commander";
-import { sealImage } from "../image/composefs-seal.ts";
-import { readPublicKey } from "../image/key-files.ts";
-import { sidecarEndings } from "../image/sidecars.ts";
-import { prepareTarget, signTarget } from "../image/sign-target.ts";
+import { sealImage } from "../composefs/seal.ts";
+import { readPublicKey } from "../keys/key-files.ts";
+import { sidecarEndings } from "../sign/sidecars.ts";
+import { prepareTarget, signTarget } from "../sign/sign-target.ts";
 import type { Statement } from "../trust/statement.ts";
 import { formatTime } from "../trust/time.ts";
 import type { Io } from "./io.ts";

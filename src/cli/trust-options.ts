@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
-import { type OpenedTrust, type TrustRequest, openTrust } from "../image/open-trust.ts";
+import { type OpenedTrust, type TrustRequest, openTrust } from "../policy/open-trust.ts";
 import { type ListingRequest, openListing } from "../tuf/listing.ts";
 import type { Io } from "./io.ts";
 

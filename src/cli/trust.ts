@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
-import { reportTrust, trustLines } from "../image/trust-report.ts";
+import { reportTrust, trustLines } from "../policy/trust-report.ts";
 import { Stores } from "../store/stores.ts";
 import { TrustError } from "../errors.ts";
 import type { Io } from "./io.ts";

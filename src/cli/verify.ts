@@ -5,9 +5,9 @@
  */
 import type { Command } from "commander";
 import { UsageError } from "../errors.ts";
-import { checkSeal } from "../image/composefs-seal.ts";
-import { openCurrent } from "../image/locate.ts";
-import type { VerifiedImage } from "../image/verify.ts";
+import { checkSeal } from "../composefs/seal.ts";
+import { openCurrent } from "../verify/locate.ts";
+import type { VerifiedImage } from "../verify/verified-image.ts";
 import { Stores } from "../store/stores.ts";
 import { formatTime } from "../trust/time.ts";
 import type { Io } from "./io.ts";

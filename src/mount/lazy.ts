@@ -7,7 +7,7 @@ import type { Image } from "../erofs/image.ts";
 import { partialPlace } from "../fuse/store-place.ts";
 import type { Supply } from "../fuse/supply.ts";
 import { missingObjects } from "../store/missing-objects.ts";
-import { openSourcesFor } from "../image/open-sources.ts";
+import { openSourcesFor } from "../fetch/open-sources.ts";
 import { fetchAll } from "../mirror/fetch-all.ts";
 import { Fetcher } from "../mirror/fetcher.ts";
 import type { SourceStats } from "../mirror/health.ts";

@@ -7,7 +7,7 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Store } from "../store/store.ts";
 import { formatTime } from "../trust/time.ts";
-import type { VerifiedImage } from "../image/verify.ts";
+import type { VerifiedImage } from "../verify/verified-image.ts";
 import type { IdMap } from "../sys/idmap.ts";
 import type { TransportName } from "../fuse/transport.ts";
 import { absoluteLocation, parseLocation } from "../mirror/location.ts";

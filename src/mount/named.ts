@@ -4,8 +4,8 @@
  * @module
  */
 import { UsageError } from "../errors.ts";
-import { type Demands, type Places, openCurrent } from "../image/locate.ts";
-import type { VerifiedImage } from "../image/verify.ts";
+import { type Demands, type Places, openCurrent } from "../verify/locate.ts";
+import type { VerifiedImage } from "../verify/verified-image.ts";
 
 /**
  * Finds and verifies the image to be mounted: by its name in a store, by its id, or as a file whose

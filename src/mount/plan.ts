@@ -8,7 +8,7 @@ import { SystemError, UsageError } from "../errors.ts";
 import { objectsOf } from "../erofs/object-list.ts";
 import type { TransportName } from "../fuse/transport.ts";
 import { missingObjects } from "../store/missing-objects.ts";
-import type { VerifiedImage } from "../image/verify.ts";
+import type { VerifiedImage } from "../verify/verified-image.ts";
 import { protectObjects } from "../store/fsverity.ts";
 import type { Store } from "../store/store.ts";
 import { Stores } from "../store/stores.ts";

@@ -5,7 +5,7 @@
  */
 import type { IdMap } from "../sys/idmap.ts";
 import type { TransportName } from "../fuse/transport.ts";
-import type { SourcedImage } from "../image/open-sources.ts";
+import type { SourcedImage } from "../fetch/open-sources.ts";
 import type { MirrorReach } from "../mirror/mirrors-file.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import type { Assurance, Mode } from "./modes.ts";

@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TrustError, UsageError } from "../errors.ts";
 import { sha256Of } from "../sys/sha256.ts";
-import type { TrustState } from "../image/trust-state.ts";
+import type { TrustState } from "../verify/trust-state.ts";
 import { readUserFile } from "../fs/user-file.ts";
 import { limits } from "../limits.ts";
 import type { Listing } from "../trust/policy.ts";

@@ -4,8 +4,8 @@
  */
 import { tmpdir } from "node:os";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { readKeyring } from "../../src/image/key-files.ts";
-import { verifyImageFile } from "../../src/image/verify.ts";
+import { readKeyring } from "../../src/keys/key-files.ts";
+import { verifyImageFile } from "../../src/verify/verified-image.ts";
 import type { Finding } from "../../src/mount/finding.ts";
 import { type MountOptions, mountImage } from "../../src/mount/mount.ts";
 import { probe } from "../../src/mount/probe.ts";

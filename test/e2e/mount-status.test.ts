@@ -5,7 +5,7 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
-import { signImage } from "../../src/image/sign.ts";
+import { signImage } from "../../src/sign/sign-image.ts";
 import type { MountStatus } from "../../src/mount/status.ts";
 import { Transaction } from "../../src/store/transaction.ts";
 import { sealfs, sealfsOk } from "../support/cli.ts";

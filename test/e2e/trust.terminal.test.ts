@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { encryptKey } from "../../src/image/encrypted-key.ts";
+import { encryptKey } from "../../src/keys/encrypted-key.ts";
 import { sealfs, sealfsOk } from "../support/cli.ts";
 import { goldenImage } from "../support/golden-images.ts";
 import { oracle } from "../support/oracle.ts";

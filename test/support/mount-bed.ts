@@ -19,7 +19,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ascii, toByteString } from "../../src/bytes/bytestring.ts";
 import { writeImage } from "../../src/erofs/writer.ts";
-import { signImage } from "../../src/image/sign.ts";
+import { signImage } from "../../src/sign/sign-image.ts";
 import { Store } from "../../src/store/store.ts";
 import { Transaction } from "../../src/store/transaction.ts";
 import { type Directory, Inode, S_IFREG, newDirectory } from "../../src/tree/inode.ts";

@@ -6,7 +6,7 @@
 import { chmodSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeImage } from "../../src/erofs/writer.ts";
-import { signImage } from "../../src/image/sign.ts";
+import { signImage } from "../../src/sign/sign-image.ts";
 import type { PrivateKey } from "../../src/trust/private-key.ts";
 import { fanOut } from "../../src/store/layout.ts";
 import type { Store } from "../../src/store/store.ts";

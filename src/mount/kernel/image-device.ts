@@ -7,7 +7,7 @@
  */
 import { closeSync } from "node:fs";
 import { IntegrityError, SystemError } from "../../errors.ts";
-import type { VerifiedImage } from "../../image/verify.ts";
+import type { VerifiedImage } from "../../verify/verified-image.ts";
 import { digestOfFile } from "../../store/objects.ts";
 import { measureVerity } from "../../sys/fsverity.ts";
 import { openLoop } from "../../sys/loop.ts";

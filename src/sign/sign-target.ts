@@ -29,7 +29,7 @@ import {
   envelopeBeside,
   locateImage,
   requireIdentity,
-} from "./locate.ts";
+} from "../verify/locate.ts";
 import { replaceFile } from "../fs/new-file.ts";
 import {
   type ImageFacts,
@@ -39,8 +39,8 @@ import {
   imageFacts,
   prepareStatement,
   preparedOf,
-} from "./sign.ts";
-import type { Signer } from "./signer.ts";
+} from "./sign-image.ts";
+import type { Signer } from "../keys/signer.ts";
 import type { Validity } from "./validity.ts";
 
 /** What to sign, and where the bundle goes. */

@@ -15,9 +15,9 @@ import { policyOf } from "../trust/policy.ts";
 import { ANY_NAME } from "../trust/verify.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { type ArchiveHead, ImportIntake } from "./import-intake.ts";
-import { notCurrent } from "./locate.ts";
-import type { OpenedTrust } from "./open-trust.ts";
-import { type VerifiedImage, markFor, verifyImageFile } from "./verify.ts";
+import { notCurrent } from "../verify/locate.ts";
+import type { OpenedTrust } from "../policy/open-trust.ts";
+import { type VerifiedImage, markFor, verifyImageFile } from "../verify/verified-image.ts";
 
 export interface ImportOptions {
   /** Whom to trust; undefined takes an image that nobody vouches for. */

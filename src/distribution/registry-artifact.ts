@@ -18,7 +18,7 @@ import { type Descriptor, parseDescriptor } from "../oci/descriptor.ts";
 import { digestOf } from "../oci/digest.ts";
 import { OCI_MANIFEST } from "../oci/media-types.ts";
 import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
-import { draftKey } from "./composefs-marks.ts";
+import { draftKey } from "../composefs/marks.ts";
 
 export const ARTIFACT_TYPE = "application/vnd.sealfs.bootstrap.v1";
 const BOOTSTRAP = "application/vnd.sealfs.bootstrap.v1.erofs";

@@ -17,10 +17,10 @@ import {
   sealedOf,
   verifyArtifact,
   writeArtifact,
-} from "./composefs-artifact.ts";
-import { type DraftPart, familyDigest } from "./composefs-marks.ts";
-import { isFolder, readSecretText } from "./key-files.ts";
-import { openImage } from "./open-image.ts";
+} from "./sealed-layout.ts";
+import { type DraftPart, familyDigest } from "./marks.ts";
+import { isFolder, readSecretText } from "../keys/key-files.ts";
+import { openImage } from "../verify/open-image.ts";
 import {
   type Signatory,
   parseCertificate,

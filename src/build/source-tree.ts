@@ -15,7 +15,7 @@ import { parseDump } from "../tree/dump-reader.ts";
 import { type Directory, isDirectory } from "../tree/inode.ts";
 import { WHITEOUT } from "../tree/merge-whiteout.ts";
 import type { VerityDigest } from "../verity/digest.ts";
-import { ContentIntake, type FileContent } from "./build-content.ts";
+import { ContentIntake, type FileContent } from "./content.ts";
 import { objectsOfTree } from "./tree-objects.ts";
 
 /**

@@ -7,7 +7,7 @@ import { type ImageProblem, ImageRuleError, verifyImage } from "../erofs/check.t
 import type { Image } from "../erofs/image.ts";
 import { type FormatError, IntegrityError } from "../errors.ts";
 import type { ObjectProblem } from "./check-objects.ts";
-import { readImageBytes } from "./open-image.ts";
+import { readImageBytes } from "../verify/open-image.ts";
 
 /** What a check found, for programs. */
 export interface CheckReport {

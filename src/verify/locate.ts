@@ -17,7 +17,7 @@ import { verityDigestOf } from "../verity/hasher.ts";
 import type { CheckedImages } from "./checked-images.ts";
 import type { TrustState } from "./trust-state.ts";
 import { isUserFile, readUserFile } from "../fs/user-file.ts";
-import { type VerifiedImage, markFor, verifyImageFile } from "./verify.ts";
+import { type VerifiedImage, markFor, verifyImageFile } from "./verified-image.ts";
 
 /** A bootstrap and what is said about it. */
 export interface LocatedImage {

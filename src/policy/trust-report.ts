@@ -15,9 +15,15 @@ import {
   type VerifiedStatement,
   verifyBundles,
 } from "../trust/verify.ts";
-import { type Demands, type Places, fetchListed, locateImage, notCurrent } from "./locate.ts";
-import type { KeptMark } from "./mark-file.ts";
-import { verifyImageFile } from "./verify.ts";
+import {
+  type Demands,
+  type Places,
+  fetchListed,
+  locateImage,
+  notCurrent,
+} from "../verify/locate.ts";
+import type { KeptMark } from "../verify/mark-file.ts";
+import { verifyImageFile } from "../verify/verified-image.ts";
 
 /** The report, as `sealfs trust --json` prints it. */
 export interface TrustReport {

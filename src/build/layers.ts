@@ -11,7 +11,7 @@ import type { Transaction } from "../store/transaction.ts";
 import type { TarEntry } from "../tar/entry.ts";
 import { TarParser } from "../tar/parser.ts";
 import type { Layer, LayerEntry } from "../tree/merge.ts";
-import { ContentIntake, type FileContent } from "./build-content.ts";
+import { ContentIntake, type FileContent } from "./content.ts";
 
 /** A layer that has been read. */
 export interface ReadLayer extends Layer {

@@ -19,10 +19,10 @@ import { treeDifferences } from "../tree/compare.ts";
 import type { ProfileName } from "../tree/merge.ts";
 import { type VerityAlgorithm, algorithmOf } from "../verity/digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
-import { buildImage } from "./build.ts";
+import { buildImage } from "../build/build-image.ts";
 import { type Cause, CauseFinder } from "./explain-causes.ts";
 import { objectsOf } from "../erofs/object-list.ts";
-import { openImage } from "./open-image.ts";
+import { openImage } from "../verify/open-image.ts";
 
 /** One side as it is named. */
 export interface SideRequest {

@@ -21,7 +21,7 @@ import { objectsOf } from "../erofs/object-list.ts";
 import type { VerityDigest } from "../verity/digest.ts";
 import { isPresent } from "../store/missing-objects.ts";
 import { PathPattern } from "./path-pattern.ts";
-import type { VerifiedImage } from "./verify.ts";
+import type { VerifiedImage } from "../verify/verified-image.ts";
 
 export interface FetchRequest {
   /** In the order in which they are asked. */

@@ -12,8 +12,8 @@ import { type EnvelopeSignature, preAuthEncoding } from "../trust/dsse.ts";
 import type { PublicKey } from "../trust/public-key.ts";
 import { STATEMENT_PAYLOAD_TYPE, type Statement, parseStatement } from "../trust/statement.ts";
 import { formatTime } from "../trust/time.ts";
-import type { LocatedImage } from "./locate.ts";
-import type { ImageFacts } from "./sign.ts";
+import type { LocatedImage } from "../verify/locate.ts";
+import type { ImageFacts } from "./sign-image.ts";
 
 /** A statement, its bytes, and who claims to have signed them. */
 export interface FoundStatement {

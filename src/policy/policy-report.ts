@@ -6,7 +6,7 @@
 import { formatDuration } from "../trust/duration.ts";
 import { type PolicyDocument, signersOf } from "../trust/policy-chain.ts";
 import { formatTime } from "../trust/time.ts";
-import { keyringWarning } from "./key-files.ts";
+import { keyringWarning } from "../keys/key-files.ts";
 
 const SOON_DAYS = 30;
 const DAY_MS = 24 * 3600 * 1000;

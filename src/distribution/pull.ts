@@ -25,10 +25,10 @@ import { type Refusal, verifyBundles } from "../trust/verify.ts";
 import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
 import { keepLeafHashes, leafHashesSize } from "../store/leaf-hashes.ts";
 import { type Candidate, findCandidates, refusingQuietly } from "./pull-candidates.ts";
-import { notCurrent } from "./locate.ts";
+import { notCurrent } from "../verify/locate.ts";
 import { missingObjects } from "../store/missing-objects.ts";
-import type { OpenedTrust } from "./open-trust.ts";
-import { type VerifiedImage, markFor, verifyImageFile } from "./verify.ts";
+import type { OpenedTrust } from "../policy/open-trust.ts";
+import { type VerifiedImage, markFor, verifyImageFile } from "../verify/verified-image.ts";
 
 export interface PullRequest {
   readonly reference: RegistryReference;

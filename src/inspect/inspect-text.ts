@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ImageSummary } from "./inspect.ts";
+import type { ImageSummary } from "./inspect-image.ts";
 
 const nameLabels: Record<string, string> = {
   files: "files",

@@ -34,7 +34,7 @@ import {
   type DraftPart,
   draftKey,
   draftParts,
-} from "./composefs-marks.ts";
+} from "./marks.ts";
 import { createFile } from "../fs/new-file.ts";
 import { type Signatory, verifyPkcs7 } from "./pkcs7.ts";
 

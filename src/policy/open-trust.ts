@@ -8,10 +8,10 @@ import { TrustError, UsageError } from "../errors.ts";
 import { verifyVersion } from "../trust/high-water.ts";
 import { type PolicyDocument, verifyInForce } from "../trust/policy-chain.ts";
 import { TrustPolicy } from "../trust/policy.ts";
-import { keyringWarning, readKeyring } from "./key-files.ts";
+import { keyringWarning, readKeyring } from "../keys/key-files.ts";
 import { readPolicyFile } from "./policy-files.ts";
 import { sha256Of } from "../sys/sha256.ts";
-import { TrustState } from "./trust-state.ts";
+import { TrustState } from "../verify/trust-state.ts";
 
 /** What the user named. */
 export interface TrustRequest {

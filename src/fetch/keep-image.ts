@@ -11,7 +11,7 @@ import type { Store } from "../store/store.ts";
 import type { Stores } from "../store/stores.ts";
 import { type Durability, type NewBundle, Transaction } from "../store/transaction.ts";
 import { parseBundle } from "../trust/bundle.ts";
-import type { VerifiedImage } from "./verify.ts";
+import type { VerifiedImage } from "../verify/verified-image.ts";
 
 /**
  * Publishes the image with its bundles, under `name` where that is given, unless the store has all of

@@ -26,11 +26,11 @@ import type { SeekIndexFile } from "../trust/statement.ts";
 import type { VerityAlgorithm, VerityDigest } from "../verity/digest.ts";
 import { writeImage } from "../erofs/writer.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
-import { readLayers } from "./build-layers.ts";
+import { readLayers } from "./layers.ts";
 import { type BuildSource, openBuildSource } from "./build-source.ts";
-import { treeOfDump, treeOfFolder } from "./build-tree.ts";
+import { treeOfDump, treeOfFolder } from "./source-tree.ts";
 import { type PublishOptions, publishTree } from "./publish.ts";
-import { seekIndexMaker } from "./build-seek.ts";
+import { seekIndexMaker } from "./seek-index.ts";
 
 export interface BuildOptions {
   /** The store, or what makes it; called when the source was found and can be read. */

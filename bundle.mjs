@@ -94,7 +94,7 @@ function startedModules() {
   const started = readdirSync(dist, { recursive: true }).flatMap((name) => {
     if (!name.endsWith(".js") || name.startsWith("bundle/")) return [];
     const calls = readFileSync(join(dist, name), "utf8").matchAll(
-      /workerUrl\(import\.meta\.url, "\.\/([\w-]+)\.ts"\)/g,
+      /workerUrl\(import\.meta\.url, "(\.[\w./-]+)\.ts"\)/g,
     );
     return Array.from(calls, ([, module]) => join(dirname(name), module));
   });

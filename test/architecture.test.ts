@@ -25,7 +25,10 @@ const rows = [
   ["build", "fetch", "archive", "distribution"],
   ["inspect"],
   ["fuse", "tuf"],
-  ["mount/kernel"],
+  ["mount/table", "mount/kernel"],
+  ["mount/guard"],
+  ["mount/probe", "mount/report"],
+  ["mount/server"],
   ["mount"],
   ["cli", "index.ts"],
 ];

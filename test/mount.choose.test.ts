@@ -7,10 +7,10 @@ import {
   describeOption,
   modeOptions,
 } from "../src/mount/choose.ts";
-import type { Assurance } from "../src/mount/modes.ts";
-import type { Finding } from "../src/mount/finding.ts";
+import type { Assurance } from "../src/mount/table/modes.ts";
+import type { Finding } from "../src/mount/probe/finding.ts";
 import { preflightLines } from "../src/mount/preflight.ts";
-import type { Findings } from "../src/mount/probe.ts";
+import type { Findings } from "../src/mount/probe/probe.ts";
 
 const yes: Finding = { ok: true };
 const no = (reason: string, hint?: string): Finding => {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { until } from "./support/mount-bed.ts";
 
-const compiled = new URL("../dist/mount/guard.js", import.meta.url).href;
+const compiled = new URL("../dist/mount/guard/guard.js", import.meta.url).href;
 let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "sealfs-guard-"));

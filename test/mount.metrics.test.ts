@@ -7,11 +7,11 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Counters, counterMemory } from "../src/fuse/counters.ts";
 import { Opcode } from "../src/fuse/wire.ts";
-import { formatMetrics } from "../src/mount/metrics.ts";
-import { startMetrics } from "../src/mount/metrics-output.ts";
-import { reportOf } from "../src/mount/report.ts";
-import { serveReports } from "../src/mount/report-server.ts";
-import type { MountState } from "../src/mount/state.ts";
+import { formatMetrics } from "../src/mount/report/metrics.ts";
+import { startMetrics } from "../src/mount/report/metrics-output.ts";
+import { reportOf } from "../src/mount/report/report.ts";
+import { serveReports } from "../src/mount/report/report-server.ts";
+import type { MountState } from "../src/mount/table/run-state.ts";
 import { parseVerityDigest } from "../src/verity/digest.ts";
 
 const state: MountState = {

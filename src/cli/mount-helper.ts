@@ -6,7 +6,7 @@
  */
 import { Command } from "commander";
 import { SealfsError, UsageError } from "../errors.ts";
-import { SOURCE_PREFIX } from "../mount/mountinfo.ts";
+import { SOURCE_PREFIX } from "../mount/table/mountinfo.ts";
 import { type FstabOption, isForMount, parseFstabOptions } from "../mount/fstab-options.ts";
 import { type Io, processIo } from "./io.ts";
 import { exitStatus, main } from "./main.ts";

@@ -5,7 +5,7 @@
  */
 import type { Command } from "commander";
 import { type Pulled, pullImage } from "../distribution/pull.ts";
-import { mountImage } from "../mount/mount.ts";
+import { mountImage } from "../mount/mount-image.ts";
 import { parsePlatform } from "../oci/platform.ts";
 import { parseRegistryReference } from "../oci/registry-reference.ts";
 import { formatTime } from "../trust/time.ts";

@@ -7,7 +7,7 @@ import { fromText, printable } from "../bytes/bytestring.ts";
 import { type CounterValues, latencyBounds } from "../fuse/counters.ts";
 import type { PrefetchStatus } from "../fuse/prefetch-input.ts";
 import type { ContentFigures } from "../mount/content.ts";
-import type { LazyStatus } from "../mount/lazy.ts";
+import type { LazyStatus } from "../mount/report/lazy-status.ts";
 import type { MountStatus } from "../mount/status.ts";
 import { formatBytes } from "./io.ts";
 

@@ -14,9 +14,9 @@
  */
 import { SystemError } from "../errors.ts";
 import type { TransportName } from "../fuse/transport.ts";
-import { type Finding, type Lack, lacksOf } from "./finding.ts";
-import type { Findings } from "./probe.ts";
-import type { Assurance, Mode } from "./modes.ts";
+import { type Finding, type Lack, lacksOf } from "./probe/finding.ts";
+import type { Findings } from "./probe/probe.ts";
+import type { Assurance, Mode } from "./table/modes.ts";
 
 const rank: Readonly<Record<Assurance, number>> = { metadata: 0, open: 1, block: 2 };
 

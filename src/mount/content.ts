@@ -12,9 +12,9 @@ import { isPresent } from "../store/missing-objects.ts";
 import { Stores } from "../store/stores.ts";
 import { S_IFMT, S_IFREG } from "../tree/inode.ts";
 import type { VerityDigest } from "../verity/digest.ts";
-import { ImageSource } from "./image-source.ts";
-import { IMAGE_FD } from "./server-input.ts";
-import type { MountState } from "./state.ts";
+import { ImageSource } from "./server/image-source.ts";
+import { IMAGE_FD } from "./server/server-input.ts";
+import type { MountState } from "./table/run-state.ts";
 
 /** Sizes in bytes. Of hard links one counts, and files of the same content share an object. */
 export interface ContentFigures {

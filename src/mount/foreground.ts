@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Mount } from "./mount.ts";
+import type { Mount } from "./mount-image.ts";
 
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /** How often to look whether the parent is still there: Node hears nothing of its death. */

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { SealfsError, SystemError } from "../errors.ts";
 import { emptyAnonymousFile, fillAnonymousFile } from "../sys/memfd.ts";
 import { workerUrl } from "../sys/worker.ts";
-import { STATUS_FD, type ServerInput, type ServerStatus } from "./server-input.ts";
+import { STATUS_FD, type ServerInput, type ServerStatus } from "./server/server-input.ts";
 
 /** A server that has mounted. */
 export interface Launched {
@@ -43,7 +43,7 @@ export class MountServer {
     const output = foreground ? "inherit" : "pipe";
     const stdio: StdioOptions = ["pipe", "ignore", output, this.#image, "pipe"];
     if (foreground) stdio.push("pipe");
-    const script = fileURLToPath(workerUrl(import.meta.url, "./server.ts"));
+    const script = fileURLToPath(workerUrl(import.meta.url, "./server/server.ts"));
     this.#child = spawn(process.execPath, [...NODE_FLAGS, script, JSON.stringify(target)], {
       // Out of the terminal's process group: the command passes signals on, once.
       detached: true,

@@ -13,12 +13,12 @@ import { protectObjects } from "../store/fsverity.ts";
 import type { Store } from "../store/store.ts";
 import { Stores } from "../store/stores.ts";
 import { type ModeOption, type Wanted, chooseMode, modeOptions, without } from "./choose.ts";
-import type { Assurance } from "./modes.ts"; // prettier-ignore
-import type { Finding } from "./finding.ts";
-import { probeFuseDevice } from "./probe-fuse.ts";
-import { type Findings, probeKoffi } from "./probe.ts";
-import { needsVerityImage, probeKernel } from "./probe-kernel.ts";
-import { probePassthrough } from "./probe-passthrough.ts";
+import type { Assurance } from "./table/modes.ts"; // prettier-ignore
+import type { Finding } from "./probe/finding.ts";
+import { probeFuseDevice } from "./probe/fuse.ts";
+import { type Findings, probeKoffi } from "./probe/probe.ts";
+import { needsVerityImage, probeKernel } from "./probe/kernel.ts";
+import { probePassthrough } from "./probe/passthrough.ts";
 
 /** What the user asks for; everything may be left to us. */
 export interface PlanOptions extends Partial<Wanted> {

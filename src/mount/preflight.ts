@@ -8,8 +8,8 @@ import { release } from "node:os";
 import { resolve } from "node:path";
 import { NotFoundError } from "../errors.ts";
 import { type ModeOption, describeOption, hintsOf, modeOptions } from "./choose.ts";
-import type { Finding } from "./finding.ts";
-import { type Findings, probe } from "./probe.ts";
+import type { Finding } from "./probe/finding.ts";
+import { type Findings, probe } from "./probe/probe.ts";
 
 /** Everything that `sealfs preflight` tells. */
 export interface Preflight {

@@ -7,11 +7,11 @@
 import { request } from "node:http";
 import { NotFoundError } from "../errors.ts";
 import { type ContentFigures, contentOf } from "./content.ts";
-import { type MountInfo, SOURCE_PREFIX, isSealfs, readMounts } from "./mountinfo.ts";
-import { type MountReport, isExpired } from "./report.ts";
-import { type MountState, isServer, knownDevices, readState, removeState, statePath } from "./state.ts"; // prettier-ignore
+import { type MountInfo, SOURCE_PREFIX, isSealfs, readMounts } from "./table/mountinfo.ts";
+import { type MountReport, isExpired } from "./report/report.ts";
+import { type MountState, isServer, knownDevices, readState, removeState, statePath } from "./table/run-state.ts"; // prettier-ignore
 
-import { mountPoint } from "./target.ts";
+import { mountPoint } from "./table/target.ts";
 
 /**
  * How a mount is. `live`: its server answers. `expired`: that too, and its image's statement has

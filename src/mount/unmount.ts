@@ -5,10 +5,10 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { NotFoundError, SystemError, UsageError } from "../errors.ts";
-import { unmountAny } from "./end.ts";
-import { isSealfs, mountAt } from "./mountinfo.ts";
-import { type MountState, isServer, readState, removeState } from "./state.ts";
-import { mountPoint } from "./target.ts";
+import { unmountAny } from "./table/end.ts";
+import { isSealfs, mountAt } from "./table/mountinfo.ts";
+import { type MountState, isServer, readState, removeState } from "./table/run-state.ts";
+import { mountPoint } from "./table/target.ts";
 
 /** How to unmount. */
 export interface UnmountImageOptions {

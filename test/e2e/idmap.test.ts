@@ -4,7 +4,7 @@ import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
-import { probe } from "../../src/mount/probe.ts";
+import { probe } from "../../src/mount/probe/probe.ts";
 import { noKernelStack } from "../support/kernel.ts";
 import { MountBed, newDirectory, noMount } from "../support/mount-bed.ts";
 

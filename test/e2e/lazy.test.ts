@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { probe } from "../../src/mount/probe.ts";
+import { probe } from "../../src/mount/probe/probe.ts";
 import { Store } from "../../src/store/store.ts";
 import { type Inode, newDirectory } from "../../src/tree/inode.ts";
 import { ascii } from "../../src/bytes/bytestring.ts";

@@ -23,7 +23,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
-import { probe } from "../../src/mount/probe.ts";
+import { probe } from "../../src/mount/probe/probe.ts";
 import type { Inode } from "../../src/tree/inode.ts";
 import { noKernelStack } from "../support/kernel.ts";
 import { MountBed, newDirectory, noLibfuse, noMount, until } from "../support/mount-bed.ts";

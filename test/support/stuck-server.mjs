@@ -11,8 +11,8 @@ if (isMainThread) {
     [
       import("../../dist/fuse/handshake.js"),
       import("../../dist/fuse/fuse-device.js"),
-      import("../../dist/mount/guard.js"),
-      import("../../dist/mount/mountinfo.js"),
+      import("../../dist/mount/guard/guard.js"),
+      import("../../dist/mount/table/mountinfo.js"),
       import("../../dist/sys/mount.js"),
     ],
   );

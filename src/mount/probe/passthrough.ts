@@ -6,8 +6,8 @@
 import { randomUUID } from "node:crypto";
 import { closeSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { stackDepthFor } from "../fuse/stack-depth.ts";
-import { failure } from "../fs/failure.ts";
+import { stackDepthFor } from "../../fuse/stack-depth.ts";
+import { failure } from "../../fs/failure.ts";
 import { type Finding, attempt } from "./finding.ts";
 
 /** What was found about passthrough. */

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { type CounterValues, readCounters } from "../fuse/counters.ts";
-import type { PrefetchStatus } from "../fuse/prefetch-input.ts";
-import type { LazyStatus } from "./lazy.ts";
-import type { MountState } from "./state.ts";
+import { type CounterValues, readCounters } from "../../fuse/counters.ts";
+import type { PrefetchStatus } from "../../fuse/prefetch-input.ts";
+import type { LazyStatus } from "./lazy-status.ts";
+import type { MountState } from "../table/run-state.ts";
 
 /** A mount, now. One JSON document; later versions add fields. */
 export interface MountReport extends MountState {

@@ -5,7 +5,7 @@
  * @module
  */
 import { Socket } from "node:net";
-import { SystemError } from "../errors.ts";
+import { SystemError } from "../../errors.ts";
 import { LIFE_FD } from "./server-input.ts";
 
 const names = ["SIGTERM", "SIGINT", "SIGHUP"] as const;

@@ -6,10 +6,10 @@
  */
 import { type StdioOptions, spawn } from "node:child_process";
 import { closeSync, writeSync } from "node:fs";
-import { hasLibc } from "../sys/koffi.ts";
-import { makeInheritable, socketPair } from "../sys/socket-pair.ts";
-import { mountAt } from "./mountinfo.ts";
-import { stateDirectory } from "./state.ts";
+import { hasLibc } from "../../sys/koffi.ts";
+import { makeInheritable, socketPair } from "../../sys/socket-pair.ts";
+import { mountAt } from "../table/mountinfo.ts";
+import { stateDirectory } from "../table/run-state.ts";
 
 /**
  * Words come through a pipe: `mounted DEVICE`, then `done`. The server is dead

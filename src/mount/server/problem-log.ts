@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { pathOf } from "../fuse/path-finder.ts";
-import type { Problem } from "../fuse/session.ts";
+import { pathOf } from "../../fuse/path-finder.ts";
+import type { Problem } from "../../fuse/session.ts";
 import type { ImageSource } from "./image-source.ts";
 
 /** The same problem is told again after this time. */

@@ -6,13 +6,13 @@
  * @module
  */
 import { closeSync } from "node:fs";
-import { Image } from "../erofs/image.ts";
-import { objectTableOf } from "../fuse/object-collector.ts";
-import { serveObjects } from "../fuse/object-device.ts";
-import type { ServeInput, Served } from "../fuse/transport.ts";
-import type { VerityDigest } from "../verity/index.ts";
-import type { StackOptions } from "./kernel/stack.ts";
-import { StackThread } from "./kernel/stack-thread.ts";
+import { Image } from "../../erofs/image.ts";
+import { objectTableOf } from "../../fuse/object-collector.ts";
+import { serveObjects } from "../../fuse/object-device.ts";
+import type { ServeInput, Served } from "../../fuse/transport.ts";
+import type { VerityDigest } from "../../verity/index.ts";
+import type { StackOptions } from "../kernel/stack.ts";
+import { StackThread } from "../kernel/stack-thread.ts";
 
 /** What users may wish of the kernel's stack. */
 type StackWishes = Pick<StackOptions, "writable" | "idmap" | "subdir" | "noexec">;

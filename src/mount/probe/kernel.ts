@@ -15,19 +15,19 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { ascii } from "../bytes/bytestring.ts";
-import { SealfsError, SystemError } from "../errors.ts";
-import { writeImage } from "../erofs/writer.ts";
-import { failure } from "../fs/failure.ts";
-import { enableVerity, measureVerity } from "../sys/fsverity.ts";
-import { newMount } from "../sys/fsmount.ts";
-import { hasLibc } from "../sys/koffi.ts";
-import { Inode, S_IFREG, newDirectory } from "../tree/inode.ts";
-import { type VerityDigest, objectPath, verityDigestOf } from "../verity/index.ts";
+import { ascii } from "../../bytes/bytestring.ts";
+import { SealfsError, SystemError } from "../../errors.ts";
+import { writeImage } from "../../erofs/writer.ts";
+import { failure } from "../../fs/failure.ts";
+import { enableVerity, measureVerity } from "../../sys/fsverity.ts";
+import { newMount } from "../../sys/fsmount.ts";
+import { hasLibc } from "../../sys/koffi.ts";
+import { Inode, S_IFREG, newDirectory } from "../../tree/inode.ts";
+import { type VerityDigest, objectPath, verityDigestOf } from "../../verity/index.ts";
 import { type Finding, attempt } from "./finding.ts";
-import { guardDirectory } from "./guard.ts";
-import { type ImageDevice, sealedDevice, verityDevice } from "./kernel/image-device.ts";
-import { type LayerStyle, layerStyles, mountErofs, mountOverlay } from "./kernel/layers.ts";
+import { guardDirectory } from "../guard/guard.ts";
+import { type ImageDevice, sealedDevice, verityDevice } from "../kernel/image-device.ts";
+import { type LayerStyle, layerStyles, mountErofs, mountOverlay } from "../kernel/layers.ts";
 
 /** What was found about the kernel. */
 export interface KernelFindings {

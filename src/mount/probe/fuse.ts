@@ -6,11 +6,11 @@
 import { spawnSync } from "node:child_process";
 import { closeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { SystemError } from "../errors.ts";
-import { openDevice } from "../fuse/fuse-device.ts";
-import { openLooseMount } from "../fuse/loose-mount.ts";
-import { findFusermount } from "../sys/fusermount.ts";
-import { hasLibc } from "../sys/koffi.ts";
+import { SystemError } from "../../errors.ts";
+import { openDevice } from "../../fuse/fuse-device.ts";
+import { openLooseMount } from "../../fuse/loose-mount.ts";
+import { findFusermount } from "../../sys/fusermount.ts";
+import { hasLibc } from "../../sys/koffi.ts";
 import { type Finding, attempt } from "./finding.ts";
 
 /** What was found about FUSE. */
@@ -52,7 +52,7 @@ function probeMount(): string | void {
 
 /** In a process of its own, which may fail as it likes. */
 function probeLibfuse(): void {
-  const cwd = fileURLToPath(new URL(".", import.meta.url));
+  const cwd = fileURLToPath(new URL("..", import.meta.url));
   const run = spawnSync(process.execPath, ["-e", 'require("fuse-native")'], {
     cwd,
     timeout: 20_000,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { SystemError } from "../errors.ts";
+import type { SystemError } from "../../errors.ts";
 
 /** Why something does not work: an error's code for programs, its words, and what to do about it. */
 export interface Lack {

@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { SystemError } from "../errors.ts";
-import { serveDevice } from "../fuse/device.ts";
-import { serveLibfuse } from "../fuse/libfuse.ts";
-import type { ServeInput, Served, TransportName } from "../fuse/transport.ts";
+import { SystemError } from "../../errors.ts";
+import { serveDevice } from "../../fuse/device.ts";
+import { serveLibfuse } from "../../fuse/libfuse.ts";
+import type { ServeInput, Served, TransportName } from "../../fuse/transport.ts";
 
 const transports: Readonly<Record<TransportName, (input: ServeInput) => Promise<Served>>> = {
   dev: (input) => serveDevice(input, "dev"),

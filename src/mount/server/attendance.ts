@@ -5,12 +5,12 @@
  *
  * @module
  */
-import type { Served } from "../fuse/transport.ts";
-import { type MetricsOutput, startMetrics } from "./metrics-output.ts";
-import { type MountReport, type ReportInput, isExpired, reportOf } from "./report.ts";
-import { type ReportServer, serveReports } from "./report-server.ts";
+import type { Served } from "../../fuse/transport.ts";
+import { type MetricsOutput, startMetrics } from "../report/metrics-output.ts";
+import { type MountReport, type ReportInput, isExpired, reportOf } from "../report/report.ts";
+import { type ReportServer, serveReports } from "../report/report-server.ts";
 import type { ServerInput } from "./server-input.ts";
-import { type MountState, removeState, statePath, writeState } from "./state.ts";
+import { type MountState, removeState, statePath, writeState } from "../table/run-state.ts";
 
 /** What there is to see. */
 export interface AttendanceInput {

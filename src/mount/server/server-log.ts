@@ -6,7 +6,7 @@
  */
 import { appendFileSync, rmSync, writeSync } from "node:fs";
 import type { ServerInput } from "./server-input.ts";
-import { statePath } from "./state.ts";
+import { statePath } from "../table/run-state.ts";
 
 /** Bytes of a log in the run directory, which is memory. */
 const MOST_BYTES = 4 * 1024 * 1024;

@@ -4,10 +4,10 @@
  * @module
  */
 import { resolve } from "node:path";
-import { type ByteString, toByteString } from "../bytes/bytestring.ts";
-import { UsageError } from "../errors.ts";
-import { limits } from "../limits.ts";
-import { readRegular } from "../fs/regular-file.ts";
+import { type ByteString, toByteString } from "../../bytes/bytestring.ts";
+import { UsageError } from "../../errors.ts";
+import { limits } from "../../limits.ts";
+import { readRegular } from "../../fs/regular-file.ts";
 
 /** Everything, or the paths in a file. */
 export type PrefetchOption = "all" | { readonly list: string };

@@ -8,7 +8,7 @@
  */
 import { type FSWatcher, readFileSync, readdirSync, readlinkSync, watch } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { mountAt } from "./mountinfo.ts";
+import { mountAt } from "../table/mountinfo.ts";
 
 /** How often to look where directories cannot be watched. */
 const POLL_MS = 1000;

@@ -5,8 +5,8 @@
  * @module
  */
 import { writeFileSync } from "node:fs";
-import { SystemError } from "../errors.ts";
-import { type UnmountOptions, unmountAsUser, unmountTarget } from "../sys/mount.ts";
+import { SystemError } from "../../errors.ts";
+import { type UnmountOptions, unmountAsUser, unmountTarget } from "../../sys/mount.ts";
 import { mountAt } from "./mountinfo.ts";
 
 /** Unmounts as root, or through fusermount3 as an ordinary user. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { latencyBounds, latencyKinds } from "../fuse/counters.ts";
+import { latencyBounds, latencyKinds } from "../../fuse/counters.ts";
 import type { MountReport } from "./report.ts";
 
 type Labels = Readonly<Record<string, string>>;

@@ -12,17 +12,17 @@ import type { IdMap } from "../sys/idmap.ts";
 import type { TransportName } from "../fuse/transport.ts";
 import { absoluteLocation, parseLocation } from "../mirror/location.ts";
 import { type MirrorReach, NO_MIRRORS } from "../mirror/mirrors-file.ts";
-import { endConnection } from "./end.ts";
+import { endConnection } from "./table/end.ts";
 import { type Launched, MountServer } from "./launch.ts";
-import type { LazyInput } from "./server-input.ts";
-import type { Assurance, Mode } from "./modes.ts";
-import { metricsSocket, resolveMetrics } from "./metrics-output.ts";
-import { SOURCE_PREFIX } from "./mountinfo.ts";
+import type { LazyInput } from "./server/server-input.ts";
+import type { Assurance, Mode } from "./table/modes.ts";
+import { metricsSocket, resolveMetrics } from "./report/metrics-output.ts";
+import { SOURCE_PREFIX } from "./table/mountinfo.ts";
 import { type MountPlan, planMount } from "./plan.ts";
 import { directoryIn } from "./subdir.ts";
-import type { PrefetchOption } from "./prefetch-option.ts";
-import { type SignedImage, stateDirectory } from "./state.ts";
-import { checkHidesNothing, checkTarget } from "./target.ts";
+import type { PrefetchOption } from "./server/prefetch-option.ts";
+import { type SignedImage, stateDirectory } from "./table/run-state.ts";
+import { checkHidesNothing, checkTarget } from "./table/target.ts";
 
 /** How to mount. */
 export interface MountOptions {

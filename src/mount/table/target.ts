@@ -5,7 +5,7 @@
  */
 import { lstatSync, readdirSync, realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { NotFoundError, SystemError, UsageError } from "../errors.ts";
+import { NotFoundError, SystemError, UsageError } from "../../errors.ts";
 
 /**
  * The directory's absolute path without symlinks.

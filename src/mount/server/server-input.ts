@@ -3,14 +3,14 @@
  *
  * @module
  */
-import type { IdMap } from "../sys/idmap.ts";
-import type { TransportName } from "../fuse/transport.ts";
-import type { SourcedImage } from "../fetch/open-sources.ts";
-import type { MirrorReach } from "../mirror/mirrors-file.ts";
-import type { VerityDigest } from "../verity/digest.ts";
-import type { Assurance, Mode } from "./modes.ts";
+import type { IdMap } from "../../sys/idmap.ts";
+import type { TransportName } from "../../fuse/transport.ts";
+import type { SourcedImage } from "../../fetch/open-sources.ts";
+import type { MirrorReach } from "../../mirror/mirrors-file.ts";
+import type { VerityDigest } from "../../verity/digest.ts";
+import type { Assurance, Mode } from "../table/modes.ts";
 import type { PrefetchOption } from "./prefetch-option.ts";
-import type { SignedImage } from "./state.ts";
+import type { SignedImage } from "../table/run-state.ts";
 
 /** Descriptors that the server process inherits. */
 export const IMAGE_FD = 3;

@@ -4,8 +4,8 @@
  * @module
  */
 import { closeSync } from "node:fs";
-import { newMount } from "../sys/fsmount.ts";
-import { mapOwners, openIdNamespace } from "../sys/idmap.ts";
+import { newMount } from "../../sys/fsmount.ts";
+import { mapOwners, openIdNamespace } from "../../sys/idmap.ts";
 
 /**
  * Tries it with a file system in memory; whether EROFS and FUSE can do it is told when they are mounted.

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { loadLibc } from "../sys/koffi.ts";
+import { loadLibc } from "../../sys/koffi.ts";
 import { type Finding, attempt } from "./finding.ts";
-import { type FuseFindings, probeFuse } from "./probe-fuse.ts";
-import { probeIdmap } from "./probe-idmap.ts";
-import { type KernelFindings, probeKernel } from "./probe-kernel.ts";
-import { type PassthroughFindings, probePassthrough } from "./probe-passthrough.ts";
+import { type FuseFindings, probeFuse } from "./fuse.ts";
+import { probeIdmap } from "./idmap.ts";
+import { type KernelFindings, probeKernel } from "./kernel.ts";
+import { type PassthroughFindings, probePassthrough } from "./passthrough.ts";
 
 /** Everything that was tried. */
 export type Findings = KernelFindings & FuseFindings & PassthroughFindings & OtherFindings;

@@ -11,8 +11,8 @@ import { lstatSync, rmSync } from "node:fs";
 import type { Server as HttpServer, ServerResponse } from "node:http";
 import { connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { SystemError } from "../errors.ts";
-import { failure } from "../fs/failure.ts";
+import { SystemError } from "../../errors.ts";
+import { failure } from "../../fs/failure.ts";
 import { formatMetrics } from "./metrics.ts";
 import type { MountReport } from "./report.ts";
 

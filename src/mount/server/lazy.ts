@@ -3,37 +3,17 @@
  *
  * @module
  */
-import type { Image } from "../erofs/image.ts";
-import { partialPlace } from "../fuse/store-place.ts";
-import type { Supply } from "../fuse/supply.ts";
-import { missingObjects } from "../store/missing-objects.ts";
-import { openSourcesFor } from "../fetch/open-sources.ts";
-import { fetchAll } from "../mirror/fetch-all.ts";
-import { Fetcher } from "../mirror/fetcher.ts";
-import type { SourceStats } from "../mirror/health.ts";
-import { LazyObjects, type LazyStats } from "../mirror/lazy-objects.ts";
-import { Stores } from "../store/stores.ts";
+import type { Image } from "../../erofs/image.ts";
+import { partialPlace } from "../../fuse/store-place.ts";
+import type { Supply } from "../../fuse/supply.ts";
+import { missingObjects } from "../../store/missing-objects.ts";
+import { openSourcesFor } from "../../fetch/open-sources.ts";
+import { fetchAll } from "../../mirror/fetch-all.ts";
+import { Fetcher } from "../../mirror/fetcher.ts";
+import { LazyObjects } from "../../mirror/lazy-objects.ts";
+import { Stores } from "../../store/stores.ts";
 import type { LazyInput } from "./server-input.ts";
-
-/**
- * What a mount has fetched so far, and from whom. With `background` done the network is not needed
- * any more.
- */
-export interface LazyStatus extends LazyStats {
-  readonly sources: readonly SourceStats[];
-  /** How far the fetching of everything is; undefined when that was not asked for. */
-  readonly background: BackgroundStatus | undefined;
-}
-
-export interface BackgroundStatus {
-  readonly state: "running" | "done" | "failed";
-  /** Objects that were missing at the start, and how many of them have come. */
-  readonly objects: number;
-  readonly fetched: number;
-  readonly bytes: number;
-  /** Why it ended, when it did not get everything. */
-  readonly reason: string | undefined;
-}
+import type { BackgroundStatus, LazyStatus } from "../report/lazy-status.ts";
 
 /** Fetches for one mount. */
 export class LazyMount implements Supply {

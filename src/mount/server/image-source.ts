@@ -5,9 +5,9 @@
  * @module
  */
 import { fstatSync, readSync } from "node:fs";
-import { Image } from "../erofs/image.ts";
-import { IntegrityError } from "../errors.ts";
-import { type VerityDigest, algorithmOf, verityDigestOf } from "../verity/index.ts";
+import { Image } from "../../erofs/image.ts";
+import { IntegrityError } from "../../errors.ts";
+import { type VerityDigest, algorithmOf, verityDigestOf } from "../../verity/index.ts";
 
 /** Reads an image, and again when nobody held on to it. */
 export class ImageSource {

@@ -12,9 +12,9 @@
  */
 import { lstatSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"; // prettier-ignore
 import { tmpdir } from "node:os";
-import { SystemError } from "../errors.ts";
-import type { TransportName } from "../fuse/transport.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import { SystemError } from "../../errors.ts";
+import type { TransportName } from "../../fuse/transport.ts";
+import type { VerityDigest } from "../../verity/digest.ts";
 import type { Assurance, Mode } from "./modes.ts";
 
 /** What was signed about the image that is mounted. */

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { ServeInput, Served } from "../fuse/transport.ts";
-import { Store } from "../store/store.ts";
+import type { ServeInput, Served } from "../../fuse/transport.ts";
+import { Store } from "../../store/store.ts";
 import { whenGone } from "./gone.ts";
 import { serveHybrid, stackWishes } from "./hybrid.ts";
-import { mountStack } from "./kernel/stack.ts";
+import { mountStack } from "../kernel/stack.ts";
 import type { ServerInput } from "./server-input.ts";
 import { startTransport } from "./transports.ts";
 

@@ -61,7 +61,7 @@ function licenceOf(path) {
 
 /** All that a mount needs comes in one piece: the modules behind its command, lazy ones apart. */
 function chunkOf() {
-  const needed = new Set([join(dist, "cli/mount.js")]);
+  const needed = new Set([join(dist, "cli/commands/mount.js")]);
   return (id, modules) => {
     // What is added meanwhile is looked at, too.
     if (needed.size === 1) {

@@ -25,12 +25,16 @@ const rows = [
   ["build", "fetch", "archive", "distribution"],
   ["inspect"],
   ["fuse", "tuf"],
+  ["fuse/libfuse", "fuse/prefetch"],
   ["mount/table", "mount/kernel"],
   ["mount/guard"],
   ["mount/probe", "mount/report"],
   ["mount/server"],
   ["mount"],
-  ["cli", "index.ts"],
+  ["cli/terminal", "index.ts"],
+  ["cli/options"],
+  ["cli/commands"],
+  ["cli"],
 ];
 const pure = ["bytes", "verity", "tar", "tree", "trust", "erofs", "seek"];
 

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { type ByteString, ascii } from "../src/bytes/bytestring.ts";
 import { Image } from "../src/erofs/image.ts";
 import { writeImage } from "../src/erofs/writer.ts";
-import { planPrefetch } from "../src/fuse/prefetch-plan.ts";
+import { planPrefetch } from "../src/fuse/prefetch/prefetch-plan.ts";
 import { parsePrefetch, readPrefetchList } from "../src/mount/server/prefetch-option.ts";
 import { HardLink, Inode, S_IFLNK, S_IFREG, newDirectory } from "../src/tree/inode.ts";
 import { objectPath, verityDigestOf } from "../src/verity/index.ts";

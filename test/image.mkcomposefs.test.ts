@@ -16,8 +16,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { Io } from "../src/cli/io.ts";
-import { run } from "../src/cli/mkcomposefs.ts";
+import type { Io } from "../src/cli/terminal/io.ts";
+import { run } from "../src/cli/commands/mkcomposefs.ts";
 import { ascii, fromText } from "../src/bytes/bytestring.ts";
 import { FormatError, IntegrityError } from "../src/errors.ts";
 import { scanDirectory } from "../src/fs/scan.ts";

@@ -18,7 +18,7 @@ import {
   TrustError,
   UsageError,
 } from "../errors.ts";
-import { type Io, processIo } from "./io.ts";
+import { type Io, processIo } from "./terminal/io.ts";
 
 /** A command's module: adds arguments, options and action to the command it is given. */
 interface CommandModule {
@@ -36,123 +36,153 @@ export const commands: ReadonlyMap<string, CommandRow> = new Map([
     "build",
     {
       summary: "make an image and its objects from an OCI image, a tar or a directory",
-      load: () => import("./build.ts"),
+      load: () => import("./commands/build.ts"),
     },
   ],
-  ["keygen", { summary: "make an Ed25519 key pair", load: () => import("./keygen.ts") }],
-  ["sign", { summary: "sign an image under a name", load: () => import("./sign.ts") }],
+  ["keygen", { summary: "make an Ed25519 key pair", load: () => import("./commands/keygen.ts") }],
+  ["sign", { summary: "sign an image under a name", load: () => import("./commands/sign.ts") }],
   [
     "verify",
     {
       summary: "check an image's signature and the image itself",
-      load: () => import("./verify.ts"),
+      load: () => import("./commands/verify.ts"),
     },
   ],
   [
     "trust",
     {
       summary: "print who signed an image, by which rule, and until when that holds",
-      load: () => import("./trust.ts"),
+      load: () => import("./commands/trust.ts"),
     },
   ],
   [
     "policy",
     {
       summary: "make, change, sign and check trust policies",
-      load: () => import("./policy.ts"),
+      load: () => import("./commands/policy.ts"),
     },
   ],
-  ["mount", { summary: "verify an image and mount it", load: () => import("./mount.ts") }],
+  ["mount", { summary: "verify an image and mount it", load: () => import("./commands/mount.ts") }],
   [
     "fetch",
     {
       summary: "get the objects that an image lacks from mirrors, which need not be trusted",
-      load: () => import("./fetch.ts"),
+      load: () => import("./commands/fetch.ts"),
     },
   ],
-  ["umount", { summary: "end a mount", load: () => import("./umount.ts") }],
+  ["umount", { summary: "end a mount", load: () => import("./commands/umount.ts") }],
   [
     "status",
     {
       summary: "print what is mounted, who signed it, and how it does",
-      load: () => import("./status.ts"),
+      load: () => import("./commands/status.ts"),
     },
   ],
   [
     "preflight",
     {
       summary: "try which ways to mount this machine has, and what each promises",
-      load: () => import("./preflight.ts"),
+      load: () => import("./commands/preflight.ts"),
     },
   ],
-  ["ls", { summary: "list files of an image", load: () => import("./ls.ts") }],
+  ["ls", { summary: "list files of an image", load: () => import("./commands/ls.ts") }],
   [
     "cat",
-    { summary: "print a file of an image, every block checked", load: () => import("./cat.ts") },
+    {
+      summary: "print a file of an image, every block checked",
+      load: () => import("./commands/cat.ts"),
+    },
   ],
-  ["dump", { summary: "print an image as a composefs dump file", load: () => import("./dump.ts") }],
-  ["digest", { summary: "print the fs-verity digest of files", load: () => import("./digest.ts") }],
-  ["inspect", { summary: "print what an image holds", load: () => import("./inspect.ts") }],
+  [
+    "dump",
+    {
+      summary: "print an image as a composefs dump file",
+      load: () => import("./commands/dump.ts"),
+    },
+  ],
+  [
+    "digest",
+    { summary: "print the fs-verity digest of files", load: () => import("./commands/digest.ts") },
+  ],
+  [
+    "inspect",
+    { summary: "print what an image holds", load: () => import("./commands/inspect.ts") },
+  ],
   [
     "pkcs7",
     {
       summary: "make and check signatures for the kernel's fs-verity keyring",
-      load: () => import("./pkcs7.ts"),
+      load: () => import("./commands/pkcs7.ts"),
     },
   ],
-  ["karg", { summary: "print the boot argument of an image", load: () => import("./karg.ts") }],
+  [
+    "karg",
+    { summary: "print the boot argument of an image", load: () => import("./commands/karg.ts") },
+  ],
   [
     "label",
-    { summary: "print or check the composefs label of an image", load: () => import("./label.ts") },
+    {
+      summary: "print or check the composefs label of an image",
+      load: () => import("./commands/label.ts"),
+    },
   ],
   [
     "explain",
     {
       summary: "say why two images have different digests",
-      load: () => import("./explain.ts"),
+      load: () => import("./commands/explain.ts"),
     },
   ],
   [
     "check",
     {
       summary: "check an image against every rule of the format, and a store's objects",
-      load: () => import("./check.ts"),
+      load: () => import("./commands/check.ts"),
     },
   ],
   [
     "push",
     {
       summary: "put a signed image beside its OCI image in a registry",
-      load: () => import("./push.ts"),
+      load: () => import("./commands/push.ts"),
     },
   ],
   [
     "pull",
     {
       summary: "find a signed image in a registry, and verify it",
-      load: () => import("./pull.ts"),
+      load: () => import("./commands/pull.ts"),
     },
   ],
-  ["serve", { summary: "give a store out over HTTP", load: () => import("./serve.ts") }],
-  ["images", { summary: "list the images of a store", load: () => import("./images.ts") }],
-  ["rm", { summary: "remove a name from a store", load: () => import("./rm.ts") }],
+  ["serve", { summary: "give a store out over HTTP", load: () => import("./commands/serve.ts") }],
+  ["images", { summary: "list the images of a store", load: () => import("./commands/images.ts") }],
+  ["rm", { summary: "remove a name from a store", load: () => import("./commands/rm.ts") }],
   [
     "export",
-    { summary: "write an image and its objects as one tar", load: () => import("./export.ts") },
+    {
+      summary: "write an image and its objects as one tar",
+      load: () => import("./commands/export.ts"),
+    },
   ],
   [
     "import",
-    { summary: "verify such a tar and take it into a store", load: () => import("./import.ts") },
+    {
+      summary: "verify such a tar and take it into a store",
+      load: () => import("./commands/import.ts"),
+    },
   ],
   [
     "fsck",
     {
       summary: "check a whole store, and mend it",
-      load: () => import("./fsck.ts"),
+      load: () => import("./commands/fsck.ts"),
     },
   ],
-  ["gc", { summary: "remove what no name leads to", load: () => import("./gc.ts") }],
-  ["du", { summary: "print what each image of a store costs", load: () => import("./du.ts") }],
+  ["gc", { summary: "remove what no name leads to", load: () => import("./commands/gc.ts") }],
+  [
+    "du",
+    { summary: "print what each image of a store costs", load: () => import("./commands/du.ts") },
+  ],
 ]);
 
 const MKCOMPOSEFS = "mkcomposefs";
@@ -175,7 +205,7 @@ export async function main(argv: string[], io: Io = processIo()): Promise<number
   try {
     // mkcomposefs has its own argument grammar and must start fast: it goes around commander.
     if (argv[0] === MKCOMPOSEFS) {
-      const { run } = await import("./mkcomposefs.ts");
+      const { run } = await import("./commands/mkcomposefs.ts");
       return await run(argv.slice(1), io);
     }
     const program = await declareProgram(argv, io);

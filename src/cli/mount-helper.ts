@@ -8,9 +8,9 @@ import { Command } from "commander";
 import { SealfsError, UsageError } from "../errors.ts";
 import { SOURCE_PREFIX } from "../mount/table/mountinfo.ts";
 import { type FstabOption, isForMount, parseFstabOptions } from "../mount/fstab-options.ts";
-import { type Io, processIo } from "./io.ts";
+import { type Io, processIo } from "./terminal/io.ts";
 import { exitStatus, main } from "./main.ts";
-import { declare } from "./mount.ts";
+import { declare } from "./commands/mount.ts";
 
 // mount(8), "EXIT STATUS".
 const INCORRECT = 1;

@@ -4,7 +4,7 @@
  * @module
  */
 import { type CounterValues, readCounters } from "../../fuse/counters.ts";
-import type { PrefetchStatus } from "../../fuse/prefetch-input.ts";
+import type { PrefetchStatus } from "../../fuse/prefetch/prefetch-input.ts";
 import type { LazyStatus } from "./lazy-status.ts";
 import type { MountState } from "../table/run-state.ts";
 

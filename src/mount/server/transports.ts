@@ -6,7 +6,7 @@
  */
 import { SystemError } from "../../errors.ts";
 import { serveDevice } from "../../fuse/device.ts";
-import { serveLibfuse } from "../../fuse/libfuse.ts";
+import { serveLibfuse } from "../../fuse/libfuse/libfuse.ts";
 import type { ServeInput, Served, TransportName } from "../../fuse/transport.ts";
 
 const transports: Readonly<Record<TransportName, (input: ServeInput) => Promise<Served>>> = {

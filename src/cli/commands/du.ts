@@ -1,0 +1,36 @@
+/**
+ * `sealfs du`: what each image of a store costs.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { Store } from "../../store/store.ts";
+import { type ImageUsage, measureUsage } from "../../store/usage.ts";
+import { formatBytes, type Io } from "../terminal/io.ts";
+
+interface Options {
+  store: string;
+  json?: true;
+}
+
+export function declare(command: Command, io: Io): void {
+  command
+    .requiredOption("--store <dir>", "the store")
+    .option("--json", "print one JSON document, sizes in bytes")
+    .addHelpText("after", "\nColumns: own, shared with other images, total, names or id.")
+    .action(({ store, json }: Options) => {
+      const usage = measureUsage(Store.open(store));
+      if (json) {
+        io.print(JSON.stringify(usage));
+        return;
+      }
+      for (const image of usage.images) io.print(line(image));
+      const sum = usage.referenced + usage.unreferenced;
+      io.log(`${formatBytes(sum)}, of which ${formatBytes(usage.unreferenced)} belong to no image`);
+    });
+}
+
+function line({ id, names, own, shared, total }: ImageUsage): string {
+  const sizes = [own, shared, total].map((bytes) => formatBytes(bytes).padStart(10)).join(" ");
+  return `${sizes}  ${names.length === 0 ? id : names.join(" ")}`;
+}

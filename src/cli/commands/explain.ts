@@ -1,0 +1,53 @@
+/**
+ * `sealfs explain`: why two images have different digests.
+ *
+ * @module
+ */
+import { type Command, Option } from "commander";
+import { UsageError } from "../../errors.ts";
+import { explain, explanationLines } from "../../inspect/explain.ts";
+import { type ProfileName, profileNames } from "../../tree/merge.ts";
+import type { Io } from "../terminal/io.ts";
+
+interface Options {
+  readonly store: string[];
+  readonly profile: ProfileName[];
+  readonly all?: true;
+  readonly json?: true;
+}
+
+const SHOWN = 40;
+
+export function declare(command: Command, io: Io): void {
+  const gather = (value: string, all: string[]) => [...all, value];
+  command
+    .argument("<left>", "an image file, a name or id in a store, or a source as sealfs build takes")
+    .argument("[right]", "the other (default: the left one, under the second --profile)")
+    .option("--store <dir>", "a store with the images; may be repeated", gather, [])
+    .addOption(
+      new Option("--profile <name>", "how layers become one tree; once, or once for each side")
+        .choices([...profileNames])
+        .argParser(gather as (value: string, previous: ProfileName[]) => ProfileName[])
+        .default([]),
+    )
+    .option("--all", `print every difference (default: the first ${SHOWN})`)
+    .option("--json", "print one JSON document, with every difference")
+    .action(async (left: string, right: string | undefined, options: Options) => {
+      const { store, profile, json, all } = options;
+      const unknown = profile.find((name) => !profileNames.includes(name));
+      if (unknown !== undefined || (right === undefined && profile.length !== 2)) {
+        throw new UsageError(
+          "USAGE",
+          "explain: expected two images, or one source and two profiles",
+        );
+      }
+      const explanation = await explain(
+        { target: left, profile: profile[0] },
+        { target: right ?? left, profile: profile[1] ?? profile[0] },
+        store,
+        json || all ? Infinity : SHOWN,
+      );
+      if (json) io.print(JSON.stringify(explanation));
+      else for (const line of explanationLines(explanation)) io.print(line);
+    });
+}

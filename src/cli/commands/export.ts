@@ -1,0 +1,35 @@
+/**
+ * `sealfs export`: an image with its objects and bundles as one tar on standard output.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { UsageError } from "../../errors.ts";
+import { exportImage } from "../../archive/export.ts";
+import { Store } from "../../store/store.ts";
+import { formatBytes, type Io } from "../terminal/io.ts";
+
+export function declare(command: Command, io: Io): void {
+  command
+    .argument("<image>", "a name or id in the store")
+    .requiredOption("--store <dir>", "the store")
+    .addHelpText(
+      "after",
+      "\nRead it with sealfs import on the other machine; unpacked with tar it is a store itself.",
+    )
+    .action(async (image: string, { store }: { store: string }) => {
+      if (process.stdout.isTTY) {
+        throw new UsageError("USAGE", "standard output is a terminal: redirect it to a file");
+      }
+      const progress = io.progress("exporting");
+      const result = await exportImage(
+        Store.open(store),
+        image,
+        (bytes) => io.write(bytes),
+        (done, total) => progress.update(done, total),
+      );
+      progress.end();
+      const { id, objects, bundles, bytes } = result;
+      io.log(`exported ${id}: ${objects} objects, ${bundles} bundles, ${formatBytes(bytes)}`);
+    });
+}

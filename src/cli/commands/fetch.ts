@@ -1,0 +1,181 @@
+/**
+ * `sealfs fetch`: gets what an image lacks from mirrors.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { FetchError, UsageError } from "../../errors.ts";
+import {
+  type ImageFetch,
+  type ImageFetchPlan,
+  fetchImage,
+  planImageFetch,
+} from "../../fetch/fetch-image.ts";
+import { keepImage } from "../../fetch/keep-image.ts";
+import { locateImage, openCurrent } from "../../verify/locate.ts";
+import type { SourceStats } from "../../mirror/health.ts";
+import type { ObjectSource } from "../../mirror/source.ts";
+import { Stores } from "../../store/stores.ts";
+import { collect } from "../options/image-argument.ts";
+import { interruptible } from "../terminal/interruption.ts";
+import { type Io, formatBytes } from "../terminal/io.ts";
+import { type MirrorOptions, declareMirrors, readMirrors } from "../options/mirror-options.ts";
+import { wholeNumber } from "../options/numbers.ts";
+import { type WriteOptions, declareWriting } from "../options/write-options.ts";
+import { type TrustOptions, declareTrust, readTrust } from "../options/trust-options.ts";
+
+interface Options extends TrustOptions, MirrorOptions, WriteOptions {
+  readonly store: string[];
+  readonly bundle?: string[];
+  readonly name?: string;
+  readonly path: string[];
+  readonly dryRun?: true;
+  readonly json?: true;
+  readonly jobs: number;
+}
+
+const MOST_JOBS = 64;
+/** Objects that could not be had, and are told of. */
+const SHOWN = 8;
+
+export function declare(command: Command, io: Io): void {
+  declareWriting(declareMirrors(declareTrust(command)))
+    .argument("<image>", "name or id in a store, or a file")
+    .requiredOption(
+      "--store <dir>",
+      "where objects go; repeat for more that are only read",
+      collect,
+    )
+    .option("--bundle <file>", "bundle (default: those in the store, IMAGE.bundle.json)", collect)
+    .option("--name <reference>", "the name that must be signed (default: that in the store)")
+    .option(
+      "--path <pattern>",
+      "only files that match, such as '/usr/lib/**' or /etc; repeatable",
+      collect,
+      [],
+    )
+    .option("--dry-run", "only tell what is missing, and what it would cost from where")
+    .option("--jobs <n>", "requests at a time", wholeNumber("--jobs", 1), 8)
+    .option("--json", "print one JSON document")
+    .addHelpText(
+      "after",
+      "\nThe image is verified first; nothing that a mirror sends is kept unless it has the digest in\n" +
+        "the signed image. Interrupted, it goes on where it was when it is called again. Exit status 6\n" +
+        "when something could not be had.",
+    )
+    .action((image: string, options: Options) => fetch(image, options, io));
+}
+
+async function fetch(target: string, options: Options, io: Io): Promise<void> {
+  if (options.jobs > MOST_JOBS) {
+    throw new UsageError("USAGE", `--jobs: expected 1 to ${MOST_JOBS}, got ${options.jobs}`);
+  }
+  const { bundle: bundles, name, path: paths, jobs, durability, minFree } = options;
+  const now = new Date();
+  const { trust, state } = readTrust(options, io, now);
+  const stores = Stores.open(options.store);
+  const demands = { trust, state, name, now };
+  const verified = await openCurrent(target, { stores, bundles }, demands);
+  const sources = await readMirrors(options, verified, stores, io);
+  if (options.dryRun) {
+    printPlan(planImageFetch(verified, stores, { sources, paths }), options, io);
+    return;
+  }
+  const progress = io.progress("fetching");
+  const interruption = interruptible("fetch");
+  let result: ImageFetch;
+  try {
+    result = await fetchImage(verified, stores, {
+      sources,
+      paths,
+      jobs,
+      durability,
+      minFree,
+      signal: interruption.signal,
+      onProgress: ({ objects, bytes }, total) =>
+        progress.update(bytes, total.bytes, `${objects} of ${total.objects} objects`),
+    });
+  } finally {
+    interruption.end();
+    progress.end();
+  }
+  printResult(result, options, io);
+  requireComplete(result, sources);
+  // Only a name promises that all is there.
+  const { bundles: files, name: known } = locateImage(target, { stores, bundles });
+  const isWhole = paths.length === 0;
+  if (
+    keepImage(stores.first, verified, files, {
+      name: isWhole ? (name ?? known) : undefined,
+      durability,
+      stores,
+    })
+  ) {
+    io.log(`${verified.statement.name} is in ${stores.first.path} now`);
+  }
+}
+
+function printPlan(plan: ImageFetchPlan, { json }: Options, io: Io): void {
+  if (json) {
+    io.print(JSON.stringify(plan));
+    return;
+  }
+  const { missing, wanted, sources, absent } = plan;
+  io.log(
+    `missing: ${missing.objects} of ${wanted.objects} objects, ` +
+      `${formatBytes(missing.bytes)} of ${formatBytes(wanted.bytes)}`,
+  );
+  for (const { name, objects, requests, cost } of sources) {
+    io.print(`${name}  ${objects} objects  ${requests} requests  ${formatBytes(cost)}`);
+  }
+  if (absent.length > 0) io.print(`nowhere  ${absent.length} objects`);
+}
+
+function printResult(result: ImageFetch, { json }: Options, io: Io): void {
+  const { missing, fetched, failed, sources } = result;
+  if (json) {
+    const failures = failed.map(({ object, error }) => ({
+      ...object,
+      reason: error.message,
+      sources: error instanceof FetchError ? error.failures : [],
+    }));
+    io.print(JSON.stringify({ ...result, failed: failures }));
+    return;
+  }
+  if (missing.objects === 0) io.log("nothing is missing");
+  else io.log(`fetched ${fetched.objects} objects, ${formatBytes(fetched.bytes)}`);
+  for (const source of sources) for (const line of sourceLines(source)) io.print(line);
+}
+
+function* sourceLines({ name, good, bytes, received, faults, lastFault }: SourceStats) {
+  const total = Object.values(faults).reduce((sum, count) => sum + count, 0);
+  if (good === 0 && total === 0) return;
+  const wire = received === undefined ? "" : ` (${formatBytes(received)} received)`;
+  yield `${name}  ${good} requests  ${formatBytes(bytes)}${wire}`;
+  if (total === 0) return;
+  const kinds = Object.entries(faults).filter(([, count]) => count > 0);
+  const counts = kinds.map(([kind, count]) => `${count} ${kind}`).join(", ");
+  yield `  ${total} failures (${counts}), the last: ${lastFault}`;
+}
+
+function requireComplete({ failed, untried }: ImageFetch, sources: readonly ObjectSource[]): void {
+  const lacking = failed.length + untried.length;
+  if (lacking === 0) return;
+  const reasons = failed.slice(0, SHOWN).map(({ error }) => error.message);
+  const more = lacking - reasons.length;
+  if (more > 0) reasons.push(`and ${more} more`);
+  const failures = failed.flatMap(({ error }) =>
+    error instanceof FetchError ? error.failures : [],
+  );
+  throw new FetchError(
+    "INCOMPLETE",
+    `${lacking} objects could not be had:\n  ${reasons.join("\n  ")}`,
+    {
+      failures,
+      hint:
+        sources.length === 0
+          ? "no mirror was given: name one with --mirror"
+          : "what could be had is in the store; another --mirror may have the rest",
+    },
+  );
+}

@@ -1,0 +1,58 @@
+/**
+ * `sealfs gc`: removes what no name leads to.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { type GcResult, collectGarbage } from "../../store/gc/gc.ts";
+import { Store } from "../../store/store.ts";
+import { formatBytes, type Io } from "../terminal/io.ts";
+import { wholeNumber } from "../options/numbers.ts";
+
+interface Options {
+  store: string;
+  keep: number;
+  dryRun?: true;
+  quarantine?: true;
+  timeout: number;
+  json?: true;
+}
+
+export function declare(command: Command, io: Io): void {
+  command
+    .requiredOption("--store <dir>", "the store")
+    .option(
+      "--keep <n>",
+      "images to keep of each name: the one it leads to, and those signed last",
+      wholeNumber("--keep", 1),
+      1,
+    )
+    .option("--dry-run", "only tell what would be removed")
+    .option("--quarantine", "also remove the wrong objects in quarantine")
+    .option("--timeout <s>", "seconds to wait for writers", wholeNumber("--timeout", 0), 30)
+    .option("--json", "print one JSON document, sizes in bytes")
+    .addHelpText(
+      "after",
+      "\nWhat is mounted stays. A name that leads to a damaged image stops it: nothing is removed.",
+    )
+    .action(({ store, keep, dryRun, quarantine, timeout, json }: Options) => {
+      const result = collectGarbage(Store.open(store), {
+        keep,
+        dryRun: dryRun === true,
+        quarantine: quarantine === true,
+        timeoutMs: timeout * 1000,
+      });
+      if (json) io.print(JSON.stringify(result));
+      else for (const line of lines(result)) io.print(line);
+    });
+}
+
+function lines({ kept, removed, dryRun }: GcResult): string[] {
+  const bytes = removed.objectBytes + removed.leafCacheBytes + removed.quarantine.bytes;
+  return [
+    ...removed.images.map((id) => `image ${id}`),
+    `${dryRun ? "would free" : "freed"} ${formatBytes(bytes)}: ${removed.images.length} images, ` +
+      `${removed.objects} objects, ${removed.bundles} bundles, ${removed.leafCaches} leaf caches`,
+    `kept ${kept.images} images, ${kept.objects} objects`,
+  ];
+}

@@ -1,0 +1,57 @@
+/**
+ * `sealfs images`: lists the images of a store.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { type ListedImage, listImages } from "../../store/listing.ts";
+import { Store } from "../../store/store.ts";
+import { formatTime } from "../../trust/time.ts";
+import { formatBytes, type Io } from "../terminal/io.ts";
+import { LineWriter } from "../terminal/line-writer.ts";
+
+interface Options {
+  store: string;
+  json?: true;
+}
+
+export function declare(command: Command, io: Io): void {
+  command
+    .requiredOption("--store <dir>", "the store")
+    .option("--json", "print one JSON document")
+    .addHelpText(
+      "after",
+      "\nColumns: id, bytes of its objects, number of objects, bundles, names." +
+        "\nSignatures are not looked at: sealfs verify does that.",
+    )
+    .action(({ store, json }: Options) => {
+      const lines = new LineWriter(io);
+      const images = listImages(Store.open(store));
+      if (json) lines.writeArray(images, asJson);
+      else lines.writeAll(images, asLine);
+    });
+}
+
+function asLine({ id, names, contents, problem, bundles }: ListedImage): string {
+  const size = contents === undefined ? "damaged" : formatBytes(contents.objectBytes);
+  const signed = bundles.length === 0 ? "unsigned" : `${bundles.length} signed`;
+  const objects = String(contents?.objects ?? "-");
+  const name = names.length === 0 ? "-" : names.join(" ");
+  const row = `${id}  ${size.padStart(10)} ${objects.padStart(7)} ${signed.padStart(9)}  ${name}`;
+  return problem === undefined ? row : `${row}  (${problem})`;
+}
+
+function asJson({ id, names, contents, problem, bundles }: ListedImage): object {
+  return {
+    id,
+    names,
+    ...(problem === undefined ? contents : { problem }),
+    bundles: bundles.map(({ keyId, name, version, created, expires }) => ({
+      keyId,
+      name,
+      version,
+      created: formatTime(created),
+      expires: formatTime(expires),
+    })),
+  };
+}

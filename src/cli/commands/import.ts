@@ -1,0 +1,61 @@
+/**
+ * `sealfs import`: reads what `sealfs export` wrote into a store.
+ *
+ * @module
+ */
+import { createReadStream } from "node:fs";
+import type { Command } from "commander";
+import { UsageError } from "../../errors.ts";
+import { importImage } from "../../archive/import.ts";
+import { formatBytes, type Io } from "../terminal/io.ts";
+import { type WriteOptions, declareWriting } from "../options/write-options.ts";
+import { type TrustOptions, declareTrust, readTrust } from "../options/trust-options.ts";
+
+interface Options extends TrustOptions, WriteOptions {
+  store: string;
+  name?: string;
+  unverified?: true;
+  json?: true;
+}
+
+export function declare(command: Command, io: Io): void {
+  declareWriting(declareTrust(command))
+    .argument("[archive]", "the file to read; - is standard input", "-")
+    .requiredOption("--store <dir>", "the store to import into; made when it does not exist")
+    .option("--name <reference>", "the name that must be signed (default: that in the archive)")
+    .option("--unverified", "import an image that no trusted key vouches for")
+    .option("--json", "print one JSON document")
+    .action(async (archive: string, options: Options) => {
+      const { store, name, json, durability, minFree } = options;
+      const now = new Date();
+      const progress = io.progress("importing");
+      const imported = await importImage(store, input(archive), {
+        trust: options.unverified ? refuseKeys(options) : readTrust(options, io, now),
+        name,
+        now,
+        durability,
+        minFree,
+        onProgress: (bytes) => progress.update(bytes),
+      });
+      progress.end();
+      const { verified, ...result } = imported;
+      if (json) io.print(JSON.stringify({ ...result, keyIds: verified?.keyIds ?? [] }));
+      else io.print(imported.id);
+      const { added, addedBytes } = imported;
+      io.log(
+        `imported ${imported.name ?? "an image without a name"}: ` +
+          `${added} new objects, ${formatBytes(addedBytes)}`,
+      );
+      if (verified === undefined) io.log("nobody vouches for it: its signature was not looked at");
+    });
+}
+
+function refuseKeys({ key, keys, policy }: Options): undefined {
+  if (key.length + keys.length === 0 && policy === undefined) return undefined;
+  throw new UsageError("USAGE", "--unverified: no key is asked then; leave one of them away");
+}
+
+function input(archive: string): AsyncIterable<Uint8Array> {
+  if (archive === "-") return process.stdin;
+  return createReadStream(archive, { highWaterMark: 1024 * 1024 });
+}

@@ -1,0 +1,22 @@
+/**
+ * `sealfs umount`: end a mount.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { unmountImage } from "../../mount/unmount.ts";
+import type { Io } from "../terminal/io.ts";
+
+/** Adds arguments, options and action. */
+export function declare(command: Command, io: Io): void {
+  command
+    .argument("<directory>", "where sealfs has mounted an image")
+    .option("-l, --lazy", "also while it is in use: what is open works until it is closed")
+    .action(async (directory: string, options: { lazy?: boolean }) => {
+      const { server } = await unmountImage(directory, options);
+      if (server === undefined) return;
+      io.log(
+        `it is still in use, here or in another mount namespace: its server, process ${server}, ends with it`,
+      );
+    });
+}

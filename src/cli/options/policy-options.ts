@@ -1,0 +1,119 @@
+/**
+ * The words of `sealfs policy` as values.
+ *
+ * @module
+ */
+import { existsSync } from "node:fs";
+import type { Command } from "commander";
+import { UsageError } from "../../errors.ts";
+import { readPublicKey } from "../../keys/key-files.ts";
+import { type KeyGrant, type PolicySettings, newPolicy } from "../../policy/policy-edit.ts";
+import { pointInTime, wholeNumber } from "../../sign/validity.ts";
+import { parseDuration } from "../../trust/duration.ts";
+import type { PolicyContent } from "../../trust/policy.ts";
+
+/** The options of {@link declareSettings}. */
+export interface SettingOptions {
+  readonly threshold?: string;
+  readonly rule?: string[];
+  readonly policyThreshold?: string;
+  readonly maxAge?: string;
+  readonly maxValidity?: string;
+  readonly expires?: string;
+  readonly epoch?: string;
+  readonly nextVersion?: true;
+}
+
+export interface InitOptions extends SettingOptions {
+  readonly name: string;
+  readonly key: string[];
+  readonly names?: string[];
+}
+
+export interface GrantOptions {
+  readonly names: string[];
+  readonly policyKey?: true;
+  readonly notBefore?: string;
+  readonly notAfter?: string;
+  readonly comment?: string;
+  readonly nextVersion?: true;
+}
+
+/** Adds the options that set fields of a policy. */
+export function declareSettings(command: Command): Command {
+  const gather = (value: string, all: string[] = []) => [...all, value];
+  return command
+    .option("--threshold <n>", "keys that every name needs")
+    .option("--rule <pattern=n>", "keys that matching names need; may be repeated", gather)
+    .option("--policy-threshold <n>", "keys that a new policy needs")
+    .option("--max-age <time>", "refuse statements created longer ago, such as 90d")
+    .option("--max-validity <time>", "refuse statements made to hold longer, such as 1y")
+    .option("--expires <time>", "until when the policy holds");
+}
+
+export function settingsOf(options: SettingOptions): PolicySettings {
+  const number = (text: string | undefined, what: string) =>
+    text === undefined ? undefined : wholeNumber(text, what);
+  return {
+    threshold: number(options.threshold, "threshold"),
+    thresholds: (options.rule ?? []).map(ruleOf),
+    policyThreshold: number(options.policyThreshold, "policy threshold"),
+    epoch: number(options.epoch, "epoch"),
+    maxAge: duration(options.maxAge, "max age"),
+    maxValidity: duration(options.maxValidity, "max validity"),
+    expires: time(options.expires, "expires"),
+  };
+}
+
+/** @throws {@link UsageError} when the file exists */
+export function firstPolicy(file: string, options: InitOptions): PolicyContent {
+  if (existsSync(file)) {
+    throw new UsageError("USAGE", `${file}: exists already, and is not overwritten`);
+  }
+  const names = options.names ?? ["**"];
+  const grants = options.key.map((path) => ({ key: readPublicKey(path), names }));
+  return newPolicy(options.name, grants, settingsOf(options));
+}
+
+export function grantOf(path: string, options: GrantOptions): KeyGrant {
+  const { names, comment } = options;
+  if (names.length === 0 && options.policyKey === undefined) {
+    throw new UsageError("USAGE", "names: the key could sign nothing", {
+      hint: "say which names it may sign with --names, or that it signs policies with --policy-key",
+    });
+  }
+  return {
+    key: readPublicKey(path),
+    names,
+    comment,
+    notBefore: time(options.notBefore, "not before"),
+    notAfter: time(options.notAfter, "not after"),
+    authority: options.policyKey ?? false,
+  };
+}
+
+/** An id or a digest as it is; of a key file the key's id. */
+export function revocationTarget(what: string): string {
+  if (/^(?:SHA256:[A-Za-z0-9+/]{43}|[0-9a-f]{64}|[0-9a-f]{128})$/.test(what)) return what;
+  if (existsSync(what)) return readPublicKey(what).id;
+  throw new UsageError("USAGE", `${what}: expected a key id, a public key file or a digest`);
+}
+
+function ruleOf(text: string): { names: string; threshold: number } {
+  const at = text.lastIndexOf("=");
+  if (at < 1) {
+    throw new UsageError("USAGE", `rule: expected PATTERN=N, got ${JSON.stringify(text)}`);
+  }
+  return { names: text.slice(0, at), threshold: wholeNumber(text.slice(at + 1), "rule") };
+}
+
+function duration(text: string | undefined, what: string): number | undefined {
+  if (text === undefined) return undefined;
+  const seconds = parseDuration(text);
+  if (seconds !== undefined) return seconds;
+  throw new UsageError("USAGE", `${what}: expected a time such as 90d or 36h, got ${text}`);
+}
+
+function time(text: string | undefined, what: string): Date | undefined {
+  return text === undefined ? undefined : pointInTime(text, what);
+}

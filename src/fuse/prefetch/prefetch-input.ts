@@ -1,0 +1,45 @@
+/**
+ * What passes between a server and its thread that reads ahead.
+ *
+ * @module
+ */
+import type { ByteString } from "../../bytes/bytestring.ts";
+import type { LeafPlace } from "../leaf-place.ts";
+import type { ByteRange, ObjectFile } from "../objects.ts";
+import type { Problem } from "../session.ts";
+
+/** How far it is. */
+export interface PrefetchStatus {
+  readonly state: "running" | "done" | "stopped";
+  /** Objects to be read, and their bytes; how many of them have been, and in vain. */
+  readonly objects: number;
+  readonly bytes: number;
+  readonly doneObjects: number;
+  readonly doneBytes: number;
+  readonly failed: number;
+  /** Paths of the list that the image does not have. */
+  readonly absent: number;
+}
+
+/** What is to be read. */
+export interface PrefetchInput {
+  readonly image: SharedArrayBuffer;
+  readonly stores: readonly string[];
+  /** Paths; by default everything. */
+  readonly list?: readonly ByteString[] | undefined;
+  /** Whom the leaf hashes help. */
+  readonly leaves?: LeafPlace | undefined;
+  /** Where objects are of which a part is there. */
+  readonly partial?: string | undefined;
+}
+
+/** What the thread says; `need` asks for what no store has. */
+export type PrefetchMessage =
+  | { readonly status: PrefetchStatus }
+  | { readonly problem: Problem }
+  | { readonly need: { readonly file: ObjectFile; readonly range: ByteRange | undefined } };
+
+/** The answer to `need`: why it did not come, if it did not. */
+export interface PrefetchAnswer {
+  readonly failed?: string;
+}

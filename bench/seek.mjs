@@ -13,7 +13,7 @@ import { readLayer } from "../dist/oci/layer/layer.js";
 import { parseSource } from "../dist/oci/reference.js";
 import { readLayerBytes } from "../dist/oci/layer/seek-extract.js";
 import { encodeSeekIndex } from "../dist/seek/encode.js";
-import { planLayer } from "../dist/seek/plan.js";
+import { planLayer } from "../dist/seek/read-plan.js";
 import { SeekIndex } from "../dist/seek/seek-index.js";
 import { Store } from "../dist/store/store.js";
 

@@ -11,7 +11,7 @@ export {
   type VerityDigest,
   objectPath,
   parseVerityDigest,
-} from "./verity/digest.ts";
+} from "./verity/verity-digest.ts";
 export { type ProfileName, profileNames } from "./tree/merge.ts";
 export { type Statement } from "./trust/statement.ts";
 export { PrivateKey } from "./trust/private-key.ts";

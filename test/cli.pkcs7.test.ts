@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { parseCertificate, verifyPkcs7, verityMessage } from "../src/composefs/pkcs7.ts";
-import type { VerityDigest } from "../src/verity/digest.ts";
+import type { VerityDigest } from "../src/verity/verity-digest.ts";
 import { verityDigestOf } from "../src/verity/hasher.ts";
 import { goldenImage } from "./support/golden-images.ts";
 import { TestLayout, digestOf, layerTar } from "./support/oci.ts";

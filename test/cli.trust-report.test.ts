@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { readPublicKey } from "../src/keys/key-files.ts";
 import { deadlinesOf } from "../src/policy/trust-report.ts";
-import { verifyBundle } from "../src/trust/verify.ts";
+import { verifyBundle } from "../src/trust/verify-bundles.ts";
 import { goldenImage } from "./support/golden-images.ts";
 import { run } from "./support/run.ts";
 import {

@@ -17,7 +17,7 @@ import {
   S_IFREG,
   newDirectory,
 } from "../src/tree/inode.ts";
-import { type VerityDigest, objectPath } from "../src/verity/digest.ts";
+import { type VerityDigest, objectPath } from "../src/verity/verity-digest.ts";
 import { randomDump } from "./support/random-dump.ts";
 
 const runs = process.env["SLOW"] ? 300 : 25;

@@ -15,9 +15,9 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { SystemError } from "../src/errors.ts";
 import { BackingFiles, type BackingMemory } from "../src/fuse/backing-files.ts";
-import { type ObjectFile, type ObjectPlace, ObjectUnavailable } from "../src/fuse/objects.ts";
+import { type ObjectFile, type ObjectPlace, ObjectUnavailable } from "../src/fuse/object-reader.ts";
 import { hasLibc } from "../src/sys/koffi.ts";
-import { takeLease } from "../src/sys/lease.ts";
+import { takeLease } from "../src/sys/file-lease.ts";
 import { Store } from "../src/store/store.ts";
 import { storePlace } from "../src/fuse/store-place.ts";
 import { verityDigestOf } from "../src/verity/index.ts";
@@ -214,6 +214,6 @@ function spawnInto(path: string, files: BackingFiles): void {
   const write =
     "import os,sys\nfd=os.open(sys.argv[1],os.O_WRONLY|os.O_NONBLOCK)\nos.pwrite(fd,b'X',0)";
   expect(spawnSync("python3", ["-c", write, path]).status).not.toBe(0);
-  files.yieldLeases();
+  files.yieldFileLeases();
   expect(spawnSync("python3", ["-c", write, path]).stderr.toString()).toBe("");
 }

@@ -6,8 +6,8 @@ import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Image } from "../src/erofs/image.ts";
 import { ImageFileSystem } from "../src/fuse/filesystem.ts";
-import { LateAnswers } from "../src/fuse/late-answers.ts";
-import { ObjectReader } from "../src/fuse/objects.ts";
+import { DeferredReplies } from "../src/fuse/deferred-replies.ts";
+import { ObjectReader } from "../src/fuse/object-reader.ts";
 import { type Server, operations } from "../src/fuse/operations.ts";
 import { type Problem, Session } from "../src/fuse/session.ts";
 import { SharedLeaves } from "../src/fuse/shared-leaves.ts";
@@ -42,9 +42,9 @@ afterEach(() => rmSync(scratch, { recursive: true, force: true }));
 const arrive = (bytes = content) =>
   writeFileSync(store.objects.path(verityDigestOf(content)), bytes);
 
-function answering(provide: Supply["provide"]): LateAnswers<Server> {
+function answering(provide: Supply["provide"]): DeferredReplies<Server> {
   const reader = new ObjectReader(openPlaces([store.path]), SharedLeaves.create(8, 1 << 16));
-  return new LateAnswers({
+  return new DeferredReplies({
     operations,
     server: { fs: new ImageFileSystem(Image.open(image), reader) },
     supply: { place: partialPlace(join(scratch, "none")), provide },

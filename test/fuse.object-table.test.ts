@@ -12,7 +12,7 @@ import { walkFiles } from "../src/erofs/walk.ts";
 import { type ObjectServer, objectOperations } from "../src/fuse/object-operations.ts";
 import { ObjectCollector, objectTableOf } from "../src/fuse/object-collector.ts";
 import { type ListedObject, ObjectTable } from "../src/fuse/object-table.ts";
-import { type ObjectPlace, ObjectReader } from "../src/fuse/objects.ts";
+import { type ObjectPlace, ObjectReader } from "../src/fuse/object-reader.ts";
 import { SharedLeaves } from "../src/fuse/shared-leaves.ts";
 import { Opcode } from "../src/fuse/wire.ts";
 import { S_IFDIR, S_IFMT, S_IFREG } from "../src/tree/inode.ts";

@@ -1,4 +1,4 @@
-/** Reading objects with assurance `block`: the right bytes or an error, whatever happens to the store. */
+/** Reading objects with promise `block`: the right bytes or an error, whatever happens to the store. */
 import {
   closeSync,
   mkdtempSync,
@@ -19,7 +19,7 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { OpenFiles } from "../src/fuse/open-files.ts";
-import { type ObjectFile, type ObjectPlace, ObjectReader } from "../src/fuse/objects.ts";
+import { type ObjectFile, type ObjectPlace, ObjectReader } from "../src/fuse/object-reader.ts";
 import { SharedLeaves } from "../src/fuse/shared-leaves.ts";
 import { openPlaces } from "../src/fuse/store-place.ts";
 import { Store } from "../src/store/store.ts";

@@ -20,7 +20,7 @@ import { parseSource } from "../src/oci/reference.ts";
 import { fanOut } from "../src/store/layout.ts";
 import { Store } from "../src/store/store.ts";
 import { Inode } from "../src/tree/inode.ts";
-import type { VerityDigest } from "../src/verity/digest.ts";
+import type { VerityDigest } from "../src/verity/verity-digest.ts";
 import { VerityHasher, verityDigestOf } from "../src/verity/hasher.ts";
 import { TestLayout, digestOf, tar, temporaryFolder } from "./support/oci.ts";
 import { oracle } from "./support/oracle.ts";

@@ -10,7 +10,7 @@ import { type ImportOptions, importImage } from "../src/archive/import.ts";
 import { checkStore } from "../src/store/fsck/fsck.ts";
 import { Store } from "../src/store/store.ts";
 import { TrustPolicy } from "../src/trust/policy.ts";
-import { objectPath, type VerityDigest } from "../src/verity/digest.ts";
+import { objectPath, type VerityDigest } from "../src/verity/verity-digest.ts";
 import { run } from "./support/run-command.ts";
 import { contentOf, damage, digestOf, objectsIn, publish } from "./support/store.ts";
 import { alice, keyring, mallory, now } from "./support/trust.ts";

@@ -11,7 +11,7 @@ import { putManifest, uploadBlob } from "../src/oci/registry/upload.ts";
 import { Registry } from "../src/oci/registry/registry.ts";
 import { listSeekIndexes } from "../src/store/seek-indexes.ts";
 import { Store } from "../src/store/store.ts";
-import type { VerityDigest } from "../src/verity/digest.ts";
+import type { VerityDigest } from "../src/verity/verity-digest.ts";
 import { VerityHasher } from "../src/verity/hasher.ts";
 import { dockerRegistry, startDockerRegistry } from "./support/docker-registry.ts";
 import { TestLayout, layerTar, types } from "./support/oci.ts";

@@ -6,8 +6,8 @@ import { VerifiedImage, verifyImageFile } from "../src/verify/verified-image.ts"
 import { formatEnvelope } from "../src/trust/bundle.ts";
 import { Keyring } from "../src/trust/keyring.ts";
 import { formatStatement } from "../src/trust/statement.ts";
-import { ANY_NAME } from "../src/trust/verify.ts";
-import { parseVerityDigest } from "../src/verity/digest.ts";
+import { ANY_NAME } from "../src/trust/verify-bundles.ts";
+import { parseVerityDigest } from "../src/verity/verity-digest.ts";
 import { goldenImage } from "./support/golden-images.ts";
 import {
   alice,

@@ -14,7 +14,7 @@ import { Fetcher } from "../src/mirror/fetcher.ts";
 import type { FaultKind } from "../src/mirror/health.ts";
 import { HttpMirror } from "../src/mirror/http-mirror.ts";
 import { Store } from "../src/store/store.ts";
-import { objectPath } from "../src/verity/digest.ts";
+import { objectPath } from "../src/verity/verity-digest.ts";
 import { TestAuthority, hasOpenssl } from "./support/certificates.ts";
 import { wanted } from "./support/fake-source.ts";
 import { type RawAnswer, type RawRequest, answerWith, rawServer } from "./support/raw-server.ts";

@@ -7,8 +7,8 @@ import type { WantedObject } from "../src/mirror/source.ts";
 import type { BlobRanges } from "../src/oci/blob-ranges.ts";
 import type { AccessPoints, SeekLayer } from "../src/seek/layer.ts";
 import type { ObjectPlace } from "../src/seek/place.ts";
-import type { Places } from "../src/seek/plan.ts";
-import type { VerityDigest } from "../src/verity/digest.ts";
+import type { Places } from "../src/seek/read-plan.ts";
+import type { VerityDigest } from "../src/verity/verity-digest.ts";
 import { verityDigestOf } from "../src/verity/hasher.ts";
 
 const noPoints: AccessPoints = { count: 0, bit: () => 0, out: () => 0 };

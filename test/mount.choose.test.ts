@@ -7,7 +7,7 @@ import {
   describeOption,
   modeOptions,
 } from "../src/mount/choose.ts";
-import type { Assurance } from "../src/mount/table/modes.ts";
+import type { MountPromise } from "../src/mount/table/modes.ts";
 import type { Finding } from "../src/mount/probe/finding.ts";
 import { preflightLines } from "../src/mount/preflight.ts";
 import type { Findings } from "../src/mount/probe/probe.ts";
@@ -97,7 +97,7 @@ describe("the way to mount", () => {
 
   test("never promises less than is required, whatever the machine", () => {
     const keys = Object.keys(everything).filter((key) => key !== "idmap") as (keyof Findings)[];
-    const order: Assurance[] = ["metadata", "open", "block"];
+    const order: MountPromise[] = ["metadata", "open", "block"];
     for (let bits = 0; bits < 1 << keys.length; bits++) {
       const findings = Object.fromEntries(
         keys.map((key, i) => [key, (bits >> i) & 1 ? no(key) : yes]),

@@ -12,7 +12,7 @@ import { startMetrics } from "../src/mount/report/metrics-output.ts";
 import { reportOf } from "../src/mount/report/report.ts";
 import { serveReports } from "../src/mount/report/report-server.ts";
 import type { MountState } from "../src/mount/table/run-state.ts";
-import { parseVerityDigest } from "../src/verity/digest.ts";
+import { parseVerityDigest } from "../src/verity/verity-digest.ts";
 
 const state: MountState = {
   pid: 42,

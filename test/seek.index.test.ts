@@ -7,10 +7,10 @@ import { limits } from "../src/limits.ts";
 import { type IndexedLayer, type IndexedPlace, encodeSeekIndex } from "../src/seek/encode.ts";
 import { SeekHeader, SeekLayerRecord } from "../src/seek/format.ts";
 import { rangeOf } from "../src/seek/place.ts";
-import { planRead } from "../src/seek/plan.ts";
+import { planRead } from "../src/seek/read-plan.ts";
 import { NO_POINTS, PointWriter } from "../src/seek/point-writer.ts";
 import { SeekIndex, readSeekLayers } from "../src/seek/seek-index.ts";
-import type { VerityDigest } from "../src/verity/digest.ts";
+import type { VerityDigest } from "../src/verity/verity-digest.ts";
 
 const digestOf = (name: string) => createHash("sha256").update(name).digest("hex") as VerityDigest;
 

@@ -21,7 +21,7 @@ import { SystemError } from "../src/errors.ts";
 import { fanOut } from "../src/store/layout.ts";
 import { Store } from "../src/store/store.ts";
 import { Transaction } from "../src/store/transaction.ts";
-import type { VerityDigest } from "../src/verity/digest.ts";
+import type { VerityDigest } from "../src/verity/verity-digest.ts";
 import { verityDigestOf } from "../src/verity/hasher.ts";
 
 const writer = fileURLToPath(new URL("support/store-writer.mjs", import.meta.url));

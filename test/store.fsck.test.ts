@@ -24,7 +24,7 @@ import { seekIndexOf, seekIndexPath } from "../src/store/seek-indexes.ts";
 import { type RepairSource, repairFrom } from "../src/store/fsck/repair-source.ts";
 import { Store } from "../src/store/store.ts";
 import { Transaction } from "../src/store/transaction.ts";
-import type { VerityDigest } from "../src/verity/digest.ts";
+import type { VerityDigest } from "../src/verity/verity-digest.ts";
 import { run } from "./support/run-command.ts";
 import { contentOf, damage, digestOf, objectsIn, publish } from "./support/store.ts";
 

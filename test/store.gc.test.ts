@@ -20,7 +20,7 @@ import { StoreLock } from "../src/store/lock.ts";
 import { removeNames } from "../src/store/remove-name.ts";
 import { Store } from "../src/store/store.ts";
 import { Transaction } from "../src/store/transaction.ts";
-import type { VerityDigest } from "../src/verity/digest.ts";
+import type { VerityDigest } from "../src/verity/verity-digest.ts";
 import { run } from "./support/run-command.ts";
 import { contentOf, damage, digestOf, objectsIn, publish } from "./support/store.ts";
 

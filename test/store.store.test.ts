@@ -19,7 +19,7 @@ import { decodeName, encodeName } from "../src/store/names.ts";
 import { Store } from "../src/store/store.ts";
 import { Stores } from "../src/store/stores.ts";
 import { Transaction } from "../src/store/transaction.ts";
-import type { VerityDigest } from "../src/verity/digest.ts";
+import type { VerityDigest } from "../src/verity/verity-digest.ts";
 import { verityDigestOf } from "../src/verity/hasher.ts";
 import { temporaryFolder } from "./support/oci.ts";
 

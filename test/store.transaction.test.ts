@@ -19,7 +19,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { SystemError } from "../src/errors.ts";
 import { Store } from "../src/store/store.ts";
 import { Transaction } from "../src/store/transaction.ts";
-import { objectPath } from "../src/verity/digest.ts";
+import { objectPath } from "../src/verity/verity-digest.ts";
 import { verityDigestOf } from "../src/verity/hasher.ts";
 
 const content = Buffer.from("an object of more than nothing ".repeat(10));

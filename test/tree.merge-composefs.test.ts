@@ -17,7 +17,7 @@ import {
   newDirectory,
 } from "../src/tree/inode.ts";
 import { type LayerEntry, type MergeOptions, mergeLayers } from "../src/tree/merge.ts";
-import { type VerityDigest, parseVerityDigest } from "../src/verity/digest.ts";
+import { type VerityDigest, parseVerityDigest } from "../src/verity/verity-digest.ts";
 import { verityDigestOf } from "../src/verity/hasher.ts";
 import {
   at,

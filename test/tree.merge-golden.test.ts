@@ -9,7 +9,7 @@ import { TarParser } from "../src/tar/parser.ts";
 import { compareTrees } from "../src/tree/compare.ts";
 import { parseDump } from "../src/tree/dump-reader.ts";
 import { mergeLayers } from "../src/tree/merge.ts";
-import type { VerityDigest } from "../src/verity/digest.ts";
+import type { VerityDigest } from "../src/verity/verity-digest.ts";
 import { VerityHasher } from "../src/verity/hasher.ts";
 
 const vector = (name: string) =>

@@ -6,7 +6,7 @@ import { formatBundle, formatEnvelope, parseBundle } from "../src/trust/bundle.t
 import { preAuthEncoding } from "../src/trust/dsse.ts";
 import { Keyring } from "../src/trust/keyring.ts";
 import { parsePublicKey } from "../src/trust/public-key.ts";
-import { ANY_NAME, verifyBundle } from "../src/trust/verify.ts";
+import { ANY_NAME, verifyBundle } from "../src/trust/verify-bundles.ts";
 import {
   alice,
   bundleOf,

@@ -3,8 +3,8 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Statement, formatStatement, parseStatement } from "../src/trust/statement.ts";
 import { formatTime, parseTime } from "../src/trust/time.ts";
-import { ANY_NAME, verifyBundle } from "../src/trust/verify.ts";
-import { parseVerityDigest } from "../src/verity/digest.ts";
+import { ANY_NAME, verifyBundle } from "../src/trust/verify-bundles.ts";
+import { parseVerityDigest } from "../src/verity/verity-digest.ts";
 import {
   bundleOf,
   bundleWith,

@@ -19,7 +19,7 @@
  */
 import { FormatError } from "../errors.ts";
 import { decodeName } from "../store/names.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 
 /** What an entry's path says it is. */
 export type ArchivePath =

@@ -19,7 +19,7 @@ import { readSeekIndex, seekIndexPath } from "../store/seek-indexes.ts";
 import type { Store } from "../store/store.ts";
 import { openStoredImage } from "../store/stored-image.ts";
 import type { SeekIndexFile } from "../trust/statement.ts";
-import { type VerityDigest, algorithmOf, objectPath } from "../verity/digest.ts";
+import { type VerityDigest, algorithmOf, objectPath } from "../verity/verity-digest.ts";
 import { VerityHasher } from "../verity/hasher.ts";
 
 const READ_BYTES = 256 * 1024;

@@ -17,7 +17,7 @@ import type { ContentSink, TarEntry, TarHandler } from "../tar/entry.ts";
 import { parseBundle } from "../trust/bundle.ts";
 import type { SeekIndexFile } from "../trust/statement.ts";
 import type { Image } from "../erofs/image.ts";
-import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/digest.ts";
+import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
 import { VerityHasher, verityDigestOf } from "../verity/hasher.ts";
 import { type ArchivePath, parseArchivePath } from "./archive-layout.ts";
 

@@ -23,7 +23,7 @@ import {
   profileNames,
 } from "../tree/merge.ts";
 import type { SeekIndexFile } from "../trust/statement.ts";
-import type { VerityAlgorithm, VerityDigest } from "../verity/digest.ts";
+import type { VerityAlgorithm, VerityDigest } from "../verity/verity-digest.ts";
 import { writeImage } from "../erofs/writer.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import { readLayers } from "./layers.ts";

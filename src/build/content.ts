@@ -11,7 +11,7 @@ import { limits } from "../limits.ts";
 import type { StagedObject } from "../store/staged-objects.ts";
 import type { Transaction } from "../store/transaction.ts";
 import type { ContentSink } from "../tar/entry.ts";
-import type { VerityAlgorithm, VerityDigest } from "../verity/digest.ts";
+import type { VerityAlgorithm, VerityDigest } from "../verity/verity-digest.ts";
 import { VerityHasher, verityDigestOf } from "../verity/hasher.ts";
 
 /** Content of a file: in the image, or in an object. */

@@ -10,7 +10,7 @@ import type { NewBundle, Transaction } from "../store/transaction.ts";
 import { type WriteOptions, writeImage } from "../erofs/writer.ts";
 import type { Directory } from "../tree/inode.ts";
 import type { SeekIndexFile } from "../trust/statement.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import { objectsOfTree } from "./tree-objects.ts";
 

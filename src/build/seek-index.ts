@@ -7,7 +7,7 @@ import { limits } from "../limits.ts";
 import { NO_POINTS } from "../seek/point-writer.ts";
 import { type IndexedLayer, type IndexedPlace, encodeSeekIndex } from "../seek/encode.ts";
 import type { Directory } from "../tree/inode.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import type { ReadLayer } from "./layers.ts";
 import { objectsOfTree } from "./tree-objects.ts";
 

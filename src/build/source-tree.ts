@@ -14,7 +14,7 @@ import type { Transaction } from "../store/transaction.ts";
 import { parseDump } from "../tree/dump-reader.ts";
 import { type Directory, isDirectory } from "../tree/inode.ts";
 import { WHITEOUT } from "../tree/merge-whiteout.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { ContentIntake, type FileContent } from "./content.ts";
 import { objectsOfTree } from "./tree-objects.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { type Directory, Inode, isDirectory } from "../tree/inode.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 
 /** The distinct objects of a tree with their sizes in bytes. */
 export function objectsOfTree(root: Directory): Map<VerityDigest, number> {

@@ -26,7 +26,7 @@ import { objectsOf } from "../erofs/object-list.ts";
 import { IntegrityError, NotFoundError } from "../errors.ts";
 import type { OciImage } from "../oci/image.ts";
 import { encodeBase64 } from "../trust/base64.ts";
-import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/digest.ts";
+import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 
 /** The label that holds the digest. */

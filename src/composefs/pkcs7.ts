@@ -13,7 +13,7 @@
  */
 import { type KeyObject, X509Certificate, createPrivateKey, sign, verify } from "node:crypto";
 import { TrustError } from "../errors.ts";
-import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/digest.ts";
+import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
 import {
   type DerValue,
   childrenOf,

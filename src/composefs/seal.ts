@@ -9,7 +9,7 @@ import { limits } from "../limits.ts";
 import { resolveSource } from "../oci/source/recognise.ts";
 import { parseSource } from "../oci/reference.ts";
 import { type SourceOptions, openSource } from "../oci/source/open-source.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import {
   type Sealed,
   readArtifact,

@@ -25,7 +25,7 @@ import {
   type VerityDigest,
   algorithmOf,
   parseVerityDigest,
-} from "../verity/digest.ts";
+} from "../verity/verity-digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import {
   DRAFT_ARTIFACT,

@@ -21,8 +21,8 @@ import { type Durability, type NewBundle, Transaction } from "../store/transacti
 import { readClaim } from "../store/claims.ts";
 import { parseBundle } from "../trust/bundle.ts";
 import { policyOf } from "../trust/policy.ts";
-import { type Refusal, verifyBundles } from "../trust/verify.ts";
-import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
+import { type Refusal, verifyBundles } from "../trust/verify-bundles.ts";
+import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
 import { keepLeafHashes, leafHashesSize } from "../store/leaf-hashes.ts";
 import { type Candidate, findCandidates, refusingQuietly } from "./pull-candidates.ts";
 import { notCurrent } from "../verify/locate.ts";

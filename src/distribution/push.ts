@@ -28,7 +28,7 @@ import type { Store } from "../store/store.ts";
 import { openStoredImage } from "../store/stored-image.ts";
 import { parseBundle } from "../trust/bundle.ts";
 import type { Statement } from "../trust/statement.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { readStatement } from "../sign/find-statement.ts";
 import { packLeafHashes } from "../store/leaf-hashes.ts";
 import { ARTIFACT_TYPE, EMPTY_CONFIG, formatArtifact } from "./registry-artifact.ts";

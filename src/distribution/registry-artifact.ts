@@ -17,7 +17,7 @@ import { limits } from "../limits.ts";
 import { type Descriptor, parseDescriptor } from "../oci/descriptor.ts";
 import { digestOf } from "../oci/digest.ts";
 import { OCI_MANIFEST } from "../oci/media-types.ts";
-import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
+import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
 import { draftKey } from "../composefs/marks.ts";
 
 export const ARTIFACT_TYPE = "application/vnd.sealfs.bootstrap.v1";

@@ -11,7 +11,7 @@ import { toByteString } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../tree/inode.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { extentOf, readData } from "./data-reader.ts";
 import { DirectoryReader, type ImageDirent, type ListedDirent } from "./directory-reader.ts";
 import { LAYOUT_CHUNK_BASED } from "./format.ts";

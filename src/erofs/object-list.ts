@@ -8,7 +8,7 @@ import type { Image } from "./image.ts";
 import { ImageView } from "./view.ts";
 import { walkFiles } from "./walk.ts";
 import { S_IFMT, S_IFREG } from "../tree/inode.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 
 /**
  * Every distinct object with its size in bytes, sorted by digest. The image need not have been

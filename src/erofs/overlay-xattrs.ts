@@ -6,7 +6,7 @@
  * @module
  */
 import { type ByteString, ascii } from "../bytes/bytestring.ts";
-import { type VerityDigest, objectPath } from "../verity/digest.ts";
+import { type VerityDigest, objectPath } from "../verity/verity-digest.ts";
 import { METACOPY_SHA256, METACOPY_SHA512 } from "./format.ts";
 
 export const METACOPY = ascii("trusted.overlay.metacopy");

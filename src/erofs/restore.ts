@@ -7,7 +7,7 @@
 import { type ByteString, ascii } from "../bytes/bytestring.ts";
 import type { DumpNode } from "../tree/dump-writer.ts";
 import { S_IFCHR, S_IFLNK, S_IFMT, S_IFREG } from "../tree/inode.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { readData } from "./data-reader.ts";
 import { LAYOUT_CHUNK_BASED } from "./format.ts";
 import type { Image, ImageInode } from "./image.ts";

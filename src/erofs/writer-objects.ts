@@ -10,7 +10,7 @@
 import { type ByteString, ascii, toBytes, writeBytes } from "../bytes/bytestring.ts";
 import { xxh32 } from "../bytes/xxh32.ts";
 import type { Inode } from "../tree/inode.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import {
   METACOPY_SHA256,
   METACOPY_SHA512,

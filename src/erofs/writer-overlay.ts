@@ -9,7 +9,7 @@
 import { type ByteString, ascii, toByteString } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
 import type { Inode } from "../tree/inode.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { METACOPY_SHA256, METACOPY_SHA512 } from "./format.ts";
 import { EXTERNAL, HAS_WHITEOUT, type Nodes, OWNS_OBJECT, WHITEOUT } from "./writer-nodes.ts";
 import { METACOPY, REDIRECT, writeDigest } from "./writer-objects.ts";

@@ -10,7 +10,7 @@ import { SeekIndex } from "../seek/seek-index.ts";
 import { readSeekIndex } from "../store/seek-indexes.ts";
 import type { Stores } from "../store/stores.ts";
 import type { SeekIndexFile } from "../trust/statement.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 
 /**
  * Reads the index that a statement names from the first store that has it right; undefined when it

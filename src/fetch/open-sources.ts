@@ -10,7 +10,7 @@ import type { ObjectSource } from "../mirror/source.ts";
 import type { SeekIndex } from "../seek/seek-index.ts";
 import type { Stores } from "../store/stores.ts";
 import type { Predicate } from "../trust/statement.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { openSeekIndex } from "./open-seek-index.ts";
 
 /** The image, as it was verified. */

@@ -1,5 +1,5 @@
 /**
- * Objects that the kernel reads by itself once they are open (FUSE passthrough): assurance `open`. The
+ * Objects that the kernel reads by itself once they are open (FUSE passthrough): promise `open`. The
  * whole object is compared with its digest when it is opened. It need not be hashed again at the next
  * open as long as the mount has held a read lease on it ever since, so that nobody can have written to
  * it, and its status is the same.
@@ -13,13 +13,13 @@
 import { closeSync, fstatSync } from "node:fs";
 import { IntegrityError, SystemError } from "../errors.ts";
 import { closeBacking, openBacking } from "../sys/fuse-backing.ts";
-import { dropLease, holdsLease, takeLease } from "../sys/lease.ts";
+import { dropLease, holdsLease, takeLease } from "../sys/file-lease.ts";
 import {
   type ObjectFile,
   type ObjectPlace,
   ObjectUnavailable,
   type PlaceProblem,
-} from "./objects.ts";
+} from "./object-reader.ts";
 import { hashWhole, keyOf } from "./whole-object.ts";
 
 /** The memory of a {@link BackingFiles}, to be handed to other threads. */
@@ -133,7 +133,7 @@ export class BackingFiles {
   }
 
   /** Gives up leases that somebody waits for; the objects will be hashed again. */
-  yieldLeases(): void {
+  yieldFileLeases(): void {
     for (let at = HEAD_WORDS; at < this.#words.length; at += SLOT_WORDS) {
       const fd = Atomics.load(this.#words, at + DESCRIPTOR) - 1;
       if (fd >= 0 && !holdsLease(fd)) dropLease(fd);

@@ -10,7 +10,7 @@ import { Image } from "../erofs/image.ts";
 import { attachMount } from "../sys/fsmount.ts";
 import { mountByHelper } from "../sys/fusermount.ts";
 import { type IdMap, mapOwners, openIdNamespace } from "../sys/idmap.ts";
-import { type FuseMount, mountFuse, unmountAsUser, unmountTarget } from "../sys/mount.ts";
+import { type FuseMount, mountFuse, unmountAsUser, unmountTarget } from "../sys/mount-calls.ts";
 import { MAX_READ } from "./call.ts";
 import { ImageFileSystem } from "./filesystem.ts";
 import { openDevice } from "./fuse-device.ts";
@@ -19,8 +19,8 @@ import { openLooseMount } from "./loose-mount.ts";
 import { operations } from "./operations.ts";
 import { backedOperations, backingOf } from "./passthrough.ts";
 import { stackDepthOf } from "./stack-depth.ts";
-import { yieldLeases } from "./yield-leases.ts";
-import { lateAnswers } from "./late-threads.ts";
+import { yieldFileLeases } from "./yield-file-leases.ts";
+import { deferRequests } from "./deferred-requests.ts";
 import { startThreads } from "./threads.ts";
 import { agree } from "./handshake.ts";
 import { sharedMemory } from "./shared-memory.ts";
@@ -47,14 +47,14 @@ export async function serveDevice(
   const shared = sharedMemory(fd, Number(image.superblock.inos), input);
   const threadInput = { ...shared, image: input.image, rootNid: input.rootNid };
   const table = shared.backing === undefined ? operations : backedOperations;
-  const late = lateAnswers(input, table, shared, (reader, places) => ({
+  const deferred = deferRequests(input, table, shared, (reader, places) => ({
     fs: new ImageFileSystem(image, reader, input.rootNid),
     backing: backingOf(shared, places, input.onProblem),
   }));
-  yieldLeases(shared);
+  yieldFileLeases(shared);
   const { ready, ended } = startThreads(
     { work: "image", input: threadInput },
-    { ...input, ...late },
+    { ...input, ...deferred },
   );
   try {
     await ready;

@@ -12,7 +12,7 @@ import type { FileContent, Image } from "../erofs/image.ts";
 import { S_IFDIR, S_IFMT, S_IFREG } from "../tree/inode.ts";
 import { Attributes, InodeTable } from "./attributes.ts";
 import { DirectoryCursor, isDot } from "./directory.ts";
-import type { ObjectFile, ObjectReader } from "./objects.ts";
+import type { ObjectFile, ObjectReader } from "./object-reader.ts";
 import { readBlocks } from "./read-blocks.ts";
 import { SmallCache } from "./small-cache.ts";
 

@@ -7,12 +7,12 @@
  */
 import { closeSync } from "node:fs";
 import type { ObjectTable } from "./object-table.ts";
-import { lateAnswers } from "./late-threads.ts";
+import { deferRequests } from "./deferred-requests.ts";
 import { backedObjectOperations, inImage, objectOperations } from "./object-operations.ts";
 import { openLooseMount } from "./loose-mount.ts";
 import { backingOf } from "./passthrough.ts";
 import { stackDepthOf } from "./stack-depth.ts";
-import { yieldLeases } from "./yield-leases.ts";
+import { yieldFileLeases } from "./yield-file-leases.ts";
 import type { LeafPlace } from "./leaf-place.ts";
 import type { Problem } from "./session.ts";
 import type { ServeInput } from "./transport.ts";
@@ -63,15 +63,20 @@ export async function serveObjects(
   const threadInput = { ...shared, objects: table.memory };
   const onProblem = (problem: Problem) => options.onProblem(inImage(problem, table));
   const operations = shared.backing === undefined ? objectOperations : backedObjectOperations;
-  const late = lateAnswers({ ...options, onProblem }, operations, shared, (reader, places) => ({
-    table,
-    reader,
-    backing: backingOf(shared, places, onProblem),
-  }));
-  yieldLeases(shared);
+  const deferred = deferRequests(
+    { ...options, onProblem },
+    operations,
+    shared,
+    (reader, places) => ({
+      table,
+      reader,
+      backing: backingOf(shared, places, onProblem),
+    }),
+  );
+  yieldFileLeases(shared);
   const { ready, ended } = startThreads(
     { work: "objects", input: threadInput },
-    { ...options, ...late },
+    { ...options, ...deferred },
   );
   try {
     await ready;

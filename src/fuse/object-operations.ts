@@ -10,7 +10,7 @@ import { Attributes, packAttributes } from "./attributes.ts";
 import { BODY, type Call, MAX_READ, PAYLOAD } from "./call.ts";
 import { EISDIR, ENOENT } from "./errno.ts";
 import type { ListedObject, ObjectTable } from "./object-table.ts";
-import type { ObjectFile, ObjectReader } from "./objects.ts";
+import type { ObjectFile, ObjectReader } from "./object-reader.ts";
 import {
   type Operation,
   attrTemplate,

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { FUSE_ROOT_ID } from "./wire.ts";
 
 /** An object of an image. */

@@ -6,7 +6,7 @@
  */
 import { BackingFiles } from "./backing-files.ts";
 import { type Call, PAYLOAD } from "./call.ts";
-import type { ObjectFile, ObjectPlace } from "./objects.ts";
+import type { ObjectFile, ObjectPlace } from "./object-reader.ts";
 import { type Operation, type Server, openImageFile, operation, operations } from "./operations.ts";
 import type { Operations, Problem } from "./session.ts";
 import type { SharedMemory } from "./thread-input.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { VERITY_BLOCK_SIZE } from "../verity/digest.ts";
-import type { ObjectFile, ObjectReader } from "./objects.ts";
+import { VERITY_BLOCK_SIZE } from "../verity/verity-digest.ts";
+import type { ObjectFile, ObjectReader } from "./object-reader.ts";
 
 let scratch: Buffer | undefined; // of this thread
 

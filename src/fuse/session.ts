@@ -7,7 +7,7 @@
 import { BODY, Call } from "./call.ts";
 import { Counters } from "./counters.ts";
 import { EINVAL, EIO, ENOSYS } from "./errno.ts";
-import { ObjectUnavailable } from "./objects.ts";
+import { ObjectUnavailable } from "./object-reader.ts";
 import { NO_REPLY, type Operation } from "./operations.ts";
 import { Opcode } from "./wire.ts";
 

@@ -6,7 +6,7 @@
 import { HeldObjects } from "../store/held-objects.ts";
 import { openPartial, readPartialLeaves } from "../store/partial-objects.ts";
 import { Store } from "../store/store.ts";
-import type { ObjectPlace } from "./objects.ts";
+import type { ObjectPlace } from "./object-reader.ts";
 
 /**
  * Opens the stores in these directories, and where objects are of which a part is there. `held` are
@@ -21,7 +21,7 @@ export function openPlaces(
   return partial === undefined ? stores : [...stores, partialPlace(partial)];
 }
 
-/** What {@link ./objects.ts} needs of a store. */
+/** What {@link ./object-reader.ts} needs of a store. */
 export function storePlace(store: Store, held?: number): ObjectPlace {
   const objects = new HeldObjects(store.objects, held);
   return {

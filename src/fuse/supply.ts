@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ByteRange, ObjectFile, ObjectPlace } from "./objects.ts";
+import type { ByteRange, ObjectFile, ObjectPlace } from "./object-reader.ts";
 
 /** Gets content from elsewhere, checked, into a place where it can be read. */
 export interface Supply {

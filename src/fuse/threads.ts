@@ -48,7 +48,7 @@ export class SpareThread {
 }
 
 function newThread(): Worker {
-  return new Worker(workerUrl(import.meta.url, "./thread.ts"), {
+  return new Worker(workerUrl(import.meta.url, "./fuse-worker.ts"), {
     trackUnmanagedFds: false, // threads close what others have opened
   });
 }

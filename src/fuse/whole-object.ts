@@ -6,7 +6,7 @@
 import { fstatSync, readSync } from "node:fs";
 import { IntegrityError } from "../errors.ts";
 import { type VerityDigest, VerityHasher, algorithmOf } from "../verity/index.ts";
-import type { ObjectFile } from "./objects.ts";
+import type { ObjectFile } from "./object-reader.ts";
 
 const HASH_BYTES = 1024 * 1024;
 let scratch: Buffer | undefined; // of this thread

@@ -5,7 +5,7 @@
  */
 import type { Image } from "../erofs/image.ts";
 import type { Stores } from "../store/stores.ts";
-import { type VerityDigest, objectPath } from "../verity/digest.ts";
+import { type VerityDigest, objectPath } from "../verity/verity-digest.ts";
 import { objectsOf } from "../erofs/object-list.ts";
 
 /** An object that is not right. */

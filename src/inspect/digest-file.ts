@@ -5,7 +5,7 @@
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import { NotFoundError } from "../errors.ts";
-import type { VerityAlgorithm, VerityDigest } from "../verity/digest.ts";
+import type { VerityAlgorithm, VerityDigest } from "../verity/verity-digest.ts";
 import { VerityHasher } from "../verity/hasher.ts";
 
 const READ_BYTES = 1 << 20;

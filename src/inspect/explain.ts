@@ -17,7 +17,7 @@ import { Store } from "../store/store.ts";
 import { Stores } from "../store/stores.ts";
 import { treeDifferences } from "../tree/compare.ts";
 import type { ProfileName } from "../tree/merge.ts";
-import { type VerityAlgorithm, algorithmOf } from "../verity/digest.ts";
+import { type VerityAlgorithm, algorithmOf } from "../verity/verity-digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import { buildImage } from "../build/build-image.ts";
 import { type Cause, CauseFinder } from "./explain-causes.ts";

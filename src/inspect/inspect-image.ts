@@ -17,7 +17,7 @@ import {
   S_IFREG,
   S_IFSOCK,
 } from "../tree/inode.ts";
-import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/digest.ts";
+import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import { formatSeconds } from "./seconds.ts";
 import { sha256Of } from "../sys/sha256.ts";

@@ -7,7 +7,7 @@
 import { setMaxListeners } from "node:events";
 import { FetchError, SystemError } from "../errors.ts";
 import type { Fetcher } from "./fetcher.ts";
-import { type FetchUnit, planFetch } from "./plan.ts";
+import { type FetchUnit, planFetch } from "./fetch-plan.ts";
 import type { WantedObject } from "./source.ts";
 
 export interface FetchAllOptions {

@@ -6,7 +6,7 @@
  */
 import type { Durability } from "../store/transaction.ts";
 import type { Store } from "../store/store.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { Provenance, download } from "./download.ts";
 import { type Attempt, attemptSource, failover, isFaultOfSource } from "./failover.ts";
 import { Flights } from "./flights.ts";

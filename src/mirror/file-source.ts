@@ -10,7 +10,7 @@ import { IntegrityError, SystemError, TransportError } from "../errors.ts";
 import { failure } from "../fs/failure.ts";
 import { LeafCache } from "../store/leaves.ts";
 import { ObjectStore } from "../store/objects.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import type { ByteRange, ObjectSource, ReadOptions, WantedObject } from "./source.ts";
 
 const read = promisify(readCallback);

@@ -6,7 +6,7 @@
  */
 import { IntegrityError } from "../errors.ts";
 import type { Store } from "../store/store.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import type { Attempt } from "./failover.ts";
 import type { Health } from "./health.ts";
 import { type Intake, openIntake } from "./intake.ts";

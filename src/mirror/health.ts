@@ -13,7 +13,7 @@ import {
   TransportError,
 } from "../errors.ts";
 import { limits } from "../limits.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { type ObjectSource, RestartError, type WantedObject } from "./source.ts";
 
 /**

@@ -5,7 +5,7 @@
  */
 import { NetworkError } from "../errors.ts";
 import type { HttpClient } from "../http/client.ts";
-import { type VerityDigest, algorithmOf, objectPath } from "../verity/digest.ts";
+import { type VerityDigest, algorithmOf, objectPath } from "../verity/verity-digest.ts";
 import { leavesSize } from "../verity/hasher.ts";
 import { collect } from "./collect.ts";
 import { type HttpResource, readHttp } from "./http-ranges.ts";

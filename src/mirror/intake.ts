@@ -7,7 +7,7 @@
 import { IntegrityError } from "../errors.ts";
 import { PartialFile } from "../store/partial-file.ts";
 import type { Store } from "../store/store.ts";
-import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
+import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
 import { VerityHasher, verityDigestOf } from "../verity/hasher.ts";
 import type { Publisher } from "./publisher.ts";
 import type { WantedObject } from "./source.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { planLayer } from "../seek/plan.ts";
+import { planLayer } from "../seek/read-plan.ts";
 import type { SeekLayer } from "../seek/layer.ts";
 import type { ObjectPlace } from "../seek/place.ts";
 import type { WantedObject } from "./source.ts";

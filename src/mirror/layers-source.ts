@@ -9,7 +9,7 @@ import { IntegrityError, NotFoundError } from "../errors.ts";
 import type { BlobRanges } from "../oci/blob-ranges.ts";
 import type { SeekLayer } from "../seek/layer.ts";
 import { type Piece, rangeOf } from "../seek/place.ts";
-import { type Places, planRead } from "../seek/plan.ts";
+import { type Places, planRead } from "../seek/read-plan.ts";
 import { type PlacedObject, type Run, groupObjects } from "./layer-groups.ts";
 import type {
   ByteRange,

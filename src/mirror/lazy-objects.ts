@@ -20,7 +20,7 @@ import { type VerityDigest, algorithmOf, verityDigestOf } from "../verity/index.
 import { collect } from "./collect.ts";
 import { failover } from "./failover.ts";
 import type { Health } from "./health.ts";
-import { LateObjects } from "./late-objects.ts";
+import { UnpublishedObjects } from "./unpublished-objects.ts";
 import { LazyObject } from "./lazy-object.ts";
 import { type ByteRange, type ObjectSource, type WantedObject, wholeOf } from "./source.ts";
 
@@ -51,7 +51,7 @@ export interface LazyStats {
 export class LazyObjects {
   readonly #options: LazyOptions;
   readonly #staging: StagingDirectory;
-  readonly #late: LateObjects;
+  readonly #unpublished: UnpublishedObjects;
   /** Small objects, and leaf hashes of large ones, that are on their way. */
   readonly #coming = new Map<VerityDigest, Promise<void>>();
   readonly #parts = new Map<VerityDigest, LazyObject>();
@@ -65,7 +65,7 @@ export class LazyObjects {
     this.#options = options;
     setMaxListeners(0, this.#ending.signal); // one for each request that waits
     this.#staging = StagingDirectory.create(`${options.stores.first.path}/tmp`);
-    this.#late = new LateObjects(options.stores.first, (error) =>
+    this.#unpublished = new UnpublishedObjects(options.stores.first, (error) =>
       options.onProblem?.(`what was fetched could not be kept: ${error.message}`),
     );
   }
@@ -100,7 +100,7 @@ export class LazyObjects {
     if (this.#ending.signal.aborted) return;
     this.#ending.abort(new TransportError("UNREACHABLE", "the mount has ended"));
     for (const part of this.#parts.values()) this.#leave(part);
-    this.#late.flush();
+    this.#unpublished.flush();
     this.#staging.remove();
   }
 
@@ -115,13 +115,13 @@ export class LazyObjects {
   async #provide(object: WantedObject, range: ByteRange | undefined): Promise<void> {
     const { digest, size } = object;
     // It came a moment ago, while the request was on its way here.
-    if (this.#late.has(digest)) return;
-    if (this.#late.wasPublished(digest) && this.#isGood(object)) return;
+    if (this.#unpublished.has(digest)) return;
+    if (this.#unpublished.wasPublished(digest) && this.#isGood(object)) return;
     if (size <= LEAVES_ABOVE) return this.#once(digest, () => this.#getSmall(object));
     if (!this.#parts.has(digest) && !this.#whole.has(digest)) {
       await this.#once(digest, () => this.#begin(object));
     }
-    if (this.#late.has(digest)) return; // an earlier mount had all of it
+    if (this.#unpublished.has(digest)) return; // an earlier mount had all of it
     const part = this.#parts.get(digest);
     if (part === undefined) return this.#once(digest, () => this.#options.fetchWhole(object));
     if (range !== undefined) await part.provide(range);
@@ -147,7 +147,7 @@ export class LazyObjects {
     });
     this.#count(bytes.length);
     this.#objects += 1;
-    this.#late.add(keepWhole(this.directory, digest, bytes));
+    this.#unpublished.add(keepWhole(this.directory, digest, bytes));
   }
 
   /** Gets the leaf hashes of a large object, or decides that it has to come whole. */
@@ -186,12 +186,12 @@ export class LazyObjects {
   #open(object: WantedObject, part: PartialObject): void {
     if (part.complete) {
       part.close();
-      this.#late.add(part);
+      this.#unpublished.add(part);
       return;
     }
     const lazy = new LazyObject(part, async (run, onKept) => {
       await this.#getRun(object, part, run, onKept);
-      if (part.complete && this.#parts.delete(object.digest)) this.#late.add(lazy.release());
+      if (part.complete && this.#parts.delete(object.digest)) this.#unpublished.add(lazy.release());
     });
     this.#objects += 1;
     this.#parts.set(object.digest, lazy);

@@ -7,7 +7,7 @@
  */
 import type { Store } from "../store/store.ts";
 import { Transaction, type TransactionOptions } from "../store/transaction.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 
 export interface PublisherOptions extends TransactionOptions {
   /** How long an object may wait for others, in ms. */

@@ -5,7 +5,7 @@
  * @module
  */
 import type { ByteRange } from "../store/partial-objects.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 
 /** An object as the signed image knows it. */
 export interface WantedObject {

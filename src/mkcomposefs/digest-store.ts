@@ -23,7 +23,7 @@ import { IntegrityError } from "../errors.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
 import { type OpenFile, openRegular } from "../fs/regular-file.ts";
 import { FileSystemSync } from "../sys/syncfs.ts";
-import { type VerityDigest, algorithmOf, objectPath } from "../verity/digest.ts";
+import { type VerityDigest, algorithmOf, objectPath } from "../verity/verity-digest.ts";
 import { VerityHasher } from "../verity/hasher.ts";
 
 const CHUNK = 1 << 20;

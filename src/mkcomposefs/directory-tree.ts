@@ -8,7 +8,7 @@ import { ascii, fromText, toBytes } from "../bytes/bytestring.ts";
 import { type ScanOptions, type ScannedFile, scanDirectory } from "../fs/scan.ts";
 import { limits } from "../limits.ts";
 import type { Directory } from "../tree/inode.ts";
-import { objectPath } from "../verity/digest.ts";
+import { objectPath } from "../verity/verity-digest.ts";
 import { VerityHasher } from "../verity/hasher.ts";
 import { DigestStore } from "./digest-store.ts";
 

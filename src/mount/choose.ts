@@ -16,9 +16,9 @@ import { SystemError } from "../errors.ts";
 import type { TransportName } from "../fuse/transport.ts";
 import { type Finding, type Lack, lacksOf } from "./probe/finding.ts";
 import type { Findings } from "./probe/probe.ts";
-import type { Assurance, Mode } from "./table/modes.ts";
+import type { MountPromise, Mode } from "./table/modes.ts";
 
-const rank: Readonly<Record<Assurance, number>> = { metadata: 0, open: 1, block: 2 };
+const rank: Readonly<Record<MountPromise, number>> = { metadata: 0, open: 1, block: 2 };
 
 /** One way to mount on this machine. */
 export interface ModeOption {
@@ -27,7 +27,7 @@ export interface ModeOption {
   readonly transport?: TransportName;
   /** The kernel reads objects by itself once they are open. */
   readonly passthrough?: true;
-  readonly promise: Assurance;
+  readonly promise: MountPromise;
   /** Why it is not possible; empty when it is. */
   readonly missing: readonly Lack[];
 }
@@ -36,7 +36,7 @@ export interface ModeOption {
 export interface Wanted {
   readonly mode: Mode | "auto";
   /** The least promise. */
-  readonly require: Assurance;
+  readonly require: MountPromise;
   readonly transport?: TransportName | "auto";
   /** Changes are to be possible, in directories of their own. */
   readonly writable?: boolean;
@@ -68,7 +68,7 @@ export function modeOptions(findings: Findings): ModeOption[] {
 
 function option(
   mode: Mode,
-  promise: Assurance,
+  promise: MountPromise,
   needs: readonly Finding[],
   how: Pick<ModeOption, "transport" | "passthrough"> = {},
 ): ModeOption {

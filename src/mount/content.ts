@@ -11,7 +11,7 @@ import { ImageView } from "../erofs/view.ts";
 import { isPresent } from "../store/missing-objects.ts";
 import { Stores } from "../store/stores.ts";
 import { S_IFMT, S_IFREG } from "../tree/inode.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { ImageSource } from "./server/image-source.ts";
 import { IMAGE_FD } from "./server/server-input.ts";
 import type { MountState } from "./table/run-state.ts";

@@ -15,7 +15,7 @@ import { type MirrorReach, NO_MIRRORS } from "../mirror/mirrors-file.ts";
 import { endConnection } from "./table/end.ts";
 import { type Launched, MountServer } from "./launch.ts";
 import type { LazyInput } from "./server/server-input.ts";
-import type { Assurance, Mode } from "./table/modes.ts";
+import type { MountPromise, Mode } from "./table/modes.ts";
 import { metricsSocket, resolveMetrics } from "./report/metrics-output.ts";
 import { SOURCE_PREFIX } from "./table/mountinfo.ts";
 import { type MountPlan, planMount } from "./plan.ts";
@@ -31,7 +31,7 @@ export interface MountOptions {
   /** How to mount; `auto` takes the strongest and fastest way that this machine has. */
   readonly mode?: Mode | "auto";
   /** The least promise about file content; `block` by default. */
-  readonly require?: Assurance;
+  readonly require?: MountPromise;
   /** How FUSE is spoken; `auto` takes the raw way where that is possible. */
   readonly transport?: TransportName | "auto";
   /** Directories of one file system for what is changed: the mount is writable. Not with FUSE alone. */
@@ -88,7 +88,7 @@ export interface Mount {
   /** The mount point, absolute. */
   readonly target: string;
   readonly mode: Mode;
-  readonly promise: Assurance;
+  readonly promise: MountPromise;
   /** How FUSE is spoken, where it is. */
   readonly transport: TransportName | undefined;
   /** The server process. */

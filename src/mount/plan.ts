@@ -9,11 +9,11 @@ import { objectsOf } from "../erofs/object-list.ts";
 import type { TransportName } from "../fuse/transport.ts";
 import { missingObjects } from "../store/missing-objects.ts";
 import type { VerifiedImage } from "../verify/verified-image.ts";
-import { protectObjects } from "../store/fsverity.ts";
+import { protectObjects } from "../store/protect-objects.ts";
 import type { Store } from "../store/store.ts";
 import { Stores } from "../store/stores.ts";
 import { type ModeOption, type Wanted, chooseMode, modeOptions, without } from "./choose.ts";
-import type { Assurance } from "./table/modes.ts"; // prettier-ignore
+import type { MountPromise } from "./table/modes.ts"; // prettier-ignore
 import type { Finding } from "./probe/finding.ts";
 import { probeFuseDevice } from "./probe/fuse.ts";
 import { type Findings, probeKoffi } from "./probe/probe.ts";
@@ -100,7 +100,7 @@ function tryMachine(store: string, { passthrough }: Wanted): Findings {
 function wantedOf(options: PlanOptions): Wanted {
   const { transport = "auto", allowOther, writable = false } = options;
   const { passthrough = false, idmapped = false } = options;
-  const require: Assurance = options.require ?? "block";
+  const require: MountPromise = options.require ?? "block";
   const mode = options.mode ?? "auto";
   const wanted = { require, transport, writable, passthrough, idmapped };
   if (mode === "kernel" || mode === "hybrid") {

@@ -14,7 +14,7 @@ import {
   type Expectation,
   type VerifiedStatement,
   verifyBundles,
-} from "../trust/verify.ts";
+} from "../trust/verify-bundles.ts";
 import {
   type Demands,
   type Places,

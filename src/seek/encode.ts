@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { deflate } from "./deflater.ts";
 import {
   BLOCK_BYTES,

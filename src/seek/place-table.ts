@@ -5,7 +5,7 @@
  */
 import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { storedBytes } from "./encode.ts";
 import { BLOCK_BYTES, numberWidth } from "./format.ts";
 import type { ObjectPlace } from "./place.ts";

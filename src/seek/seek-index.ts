@@ -7,13 +7,13 @@
  */
 import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { MAGIC, SeekHeader, SeekLayerRecord, VERSION, compressions } from "./format.ts";
 import { inflateExactly } from "./inflater.ts";
 import type { SeekLayer } from "./layer.ts";
 import type { ObjectPlace } from "./place.ts";
 import { PlaceTable } from "./place-table.ts";
-import type { Places } from "./plan.ts";
+import type { Places } from "./read-plan.ts";
 import { PointTable } from "./point-table.ts";
 
 /** Bytes that a point takes when it is not compressed. */

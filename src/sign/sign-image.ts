@@ -15,7 +15,7 @@ import {
   type Statement,
   formatStatement,
 } from "../trust/statement.ts";
-import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/digest.ts";
+import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import { objectsOf } from "../erofs/object-list.ts";
 import { sha256Of } from "../sys/sha256.ts";

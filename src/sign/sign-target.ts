@@ -14,7 +14,7 @@ import { formatEnvelope } from "../trust/bundle.ts";
 import { type EnvelopeSignature, parsePreAuthEncoding } from "../trust/dsse.ts";
 import { type Predicate, STATEMENT_PAYLOAD_TYPE } from "../trust/statement.ts";
 import type { PublicKey } from "../trust/public-key.ts";
-import { algorithmOf } from "../verity/digest.ts";
+import { algorithmOf } from "../verity/verity-digest.ts";
 import {
   type FoundStatement,
   earlierWord,

@@ -8,7 +8,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { limits } from "../limits.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
 import { readRegular } from "../fs/regular-file.ts";
 import { decodeName, encodeName } from "./names.ts";

@@ -13,7 +13,7 @@
  */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { FormatError } from "../errors.ts";
-import type { VerityAlgorithm } from "../verity/digest.ts";
+import type { VerityAlgorithm } from "../verity/verity-digest.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
 
 export type ForeignKind = "composefs-rs" | "digest-store";

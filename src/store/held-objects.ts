@@ -6,7 +6,7 @@
  */
 import { constants, lstatSync, openSync } from "node:fs";
 import { IntegrityError, NotFoundError } from "../errors.ts";
-import { type VerityDigest, objectPath } from "../verity/digest.ts";
+import { type VerityDigest, objectPath } from "../verity/verity-digest.ts";
 import { openBeneath } from "../sys/open-beneath.ts";
 import { failure } from "../fs/failure.ts";
 import { type OpenFile, openRegular } from "../fs/regular-file.ts";

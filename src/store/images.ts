@@ -6,7 +6,7 @@
  */
 import { readdirSync, readlinkSync } from "node:fs";
 import { FormatError, NotFoundError } from "../errors.ts";
-import { type VerityDigest, parseVerityDigest } from "../verity/digest.ts";
+import { type VerityDigest, parseVerityDigest } from "../verity/verity-digest.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
 import { REFS, idOfRefTarget } from "./layout.ts";
 import { decodeName, encodeName } from "./names.ts";

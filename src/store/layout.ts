@@ -16,7 +16,7 @@
  *
  * @module
  */
-import { type VerityDigest, objectPath } from "../verity/digest.ts";
+import { type VerityDigest, objectPath } from "../verity/verity-digest.ts";
 
 /** The directories at the top of a store, in the order in which `create` makes them. */
 export const storeDirectories = [

@@ -19,7 +19,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, readFileSync, unlinkSync, writeSync } from "node:fs";
 import { FormatError, NotFoundError, SystemError } from "../errors.ts";
 import { flock } from "../sys/flock.ts";
-import { type VerityDigest, parseVerityDigest } from "../verity/digest.ts";
+import { type VerityDigest, parseVerityDigest } from "../verity/verity-digest.ts";
 import { makeDirectory } from "../fs/directory.ts";
 import { failure } from "../fs/failure.ts";
 import { createFile, openRegular } from "../fs/regular-file.ts";

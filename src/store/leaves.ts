@@ -9,7 +9,7 @@ import { randomUUID } from "node:crypto";
 import { renameSync, rmSync } from "node:fs";
 import { FormatError, IntegrityError, NotFoundError, SystemError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { type VerityDigest, objectPath } from "../verity/digest.ts";
+import { type VerityDigest, objectPath } from "../verity/verity-digest.ts";
 import { makeDirectory } from "../fs/directory.ts";
 import { errnoOf } from "../fs/failure.ts";
 import { readRegular } from "../fs/regular-file.ts";

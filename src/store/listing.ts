@@ -4,7 +4,7 @@
  * @module
  */
 import { SealfsError } from "../errors.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { type Claim, claimsOf } from "./claims.ts";
 import type { ImageRecord } from "./images.ts";
 import type { Store } from "./store.ts";

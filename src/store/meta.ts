@@ -7,7 +7,7 @@
 import { asArray, asObject, asSize, asString } from "../bytes/json-fields.ts";
 import { type JsonValue, parseJson } from "../bytes/json.ts";
 import { FormatError } from "../errors.ts";
-import { type VerityAlgorithm, verityAlgorithms } from "../verity/digest.ts";
+import { type VerityAlgorithm, verityAlgorithms } from "../verity/verity-digest.ts";
 
 /** The newest store format that this version reads and writes. */
 export const STORE_VERSION = 1;

@@ -7,7 +7,7 @@
 import { statSync } from "node:fs";
 import type { Image } from "../erofs/image.ts";
 import type { Stores } from "./stores.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { objectsOf } from "../erofs/object-list.ts";
 
 /** The objects that no store has, with their sizes in bytes, sorted by digest. */

@@ -5,7 +5,7 @@
  * @module
  */
 import { readdirSync } from "node:fs";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
 import { fanOut } from "./layout.ts";
 import type { Store } from "./store.ts";

@@ -11,7 +11,7 @@ import {
   type VerityDigest,
   algorithmOf,
   objectPath,
-} from "../verity/digest.ts";
+} from "../verity/verity-digest.ts";
 import { VerityHasher } from "../verity/hasher.ts";
 import { failure } from "../fs/failure.ts";
 import { type OpenFile, openRegular, readFully } from "../fs/regular-file.ts";

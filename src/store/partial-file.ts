@@ -20,7 +20,7 @@ import {
 } from "node:fs";
 import { promisify } from "node:util";
 import { flock } from "../sys/flock.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { failure } from "../fs/failure.ts";
 import { PARTIAL_PREFIX } from "./layout.ts";
 import type { Store } from "./store.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import { opendirSync } from "node:fs";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { failure } from "../fs/failure.ts";
 
 /** A directory with more names is not held in memory; all of its names count as possible. */

@@ -9,7 +9,7 @@ import { statSync } from "node:fs";
 import { FormatError, IntegrityError, NotFoundError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { SeekIndexFile } from "../trust/statement.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { readRegular } from "../fs/regular-file.ts";
 import { entriesOf } from "./object-names.ts";
 import type { Store } from "./store.ts";

@@ -17,7 +17,7 @@ import {
   unlinkSync,
 } from "node:fs";
 import { basename, dirname } from "node:path";
-import { type VerityAlgorithm, type VerityDigest, objectPath } from "../verity/digest.ts";
+import { type VerityAlgorithm, type VerityDigest, objectPath } from "../verity/verity-digest.ts";
 import { VerityHasher } from "../verity/hasher.ts";
 import { makeDirectory } from "../fs/directory.ts";
 import { errnoOf } from "../fs/failure.ts";

@@ -8,7 +8,7 @@ import { chmodSync, closeSync, openSync } from "node:fs";
 import { IntegrityError, SystemError } from "../errors.ts";
 import { enableVerity, measureVerity } from "../sys/fsverity.ts";
 import { hasLibc } from "../sys/koffi.ts";
-import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
+import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
 
 const MODE = 0o444;
 

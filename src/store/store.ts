@@ -17,7 +17,7 @@ import {
 import { dirname, resolve } from "node:path";
 import { FormatError, NotFoundError, SealfsError, SystemError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import type { VerityAlgorithm, VerityDigest } from "../verity/digest.ts";
+import type { VerityAlgorithm, VerityDigest } from "../verity/verity-digest.ts";
 import { type StoredBundle, readBundles } from "./bundles.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
 import { createFile, readFully, readRegular } from "../fs/regular-file.ts";

@@ -6,7 +6,7 @@
 import { objectsOf } from "../erofs/object-list.ts";
 import { Image } from "../erofs/image.ts";
 import { IntegrityError } from "../errors.ts";
-import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
+import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import type { Store } from "./store.ts";
 

@@ -5,7 +5,7 @@
  * @module
  */
 import { IntegrityError, NotFoundError, SystemError, UsageError } from "../errors.ts";
-import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
+import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import type { StoredBundle } from "./bundles.ts";
 import { type LocalObjects, Store } from "./store.ts";

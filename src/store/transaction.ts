@@ -20,7 +20,7 @@
  */
 import { renameSync, symlinkSync } from "node:fs";
 import { dirname } from "node:path";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { bundlePath } from "./bundles.ts";
 import { makeDirectory } from "../fs/directory.ts";
 import { type Durability, Syncs } from "./durability.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { lstatSync } from "node:fs";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { listObjectNames } from "./object-names.ts";
 import type { Store } from "./store.ts";
 import { openStoredImage } from "./stored-image.ts";

@@ -13,7 +13,7 @@ import {
   type VerityDigest,
   parseVerityDigest,
   verityAlgorithms,
-} from "../verity/digest.ts";
+} from "../verity/verity-digest.ts";
 import { errnoError, errnoName, lazy, loadLibc } from "./koffi.ts";
 
 const FS_IOC_ENABLE_VERITY = 0x40806685;

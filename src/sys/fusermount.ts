@@ -11,7 +11,7 @@ import { delimiter, join } from "node:path";
 import { i32, struct, u32, u64 } from "../bytes/struct.ts";
 import { SystemError } from "../errors.ts";
 import { addressOf, errnoError, lazy, loadLibc } from "./koffi.ts";
-import type { FuseMount } from "./mount.ts";
+import type { FuseMount } from "./mount-calls.ts";
 import { socketPair } from "./socket-pair.ts";
 
 const SOL_SOCKET = 1;

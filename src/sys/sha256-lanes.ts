@@ -10,7 +10,7 @@
  * @module
  */
 import { type BlockHash, blockHash, useBlockHash } from "../verity/block-hash.ts";
-import { VERITY_BLOCK_SIZE, verityAlgorithms } from "../verity/digest.ts";
+import { VERITY_BLOCK_SIZE, verityAlgorithms } from "../verity/verity-digest.ts";
 import { addressOf, loadLibc } from "./koffi.ts";
 
 /** Messages at a time: OpenSSL takes them by four. */

@@ -8,7 +8,11 @@
 import { type ByteString, toByteString, toBytes } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { type VerityAlgorithm, type VerityDigest, verityAlgorithms } from "../verity/digest.ts";
+import {
+  type VerityAlgorithm,
+  type VerityDigest,
+  verityAlgorithms,
+} from "../verity/verity-digest.ts";
 import { cutAtNul } from "./dump-fields.ts";
 import { CONTENT, DumpLine, GID, NLINK, PATH, PAYLOAD, RDEV, SIZE, UID } from "./dump-line.ts";
 import { DumpTree } from "./dump-paths.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import { type ByteString, compareBytes, toByteString } from "../bytes/bytestring.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import {
   type Directory,
   HardLink,

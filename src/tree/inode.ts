@@ -6,7 +6,7 @@
  * @module
  */
 import { type ByteString, ascii } from "../bytes/bytestring.ts";
-import { type VerityDigest, objectPath } from "../verity/digest.ts";
+import { type VerityDigest, objectPath } from "../verity/verity-digest.ts";
 
 /** File type bits of `st_mode`. */
 export const S_IFMT = 0o170000;

@@ -8,7 +8,7 @@ import { type ByteString, ascii, printable } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { TarEntry, TarEntryType } from "../tar/entry.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import {
   type Directory,
   Inode,

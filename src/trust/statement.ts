@@ -29,7 +29,7 @@ import { asArray, asObject, asSize, asString, optionalString } from "../bytes/js
 import type { JsonObject, JsonValue } from "../bytes/json.ts";
 import { FormatError, TrustError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { type VerityDigest, algorithmOf, parseVerityDigest } from "../verity/digest.ts";
+import { type VerityDigest, algorithmOf, parseVerityDigest } from "../verity/verity-digest.ts";
 import { parseDocument, refusing } from "./document.ts";
 import { formatTime, parseTime } from "./time.ts";
 

@@ -16,8 +16,8 @@ import {
   type Refusal,
   type VerifiedStatement,
   verifyBundles,
-} from "../trust/verify.ts";
-import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
+} from "../trust/verify-bundles.ts";
+import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import type { CheckedImages } from "./checked-images.ts";
 import { sha256Of } from "../sys/sha256.ts";

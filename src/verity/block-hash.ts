@@ -8,7 +8,7 @@
 import { sha256, sha512 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { type ByteString, toByteString } from "../bytes/bytestring.ts";
-import { VERITY_BLOCK_SIZE, type VerityAlgorithm, verityAlgorithms } from "./digest.ts";
+import { VERITY_BLOCK_SIZE, type VerityAlgorithm, verityAlgorithms } from "./verity-digest.ts";
 
 /** A hash function for short messages: data blocks, tree blocks and descriptors. */
 export interface BlockHash {

@@ -11,7 +11,7 @@ import {
   type VerityAlgorithm,
   type VerityDigest,
   verityAlgorithms,
-} from "./digest.ts";
+} from "./verity-digest.ts";
 import { HashLevels } from "./levels.ts";
 
 /** What a hasher keeps, and over which implementation it runs. */

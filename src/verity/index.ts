@@ -12,6 +12,6 @@ export {
   objectPath,
   parseVerityDigest,
   verityAlgorithms,
-} from "./digest.ts";
+} from "./verity-digest.ts";
 export { VerityHasher, type VerityHasherOptions, leavesSize, verityDigestOf } from "./hasher.ts";
 export { digestOfLeaves, hashBlockInto, verifyBlocks, verifyLeaves } from "./tree.ts";

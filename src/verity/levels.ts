@@ -7,7 +7,7 @@
  * @module
  */
 import type { BlockHash } from "./block-hash.ts";
-import { VERITY_BLOCK_SIZE, type VerityDigest, verityAlgorithms } from "./digest.ts";
+import { VERITY_BLOCK_SIZE, type VerityDigest, verityAlgorithms } from "./verity-digest.ts";
 
 const DESCRIPTOR_SIZE = 256;
 

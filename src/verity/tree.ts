@@ -14,7 +14,7 @@ import {
   type VerityDigest,
   algorithmOf,
   verityAlgorithms,
-} from "./digest.ts";
+} from "./verity-digest.ts";
 import { leavesSize } from "./hasher.ts";
 import { HashLevels } from "./levels.ts";
 

@@ -7,7 +7,7 @@
  * @module
  */
 import { type BlockHash, blockHash } from "./block-hash.ts";
-import { VERITY_BLOCK_SIZE, type VerityAlgorithm, type VerityDigest } from "./digest.ts";
+import { VERITY_BLOCK_SIZE, type VerityAlgorithm, type VerityDigest } from "./verity-digest.ts";
 import { descriptorDigest } from "./levels.ts";
 
 const FIRST_HASHES = 256;

@@ -23,7 +23,7 @@ import { sealedDevice, verityDevice } from "../../src/mount/kernel/image-device.
 import { type LayerStyle, layerStyles, mountErofs } from "../../src/mount/kernel/layers.ts";
 import { type StackOptions, mountStack } from "../../src/mount/kernel/stack.ts";
 import { attachMount } from "../../src/sys/fsmount.ts";
-import { unmountTarget } from "../../src/sys/mount.ts";
+import { unmountTarget } from "../../src/sys/mount-calls.ts";
 import { verityDigestOf } from "../../src/verity/index.ts";
 import { goldenImage } from "../support/golden-images.ts";
 import { loopsOf, noKernelStack } from "../support/kernel.ts";

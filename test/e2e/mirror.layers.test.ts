@@ -19,7 +19,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { readSeekLayers } from "../../src/seek/seek-index.ts";
 import { Store } from "../../src/store/store.ts";
 import { objectsOfStored } from "../../src/store/stored-image.ts";
-import type { VerityDigest } from "../../src/verity/digest.ts";
+import type { VerityDigest } from "../../src/verity/verity-digest.ts";
 import { sealfs, sealfsOk } from "../support/cli.ts";
 import { TestLayout, named, tar, types } from "../support/oci.ts";
 import { oracle } from "../support/oracle.ts";

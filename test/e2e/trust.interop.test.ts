@@ -19,7 +19,7 @@ import { formatMinisignKey } from "../../src/trust/minisign.ts";
 import { PrivateKey } from "../../src/trust/private-key.ts";
 import { formatSshSignature, sshSignedBytes } from "../../src/trust/sshsig.ts";
 import { PREDICATE_TYPE, type Statement } from "../../src/trust/statement.ts";
-import { ANY_NAME } from "../../src/trust/verify.ts";
+import { ANY_NAME } from "../../src/trust/verify-bundles.ts";
 import { goldenImage } from "../support/golden-images.ts";
 import { oracle } from "../support/oracle.ts";
 import { alice, keyring, mallory, name, now, refusal, testKey } from "../support/trust.ts";

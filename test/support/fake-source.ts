@@ -11,7 +11,7 @@ import type {
   SourceKind,
   WantedObject,
 } from "../../src/mirror/source.ts";
-import { type VerityDigest } from "../../src/verity/digest.ts";
+import { type VerityDigest } from "../../src/verity/verity-digest.ts";
 import { verityDigestOf } from "../../src/verity/hasher.ts";
 
 /** An object made of its content. */

@@ -7,7 +7,7 @@
 import { type ByteString, toByteString, toBytes } from "../../src/bytes/bytestring.ts";
 import { Image } from "../../src/erofs/image.ts";
 import { ImageFileSystem } from "../../src/fuse/filesystem.ts";
-import { type ObjectPlace, ObjectReader } from "../../src/fuse/objects.ts";
+import { type ObjectPlace, ObjectReader } from "../../src/fuse/object-reader.ts";
 import { type Server, operations } from "../../src/fuse/operations.ts";
 import { type Operations, type Problem, Session } from "../../src/fuse/session.ts";
 import { SharedLeaves } from "../../src/fuse/shared-leaves.ts";

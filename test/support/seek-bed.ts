@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import type { VerityDigest } from "../../src/verity/digest.ts";
+import type { VerityDigest } from "../../src/verity/verity-digest.ts";
 import { objectsOf } from "../../src/erofs/object-list.ts";
 import { verifyImage } from "../../src/erofs/check.ts";
 import { type BuildOptions, type BuildResult, buildImage } from "../../src/build/build-image.ts";

@@ -12,7 +12,7 @@ import { fanOut } from "../../src/store/layout.ts";
 import type { Store } from "../../src/store/store.ts";
 import { Transaction, type TransactionOptions } from "../../src/store/transaction.ts";
 import { parseDump } from "../../src/tree/dump-reader.ts";
-import { type VerityDigest, objectPath } from "../../src/verity/digest.ts";
+import { type VerityDigest, objectPath } from "../../src/verity/verity-digest.ts";
 import { verityDigestOf } from "../../src/verity/hasher.ts";
 import { alice } from "./trust.ts";
 

@@ -13,7 +13,7 @@ if (isMainThread) {
       import("../../dist/fuse/fuse-device.js"),
       import("../../dist/mount/guard/guard.js"),
       import("../../dist/mount/table/mountinfo.js"),
-      import("../../dist/sys/mount.js"),
+      import("../../dist/sys/mount-calls.js"),
     ],
   );
   const [target] = process.argv.slice(2);

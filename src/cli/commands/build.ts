@@ -17,7 +17,7 @@ import { parseSource } from "../../oci/reference.ts";
 import { Store } from "../../store/store.ts";
 import type { NewBundle } from "../../store/transaction.ts";
 import { type ProfileName, type XattrMode, profileNames } from "../../tree/merge.ts";
-import type { VerityAlgorithm } from "../../verity/digest.ts";
+import type { VerityAlgorithm } from "../../verity/verity-digest.ts";
 import { interruptible } from "../terminal/interruption.ts";
 import { type Io, formatBytes } from "../terminal/io.ts";
 import { type SourceFlags, declareSource, sourceOptions } from "../options/registry-options.ts";

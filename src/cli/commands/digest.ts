@@ -5,7 +5,7 @@
  */
 import { type Command, Option } from "commander";
 import { digestFile } from "../../inspect/digest-file.ts";
-import type { VerityAlgorithm } from "../../verity/digest.ts";
+import type { VerityAlgorithm } from "../../verity/verity-digest.ts";
 import type { Io } from "../terminal/io.ts";
 
 interface Options {

@@ -12,7 +12,7 @@ import { missingObjects } from "../../store/missing-objects.ts";
 import { objectsOf } from "../../erofs/object-list.ts";
 import { openImage } from "../../verify/open-image.ts";
 import { Stores } from "../../store/stores.ts";
-import { objectPath } from "../../verity/digest.ts";
+import { objectPath } from "../../verity/verity-digest.ts";
 import type { Io } from "../terminal/io.ts";
 import { addImageArgument } from "../options/image-argument.ts";
 import { LineWriter } from "../terminal/line-writer.ts";

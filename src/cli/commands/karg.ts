@@ -6,7 +6,7 @@
 import { type Command, Option } from "commander";
 import { bootArgument, familyDigest } from "../../composefs/marks.ts";
 import { openImage } from "../../verify/open-image.ts";
-import type { VerityAlgorithm } from "../../verity/digest.ts";
+import type { VerityAlgorithm } from "../../verity/verity-digest.ts";
 import type { Io } from "../terminal/io.ts";
 import { addImageArgument } from "../options/image-argument.ts";
 

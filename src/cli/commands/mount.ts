@@ -6,7 +6,7 @@
 import { type Command, Option } from "commander";
 import { UsageError } from "../../errors.ts";
 import type { TransportName } from "../../fuse/transport.ts";
-import type { Assurance, Mode } from "../../mount/table/modes.ts";
+import type { MountPromise, Mode } from "../../mount/table/modes.ts";
 import { holdMount } from "../../mount/foreground.ts";
 import { parseIdmap } from "../../mount/idmap-text.ts";
 import type { VerifiedImage } from "../../verify/verified-image.ts";
@@ -27,7 +27,7 @@ interface Options extends TrustOptions, MirrorOptions {
   readonly bundle?: string[];
   readonly name?: string;
   readonly mode: Mode | "auto";
-  readonly require: Assurance;
+  readonly require: MountPromise;
   readonly transport: TransportName | "auto";
   readonly passthrough?: true;
   readonly noexec?: true;

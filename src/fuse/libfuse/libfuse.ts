@@ -21,8 +21,8 @@ import { Counters, counterMemory } from "../counters.ts";
 import { EIO, EISDIR, ENAMETOOLONG, ENODATA, ENOENT, ERANGE } from "../errno.ts";
 import { ImageFileSystem } from "../filesystem.ts";
 import type { FuseNative, FuseOperations, FuseStat, XattrValue } from "./fuse-native.ts";
-import { LATE_TRIES } from "../late-answers.ts";
-import { ObjectReader, ObjectUnavailable } from "../objects.ts";
+import { DEFERRED_TRIES } from "../deferred-replies.ts";
+import { ObjectReader, ObjectUnavailable } from "../object-reader.ts";
 import { SharedLeaves } from "../shared-leaves.ts";
 import { openPlaces } from "../store-place.ts";
 import { whenDisconnected } from "./libfuse-end.ts";
@@ -112,7 +112,7 @@ function operationsOf(input: ServeInput, leaves: SharedLeaves, counters: Counter
     path: string,
     answer: (error: number) => void,
     work: (nid: number) => void,
-    tries = LATE_TRIES,
+    tries = DEFERRED_TRIES,
     start = performance.now(),
   ) => {
     let nid = 0;

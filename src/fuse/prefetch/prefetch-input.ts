@@ -5,7 +5,7 @@
  */
 import type { ByteString } from "../../bytes/bytestring.ts";
 import type { LeafPlace } from "../leaf-place.ts";
-import type { ByteRange, ObjectFile } from "../objects.ts";
+import type { ByteRange, ObjectFile } from "../object-reader.ts";
 import type { Problem } from "../session.ts";
 
 /** How far it is. */

@@ -9,7 +9,7 @@ import { ImageView } from "../../erofs/view.ts";
 import { type WalkedFile, findFile, walkFiles } from "../../erofs/walk.ts";
 import { NotFoundError } from "../../errors.ts";
 import { S_IFDIR, S_IFMT, S_IFREG } from "../../tree/inode.ts";
-import type { VerityDigest } from "../../verity/digest.ts";
+import type { VerityDigest } from "../../verity/verity-digest.ts";
 
 /** Content that is to be read once. */
 export interface PlannedObject {

@@ -10,9 +10,9 @@ import { Image } from "../../erofs/image.ts";
 import { hashInLanes } from "../../sys/sha256-lanes.ts";
 import { VERITY_BLOCK_SIZE } from "../../verity/index.ts";
 import { Counters, counterMemory, readCounters } from "../counters.ts";
-import { LATE_TRIES } from "../late-answers.ts";
+import { DEFERRED_TRIES } from "../deferred-replies.ts";
 import { ObjectTable } from "../object-table.ts";
-import { type ObjectFile, ObjectReader, ObjectUnavailable } from "../objects.ts";
+import { type ObjectFile, ObjectReader, ObjectUnavailable } from "../object-reader.ts";
 import type {
   PrefetchAnswer,
   PrefetchInput,
@@ -53,7 +53,7 @@ async function having(work: () => void): Promise<void> {
       return;
     } catch (error) {
       const isMissing = error instanceof ObjectUnavailable && input.partial !== undefined;
-      if (!isMissing || attempt === LATE_TRIES) throw error;
+      if (!isMissing || attempt === DEFERRED_TRIES) throw error;
       tell({ need: { file: error.file, range: error.range } });
       const [{ failed }] = (await once(parentPort!, "message")) as [PrefetchAnswer];
       if (failed !== undefined) throw new Error(failed, { cause: error });

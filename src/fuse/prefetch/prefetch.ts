@@ -7,7 +7,7 @@
  */
 import { Worker } from "node:worker_threads";
 import { workerUrl } from "../../sys/worker.ts";
-import type { ByteRange, ObjectFile } from "../objects.ts";
+import type { ByteRange, ObjectFile } from "../object-reader.ts";
 import type { Problem } from "../session.ts";
 import type { Supply } from "../supply.ts";
 import type {

@@ -18,7 +18,7 @@ import { META_FILE } from "../../store/layout.ts";
 import { openRegular } from "../../fs/regular-file.ts";
 import { decodeName } from "../../store/names.ts";
 import type { Store } from "../../store/store.ts";
-import { type VerityDigest, parseVerityDigest } from "../../verity/digest.ts";
+import { type VerityDigest, parseVerityDigest } from "../../verity/verity-digest.ts";
 import type { LeafService } from "./leaf-service.ts";
 
 /** Something that can be given out. */

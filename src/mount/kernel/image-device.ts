@@ -12,7 +12,7 @@ import { digestOfFile } from "../../store/objects.ts";
 import { measureVerity } from "../../sys/fsverity.ts";
 import { openLoop } from "../../sys/loop.ts";
 import { anonymousFile } from "../../sys/memfd.ts";
-import { type VerityDigest, algorithmOf } from "../../verity/digest.ts";
+import { type VerityDigest, algorithmOf } from "../../verity/verity-digest.ts";
 
 /** The parts of a {@link VerifiedImage} that are shown to the kernel. */
 export type KernelImage = Pick<VerifiedImage, "bytes" | "digest">;

@@ -8,7 +8,7 @@ import { mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { attachMount } from "../../sys/fsmount.ts";
-import { unmountTarget } from "../../sys/mount.ts";
+import { unmountTarget } from "../../sys/mount-calls.ts";
 
 /** A place that only this user may enter. */
 export interface PrivatePlace {

@@ -4,7 +4,7 @@
  * @module
  */
 import type { SystemError } from "../../errors.ts";
-import type { VerityDigest } from "../../verity/digest.ts";
+import type { VerityDigest } from "../../verity/verity-digest.ts";
 import type { OverlayStackOptions } from "./stack.ts";
 
 /** The image, which is mounted at once. */

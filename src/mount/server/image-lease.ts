@@ -6,7 +6,7 @@
 import { objectsOf } from "../../erofs/object-list.ts";
 import { takeLease } from "../../store/leases.ts";
 import { Store } from "../../store/store.ts";
-import type { VerityDigest } from "../../verity/digest.ts";
+import type { VerityDigest } from "../../verity/verity-digest.ts";
 import type { ImageSource } from "./image-source.ts";
 
 /**

@@ -7,8 +7,8 @@ import type { IdMap } from "../../sys/idmap.ts";
 import type { TransportName } from "../../fuse/transport.ts";
 import type { SourcedImage } from "../../fetch/open-sources.ts";
 import type { MirrorReach } from "../../mirror/mirrors-file.ts";
-import type { VerityDigest } from "../../verity/digest.ts";
-import type { Assurance, Mode } from "../table/modes.ts";
+import type { VerityDigest } from "../../verity/verity-digest.ts";
+import type { MountPromise, Mode } from "../table/modes.ts";
 import type { PrefetchOption } from "./prefetch-option.ts";
 import type { SignedImage } from "../table/run-state.ts";
 
@@ -44,7 +44,7 @@ export interface ServerInput {
   readonly target: string;
   readonly source: string;
   readonly mode: Mode;
-  readonly promise: Assurance;
+  readonly promise: MountPromise;
   /** For mode `fuse`. */
   readonly transport: TransportName | "auto";
   /** For the other modes: directories for what is changed. */

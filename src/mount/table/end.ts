@@ -6,7 +6,7 @@
  */
 import { writeFileSync } from "node:fs";
 import { SystemError } from "../../errors.ts";
-import { type UnmountOptions, unmountAsUser, unmountTarget } from "../../sys/mount.ts";
+import { type UnmountOptions, unmountAsUser, unmountTarget } from "../../sys/mount-calls.ts";
 import { mountAt } from "./mountinfo.ts";
 
 /** Unmounts as root, or through fusermount3 as an ordinary user. */

@@ -12,4 +12,4 @@ export type Mode = "kernel" | "hybrid" | "fuse";
  * the signed image. `open`: each file matched when it was opened. `metadata`: names, modes and all
  * else but the content of files.
  */
-export type Assurance = "block" | "open" | "metadata";
+export type MountPromise = "block" | "open" | "metadata";

@@ -14,8 +14,8 @@ import { lstatSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, wr
 import { tmpdir } from "node:os";
 import { SystemError } from "../../errors.ts";
 import type { TransportName } from "../../fuse/transport.ts";
-import type { VerityDigest } from "../../verity/digest.ts";
-import type { Assurance, Mode } from "./modes.ts";
+import type { VerityDigest } from "../../verity/verity-digest.ts";
+import type { MountPromise, Mode } from "./modes.ts";
 
 /** What was signed about the image that is mounted. */
 export interface SignedImage {
@@ -36,7 +36,7 @@ export interface MountState {
   readonly target: string;
   readonly image: SignedImage;
   readonly mode: Mode;
-  readonly promise: Assurance;
+  readonly promise: MountPromise;
   /** How FUSE is spoken, where it is. */
   readonly transport?: TransportName;
   readonly stores: readonly string[];

@@ -8,8 +8,8 @@
 import { FormatError, IntegrityError, NotFoundError } from "../../errors.ts";
 import type { SeekIndex } from "../../seek/seek-index.ts";
 import type { SeekLayer } from "../../seek/layer.ts";
-import { type ObjectRange, type ReadPlan, planLayer, planRead } from "../../seek/plan.ts";
-import type { VerityDigest } from "../../verity/digest.ts";
+import { type ObjectRange, type ReadPlan, planLayer, planRead } from "../../seek/read-plan.ts";
+import type { VerityDigest } from "../../verity/verity-digest.ts";
 import type { BlobRanges } from "../blob-ranges.ts";
 import { gunzipFrom } from "../codec/seek-gunzip.ts";
 import { unzstdFrom } from "../codec/seek-unzstd.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { type Batch, type BatchResult, checkBatch } from "./object.ts";
+import { type Batch, type BatchResult, checkBatch } from "./fsck-object.ts";
 import { ObjectStore } from "../objects.ts";
 
 /** What a batch became; the message of the error when it could not be checked. */

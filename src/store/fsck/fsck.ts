@@ -6,10 +6,10 @@
  */
 import { existsSync } from "node:fs";
 import { SystemError } from "../../errors.ts";
-import type { VerityDigest } from "../../verity/digest.ts";
-import { checkAnnexes } from "./annexes.ts";
-import { type ImagesResult, checkImages } from "./images.ts";
-import { type ObjectsOptions, checkStoredObjects } from "./objects.ts";
+import type { VerityDigest } from "../../verity/verity-digest.ts";
+import { checkAnnexes } from "./fsck-annexes.ts";
+import { type ImagesResult, checkImages } from "./fsck-images.ts";
+import { type ObjectsOptions, checkStoredObjects } from "./fsck-objects.ts";
 import type { ProblemKind, StoreProblem } from "./problem.ts";
 import { relink, removeWrong, restoreObjects } from "./repair.ts";
 import { StoreLock } from "../lock.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { VerityDigest } from "../../verity/digest.ts";
+import type { VerityDigest } from "../../verity/verity-digest.ts";
 
 /** What is wrong. */
 export type ProblemKind =

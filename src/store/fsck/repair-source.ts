@@ -6,7 +6,7 @@
  */
 import { closeSync, createReadStream } from "node:fs";
 import { SealfsError } from "../../errors.ts";
-import type { VerityDigest } from "../../verity/digest.ts";
+import type { VerityDigest } from "../../verity/verity-digest.ts";
 import type { LocalObjects } from "../store.ts";
 
 /** A place that may have objects. */

@@ -7,10 +7,10 @@
 import { chmodSync, existsSync, lstatSync, unlinkSync } from "node:fs";
 import { IntegrityError, NotFoundError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
-import { type VerityDigest, algorithmOf } from "../../verity/digest.ts";
+import { type VerityDigest, algorithmOf } from "../../verity/verity-digest.ts";
 import { VerityHasher } from "../../verity/hasher.ts";
 import { makeDirectory, syncDirectory } from "../../fs/directory.ts";
-import { checkObject } from "./object.ts";
+import { checkObject } from "./fsck-object.ts";
 import type { StoreProblem } from "./problem.ts";
 import { exclusively } from "../lock.ts";
 import { quarantine } from "../quarantine.ts";

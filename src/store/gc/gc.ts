@@ -13,7 +13,7 @@
 import { lstatSync, readdirSync, rmSync, unlinkSync } from "node:fs";
 import { FormatError } from "../../errors.ts";
 import { FileSystemSync } from "../../sys/syncfs.ts";
-import type { VerityDigest } from "../../verity/digest.ts";
+import type { VerityDigest } from "../../verity/verity-digest.ts";
 import { errnoOf } from "../../fs/failure.ts";
 import { findRoots, markFrom } from "./roots.ts";
 import { exclusively } from "../lock.ts";

@@ -8,7 +8,7 @@
  */
 import { readlinkSync } from "node:fs";
 import { FormatError, SystemError } from "../../errors.ts";
-import type { VerityDigest } from "../../verity/digest.ts";
+import type { VerityDigest } from "../../verity/verity-digest.ts";
 import { claimsOf } from "../claims.ts";
 import { errnoOf, failure } from "../../fs/failure.ts";
 import { REFS, idOfRefTarget } from "../layout.ts";

@@ -7,7 +7,7 @@ import { existsSync, readlinkSync } from "node:fs";
 import { verifyImage } from "../../erofs/check.ts";
 import { objectsOf } from "../../erofs/object-list.ts";
 import { FormatError, NotFoundError, SealfsError } from "../../errors.ts";
-import type { VerityDigest } from "../../verity/digest.ts";
+import type { VerityDigest } from "../../verity/verity-digest.ts";
 import { errnoOf, failure } from "../../fs/failure.ts";
 import type { StoreProblem } from "./problem.ts";
 import { REFS, idOfRefTarget, imageLinkTarget } from "../layout.ts";

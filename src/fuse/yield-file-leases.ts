@@ -11,8 +11,8 @@ import type { SharedMemory } from "./thread-input.ts";
  * Listens to the kernel, for the main thread of a server process: signals come to no other. Without
  * this the first writer would end the process.
  */
-export function yieldLeases({ fd, backing }: Pick<SharedMemory, "fd" | "backing">): void {
+export function yieldFileLeases({ fd, backing }: Pick<SharedMemory, "fd" | "backing">): void {
   if (backing === undefined) return;
   const files = new BackingFiles(fd, [], backing, () => undefined);
-  process.on("SIGIO", () => files.yieldLeases());
+  process.on("SIGIO", () => files.yieldFileLeases());
 }

@@ -7,7 +7,7 @@
 import { closeSync } from "node:fs";
 import { IntegrityError, NotFoundError, SealfsError, SystemError } from "../errors.ts";
 import { enableVerity, measureVerity } from "../sys/fsverity.ts";
-import { type VerityDigest, algorithmOf } from "../verity/digest.ts";
+import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
 import type { ObjectStore } from "./objects.ts";
 
 /** What became of the objects asked for, by count. */

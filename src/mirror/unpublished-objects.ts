@@ -7,13 +7,13 @@
 import type { WholeObject } from "../store/partial-objects.ts";
 import type { Store } from "../store/store.ts";
 import { Transaction } from "../store/transaction.ts";
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 
 const WAIT_MS = 2000;
 const MOST_OBJECTS = 1000;
 
 /** Whole objects that are not published yet. */
-export class LateObjects {
+export class UnpublishedObjects {
   readonly #store: Store;
   readonly #onProblem: (error: Error) => void;
   readonly #waiting = new Map<VerityDigest, WholeObject>();

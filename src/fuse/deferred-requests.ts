@@ -1,11 +1,11 @@
 /**
- * Late answers on a raw connection: what its threads hand over is answered from this thread.
+ * Deferred requests of a raw connection: what its threads hand over is answered from the main thread.
  *
  * @module
  */
 import { Counters } from "./counters.ts";
-import { LateAnswers } from "./late-answers.ts";
-import { type ObjectPlace, ObjectReader } from "./objects.ts";
+import { DeferredReplies } from "./deferred-replies.ts";
+import { type ObjectPlace, ObjectReader } from "./object-reader.ts";
 import { sendAnswer } from "./serve.ts";
 import type { Operations } from "./session.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
@@ -18,7 +18,7 @@ import type { ServeInput } from "./transport.ts";
  * The option of the threads by which requests come here, when there is a supply. `serverOf` makes
  * what the operations work on.
  */
-export function lateAnswers<S>(
+export function deferRequests<S>(
   { supply, stores, onProblem }: Pick<ServeInput, "supply" | "stores" | "onProblem">,
   operations: Operations<S>,
   { fd, leaves, held, counters: memory }: SharedMemory,
@@ -27,7 +27,7 @@ export function lateAnswers<S>(
   if (supply === undefined) return {};
   const places = [...openPlaces(stores, undefined, held), supply.place];
   const counters = new Counters(memory); // the main thread's
-  const late = new LateAnswers({
+  const deferred = new DeferredReplies({
     operations,
     server: serverOf(new ObjectReader(places, new SharedLeaves(leaves), counters), places),
     supply,
@@ -35,5 +35,5 @@ export function lateAnswers<S>(
     onProblem,
     counters,
   });
-  return { onHandedOver: (request) => void late.take(request) };
+  return { onHandedOver: (request) => void deferred.take(request) };
 }

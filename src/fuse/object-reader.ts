@@ -1,5 +1,5 @@
 /**
- * Content of objects with assurance `block`: no byte leaves this module that was not compared with
+ * Content of objects with promise `block`: no byte leaves this module that was not compared with
  * the signed digest after it had been copied into this process (fs-verity kernel documentation,
  * "Merkle tree").
  *

@@ -5,7 +5,7 @@
  */
 import { closeSync, fstatSync } from "node:fs";
 import { IntegrityError, NotFoundError, SystemError } from "../../errors.ts";
-import { type VerityDigest, algorithmOf } from "../../verity/digest.ts";
+import { type VerityDigest, algorithmOf } from "../../verity/verity-digest.ts";
 import { errnoOf } from "../../fs/failure.ts";
 import type { OpenFile } from "../../fs/regular-file.ts";
 import type { StoreProblem } from "./problem.ts";

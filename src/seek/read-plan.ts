@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { VerityDigest } from "../verity/digest.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { type SeekLayer, pointBefore } from "./layer.ts";
 import { type ObjectPlace, type Piece, rangeOf } from "./place.ts";
 

@@ -4,9 +4,9 @@
  * @module
  */
 import { parentPort } from "node:worker_threads";
-import { serveObjectTable } from "./object-worker.ts";
+import { serveObjectTable } from "./serve-object-table.ts";
 import type { Tell, ThreadJob } from "./thread-input.ts";
-import { serveImage } from "./worker.ts";
+import { serveImage } from "./serve-image.ts";
 import { hashInLanes } from "../sys/sha256-lanes.ts";
 
 const tell: Tell = (message) => {

@@ -7,7 +7,7 @@
 import { closeSync, lstatSync } from "node:fs";
 import { IntegrityError, NotFoundError, SealfsError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
-import type { VerityDigest } from "../../verity/digest.ts";
+import type { VerityDigest } from "../../verity/verity-digest.ts";
 import { verifyLeaves } from "../../verity/tree.ts";
 import { readSeekLayers } from "../../seek/seek-index.ts";
 import { readClaim } from "../claims.ts";

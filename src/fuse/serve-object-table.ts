@@ -6,7 +6,7 @@
 import { Counters } from "./counters.ts";
 import { backedObjectOperations, inImage, objectOperations } from "./object-operations.ts";
 import { ObjectTable } from "./object-table.ts";
-import { ObjectReader } from "./objects.ts";
+import { ObjectReader } from "./object-reader.ts";
 import { backingOf } from "./passthrough.ts";
 import { serve } from "./serve.ts";
 import { type Problem, Session } from "./session.ts";

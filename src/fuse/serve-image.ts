@@ -7,7 +7,7 @@
 import { Image } from "../erofs/image.ts";
 import { Counters } from "./counters.ts";
 import { ImageFileSystem } from "./filesystem.ts";
-import { ObjectReader } from "./objects.ts";
+import { ObjectReader } from "./object-reader.ts";
 import { operations } from "./operations.ts";
 import { backedOperations, backingOf } from "./passthrough.ts";
 import { serve } from "./serve.ts";

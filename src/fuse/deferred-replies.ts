@@ -7,18 +7,18 @@
  */
 import type { Counters } from "./counters.ts";
 import { EINTR, EIO } from "./errno.ts";
-import type { ObjectUnavailable } from "./objects.ts";
+import type { ObjectUnavailable } from "./object-reader.ts";
 import { type HandOver, type Operations, type Problem, Session } from "./session.ts";
 import type { Supply } from "./supply.ts";
 import { InHeader, InterruptIn, Opcode } from "./wire.ts";
 
 /** How often content that was fetched may turn out not to be readable before that is an error. */
-export const LATE_TRIES = 3;
+export const DEFERRED_TRIES = 3;
 /** Interrupts that may have overtaken the request that they are about. */
 const EARLY_INTERRUPTS = 64;
 
 /** What answering takes. */
-export interface LateAnswersInput<S> {
+export interface DeferredRepliesInput<S> {
   readonly operations: Operations<S>;
   /** What the operations work on; it reads from the supply's place too. */
   readonly server: S;
@@ -30,14 +30,14 @@ export interface LateAnswersInput<S> {
 }
 
 /** The requests of one connection that wait for content. */
-export class LateAnswers<S> {
-  readonly #input: LateAnswersInput<S>;
+export class DeferredReplies<S> {
+  readonly #input: DeferredRepliesInput<S>;
   readonly #session: Session<S>;
   readonly #waiting = new Map<bigint, AbortController>();
   readonly #early = new Set<bigint>();
   #unavailable: ObjectUnavailable | undefined;
 
-  constructor(input: LateAnswersInput<S>) {
+  constructor(input: DeferredRepliesInput<S>) {
     this.#input = input;
     const handOver: HandOver = (_, reason) => {
       this.#unavailable = reason;
@@ -78,7 +78,7 @@ export class LateAnswers<S> {
       const length = this.#try(request);
       reason = this.#unavailable;
       if (reason === undefined) return this.#input.send(this.#session, length);
-      if (attempt === LATE_TRIES) return this.#refuse(request, EIO, reason.message);
+      if (attempt === DEFERRED_TRIES) return this.#refuse(request, EIO, reason.message);
       try {
         signal.throwIfAborted();
         await this.#input.supply.provide(reason.file, reason.range, signal);

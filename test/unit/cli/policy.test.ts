@@ -1,0 +1,208 @@
+/** The command policy, and verification by policy, as their user calls them. */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { readPublicKey } from "../../../src/keys/key-files.ts";
+import { goldenImage } from "../../support/golden-images.ts";
+import { run } from "../../support/run.ts";
+
+let folder: string;
+const at = (name: string) => join(folder, name);
+const image = goldenImage("ext-basic.v1").bytes;
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), "sealfs-policy-"));
+  for (const who of ["alice", "bob", "carol"]) await run("keygen", "-o", at(who));
+  writeFileSync(at("app.img"), image);
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const ok = async (...argv: string[]) => {
+  const result = await run(...argv);
+  expect({ argv, ...result, out: "", err: "" }).toMatchObject({ status: 0 });
+  if (result.status !== 0) throw new Error(result.err);
+  return result;
+};
+const pub = (who: string) => at(`${who}.pub`);
+const sign = (who: string, ...more: string[]) =>
+  ok("sign", at("app.img"), "--name", "registry.example/app:1", "--key", at(`${who}.key`), ...more);
+const verify = (...more: string[]) =>
+  run(
+    "verify",
+    at("app.img"),
+    "--policy",
+    at("policy"),
+    "--name",
+    "registry.example/app:1",
+    ...more,
+  );
+const init = (...more: string[]) =>
+  ok("policy", "init", at("policy"), "--name", "fleet", "--key", pub("alice"), ...more);
+const signPolicy = (file: string, ...who: string[]) =>
+  Promise.all(who.map((each) => ok("policy", "sign", at(file), "--key", at(`${each}.key`))));
+
+test("a policy decides in place of keys, and keys beside it are a mistake", async () => {
+  await init("--names", "registry.example/**");
+  await sign("alice");
+  const { status, out } = await verify();
+  expect({ status, out }).toMatchObject({ status: 0 });
+  expect(out).toContain(readPublicKey(pub("alice")).id);
+  await sign("bob");
+  expect(await verify()).toMatchObject({ status: 5, out: "" });
+  expect((await verify("--key", pub("bob"))).status).toBe(2);
+});
+
+test("init overwrites nothing, and refuses what clients would refuse", async () => {
+  await init();
+  const before = readFileSync(at("policy"), "utf8");
+  const again = ["policy", "init", at("policy"), "--name", "x", "--key", pub("bob")];
+  expect((await run(...again)).status).toBe(2);
+  expect(readFileSync(at("policy"), "utf8")).toBe(before);
+  const bad = await run(
+    "policy",
+    "init",
+    at("bad"),
+    "--name",
+    "x",
+    "--key",
+    pub("bob"),
+    "--threshold",
+    "2",
+  );
+  expect(bad.status).toBe(5);
+  expect(bad.err).toContain("can never be met");
+  expect(existsSync(at("bad"))).toBe(false);
+});
+
+test("thresholds, names, times and revocations are set by commands, and hold", async () => {
+  await init();
+  await sign("alice");
+  await ok("policy", "add-key", at("policy"), pub("bob"), "--names", "registry.example/*");
+  await ok("policy", "set", at("policy"), "--rule", "registry.example/**=2", "--max-age", "90d");
+  const below = await verify();
+  expect(below.status).toBe(5);
+  expect(below.err).toContain("needs 2 keys, signed by 1");
+  const shown = await ok("policy", "show", at("policy"));
+  expect(shown.out).toContain("2 for registry.example/**");
+  expect(shown.out).toContain("max age     90d");
+  await ok("policy", "set", at("policy"), "--rule", "registry.example/**=1");
+  expect((await verify()).status).toBe(0);
+  await ok("policy", "add-key", at("policy"), pub("carol"), "--policy-key");
+  await ok("policy", "revoke", at("policy"), pub("alice"), "--reason", "laptop stolen");
+  const revoked = await verify();
+  expect(revoked.status).toBe(5);
+  expect(revoked.err).toContain("is revoked: laptop stolen");
+  const { policyKeys } = JSON.parse((await ok("policy", "show", at("policy"), "--json")).out);
+  expect(policyKeys.ids).toEqual([readPublicKey(pub("carol")).id]);
+});
+
+test("an image is revoked by the digest that sign and verify print", async () => {
+  await init();
+  const digest = (await sign("alice")).out.trim();
+  await ok("policy", "revoke", at("policy"), digest, "--reason", "CVE-2026-1");
+  expect((await verify()).err).toContain("is revoked: CVE-2026-1");
+  expect((await run("policy", "revoke", at("policy"), digest)).status).toBe(2);
+  expect((await run("policy", "revoke", at("policy"), "nonsense")).status).toBe(2);
+});
+
+test("the last key that signs policies cannot be revoked before there is another", async () => {
+  await init();
+  const { status, err } = await run("policy", "revoke", at("policy"), pub("alice"));
+  expect(status).toBe(2);
+  expect(err).toContain("add another first");
+});
+
+test("a signed policy needs its keys' signatures, and changing it starts the next version", async () => {
+  await init("--key", pub("bob"), "--policy-threshold", "2");
+  await sign("alice");
+  await signPolicy("policy", "alice");
+  const half = await verify();
+  expect(half.status).toBe(5);
+  expect(half.err).toContain("signed by 1 of the 2 keys");
+  await signPolicy("policy", "bob");
+  expect((await verify()).status).toBe(0);
+  expect((await ok("policy", "check", at("policy"))).err).not.toContain("not signed");
+  const { err } = await ok("policy", "add-key", at("policy"), pub("carol"), "--names", "**");
+  expect(err).toContain("version 2, not signed");
+  // A draft that is changed again stays version 2.
+  expect((await ok("policy", "set", at("policy"), "--max-age", "30d")).err).toContain("version 2");
+});
+
+test("update takes the next policy only with the signatures of old and new", async () => {
+  await init("--key", pub("bob"), "--policy-threshold", "2");
+  await signPolicy("policy", "alice");
+  await signPolicy("policy", "bob");
+  const old = readFileSync(at("policy"));
+  writeFileSync(at("next"), old);
+  await ok("policy", "add-key", at("next"), pub("carol"), "--names", "**", "--policy-key");
+  await ok("policy", "revoke", at("next"), pub("bob"), "--reason", "left");
+  const update = () => run("policy", "update", at("policy"), at("next"));
+  expect((await update()).status).toBe(5);
+  await signPolicy("next", "alice");
+  await signPolicy("next", "carol");
+  expect((await update()).err).toContain("by the keys of the old");
+  expect((await run("policy", "check", at("next"), "--previous", at("policy"))).status).toBe(5);
+  expect(readFileSync(at("policy"))).toEqual(old);
+  await signPolicy("next", "bob");
+  await ok("policy", "check", at("next"), "--previous", at("policy"));
+  expect((await update()).err).toContain("version 2");
+  expect(readFileSync(at("policy"))).toEqual(readFileSync(at("next")));
+  expect((await update()).status).toBe(2);
+});
+
+test("a policy that was put back to before a revocation is refused", async () => {
+  const state = ["--state", at("state")];
+  await init("--key", pub("bob"));
+  await signPolicy("policy", "alice");
+  await sign("bob");
+  const old = readFileSync(at("policy"));
+  expect((await verify(...state)).status).toBe(0);
+  await ok("policy", "revoke", at("policy"), pub("bob"));
+  await signPolicy("policy", "alice");
+  expect((await verify(...state)).err).toContain("is revoked");
+  writeFileSync(at("policy"), old);
+  const back = await verify(...state);
+  expect(back.status).toBe(5);
+  expect(back.err).toContain("version 1 is offered, but version 2 was there already");
+});
+
+test("a signed policy cannot be put aside by one without signatures", async () => {
+  const state = ["--state", at("state")];
+  await init();
+  await sign("alice");
+  expect((await verify(...state)).status).toBe(0); // edited in place while nobody signs it
+  await signPolicy("policy", "alice");
+  expect((await verify(...state)).status).toBe(0);
+  const { payload } = JSON.parse(readFileSync(at("policy"), "utf8"));
+  for (const version of [1, 2]) {
+    const text = Buffer.from(payload, "base64").toString();
+    writeFileSync(at("policy"), text.replace('"version": 1', `"version": ${version}`));
+    const { status, err } = await verify(...state);
+    expect(status).toBe(5);
+    expect(err).toContain("is not signed, but version 1 was");
+  }
+});
+
+test("check tells what a careful person would ask about", async () => {
+  await init("--expires", "2026-01-01");
+  expect((await run("policy", "check", at("policy"))).err).toContain("expired 2026-01-01");
+  await ok("policy", "set", at("policy"), "--expires", "2099-01-01");
+  const { err } = await ok("policy", "check", at("policy"));
+  expect(err).toContain("not signed: whoever can write the file decides");
+});
+
+test("verify tells the first use of a name, and an older version is refused", async () => {
+  const state = ["--state", at("state")];
+  await init();
+  await sign("alice", "--version", "8");
+  expect((await verify(...state)).err).toContain("first use of this name");
+  expect((await verify(...state)).err).toBe("");
+  await sign("alice", "--version", "7");
+  const { status, err } = await verify(...state);
+  expect(status).toBe(5);
+  expect(err).toContain("version 7 is offered, but version 8 was there already");
+  // A new epoch starts anew.
+  await ok("policy", "set", at("policy"), "--epoch", "1");
+  expect((await verify(...state)).status).toBe(0);
+});

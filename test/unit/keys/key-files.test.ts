@@ -1,0 +1,167 @@
+/** Key files on the disk. */
+import { execFileSync } from "node:child_process";
+import { createPrivateKey } from "node:crypto";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { readKeyring, readPrivateKey, readPublicKey } from "../../../src/keys/key-files.ts";
+import { writeKeyPair } from "../../../src/keys/keygen.ts";
+import { oracle } from "../../support/oracle.ts";
+import { alice, mallory, refusal } from "../../support/trust.ts";
+
+let folder: string;
+const at = (name: string) => join(folder, name);
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "sealfs-keys-"));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+/** Writes a file with this mode, whatever the umask. */
+function write(name: string, text: string, mode = 0o600): string {
+  writeFileSync(at(name), text);
+  chmodSync(at(name), mode);
+  return at(name);
+}
+
+test("a new pair is readable, private, and different each time", () => {
+  const first = writeKeyPair(at("first"));
+  const second = writeKeyPair(at("second"));
+  expect(first.keyId).not.toBe(second.keyId);
+  expect(statSync(first.privatePath).mode & 0o777).toBe(0o600);
+  expect(readPrivateKey(first.privatePath).publicKey.id).toBe(first.keyId);
+  expect(readPublicKey(first.publicPath).id).toBe(first.keyId);
+});
+
+test("a pair never takes another's place", () => {
+  const { keyId, privatePath, publicPath } = writeKeyPair(at("pair"));
+  expect(refusal(() => writeKeyPair(at("pair")))).toBe("USAGE");
+  rmSync(publicPath);
+  expect(refusal(() => writeKeyPair(at("pair")))).toBe("USAGE");
+  expect(readPrivateKey(privatePath).publicKey.id).toBe(keyId);
+  rmSync(privatePath);
+  writeFileSync(publicPath, "kept");
+  expect(refusal(() => writeKeyPair(at("pair")))).toBe("USAGE");
+  expect(readFileSync(publicPath, "utf8")).toBe("kept");
+  expect(() => statSync(privatePath)).toThrow("ENOENT");
+});
+
+test.each([0o644, 0o640, 0o660, 0o604, 0o601])("a private key of mode %o is refused", (mode) => {
+  const path = write("key", alice.toPem(), mode);
+  expect(refusal(() => readPrivateKey(path))).toBe("BAD_KEY");
+  chmodSync(path, 0o400);
+  expect(readPrivateKey(path).publicKey.id).toBe(alice.publicKey.id);
+});
+
+test("what is no key, too large or not there is said so", () => {
+  expect(refusal(() => readPrivateKey(at("none")))).toBe("NO_FILE");
+  expect(refusal(() => readPublicKey(at("none")))).toBe("NO_FILE");
+  expect(refusal(() => readPrivateKey(write("empty", "")))).toBe("BAD_KEY");
+  expect(refusal(() => readPublicKey(write("large", "#".repeat(65 * 1024))))).toBe("BAD_KEY");
+  expect(refusal(() => readPublicKey(write("secret", alice.toPem())))).toBe("BAD_KEY");
+});
+
+describe("a keyring", () => {
+  test("is made of files and of folders of *.pem and *.pub", () => {
+    mkdirSync(at("keys"));
+    write("keys/alice.pub", alice.publicKey.toPem());
+    write("keys/mallory.pem", `${mallory.publicKey.toSsh()} mallory\n`);
+    write("keys/README.md", "not a key");
+    write("keys/.hidden.pub", "not a key");
+    const ids = readKeyring([], [at("keys")]).keys.map(({ id }) => id);
+    expect(ids).toEqual([alice.publicKey.id, mallory.publicKey.id]);
+    const other = write("other.pub", alice.publicKey.toPem());
+    expect(refusal(() => readKeyring([other], [at("keys")]))).toBe("BAD_KEY");
+  });
+
+  test("is not empty, and one bad key spoils it", () => {
+    mkdirSync(at("keys"));
+    expect(refusal(() => readKeyring([], [at("keys")]))).toBe("NO_KEY");
+    expect(refusal(() => readKeyring([], []))).toBe("NO_KEY");
+    expect(refusal(() => readKeyring([], [at("none")]))).toBe("NO_FILE");
+    write("keys/alice.pub", alice.publicKey.toPem());
+    write("keys/bad.pub", "not a key");
+    expect(refusal(() => readKeyring([], [at("keys")]))).toBe("BAD_KEY");
+  });
+});
+
+describe.skipIf(oracle("openssl") === undefined)("a key that OpenSSL encrypted", () => {
+  const encrypt = (...method: string[]) => {
+    const plain = write("plain.key", alice.toPem());
+    const options = ["-topk8", "-v2", "aes-256-cbc", ...method, "-passout", "pass:secret"];
+    execFileSync("openssl", ["pkcs8", ...options, "-in", plain, "-out", at("box.key")]);
+    chmodSync(at("box.key"), 0o600);
+    return at("box.key");
+  };
+
+  test.each([[["-scrypt"]], [["-iter", "100000"]]])(
+    "%j is opened with its passphrase",
+    (method) => {
+      const path = encrypt(...method);
+      expect(readPrivateKey(path, () => "secret").publicKey.id).toBe(alice.publicKey.id);
+      expect(refusal(() => readPrivateKey(path, () => "wrong"))).toBe("BAD_KEY");
+      expect(refusal(() => readPrivateKey(path))).toBe("BAD_KEY");
+    },
+  );
+
+  test("is the only one for which a passphrase is asked", () => {
+    const plain = write("plain.key", alice.toPem());
+    const asked = () => {
+      throw new Error("asked");
+    };
+    expect(readPrivateKey(plain, asked).publicKey.id).toBe(alice.publicKey.id);
+  });
+});
+
+describe("an encrypted key", () => {
+  test("is made with scrypt, and opened by its passphrase alone, also by OpenSSL", () => {
+    const { privatePath, keyId } = writeKeyPair(at("box"), "correct horse");
+    const text = readFileSync(privatePath, "utf8");
+    expect(text).toContain("BEGIN ENCRYPTED PRIVATE KEY");
+    expect(statSync(privatePath).mode & 0o777).toBe(0o600);
+    const warnings: string[] = [];
+    const open = (passphrase: string) =>
+      readPrivateKey(
+        privatePath,
+        () => passphrase,
+        (message) => warnings.push(message),
+      );
+    expect(open("correct horse").publicKey.id).toBe(keyId);
+    expect(warnings).toEqual([]);
+    expect(refusal(() => open("wrong"))).toBe("BAD_KEY");
+    expect(refusal(() => readPrivateKey(privatePath))).toBe("BAD_KEY");
+    const openssl = oracle("openssl");
+    if (openssl === undefined) return;
+    write("pass", "correct horse\n");
+    const args = ["pkey", "-in", privatePath, "-passin", `file:${at("pass")}`, "-pubout"];
+    expect(execFileSync(openssl, args, { encoding: "utf8" })).toBe(
+      readFileSync(at("box.pub"), "utf8"),
+    );
+    const asn1 = execFileSync(openssl, ["asn1parse", "-in", privatePath], { encoding: "utf8" });
+    expect(asn1).toContain(":scrypt");
+    expect(asn1).toContain(":aes-256-cbc");
+  });
+
+  test("that is guarded by few rounds of PBKDF2 is opened with a warning", () => {
+    const key = createPrivateKey(alice.toPem());
+    const box = { format: "pem", type: "pkcs8", cipher: "aes-256-cbc", passphrase: "x" } as const;
+    const warnings: string[] = [];
+    const path = write("weak", key.export(box).toString());
+    const opened = readPrivateKey(
+      path,
+      () => "x",
+      (message) => warnings.push(message),
+    );
+    expect(opened.publicKey.id).toBe(alice.publicKey.id);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain("2048 rounds of PBKDF2");
+  });
+});

@@ -1,0 +1,488 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  closeSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { constants, deflateRawSync, gzipSync } from "node:zlib";
+import * as zlib from "node:zlib";
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { FormatError, SealfsError } from "../../../src/errors.ts";
+import { limits } from "../../../src/limits.ts";
+import type { Decoder } from "../../../src/oci/codec/decode.ts";
+import type { OciDigest } from "../../../src/oci/digest.ts";
+import { gunzipHandleWorks } from "../../../src/oci/codec/gunzip.ts";
+import { type LayerDescriptor, NO_ANNOTATIONS, type OciImage } from "../../../src/oci/image.ts";
+import {
+  type LayerOptions,
+  type LayerReport,
+  layerChunks,
+  readLayer,
+} from "../../../src/oci/layer/layer.ts";
+import type { Compression } from "../../../src/oci/media-types.ts";
+import { unzstdHandleWorks } from "../../../src/oci/codec/unzstd.ts";
+import { ZstdFrames } from "../../../src/oci/codec/zstd-frames.ts";
+import { digestOf, temporaryFolder } from "../../support/oci.ts";
+import { oracle } from "../../support/oracle.ts";
+
+const vector = (name: string) =>
+  readFileSync(fileURLToPath(new URL(`../../vectors/oci/${name}`, import.meta.url)));
+
+/** Every way of reading: they must not be told apart by what comes out. */
+const ways: readonly (readonly [string, LayerOptions])[] = [
+  ["here", { thread: "here" }],
+  ["here, documented stream", { thread: "here", decoder: "documented" }],
+  ["in a worker", { thread: "worker" }],
+  ["in a worker, documented stream", { thread: "worker", decoder: "documented" }],
+  ["in a worker that hashes", { thread: "worker", diffIdIn: "worker" }],
+  ["in a worker, hashed here", { thread: "worker", diffIdIn: "here" }],
+];
+
+interface Given {
+  readonly compression?: Compression;
+  readonly digest?: string;
+  readonly diffId?: string;
+  readonly size?: number;
+}
+
+/** A file with `blob` somewhere in it, as an image with one layer. */
+function imageOf(blob: Uint8Array, given: Given = {}) {
+  const path = join(temporaryFolder(), "blob");
+  writeFileSync(
+    path,
+    Buffer.concat([Buffer.alloc(777, "before"), blob, Buffer.alloc(99, "after")]),
+  );
+  const layer: LayerDescriptor = {
+    label: "the layer",
+    mediaType: undefined,
+    compression: given.compression,
+    digest: given.digest as OciDigest | undefined,
+    size: given.size ?? blob.length,
+    diffId: given.diffId as OciDigest | undefined,
+    annotations: NO_ANNOTATIONS,
+  };
+  let open = 0;
+  const image: Pick<OciImage, "openBlob"> = {
+    openBlob() {
+      const fd = openSync(path, "r");
+      open++;
+      const close = () => {
+        open--;
+        closeSync(fd);
+      };
+      return { fd, offset: 777, size: blob.length, close };
+    },
+  };
+  return { path, layer, image, open: () => open };
+}
+
+async function read(
+  blob: Uint8Array,
+  given: Given,
+  options: LayerOptions,
+): Promise<[Buffer, LayerReport]> {
+  const { layer, image, open } = imageOf(blob, given);
+  const chunks: Uint8Array[] = [];
+  try {
+    const report = await readLayer(image, layer, (chunk) => chunks.push(chunk.slice()), options);
+    return [Buffer.concat(chunks), report];
+  } finally {
+    expect(open()).toBe(0);
+  }
+}
+
+async function refusal(blob: Uint8Array, given: Given, options: LayerOptions): Promise<string> {
+  try {
+    await read(blob, given, options);
+    return "accepted";
+  } catch (error) {
+    if (error instanceof SealfsError) return `${error.name} ${error.code}`;
+    throw error;
+  }
+}
+
+/** What the vectors hold: see their README. */
+const text = makeText();
+function makeText(): Buffer {
+  const lines: string[] = [];
+  for (let bytes = 0, i = 0; bytes < 200_000; i++) {
+    const hash = createHash("md5")
+      .update(String(i % 97))
+      .digest("hex");
+    lines.push(`line ${i} of the text that every vector holds; ${hash}\n`);
+    bytes += lines.at(-1)!.length;
+  }
+  return Buffer.from(lines.join("")).subarray(0, 200_000);
+}
+
+/** A gzip member with any header (RFC 1952, section 2.3). */
+function member(data: Uint8Array, flags: number, fields: Uint8Array = new Uint8Array(0)): Buffer {
+  const trailer = gzipSync(data).subarray(-8);
+  const header = Buffer.from([0x1f, 0x8b, 8, flags, 0, 0, 0, 0, 0, 255]);
+  return Buffer.concat([header, fields, deflateRawSync(data), trailer]);
+}
+
+test("the private handles are usable on this Node", () => {
+  expect(gunzipHandleWorks()).toBe(true);
+  expect(unzstdHandleWorks()).toBe("createZstdDecompress" in zlib);
+});
+
+const zeros = gzipSync(Buffer.alloc(80_000_000), { level: constants.Z_BEST_COMPRESSION });
+
+describe.each(ways)("a layer read %s", (_, options) => {
+  test.each([
+    "plain.gz",
+    "named.gz",
+    "members.gz",
+    "plain.zst",
+    "no-check.zst",
+    "stdin.zst",
+    "frames.zst",
+    "skippable.zst",
+    "window-128m.zst",
+  ])("%s", async (name) => {
+    const blob = vector(name);
+    const compression = name.endsWith(".gz") ? "gzip" : "zstd";
+    const declared = { compression, digest: digestOf(blob), diffId: digestOf(text) } as const;
+    for (const given of [declared, {}]) {
+      const [bytes, report] = await read(blob, given, options);
+      expect(bytes.equals(text)).toBe(true);
+      expect(report).toEqual({ ...declared, bytes: text.length });
+    }
+  });
+
+  test("uncompressed, and with digests by sha512", async () => {
+    const tar = Buffer.concat([Buffer.alloc(600, "x"), text]);
+    for (const algorithm of ["sha256", "sha512"]) {
+      const digest = digestOf(tar, algorithm);
+      for (const diffId of [digest, digestOf(tar)]) {
+        const [bytes, report] = await read(tar, { compression: "none", digest, diffId }, options);
+        expect(bytes.equals(tar)).toBe(true);
+        expect(report).toEqual({ compression: "none", bytes: tar.length, digest, diffId });
+      }
+    }
+  });
+
+  test("of several megabytes, in chunks, telling how much has been read", async () => {
+    const big = Buffer.concat(Array.from({ length: 100 }, () => text));
+    for (const blob of [gzipSync(big), big]) {
+      const { layer, image } = imageOf(blob);
+      let told = 0;
+      let at = 0;
+      const write = (chunk: Uint8Array) => {
+        expect(chunk.length).toBeLessThanOrEqual(1 << 20);
+        expect(big.compare(chunk, 0, chunk.length, at, at + chunk.length)).toBe(0);
+        at += chunk.length;
+      };
+      await readLayer(image, layer, write, { ...options, onRead: (bytes) => (told += bytes) });
+      expect(at).toBe(big.length);
+      expect(told).toBe(blob.length);
+    }
+  });
+
+  test("gzip with every header field, and an empty member", async () => {
+    const extra = Buffer.concat([Buffer.from([4, 0]), Buffer.from("SG\0\0")]);
+    const name = Buffer.from("name\0");
+    const comment = Buffer.from("comment\0");
+    const all = Buffer.concat([extra, name, comment]);
+    const blob = Buffer.concat([
+      member(text, 0x01),
+      member(text, 0x04, extra),
+      member(text, 0x08, name),
+      member(text, 0x10, comment),
+      member(text, 0x1c, all),
+      member(new Uint8Array(0), 0),
+    ]);
+    const [bytes] = await read(blob, { compression: "gzip" }, options);
+    expect(bytes.equals(Buffer.concat([text, text, text, text, text]))).toBe(true);
+  });
+
+  test("90: gzip that is cut, damaged, or followed by something, is refused", async () => {
+    const blob = gzipSync(text);
+    const damaged = (at: number) => {
+      const copy = Buffer.from(blob);
+      copy[at < 0 ? copy.length + at : at]! ^= 0x10;
+      return copy;
+    };
+    const cases: readonly (readonly [Uint8Array, string])[] = [
+      [blob.subarray(0, 5), "TRUNCATED"],
+      [blob.subarray(0, 1000), "TRUNCATED"],
+      [blob.subarray(0, -1), "TRUNCATED"],
+      [blob.subarray(0, -8), "TRUNCATED"],
+      [Buffer.concat([blob, blob.subarray(0, 12)]), "TRUNCATED"],
+      [damaged(-1), "BAD_CHECKSUM"],
+      [damaged(-5), "BAD_CHECKSUM"],
+      [member(text, 0xe0), "MALFORMED"],
+      [member(text, 0x02), "MALFORMED"], // a header checksum that is not right (part of the data)
+      [Buffer.concat([blob, Buffer.from("garbage")]), "MALFORMED"],
+      [Buffer.concat([blob, Buffer.alloc(512)]), "MALFORMED"],
+      [Buffer.concat([blob, Buffer.alloc(1)]), "MALFORMED"],
+    ];
+    for (const [bytes, code] of cases) {
+      expect(await refusal(bytes, { compression: "gzip" }, options)).toBe(`FormatError ${code}`);
+    }
+    expect(await refusal(new Uint8Array(0), { compression: "gzip" }, options)).toMatch(
+      /^FormatError/,
+    );
+  });
+
+  test("91: zstd that is cut, damaged, or followed by something, is refused", async () => {
+    const blob = vector("frames.zst");
+    const damaged = (at: number) => {
+      const copy = Buffer.from(blob);
+      copy[at < 0 ? copy.length + at : at]! ^= 0x01;
+      return copy;
+    };
+    const cases: readonly (readonly [Uint8Array, RegExp])[] = [
+      [blob.subarray(0, 5), /TRUNCATED/],
+      [blob.subarray(0, 1000), /TRUNCATED/],
+      [blob.subarray(0, -1), /TRUNCATED/],
+      [blob.subarray(0, -4), /TRUNCATED/],
+      [Buffer.concat([blob, blob.subarray(0, 3)]), /TRUNCATED/],
+      [damaged(-1), /BAD_CHECKSUM/],
+      [damaged(2000), /BAD_CHECKSUM|MALFORMED/],
+      [Buffer.concat([blob, Buffer.from("garbage")]), /MALFORMED/],
+      [Buffer.concat([blob, Buffer.alloc(512)]), /MALFORMED/],
+      [Buffer.concat([blob, gzipSync("x")]), /MALFORMED/],
+      [vector("window-256m.zst"), /LIMIT/],
+      [vector("window-2g.zst"), /LIMIT/],
+      [vector("dictionary.zst"), /UNSUPPORTED/],
+    ];
+    for (const [bytes, code] of cases) {
+      expect(await refusal(bytes, { compression: "zstd" }, options)).toMatch(code);
+    }
+  });
+
+  test("zstd with thousands of empty and skippable frames", async () => {
+    const empty = Buffer.concat([vector("empty.zst"), Buffer.from("502a4d1800000000", "hex")]);
+    const many = Buffer.concat(Array.from({ length: 5000 }, () => empty));
+    const blob = Buffer.concat([many, vector("plain.zst"), many]);
+    const [bytes] = await read(blob, { compression: "zstd", diffId: digestOf(text) }, options);
+    expect(bytes.equals(text)).toBe(true);
+    expect((await read(many, { compression: "zstd" }, options))[0].length).toBe(0);
+  });
+
+  test("92: bytes in another compression than the declared one are refused", async () => {
+    const blobs = { none: Buffer.alloc(1024), gzip: gzipSync(text), zstd: vector("plain.zst") };
+    for (const compression of ["none", "gzip", "zstd"] as const) {
+      for (const [name, blob] of Object.entries(blobs)) {
+        if (name === compression) continue;
+        expect(await refusal(blob, { compression }, options)).toBe("FormatError MALFORMED");
+      }
+    }
+    const xz = Buffer.from("fd377a585a000000", "hex");
+    expect(await refusal(xz, {}, options)).toBe("FormatError UNSUPPORTED");
+  });
+
+  test("90: a bomb is refused once it is over the limit, with little memory", async () => {
+    const { layer, image } = imageOf(vector("zeros-100m.zst"));
+    let most = 0;
+    let bytes = 0;
+    const before = process.memoryUsage().rss;
+    const write = (chunk: Uint8Array) => {
+      bytes += chunk.length;
+      most = Math.max(most, process.memoryUsage().rss - before);
+    };
+    await expect(readLayer(image, layer, write, options)).rejects.toMatchObject({ code: "LIMIT" });
+    expect(bytes).toBeLessThanOrEqual(limits.decompressionFloor);
+    expect(bytes).toBeGreaterThan(limits.decompressionFloor - (13 << 20));
+    expect(most).toBeLessThan(64 << 20);
+    expect(zeros.length * limits.decompressionRatio).toBeLessThan(80_000_000);
+    expect(await refusal(zeros, {}, options)).toBe("FormatError LIMIT");
+    expect((await read(vector("zeros-50m.zst"), {}, options))[0].length).toBe(50_000_000);
+  });
+
+  test("93, 98: another digest, size or diffID is refused", async () => {
+    const blob = gzipSync(text);
+    const other = digestOf(Buffer.from("other"));
+    const given = { compression: "gzip", digest: digestOf(blob), diffId: digestOf(text) } as const;
+    expect(await refusal(blob, { ...given, digest: other }, options)).toBe(
+      "IntegrityError DIGEST_MISMATCH",
+    );
+    expect(await refusal(blob, { ...given, diffId: other }, options)).toBe(
+      "IntegrityError DIGEST_MISMATCH",
+    );
+    expect(await refusal(blob, { ...given, size: blob.length - 1 }, options)).toBe(
+      "IntegrityError SIZE_MISMATCH",
+    );
+    expect(await refusal(text, { compression: "none", diffId: other }, options)).toBe(
+      "IntegrityError DIGEST_MISMATCH",
+    );
+  });
+
+  test("93: bytes that are broken because they are not the ones asked for are an integrity error", async () => {
+    const blob = gzipSync(text);
+    const digest = digestOf(blob);
+    const broken = Buffer.from(blob);
+    broken[1000]! ^= 0xff;
+    expect(await refusal(broken, { compression: "gzip" }, options)).toMatch(/^FormatError/);
+    expect(await refusal(broken, { compression: "gzip", digest }, options)).toBe(
+      "IntegrityError DIGEST_MISMATCH",
+    );
+    expect(
+      await refusal(broken, { compression: "gzip", digest: digestOf(broken) }, options),
+    ).toMatch(/^FormatError/);
+  });
+
+  test("that the reader finds wrong ends at once, and is blamed on the bytes if they are others", async () => {
+    const big = gzipSync(Buffer.concat(Array.from({ length: 200 }, () => text)));
+    const stop = (digest: string) => {
+      const { layer, image, open } = imageOf(big, { digest });
+      let calls = 0;
+      const write = () => {
+        calls++;
+        throw new FormatError("MALFORMED", "tar: no");
+      };
+      return { reading: readLayer(image, layer, write, options), open, calls: () => calls };
+    };
+    const right = stop(digestOf(big));
+    await expect(right.reading).rejects.toMatchObject({ message: "tar: no" });
+    expect(right.calls()).toBe(1);
+    expect(right.open()).toBe(0);
+    const wrong = stop(digestOf(text));
+    await expect(wrong.reading).rejects.toMatchObject({
+      code: "DIGEST_MISMATCH",
+      cause: { message: "tar: no" },
+    });
+    expect(wrong.open()).toBe(0);
+  });
+
+  test("can be left early and read again, many times", async () => {
+    const big = gzipSync(Buffer.concat(Array.from({ length: 100 }, () => text)));
+    const { layer, image, open } = imageOf(big);
+    for (let i = 0; i < 10; i++) {
+      let taken = 0;
+      for await (const chunk of layerChunks(image, layer, options)) {
+        taken += chunk.length;
+        if (taken > i * 2_000_000) break;
+      }
+      expect(open()).toBe(0);
+    }
+  });
+});
+
+test("a file that gets shorter while it is read is an integrity error", async () => {
+  const blob = Buffer.concat(Array.from({ length: 100 }, () => text));
+  for (const thread of ["here", "worker"] as const) {
+    const { path, layer, image } = imageOf(blob, { compression: "none", digest: digestOf(blob) });
+    writeFileSync(path, blob.subarray(0, 5_000_000));
+    await expect(readLayer(image, layer, () => {}, { thread })).rejects.toMatchObject({
+      code: "SIZE_MISMATCH",
+    });
+  }
+});
+
+test("threads neither keep the process alive nor leave files open", async () => {
+  const path = join(temporaryFolder(), "blob");
+  writeFileSync(path, gzipSync(Buffer.concat(Array.from({ length: 50 }, () => text))));
+  const script = `
+    import { openSync, closeSync } from "node:fs";
+    import { layerChunks } from ${JSON.stringify(new URL("../../../dist/oci/layer/layer.js", import.meta.url).href)};
+    const openBlob = () => {
+      const fd = openSync(${JSON.stringify(path)}, "r");
+      return { fd, offset: 0, size: ${readFileSync(path).length}, close: () => closeSync(fd) };
+    };
+    const layer = { label: "l", size: ${readFileSync(path).length} };
+    let chunks = 0;
+    for await (const _ of layerChunks({ openBlob }, layer, { thread: "worker" })) chunks++;
+    for await (const _ of layerChunks({ openBlob }, layer, { thread: "worker" })) break;
+    console.log(chunks);
+  `;
+  const { stdout, status } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+    timeout: 30_000,
+  });
+  expect(status).toBe(0);
+  expect(Number(stdout.toString())).toBeGreaterThanOrEqual(10);
+  const files = readdirSync("/proc/self/fd").map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return "";
+    }
+  });
+  expect(files).not.toContain(path);
+});
+
+describe("zstd framing", () => {
+  test("does not depend on how it is cut into chunks", () => {
+    const blob = vector("skippable.zst");
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: blob.length }), { maxLength: 30 }), (cuts) => {
+        const frames = new ZstdFrames("vector");
+        let from = 0;
+        for (const cut of [...cuts.sort((a, b) => a - b), blob.length]) {
+          frames.push(blob.subarray(from, cut));
+          from = cut;
+        }
+        frames.end();
+        expect(frames.begun).toBe(7);
+      }),
+    );
+  });
+
+  test(
+    "a changed byte anywhere changes nothing or is a FormatError",
+    { timeout: 600_000 },
+    async () => {
+      const plain = vector("plain.zst");
+      const runs = process.env["SLOW"] ? 500 : 25;
+      for (const decoder of ["documented", "private"] satisfies Decoder[]) {
+        await fc.assert(
+          fc.asyncProperty(
+            fc.nat(plain.length - 1),
+            fc.integer({ min: 1, max: 255 }),
+            async (at, bits) => {
+              const copy = Buffer.from(plain);
+              copy[at]! ^= bits;
+              const options = { thread: "worker", decoder } as const;
+              const result = await refusal(copy, { compression: "zstd" }, options);
+              if (result === "accepted") {
+                const [bytes] = await read(copy, {}, options);
+                expect(bytes.equals(text)).toBe(true);
+              } else expect(result).toMatch(/^FormatError/);
+            },
+          ),
+          { numRuns: runs },
+        );
+      }
+    },
+  );
+});
+
+test("a flipped bit anywhere in a gzip stream changes nothing or is a FormatError", async () => {
+  const plain = vector("named.gz");
+  const runs = process.env["SLOW"] ? 2000 : 60;
+  for (const decoder of ["documented", "private"] satisfies Decoder[]) {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(plain.length - 1), fc.nat(7), async (at, bit) => {
+        const copy = Buffer.from(plain);
+        copy[at]! ^= 1 << bit;
+        const result = await refusal(copy, { compression: "gzip" }, { thread: "here", decoder });
+        if (result === "accepted") {
+          const [bytes] = await read(copy, {}, { thread: "here", decoder });
+          expect(bytes.equals(text)).toBe(true);
+        } else expect(result).toMatch(/^FormatError/);
+      }),
+      { numRuns: runs },
+    );
+  }
+});
+
+test.runIf(oracle("zstd"))("what the zstd command makes of a large file is read back", async () => {
+  const folder = temporaryFolder();
+  const path = join(folder, "big");
+  writeFileSync(path, readFileSync(process.execPath).subarray(0, 40_000_000));
+  const diffId = digestOf(readFileSync(path));
+  for (const level of ["-1", "-3", "--long=27"]) {
+    execFileSync("zstd", ["-q", "-f", level, path, "-o", `${path}.zst`]);
+    const [, report] = await read(readFileSync(`${path}.zst`), { diffId }, { thread: "worker" });
+    expect(report.bytes).toBe(40_000_000);
+  }
+});

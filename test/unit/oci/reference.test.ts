@@ -1,0 +1,92 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { UsageError } from "../../../src/errors.ts";
+import { parsePlatform, samePlatform } from "../../../src/oci/platform.ts";
+import { formatSource, parseSource } from "../../../src/oci/reference.ts";
+
+const A = "a".repeat(64);
+
+describe("a source in transport notation", () => {
+  test.each([
+    ["oci:dir", { transport: "oci", path: "dir" }],
+    ["oci:dir:latest", { transport: "oci", path: "dir", tag: "latest" }],
+    ["oci:dir:host:5000/a/b:1.0", { transport: "oci", path: "dir", tag: "host:5000/a/b:1.0" }],
+    ["oci:dir:@2", { transport: "oci", path: "dir", index: 2 }],
+    [`oci:dir@sha256:${A}`, { transport: "oci", path: "dir", digest: `sha256:${A}` }],
+    [`oci:dir:@sha256:${A}`, { transport: "oci", path: "dir", digest: `sha256:${A}` }],
+    ["oci:user@host", { transport: "oci", path: "user@host" }],
+    ["oci-archive:/a/b.tar:v1", { transport: "oci-archive", path: "/a/b.tar", tag: "v1" }],
+    ["docker-archive:b.tar:@0", { transport: "docker-archive", path: "b.tar", index: 0 }],
+    ["docker-archive:b.tar:a/b:c", { transport: "docker-archive", path: "b.tar", tag: "a/b:c" }],
+    ["tar:a.tar", { transport: "tar", paths: ["a.tar"] }],
+    ["tar:a.tar,b.tar.gz", { transport: "tar", paths: ["a.tar", "b.tar.gz"] }],
+    ["dir:/a:b", { transport: "dir", path: "/a:b" }],
+    ["dump:x.dump", { transport: "dump", path: "x.dump" }],
+    ["image.tar", { transport: "path", path: "image.tar" }],
+    ["./odd:name", { transport: "path", path: "./odd:name" }],
+    ["-", { transport: "stdin" }],
+  ])("%s", (text, expected) => {
+    const reference = parseSource(text);
+    expect(JSON.parse(JSON.stringify(reference))).toEqual(expected);
+    expect(parseSource(formatSource(reference))).toEqual(reference);
+  });
+
+  test.each([
+    "",
+    "oci:",
+    "oci::tag",
+    "oci:dir:",
+    "oci:dir:@",
+    "oci:dir:@-1",
+    "oci:dir:@01",
+    `oci:dir@sha256:${A.slice(1)}`,
+    `oci:dir:@sha256:${A.toUpperCase()}`,
+    "oci:dir:@md5:00",
+    "tar:",
+    "tar:a,,b",
+    "dir:",
+    "docker-daemon:name:tag",
+    "containers-storage:name",
+    "a\0b",
+  ])("%j is refused", (text) => {
+    expect(() => parseSource(text)).toThrow(UsageError);
+  });
+
+  test("any text is a reference or a usage error", () => {
+    fc.assert(
+      fc.property(
+        fc.string(),
+        fc.constantFrom("", "oci:", "docker-archive:", "tar:"),
+        (text, transport) => {
+          try {
+            const reference = parseSource(transport + text);
+            expect(parseSource(formatSource(reference))).toEqual(reference);
+          } catch (error) {
+            expect(error).toBeInstanceOf(UsageError);
+          }
+        },
+      ),
+    );
+  });
+});
+
+describe("platforms", () => {
+  const same = (a: string, b: string) => samePlatform(parsePlatform(a), parsePlatform(b));
+
+  test("a variant left out is the usual one", () => {
+    expect(same("linux/arm64", "linux/arm64/v8")).toBe(true);
+    expect(same("linux/arm", "linux/arm/v7")).toBe(true);
+    expect(same("linux/amd64/v1", "linux/amd64")).toBe(true);
+    expect(same("linux/arm/v6", "linux/arm")).toBe(false);
+    expect(same("linux/amd64", "linux/arm64")).toBe(false);
+    expect(same("linux/amd64", "windows/amd64")).toBe(false);
+    expect(same("linux/s390x", "linux/s390x")).toBe(true);
+  });
+
+  test.each(["", "linux", "linux/", "/amd64", "linux/amd64/", "a/b/c/d", "linux/am d64"])(
+    "%j is refused",
+    (text) => {
+      expect(() => parsePlatform(text)).toThrow(UsageError);
+    },
+  );
+});

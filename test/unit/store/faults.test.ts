@@ -1,0 +1,77 @@
+/**
+ * A small part of the fault sweep and of the power loss cycles; `npm run test:faults` runs all of
+ * them (store durability, "tests").
+ */
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+
+const script = (name: string) => fileURLToPath(new URL(`../../faults/${name}`, import.meta.url));
+const works = (command: string, ...args: string[]) =>
+  spawnSync(command, args, { stdio: "ignore" }).status === 0;
+
+const canTrace = works("strace", "-f", "-e", "trace=none", "true");
+const canMount = process.getuid?.() === 0 && works("losetup", "-f");
+const has = (command: string) => works("sh", "-c", `command -v ${command}`);
+
+function run(name: string, ...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script(name), ...args], {
+    encoding: "utf8",
+  });
+  const last = stdout.trimEnd().split("\n").at(-1)!;
+  return { status, stdout, stderr, totals: JSON.parse(last.startsWith("{") ? last : "{}") };
+}
+
+describe.skipIf(!canTrace)("faults (skipped where strace cannot trace)", () => {
+  // Coprime steps, so that different calls are hit in each scenario.
+  test.each([
+    ["gc", "7"],
+    ["rm", "2"],
+    ["import", "11"],
+    ["build-object", "17"],
+  ])(
+    "%s killed or failing at a call leaves a good store",
+    (scenario, every) => {
+      const args = ["--scenario", scenario, "--every", every, "--errors", "EIO,EDQUOT"];
+      const { status, stdout, stderr, totals } = run("sweep.mjs", ...args);
+      expect(stdout + stderr).not.toContain("FAIL");
+      expect(status).toBe(0);
+      expect(totals.kills + totals.errors).toBeGreaterThan(2);
+    },
+    240_000,
+  );
+});
+
+describe.skipIf(!canMount)("power loss (skipped without root or loop devices)", () => {
+  const cycles = process.env["SLOW"] === "1" ? "60" : "6";
+
+  test.skipIf(!has("mkfs.ext4"))(
+    "on ext4 takes nothing that was acknowledged",
+    () => {
+      const { status, stdout, totals } = run("power-loss.mjs", "--cycles", cycles, "--fs", "ext4");
+      expect(stdout).not.toContain("FAIL");
+      expect(status).toBe(0);
+      expect(totals).toMatchObject({ cycles: Number(cycles), damaged: 0 });
+    },
+    240_000,
+  );
+
+  test.skipIf(!has("mkfs.xfs"))(
+    "on XFS takes nothing that was acknowledged",
+    () => {
+      const { status, totals } = run("power-loss.mjs", "--cycles", cycles, "--fs", "xfs");
+      expect(status).toBe(0);
+      expect(totals).toMatchObject({ cycles: Number(cycles), damaged: 0 });
+    },
+    240_000,
+  );
+
+  test.skipIf(!has("mkfs.ext4"))(
+    "is noticed by the test itself, when syncs are left away",
+    () => {
+      const args = ["--cycles", "6", "--fs", "ext4", "--durability", "none"];
+      expect(run("power-loss.mjs", ...args).totals.damaged).toBeGreaterThan(0);
+    },
+    240_000,
+  );
+});

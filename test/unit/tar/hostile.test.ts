@@ -1,0 +1,408 @@
+/** Archives made to be read differently by different parsers, or to hurt: each has one answer. */
+import { describe, expect, test } from "vitest";
+import { FormatError } from "../../../src/errors.ts";
+import { limits } from "../../../src/limits.ts";
+import { TarParser } from "../../../src/tar/parser.ts";
+import {
+  GNU_MAGIC,
+  V7_MAGIC,
+  archive,
+  base256,
+  header,
+  longName,
+  member,
+  pax,
+  paxRecord,
+  readTar,
+} from "../../support/tar.ts";
+
+const end = Buffer.alloc(1024);
+
+function refused(bytes: Uint8Array, code: FormatError["code"], message?: string | RegExp): void {
+  let error: unknown;
+  try {
+    readTar(bytes);
+  } catch (thrown) {
+    error = thrown;
+  }
+  expect(error).toBeInstanceOf(FormatError);
+  expect((error as FormatError).code).toBe(code);
+  if (message !== undefined) expect((error as FormatError).message).toMatch(message);
+}
+
+const paths = (bytes: Uint8Array) => readTar(bytes).map(({ path }) => path);
+
+describe("sizes", () => {
+  // Case 59, CVE-2025-62518: the header says 0, and what follows looks like a header.
+  const smuggled = archive(
+    pax({ size: "1024" }),
+    header({ name: "outer", size: 0 }),
+    header({ name: "hidden" }),
+    Buffer.alloc(512, "x"),
+    header({ name: "next" }),
+  );
+
+  test("a pax size is used for reading and for skipping", () => {
+    const warnings: string[] = [];
+    const entries = readTar(smuggled, { warn: (message) => warnings.push(message) });
+    expect(entries.map(({ path, size }) => [path, size])).toEqual([
+      ["outer", 1024],
+      ["next", 0],
+    ]);
+    expect(entries[0]!.content).toHaveLength(1024);
+    expect(warnings).toEqual([
+      'tar entry "outer" at 1024: size: the pax header says 1024, the header 0; taking the pax header\'s',
+    ]);
+  });
+
+  test("a pax size that differs from the header's is refused when strict", () => {
+    expect(() => readTar(smuggled, { strict: true })).toThrow(
+      'tar entry "outer" at 1024: size: the pax header says 1024, the header 0',
+    );
+    const same = archive(pax({ size: "3" }), member({}, "abc"));
+    expect(readTar(same, { strict: true })).toHaveLength(1);
+  });
+
+  test("a pax size that no header can hold is no contradiction", () => {
+    const size = 0o100000000000;
+    for (const inHeader of [0, 5]) {
+      const parser = new TarParser({ entry: () => undefined }, { strict: true });
+      parser.write(Buffer.concat([pax({ size: String(size) }), header({ size: inHeader })]));
+    }
+  });
+
+  // Case 60
+  test.each(["L", "K", "x", "g"])("a pax size before a %s header is refused", (type) => {
+    const bytes = archive(pax({ size: "9" }), member({ type }, paxRecord("a", "b")), header({}));
+    refused(bytes, "AMBIGUOUS", "expected an entry after a pax header");
+  });
+
+  // Case 67
+  test.each(["-1", "9223372036854775808", "0x10", "1.5", "", " 1", "1 ", "010", "+1"])(
+    "the pax size %j is refused",
+    (size) => {
+      expect(() => readTar(archive(pax({ size }), header({})))).toThrow('pax record "size"');
+    },
+  );
+
+  // Case 68
+  test("a base-256 size that is negative or over 2^53 is refused", () => {
+    refused(archive(header({ size: base256(-1n, 12) })), "OUT_OF_RANGE", "size: expected 0 to");
+    refused(archive(header({ size: base256(-512n, 12) })), "OUT_OF_RANGE");
+    refused(archive(header({ size: base256(1n << 53n, 12) })), "OUT_OF_RANGE");
+    refused(archive(header({ size: base256(1n << 94n, 12) })), "OUT_OF_RANGE");
+    // 2^53 - 1 is a size; there is only no content.
+    refused(archive(header({ size: base256((1n << 53n) - 1n, 12) })), "TRUNCATED");
+  });
+
+  // Cases 74 and 75
+  test.each([
+    ["5", "directory"],
+    ["1", "hardlink"],
+    ["2", "symlink"],
+    ["3", "character"],
+    ["4", "block"],
+    ["6", "fifo"],
+  ])("size 512 on type %s (%s) is refused", (type, name) => {
+    const fields = { name: "d", type, linkName: "t", deviceMajor: 1, deviceMinor: 1 };
+    const hidden = header({ name: "hidden" });
+    refused(archive(header({ ...fields, size: 512 }), hidden), "AMBIGUOUS", `0 for a ${name}`);
+    refused(archive(pax({ size: "512" }), header(fields), hidden), "AMBIGUOUS");
+  });
+});
+
+describe("pax headers", () => {
+  // Case 61
+  test.each(["path", "linkpath"])("a NUL in %s is refused", (key) => {
+    const bytes = archive(pax({ [key]: "good\0evil" }), header({ type: "2", linkName: "t" }));
+    refused(bytes, "MALFORMED", /expected a name without NUL, got "good\\x00evil"/);
+  });
+
+  test("a NUL in a key is refused", () => {
+    refused(archive(pax({ "pa\0th": "x" }), header({})), "MALFORMED", "NUL in the key");
+  });
+
+  // Case 62
+  test("a name of digits is a name", () => {
+    expect(paths(archive(pax({ path: "12345" }), header({})))).toEqual(["12345"]);
+  });
+
+  // Case 63
+  test.each([
+    ["a length that is too short", "5 a=bc\n"],
+    ["a length that is too long", "9 a=b\n"],
+    ["no =", "7 path\n"],
+    ["= of the next record only", "6 path\n8 a=bc\n"],
+    ["no newline", "6 a=b "],
+    ["length 0", "0 a=b\n"],
+    ["no length", " a=b\n"],
+    ["a length over the header", "99999999999 a=b\n"],
+    ["a leading zero", "06 a=b\n"],
+    ["a negative length", "-6 a=b\n"],
+    ["a hexadecimal length", "0x6 a=b\n"],
+    ["a space before the length", " 6 a=b\n"],
+    ["a tab after the length", "6\ta=b\n"],
+    ["an empty key", "5 =b\n"],
+    ["NULs after the records", `${paxRecord("a", "b")}\0\0`],
+    ["text after the records", `${paxRecord("a", "b")}x`],
+    ["a length alone", "6"],
+    ["a length and a space", "6 "],
+  ])("a record with %s is refused", (_, body) => {
+    refused(archive(pax(body), header({})), "MALFORMED", "pax record at byte");
+  });
+
+  // Case 64
+  test.each(["path", "SCHILY.xattr.user.x", "comment", "GNU.sparse.map"])(
+    "the same key twice is refused: %s",
+    (key) => {
+      const value = key === "GNU.sparse.map" ? "0,0" : "a";
+      const bytes = archive(
+        pax([
+          [key, value],
+          [key, value],
+        ]),
+        header({}),
+      );
+      refused(bytes, "AMBIGUOUS", "expected once, got twice");
+    },
+  );
+
+  // Case 65
+  test.each([
+    "path",
+    "linkpath",
+    "size",
+    "uid",
+    "gid",
+    "mtime",
+    "SCHILY.xattr.user.x",
+    "SCHILY.realsize",
+    "GNU.sparse.name",
+  ])("%s in a global header is refused", (key) => {
+    refused(archive(pax({ [key]: "1" }, "g"), header({})), "AMBIGUOUS", "comments only");
+  });
+
+  test("comments in a global header are fine, and change nothing", () => {
+    const bytes = archive(pax({ comment: "0123abcd", "canonical-tar": "1" }, "g"), header({}));
+    expect(paths(bytes)).toEqual(["file"]);
+  });
+
+  // Case 66
+  test("a header of 1 MiB is read, and one byte more is refused", () => {
+    const fill = (length: number) => paxRecord("comment", "c".repeat(length - 17));
+    const largest = fill(limits.paxBytes);
+    expect(largest).toHaveLength(limits.paxBytes);
+    expect(paths(archive(pax(largest), header({})))).toEqual(["file"]);
+    refused(archive(pax(fill(limits.paxBytes + 1)), header({})), "LIMIT", "1048576 bytes");
+    const name = "n".repeat(limits.paxBytes);
+    refused(archive(longName(name), header({ magic: GNU_MAGIC })), "LIMIT", "1048576 bytes");
+  });
+
+  test("a header that claims more than memory is refused before it comes", () => {
+    refused(header({ type: "x", size: base256(1n << 52n, 12) }), "LIMIT");
+  });
+
+  test("16 extended headers for an entry are read, 17 are refused", () => {
+    const globals = Array.from({ length: limits.metaHeaders }, () => pax({ comment: "x" }, "g"));
+    expect(paths(archive(...globals, header({})))).toEqual(["file"]);
+    refused(archive(...globals, pax({}), header({})), "LIMIT", "at most 16 extended headers");
+    // They count anew for every entry.
+    expect(paths(archive(...globals, header({}), ...globals, header({})))).toHaveLength(2);
+  });
+
+  test.each([
+    ["pax", pax({ path: "x" })],
+    ["global", pax({ comment: "x" }, "g")],
+    ["long name", longName("x")],
+  ])("a %s header at the end without an entry is refused", (_, meta) => {
+    refused(archive(header({}), meta), "MALFORMED", "expected an entry after an extended header");
+  });
+
+  test("two names for one entry are refused", () => {
+    refused(archive(longName("a"), longName("b"), header({})), "AMBIGUOUS", "got two");
+    refused(
+      archive(longName("a"), pax({ path: "b" }), header({})),
+      "AMBIGUOUS",
+      "got one in a pax",
+    );
+    const link = header({ type: "2", linkName: "t" });
+    refused(archive(longName("a", "K"), pax({ linkpath: "b" }), link), "AMBIGUOUS");
+  });
+
+  test("a long name with something after its NUL is refused, and an empty one", () => {
+    refused(archive(longName("good\0evil"), header({})), "AMBIGUOUS", "one name ended by NUL");
+    refused(archive(longName(""), header({})), "MALFORMED", "expected a name, got none");
+  });
+});
+
+describe("headers", () => {
+  // Case 69
+  test.each([
+    ["mode", "  644 \0"],
+    ["mode", "00006448"],
+    ["mode", "0000648\0"],
+    ["mode", "644\0junk"],
+    ["mode", "-000001\0"],
+    ["mode", "        "],
+    ["mode", "0x1a4\0"],
+    ["uid", "000000a\0"],
+    ["uid", "1234567\xb9"],
+    ["gid", " 000001\0"],
+    ["size", "0000000000 1"],
+    ["mtime", "-0000000001\0"],
+    ["mtime", "1e9"],
+    ["checksum", " 12345\0 "],
+  ])("the %s %j is refused", (name, value) => {
+    refused(archive(header({ [name]: value })), "MALFORMED", `${name}: expected octal digits`);
+  });
+
+  test.each(["0000644\0", "0000644 ", "644\0", "644 \0", "644  \0\0\0", "644\0 \0 ", "", "\0\0"])(
+    "the mode %j is read",
+    (mode) => {
+      const [entry] = readTar(archive(header({ mode })));
+      expect(entry!.mode).toBe(mode.startsWith("\0") || mode === "" ? 0 : 0o644);
+    },
+  );
+
+  test("digits may fill the field, which all tools read the same", () => {
+    const [entry] = readTar(archive(header({ uid: "77777767", size: "000000000000" })));
+    expect(entry!.uid).toBe(0o77777767);
+  });
+
+  // Case 70
+  test("a wrong checksum is refused", () => {
+    refused(archive(header({ checksum: "001234\0 " })), "BAD_CHECKSUM", "checksum: expected 0");
+    const changed = Buffer.from(archive(header({})));
+    changed[0]!++;
+    refused(changed, "BAD_CHECKSUM");
+  });
+
+  test.each(["ustar", "ustar  ", "ustar 00", "ustarx00", "USTAR\x0000", "\0ustar", "tar\0"])(
+    "the magic %j is refused",
+    (magic) => {
+      // With NULs to its end "ustar" would be the right one.
+      const field = magic === "ustar" ? "ustar\x01" : magic === "ustar  " ? "ustar  1" : magic;
+      refused(archive(header({ magic: field })), "UNSUPPORTED", "magic: expected");
+    },
+  );
+
+  test("a star header is refused, as its prefix is shorter", () => {
+    const prefix = "dir".padEnd(131, "\0") + "14567654321 14567654321 ";
+    refused(archive(header({ prefix })), "UNSUPPORTED", "a star header");
+  });
+
+  // Case 86
+  test.each([
+    ["S", "an old GNU sparse file"],
+    ["M", "another volume"],
+    ["D", "incremental directory"],
+    ["V", "volume label"],
+    ["N", "old GNU long name"],
+    ["X", "Solaris"],
+    ["A", 'got "A"$'],
+    ["8", 'got "8"$'],
+    ["\xff", "got"],
+  ])("type %j is refused", (type, message) => {
+    refused(archive(header({ type, magic: GNU_MAGIC })), "UNSUPPORTED", new RegExp(message));
+  });
+
+  test("a refused old sparse file comes with advice", () => {
+    expect(() => readTar(archive(header({ type: "S", magic: GNU_MAGIC })))).toThrow(
+      expect.objectContaining({ hint: expect.stringContaining("--format=posix") }),
+    );
+  });
+
+  test("an empty name is refused, and an empty link name", () => {
+    refused(archive(header({ name: "" })), "MALFORMED", "name: expected a name");
+    refused(archive(header({ type: "2" })), "MALFORMED", "link name: expected a name");
+    refused(archive(header({ type: "1" })), "MALFORMED", "link name: expected a name");
+  });
+
+  test("a device in a header without device numbers is refused", () => {
+    refused(archive(header({ type: "3", magic: V7_MAGIC })), "AMBIGUOUS", "got v7's");
+  });
+
+  // Case 88
+  test("uid and gid have 32 bits", () => {
+    expect(readTar(archive(header({ uid: base256(0xffff_ffffn, 8) })))[0]!.uid).toBe(0xffff_ffff);
+    refused(archive(header({ uid: base256(1n << 32n, 8) })), "OUT_OF_RANGE", "uid: expected 0 to");
+    refused(archive(header({ gid: base256(-1n, 8) })), "OUT_OF_RANGE", "gid: expected 0 to");
+    refused(archive(pax({ uid: "4294967296" }), header({})), "OUT_OF_RANGE");
+    refused(archive(pax({ gid: "-1" }), header({})), "MALFORMED");
+  });
+
+  test("a mode keeps its permissions only", () => {
+    expect(readTar(archive(header({ mode: 0o7777777 })))[0]!.mode).toBe(0o7777);
+  });
+
+  test("a link name over 4096 bytes is refused", () => {
+    const link = header({ type: "2", linkName: "t" });
+    expect(readTar(archive(pax({ linkpath: "l".repeat(4096) }), link))).toHaveLength(1);
+    refused(archive(pax({ linkpath: "l".repeat(4097) }), link), "LIMIT", "link name");
+  });
+
+  // Case 82 and 83: what other systems confuse is different here.
+  test("names stay as they are", () => {
+    const names = ["e\xcc\x81", "\xc3\xa9", "A", "a", "ss", "\xc3\x9f", "C:../x", "C:foo", "a\\b"];
+    const more = ["__proto__", "constructor", "toString", "../../..", "./x", "/x", "a//b"];
+    const all = [...names, ...more];
+    expect(paths(archive(...all.map((name) => header({ name }))))).toEqual(all);
+  });
+});
+
+describe("the end", () => {
+  // Case 71
+  test("an entry after a single zero block is refused", () => {
+    const bytes = Buffer.concat([header({}), Buffer.alloc(512), header({ name: "x" }), end]);
+    refused(bytes, "AMBIGUOUS", "expected a second zero block, got data");
+  });
+
+  // Case 72
+  test("an archive after the archive is refused", () => {
+    const bytes = Buffer.concat([archive(header({})), archive(header({ name: "x" }))]);
+    refused(bytes, "AMBIGUOUS", "tar archive at 1536: expected only zeros");
+    const late = Buffer.concat([archive(header({})), Buffer.alloc(9000), Buffer.from("x")]);
+    refused(late, "AMBIGUOUS", "tar archive at 10536");
+  });
+
+  // Case 73
+  test("an archive without an end marker is refused", () => {
+    refused(header({}), "TRUNCATED", "expected two zero blocks at the end");
+    refused(Buffer.concat([header({}), Buffer.alloc(512)]), "TRUNCATED", "at 1024");
+    refused(Buffer.concat([header({}), Buffer.alloc(1023)]), "TRUNCATED");
+    refused(Buffer.alloc(0), "TRUNCATED");
+  });
+
+  test("an archive cut in a header, in content or in padding is refused", () => {
+    const file = member({ name: "one" }, "x".repeat(600));
+    refused(file.subarray(0, 300), "TRUNCATED", "tar header at 0");
+    refused(file.subarray(0, 700), "TRUNCATED", 'tar entry "one" at 0');
+    refused(file.subarray(0, 1200), "TRUNCATED", 'tar entry "one" at 0');
+    const twice = Buffer.concat([file, file.subarray(0, 100)]);
+    refused(twice, "TRUNCATED", "tar header at 1536: expected more, got the end of data at 1636");
+    refused(pax({ path: "x" }).subarray(0, 515), "TRUNCATED", "tar header at 0");
+  });
+
+  // Case 76
+  test("padding that is not zero is skipped, and never part of the content", () => {
+    const bytes = Buffer.concat([header({ size: 3 }), Buffer.alloc(512, "secret"), end]);
+    expect(Buffer.from(readTar(bytes)[0]!.content!).toString()).toBe("sec");
+  });
+});
+
+// Case 84
+test("many empty entries are read one by one, up to the limit", () => {
+  const block = header({ name: "same" });
+  const thousand = Buffer.concat(Array.from({ length: 1000 }, () => block));
+  let entries = 0;
+  const parser = new TarParser({ entry: () => void entries++ });
+  const total = process.env["SLOW"] === "1" ? limits.inodes : 100_000;
+  for (let i = 0; i < total / 1000; i++) parser.write(thousand);
+  expect(entries).toBe(total);
+  if (total === limits.inodes) {
+    expect(() => parser.write(block)).toThrow(expect.objectContaining({ code: "LIMIT" }));
+    return;
+  }
+  parser.write(end);
+  parser.end();
+});

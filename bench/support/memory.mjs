@@ -10,7 +10,7 @@ export function serverOf(mnt) {
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     try {
       const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-      const isServer = words.some((word) => word.endsWith("/mount/server.js"));
+      const isServer = words.some((word) => word.endsWith("/mount/server/server.js"));
       if (isServer && words.includes(JSON.stringify(mnt))) return Number(pid);
     } catch {
       // gone meanwhile

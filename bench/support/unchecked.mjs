@@ -23,7 +23,7 @@ export function uncheckedSealfs(folder) {
     cpSync(join(root, part), join(copy, part), { recursive: true });
   }
   symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
-  const path = join(copy, "dist/bundle/fuse/thread.js");
+  const path = join(copy, "dist/bundle/fuse/fuse-worker.js");
   let code = readFileSync(path, "utf8");
   for (const [from, to] of cuts) {
     if (!from.test(code))

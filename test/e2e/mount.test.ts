@@ -65,7 +65,7 @@ afterAll(() => bed?.close());
 const servers = () =>
   run("ps", ["-eo", "pid,args"])
     .split("\n")
-    .filter((line) => line.includes("/mount/server.js") && line.includes(bed.path));
+    .filter((line) => line.includes("/mount/server/server.js") && line.includes(bed.path));
 const isGone = (child: ChildProcess) => child.exitCode !== null || child.signalCode !== null;
 const asNobody = (...words: string[]) =>
   spawnSync("setpriv", ["--reuid=65534", "--regid=65534", "--clear-groups", ...words], {

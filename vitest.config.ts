@@ -8,8 +8,9 @@ export default defineConfig({
     globalSetup: ["test/support/build.ts"],
     // No test may remember versions in the home of whoever runs it.
     env: { SEALFS_STATE: "none" },
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    // Many times what any test takes: a machine may be busy, and what hangs is found all the same.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     // Mounts, sockets and signals meet other work on a shared machine: what fails there is tried again.
     retry: process.env["CI"] === "true" ? 2 : 0,
     pool: "forks",

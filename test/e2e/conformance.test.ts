@@ -108,7 +108,7 @@ describe.each(ways)("mode $name", ({ name, args, missing }) => {
     const target = bed.mount("app:1", args);
     results = new Map(JSON.parse(run("python3", [script, target, name])));
     bed.unmount(target);
-  }, 120_000);
+  });
   afterAll(() => bed?.close());
 
   test.each(sentences)("%s", (sentence) => {

@@ -27,8 +27,9 @@ import { unmountTarget } from "../../src/sys/mount-calls.ts";
 import { verityDigestOf } from "../../src/verity/index.ts";
 import { goldenImage } from "../support/golden-images.ts";
 import { loopsOf, noKernelStack } from "../support/kernel.ts";
-import { MountBed, isMounted, newDirectory, until } from "../support/mount-bed.ts";
+import { MountBed, isMounted, newDirectory } from "../support/mount-bed.ts";
 import { errnoOf, expectView, shownGolden } from "../support/mounted-view.ts";
+import { until } from "../support/until.ts";
 
 const reason = noKernelStack();
 let bed: MountBed;
@@ -84,7 +85,7 @@ describe.each(layerStyles)("with layers by %s", (style: LayerStyle) => {
       unmountTarget(target);
     }
     expect(isMounted(target)).toBe(false);
-    expect(await until(() => loops() === 0)).toBe(true);
+    await until(() => loops() === 0);
     expect(descriptors()).toBe(before);
   });
 });
@@ -253,7 +254,7 @@ test("a failure at any step leaves no mount, no loop device and no open file", a
     () => mount(image, { objects: Array.from({ length: 600 }, () => place) }),
   ]) {
     expect(failing).toThrow(/\w/);
-    expect(await until(() => loops() === 0)).toBe(true);
+    await until(() => loops() === 0);
     expect(descriptors()).toBe(before.fds);
     expect(readMounts()).toBe(before.mounts);
   }

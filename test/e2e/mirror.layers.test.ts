@@ -2,7 +2,7 @@
  * `sealfs fetch` from the image's own layers: in a registry as skopeo pushes them, in every
  * compression; behind a plain web server; in a layout; in an archive.
  */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import {
   cpSync,
   existsSync,
@@ -21,12 +21,15 @@ import { Store } from "../../src/store/store.ts";
 import { objectsOfStored } from "../../src/store/stored-image.ts";
 import type { VerityDigest } from "../../src/verity/verity-digest.ts";
 import { sealfs, sealfsOk } from "../support/cli.ts";
+import {
+  type RunningRegistry,
+  dockerRegistry,
+  startDockerRegistry,
+} from "../support/docker-registry.ts";
 import { TestLayout, named, tar, types } from "../support/oci.ts";
 import { oracle } from "../support/oracle.ts";
-import { freePort, until } from "../support/ports.ts";
 
 const skopeo = oracle("skopeo");
-const registry = oracle("docker-registry");
 const name = "registry.example/app:1";
 
 let folder: string;
@@ -127,19 +130,15 @@ function wholeSize(client: Store): number {
 }
 
 describe("layers at hand", () => {
-  test.each([true, false])(
-    "in a layout, gzip: %j",
-    async (isCompressed) => {
-      const path = (await layout(isCompressed)).directory(at(`layout-${isCompressed}`));
-      expectAllAndPart(`oci:, gzip ${isCompressed}`, `oci:${path}`, `oci:${path}`, true);
-    },
-    180_000,
-  );
+  test.each([true, false])("in a layout, gzip: %j", async (isCompressed) => {
+    const path = (await layout(isCompressed)).directory(at(`layout-${isCompressed}`));
+    expectAllAndPart(`oci:, gzip ${isCompressed}`, `oci:${path}`, `oci:${path}`, true);
+  });
 
   test("in an archive", async () => {
     const path = await (await layout(true)).archive(at("image.tar"));
     expectAllAndPart("oci-archive:", `oci-archive:${path}`, `oci-archive:${path}`, true);
-  }, 180_000);
+  });
 
   test("that were changed since: nothing of them is kept, and the error says so", async () => {
     const made = await layout(false);
@@ -153,7 +152,7 @@ describe("layers at hand", () => {
     expect(status).toBe(6);
     expect(stderr).toContain("digest");
     expect([...objects.keys()].some((each) => existsSync(client.objects.path(each)))).toBe(false);
-  }, 180_000);
+  });
 
   test("an image without a seek index says that its layers are of no use", async () => {
     const path = (await layout(true)).directory(at("unindexed"));
@@ -163,32 +162,20 @@ describe("layers at hand", () => {
     const { status, stderr } = fetch(`oci:${path}`);
     expect(status).toBe(7);
     expect(stderr).toContain("no seek index");
-  }, 180_000);
+  });
 });
 
-describe.skipIf(skopeo === undefined || registry === undefined)(
+describe.skipIf(skopeo === undefined || dockerRegistry === undefined)(
   "layers in a registry (needs skopeo and docker-registry)",
   () => {
-    let process: ChildProcess;
+    let running: RunningRegistry;
     let host: string;
 
     beforeAll(async () => {
-      const port = await freePort();
-      host = `127.0.0.1:${port}`;
-      const config = {
-        version: 0.1,
-        log: { level: "error" },
-        storage: { filesystem: { rootdirectory: at("registry") } },
-        http: { addr: host },
-      };
-      writeFileSync(at("registry.yml"), JSON.stringify(config)); // JSON is YAML
-      process = spawn(registry!, ["serve", at("registry.yml")], { stdio: "ignore" });
-      await until(async () => {
-        const answer = await globalThis.fetch(`http://${host}/v2/`).catch(() => undefined);
-        return answer?.ok === true;
-      });
-    }, 60_000);
-    afterAll(() => process.kill());
+      running = await startDockerRegistry();
+      ({ host } = running);
+    });
+    afterAll(() => running.stop());
     beforeEach(() => rmSync(at("pushed"), { recursive: true, force: true }));
 
     async function push(tag: string, isCompressed: boolean, ...options: string[]): Promise<string> {
@@ -212,14 +199,10 @@ describe.skipIf(skopeo === undefined || registry === undefined)(
         true,
       ],
       ["zstd", true, ["--dest-compress-format", "zstd", "--dest-force-compress-format"], false],
-    ])(
-      "%s",
-      async (tag, isCompressed, options, isSeekable) => {
-        const target = await push(tag, isCompressed, ...options);
-        expectAllAndPart(tag, `docker://${host}/app`, target, isSeekable);
-      },
-      300_000,
-    );
+    ])("%s", async (tag, isCompressed, options, isSeekable) => {
+      const target = await push(tag, isCompressed, ...options);
+      expectAllAndPart(tag, `docker://${host}/app`, target, isSeekable);
+    });
 
     test("pushed by sealfs, pulled into an empty store, and fetched there from the layers", async () => {
       const target = await push("signed", true);
@@ -236,6 +219,6 @@ describe.skipIf(skopeo === undefined || registry === undefined)(
       for (const [digest, size] of objects) {
         expect(client.objects.state(digest, size)).toBe("good");
       }
-    }, 300_000);
+    });
   },
 );

@@ -8,8 +8,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
-import { MountBed, newDirectory, noMount, until } from "../support/mount-bed.ts";
+import { MountBed, newDirectory, noMount } from "../support/mount-bed.ts";
 import { noKernelStack } from "../support/kernel.ts";
+import { until } from "../support/until.ts";
 
 const helper = fileURLToPath(new URL("../../bin/mount.sealfs.js", import.meta.url));
 const own = spawnSync("unshare", ["-m", "--propagation", "private", "mount", "-t", "tmpfs", "t", "/mnt"]); // prettier-ignore
@@ -51,7 +52,7 @@ function system(script: string, env: NodeJS.ProcessEnv = {}): Said {
   const run = spawnSync("unshare", ["-m", "--propagation", "private", "sh", "-c", place + script], {
     encoding: "utf8",
     env: { ...process.env, ...env },
-    timeout: 120_000,
+    timeout: 300_000,
   });
   return { status: run.status, out: run.stdout + run.stderr };
 }

@@ -10,13 +10,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { writeImage } from "../../src/erofs/writer.ts";
 import { ways } from "../support/modes.ts";
-import { MountBed, isMounted, newDirectory, noMount, run, until } from "../support/mount-bed.ts";
+import { MountBed, isMounted, newDirectory, noMount, run } from "../support/mount-bed.ts";
 import { processesOf, remainsOf, serverOf } from "../support/remains.ts";
+import { until } from "../support/until.ts";
 
 const bin = fileURLToPath(new URL("../../bin/sealfs.js", import.meta.url));
 const script = fileURLToPath(new URL("../faults/kill-mount.mjs", import.meta.url));
 const stuck = fileURLToPath(new URL("../support/stuck-server.mjs", import.meta.url));
-const WAIT_MS = 60_000;
 const rounds = process.env["SLOW"] === "1" ? 100 : 2;
 const strace = spawnSync("strace", ["-V"]).status === 0 ? undefined : "strace is missing";
 
@@ -67,12 +67,11 @@ describe.each(ways)("mode $name", ({ name, mode, args, missing }) => {
       process.kill(pid, "SIGKILL");
       await ended;
       run(process.execPath, [bin, "gc", "--store", bed.store.path]);
-      await until(() => remainsOf(bed, target, image).length === 0, WAIT_MS);
-      expect(remainsOf(bed, target, image)).toEqual([]);
+      await until(() => expect(remainsOf(bed, target, image)).toEqual([]));
     } finally {
       bed.close();
     }
-  }, 180_000);
+  });
 });
 
 /** The server, as soon as a thread of its own waits for it, or where that never happens, has answered once. */
@@ -88,7 +87,7 @@ async function serverThatWaits(
   await until(() => {
     isWaiting ||= waitsOf(pidOf()).includes(WAITING);
     return isWaiting || isMounted(target) || command.exitCode !== null;
-  }, WAIT_MS);
+  });
   expect(isWaiting, "a thread of the server waits for an answer of its own").toBe(mustWait);
   const pid = pidOf();
   expect(pid).toBeGreaterThan(0);
@@ -110,17 +109,16 @@ test("a server killed while fusermount3 is about to mount for it leaves nothing"
     });
     const ended = once(command, "exit");
     const helpers = () => processesOf(target).filter((each) => / \S*fusermount3? -o/.test(each));
-    expect(await until(() => helpers().length > 0, WAIT_MS)).toBe(true);
+    await until(() => helpers().length > 0);
     process.kill(serverOf(target), "SIGKILL");
     expect(isMounted(target)).toBe(false);
     await ended;
     run(process.execPath, [bin, "gc", "--store", bed.store.path]);
-    await until(() => remainsOf(bed, target).length === 0, WAIT_MS);
-    expect(remainsOf(bed, target)).toEqual([]);
+    await until(() => expect(remainsOf(bed, target)).toEqual([]));
   } finally {
     bed.close();
   }
-}, 180_000);
+});
 
 describe("the guard", () => {
   const reason = noMount() ?? noSignal();
@@ -138,11 +136,11 @@ describe("the guard", () => {
     });
     const ended = once(server, "exit");
     await once(server.stdout, "data");
-    expect(await until(() => waitsOf(server.pid!).includes(WAITING), WAIT_MS)).toBe(true);
+    await until(() => waitsOf(server.pid!).includes(WAITING));
     server.kill("SIGKILL");
     await ended;
-    expect(await until(() => !isMounted(target) && processesOf(target).length === 0, WAIT_MS)).toBe(true); // prettier-ignore
-  }, 120_000);
+    await until(() => !isMounted(target) && processesOf(target).length === 0); // prettier-ignore
+  });
 });
 
 /** Why the guard cannot hear of a server's death other than by its end. */

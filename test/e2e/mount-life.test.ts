@@ -6,15 +6,15 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { writeImage } from "../../src/erofs/writer.ts";
 import { ways } from "../support/modes.ts";
-import { MountBed, isMounted, newDirectory, noMount, run, until } from "../support/mount-bed.ts";
+import { MountBed, isMounted, newDirectory, noMount, run } from "../support/mount-bed.ts";
 import { descriptorsOf, processesOf, remainsOf, serverOf } from "../support/remains.ts";
+import { until } from "../support/until.ts";
 
 const reason = noMount();
 const bin = new URL("../../bin/sealfs.js", import.meta.url).pathname;
 const faulty = new URL("../support/faulty-server.cjs", import.meta.url).pathname;
 const content = Buffer.alloc(300_000, "large ");
 const rounds = process.env["SLOW"] === "1" ? 60 : 5;
-const WAIT_MS = 30_000;
 
 describe.each(ways)("mode $name", ({ mode, args, missing }) => {
   let bed: MountBed;
@@ -35,8 +35,7 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
   const file = (target: string) => join(target, `large-${process.pid}-${mode}`);
   const remains = (target: string) => remainsOf(bed, target, image);
   const expectNothing = async (target: string) => {
-    await until(() => remains(target).length === 0, WAIT_MS);
-    expect(remains(target)).toEqual([]);
+    await until(() => expect(remains(target)).toEqual([]));
   };
   const use = (target: string) => expect(readFileSync(file(target)).equals(content)).toBe(true);
 
@@ -61,12 +60,11 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
       const target = bed.mount("app:1", args);
       use(target);
       process.kill(serverOf(target), signal);
-      expect(await until(() => !isMounted(target), WAIT_MS)).toBe(true);
+      await until(() => !isMounted(target));
       // Killed, it leaves its lease, which is dead.
       if (signal === "SIGKILL") run(process.execPath, [bin, "gc", "--store", bed.store.path]);
       await expectNothing(target);
     },
-    60_000,
   );
 
   test("a server with an error that nobody has expected ends, and its mount with it", async () => {
@@ -78,10 +76,10 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
     expect(command.status).toBe(0);
     use(target);
     process.kill(serverOf(target), "SIGUSR2");
-    expect(await until(() => !isMounted(target), WAIT_MS)).toBe(true);
+    await until(() => !isMounted(target));
     run(process.execPath, [bin, "gc", "--store", bed.store.path]);
     await expectNothing(target);
-  }, 60_000);
+  });
 
   test("a mount point of any name is cleaned up after SIGKILL", async () => {
     const target = join(bed.path, `a b\\c\td'"$(x) ${mode}`);
@@ -91,11 +89,11 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
     const pid = (JSON.parse(run(process.execPath, [bin, "status", target, "--json"])) as { pid: number }[])[0]?.pid; // prettier-ignore
     process.kill(pid!, "SIGKILL");
     const gone = () => spawnSync(process.execPath, [bin, "status", target]).status === 7;
-    expect(await until(gone, WAIT_MS)).toBe(true);
+    await until(gone);
     expect(spawnSync("mountpoint", ["-q", target]).status).not.toBe(0);
     rmdirSync(target);
     run(process.execPath, [bin, "gc", "--store", bed.store.path]);
-  }, 60_000);
+  });
 
   test("signals while the mount is being made leave either all of it or nothing", async () => {
     for (let i = 0; i < 8; i++) {
@@ -103,7 +101,7 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
       const command = spawn(process.execPath, bed.args("app:1", target, args), { stdio: "ignore" });
       const gone = new Promise((resolve) => command.once("exit", resolve));
       const servers = () => processesOf(JSON.stringify(target));
-      await until(() => servers().length > 0, WAIT_MS);
+      await until(() => servers().length > 0);
       await new Promise((resolve) => setTimeout(resolve, i * 40));
       const [pid] = servers()[0]?.split(" ") ?? [];
       if (pid !== undefined) process.kill(Number(pid), i % 2 === 0 ? "SIGTERM" : "SIGKILL");
@@ -111,23 +109,23 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
       run(process.execPath, [bin, "gc", "--store", bed.store.path]);
       await expectNothing(target);
     }
-  }, 120_000);
+  });
 
   test("a command that is killed before it has heard of success leaves no mount", async () => {
     for (const delay of [0, 60, 120]) {
       const target = bed.directory();
       const command = spawn(process.execPath, bed.args("app:1", target, args), { stdio: "ignore" });
-      await until(() => processesOf(JSON.stringify(target)).length > 0, WAIT_MS);
+      await until(() => processesOf(JSON.stringify(target)).length > 0);
       await new Promise((resolve) => setTimeout(resolve, delay));
       command.kill("SIGKILL");
       const server = () => processesOf(JSON.stringify(target)).length > 0;
       // It may have heard, with the last of these delays; then the mount is whole.
-      await until(() => !server() || isMounted(target), WAIT_MS);
+      await until(() => !server() || isMounted(target));
       await new Promise((resolve) => setTimeout(resolve, 300));
       if (isMounted(target)) spawnSync(process.execPath, [bin, "umount", target]);
       await expectNothing(target);
     }
-  }, 120_000);
+  });
 
   test("a mount in use is taken away lazily, and lives until its last user has gone", async () => {
     const target = bed.mount("app:1", args);
@@ -137,7 +135,7 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
     expect(readdirSync(join(bed.store.path, "leases"))).toHaveLength(1);
     expect(await answerOf(user)).toContain("300000");
     await expectNothing(target);
-  }, 60_000);
+  });
 
   test("a copy in another mount namespace", async () => {
     const target = bed.mount("app:1", args);
@@ -157,7 +155,7 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
       expect(await answerOf(user)).not.toContain("300000");
     }
     await expectNothing(target);
-  }, 60_000);
+  });
 });
 
 /** A shell that has come to its `echo`. */
@@ -227,5 +225,5 @@ describe("a full disk", () => {
     const [, after] = got.stdout.split("/run/sealfs:\n");
     expect(after).toMatch(/^\n\//); // the run directory is empty
     expect(after).not.toMatch(/metrics\.\d+/);
-  }, 60_000);
+  });
 });

@@ -28,7 +28,7 @@ beforeAll(() => {
     writeFileSync(bed.objectOf(bad), Buffer.alloc(5000 + i, "evil"));
   }
   bed.addTree("app:1", root);
-}, 60_000);
+});
 afterAll(() => bed?.close());
 
 /** Opens every good file and keeps it open, then reads all of them in turns, piece by piece. */
@@ -72,7 +72,7 @@ describe.each(served)("mode $name", ({ args, missing }) => {
     expect(descriptorsOf(server).length).toBeLessThan(100);
     expect(bed.readLog()).toEqual([]);
     bed.unmount(target);
-  }, 120_000);
+  });
 
   test("bad objects are EIO every time, and neither log nor memory grows", () => {
     const tries = process.env["SLOW"] === "1" ? 100_000 : 3000;

@@ -7,8 +7,9 @@ import { type MountStatus, readStatus } from "../../src/mount/status.ts";
 import { HardLink } from "../../src/tree/inode.ts";
 import { sealfs, sealfsOk } from "../support/cli.ts";
 import { ways } from "../support/modes.ts";
-import { MountBed, newDirectory, noMount, until } from "../support/mount-bed.ts";
+import { MountBed, newDirectory, noMount } from "../support/mount-bed.ts";
 import { errnoOf } from "../support/mounted-view.ts";
+import { until } from "../support/until.ts";
 
 const reason = noMount();
 let bed: MountBed;
@@ -39,13 +40,13 @@ beforeAll(() => {
   for (let i = 0; i < 8000; i++) names.entries.set(ascii(`name${i}`), new HardLink(one));
   large.entries.set(ascii("names"), names);
   bed.addTree("large:1", large);
-}, 60_000);
+});
 afterAll(() => bed?.close());
 
 const status = (target: string) =>
   (JSON.parse(sealfsOk(["status", target, "--json"]).stdout) as MountStatus[])[0]!;
 const finished = async (target: string) => {
-  await until(() => status(target).prefetch?.state === "done", 30_000);
+  await until(() => status(target).prefetch?.state === "done");
   return status(target).prefetch;
 };
 
@@ -73,7 +74,7 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
     expect(errnoOf(() => readFileSync(join(target, "missing")))).toBe(mode === "kernel" ? "ENOENT" : "EIO"); // prettier-ignore
     bed.unmount(target);
     bed.clearLog();
-  }, 60_000);
+  });
 
   test("list: what is in it, and what is in the directories in it", async () => {
     const list = join(bed.path, "list");
@@ -84,7 +85,7 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
     expect(bed.readLog().some((line) => /not in the image: no\/such/.test(line))).toBe(true);
     bed.unmount(target);
     bed.clearLog();
-  }, 60_000);
+  });
 
   test("a large directory is listed while objects are still being hashed", async () => {
     const target = bed.mount("large:1", [...args, "--prefetch=all"]);
@@ -92,7 +93,7 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
     // Asked directly: until a command has started, all of it may be done.
     expect((await readStatus(target))[0]!.prefetch?.state).toBe("running");
     bed.unmount(target); // which ends it
-  }, 60_000);
+  });
 });
 
 test("other words, and lists that are not there, mount nothing", () => {

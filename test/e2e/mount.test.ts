@@ -15,7 +15,8 @@ import { type ByteString, ascii, toByteString } from "../../src/bytes/bytestring
 import { HardLink, Inode, S_IFLNK, S_IFREG } from "../../src/tree/inode.ts";
 import { PrivateKey } from "../../src/trust/private-key.ts";
 import { MountBed, isMounted, newDirectory, noLibfuse, noMount } from "../support/mount-bed.ts";
-import { run, until } from "../support/mount-bed.ts";
+import { run } from "../support/mount-bed.ts";
+import { until } from "../support/until.ts";
 
 const reason = noMount();
 let bed: MountBed;
@@ -187,7 +188,7 @@ describe("in the background", () => {
   test("any umount ends the server", async () => {
     const mnt = bed.mount("app:1");
     run("umount", [mnt]);
-    expect(await until(() => !servers().some((line) => line.includes(`${mnt}"`)))).toBe(true);
+    await until(() => !servers().some((line) => line.includes(`${mnt}"`)));
   });
 
   const rounds = process.env["SLOW"] === "1" ? 60 : 6;
@@ -209,7 +210,7 @@ describe("in the background", () => {
       .trim()
       .split(" ");
     process.kill(Number(pid), "SIGKILL");
-    expect(await until(() => !isMounted(mnt))).toBe(true);
+    await until(() => !isMounted(mnt));
     bed.mount("app:1", [], mnt);
     expect(readFileSync(join(mnt, "text"), "utf8")).toBe("hello\n");
     bed.unmount(mnt);
@@ -227,7 +228,7 @@ describe("in the background", () => {
       .trim()
       .split(" ");
     process.kill(Number(pid), "SIGTERM");
-    expect(await until(() => !servers().some((line) => line.includes(`${mnt}"`)))).toBe(true);
+    await until(() => !servers().some((line) => line.includes(`${mnt}"`)));
     expect(isMounted(mnt)).toBe(false);
     user.stdin.end();
   });
@@ -258,7 +259,7 @@ describe("in the background", () => {
     });
     user.stdin.end("\n");
     expect(await text).toContain("300000");
-    expect(await until(() => !servers().some((line) => line.includes(`${mnt}"`)))).toBe(true);
+    await until(() => !servers().some((line) => line.includes(`${mnt}"`)));
   });
 });
 
@@ -267,7 +268,7 @@ describe("in the foreground", () => {
     const { child, directory } = await bed.hold("app:1");
     expect(readFileSync(join(directory, "text"), "utf8")).toBe("hello\n");
     child.kill(signal);
-    expect(await until(() => isGone(child))).toBe(true);
+    await until(() => isGone(child));
     expect(child.exitCode).toBe(0);
     expect(isMounted(directory)).toBe(false);
   });
@@ -275,24 +276,24 @@ describe("in the foreground", () => {
   test("umount ends it well", async () => {
     const { child, directory } = await bed.hold("app:1");
     bed.unmount(directory);
-    expect(await until(() => isGone(child))).toBe(true);
+    await until(() => isGone(child));
     expect(child.exitCode).toBe(0);
   });
 
   test("it ends when the command is killed", async () => {
     const { child, directory } = await bed.hold("app:1");
     child.kill("SIGKILL");
-    expect(await until(() => !isMounted(directory))).toBe(true);
-    expect(await until(() => !servers().some((line) => line.includes(`${directory}"`)))).toBe(true);
+    await until(() => !isMounted(directory));
+    await until(() => !servers().some((line) => line.includes(`${directory}"`)));
   });
 
   test("it ends when the command's parent is gone", async () => {
     const directory = bed.directory();
     const words = [process.execPath, ...bed.args("app:1", directory, ["-f"])];
     const parent = spawn("sh", ["-c", `${words.map((word) => `'${word}'`).join(" ")}; :`]);
-    expect(await until(() => isMounted(directory))).toBe(true);
+    await until(() => isMounted(directory));
     parent.kill("SIGKILL");
-    expect(await until(() => !isMounted(directory))).toBe(true);
+    await until(() => !isMounted(directory));
   });
 
   test("the command says so when its server is killed, and the mount is gone", async () => {
@@ -302,9 +303,9 @@ describe("in the foreground", () => {
       .trim()
       .split(" ");
     process.kill(Number(pid), "SIGKILL");
-    expect(await until(() => isGone(child))).toBe(true);
+    await until(() => isGone(child));
     expect(child.exitCode).toBe(1);
-    expect(await until(() => !isMounted(directory))).toBe(true);
+    await until(() => !isMounted(directory));
   });
 });
 
@@ -429,7 +430,7 @@ describe("over libfuse", () => {
       .trim()
       .split(" ");
     process.kill(Number(pid), "SIGTERM");
-    expect(await until(() => !isMounted(mnt))).toBe(true);
-    expect(await until(() => !servers().some((line) => line.includes(`${mnt}"`)))).toBe(true);
+    await until(() => !isMounted(mnt));
+    await until(() => !servers().some((line) => line.includes(`${mnt}"`)));
   });
 });

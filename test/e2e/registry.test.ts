@@ -72,7 +72,7 @@ describe.skipIf(!isReady)("docker-registry and skopeo (skipped when not installe
     plain.index([named(manifest, "x")]).directory(at("plain"));
     expect(gzipSync(layers[0]!).length).toBeLessThan(layers[0]!.length);
     for (const compression of compressions) copy(compression);
-  }, 240_000);
+  });
 
   afterAll(async () => {
     await registry.stop();
@@ -145,7 +145,6 @@ describe.skipIf(!isReady)("docker-registry and skopeo (skipped when not installe
         expect(stdout).toBe(file.content.toString());
       }
     },
-    240_000,
   );
 
   test("skopeo shows the artifact as it was pushed, its subject, and the digest that the composefs draft asks for", () => {
@@ -213,6 +212,5 @@ describe.skipIf(!isReady)("docker-registry and skopeo (skipped when not installe
         sealfsOk(["umount", target]);
       }
     },
-    120_000,
   );
 });

@@ -108,7 +108,6 @@ describe.skipIf(reason !== undefined)(`a store (${reason ?? "with disks of its o
       const { problems } = await checkStore(Store.open(store), { threads: 0 });
       expect(problems).toEqual([]);
     },
-    120_000,
   );
 
   test("that is mounted read-only can be read, and says that it is when written to", () => {

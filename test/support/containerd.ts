@@ -9,7 +9,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder } from "./oci.ts";
 import { oracle } from "./oracle.ts";
-import { until } from "./ports.ts";
+import { until } from "./until.ts";
 
 const programs = ["containerd", "ctr", "ctr-remote"] as const;
 
@@ -46,15 +46,9 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
     );
     const child = spawn(oracle("containerd")!, ["-c", config], { stdio: "ignore" });
     const started = new Containerd(child, socket);
-    const answers = () => {
-      try {
-        started.#run("ctr", ["version"]);
-        return true;
-      } catch {
-        return child.exitCode !== null;
-      }
-    };
-    await until(answers);
+    await until(() => {
+      if (child.exitCode === null) started.#run("ctr", ["version"]);
+    });
     return started;
   }
 

@@ -3,12 +3,14 @@
  *
  * @module
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { oracle } from "./oracle.ts";
+import { freePort } from "./ports.ts";
+import { until } from "./until.ts";
 
 export const dockerRegistry = oracle("docker-registry");
 
@@ -21,8 +23,7 @@ export interface RunningRegistry {
 /** Starts one with an empty storage of its own; with `htpasswd` it wants a password. */
 export async function startDockerRegistry(htpasswd?: string): Promise<RunningRegistry> {
   const folder = mkdtempSync(join(tmpdir(), "sealfs-registry-"));
-  const port = await freePort();
-  const host = `127.0.0.1:${port}`;
+  const host = `127.0.0.1:${await freePort()}`;
   writeFileSync(join(folder, "htpasswd"), htpasswd ?? "");
   const auth =
     htpasswd === undefined ? "" : `auth: {htpasswd: {realm: test, path: ${folder}/htpasswd}}\n`;
@@ -37,34 +38,17 @@ export async function startDockerRegistry(htpasswd?: string): Promise<RunningReg
     env,
     stdio: "ignore",
   });
-  await answering(host, child);
+  const ended = once(child, "exit");
+  await until(async () => {
+    if (child.exitCode === null) await fetch(`http://${host}/v2/`);
+  });
+  if (child.exitCode !== null) throw new Error(`docker-registry ended: ${child.exitCode}`);
   return {
     host,
     stop: async () => {
-      const ended = new Promise((resolve) => child.once("exit", resolve));
       child.kill("SIGKILL");
       await ended;
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return address.port;
-}
-
-async function answering(host: string, child: ChildProcess): Promise<void> {
-  for (let tries = 0; tries < 200 && child.exitCode === null; tries++) {
-    try {
-      await fetch(`http://${host}/v2/`);
-      return;
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-  throw new Error(`docker-registry does not answer on ${host}`);
 }

@@ -186,18 +186,9 @@ export function isMounted(directory: string): boolean {
 
 /** Runs a command; the test fails with what it said when it does not succeed. */
 export function run(command: string, args: readonly string[], input = ""): string {
-  const result = spawnSync(command, args, { input, timeout: 60_000, maxBuffer: 1 << 28 });
+  const result = spawnSync(command, args, { input, timeout: 300_000, maxBuffer: 1 << 28 });
   if (result.status === 0) return toByteString(result.stdout);
   throw new Error(`${command} ${args.join(" ")}: ${result.status} ${result.stderr.toString()}`);
-}
-
-/** Waits until `condition` holds. */
-export async function until(condition: () => boolean, timeoutMs = 10_000): Promise<boolean> {
-  for (const end = Date.now() + timeoutMs; Date.now() < end;) {
-    if (condition()) return true;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  return condition();
 }
 
 export { newDirectory };

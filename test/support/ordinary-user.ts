@@ -39,7 +39,7 @@ export function asNobody(script: string, env: NodeJS.ProcessEnv = {}): string {
     const run = spawnSync("unshare", ["-m", "--propagation", "private", "sh", "-c", prepare], {
       encoding: "utf8",
       env: { ...process.env, HOME: "/nonexistent", ...env, SCRIPT: script },
-      timeout: 120_000,
+      timeout: 300_000,
     });
     return run.stdout + run.stderr;
   } finally {

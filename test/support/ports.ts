@@ -1,24 +1,27 @@
 /**
- * Ports of this machine, and waiting for who listens there.
+ * Ports of this machine.
  *
  * @module
  */
-import { type AddressInfo, createServer } from "node:net";
+import { randomInt } from "node:crypto";
+import { createServer } from "node:net";
 
-/** A port on which nobody listens at the moment. */
+/** Below those that the system gives to whoever wants just any (Linux: 32768 and up; servers with port 0, too). */
+const FIRST = 10_000;
+const LAST = 32_000;
+
+/** A port on which nobody listens; nobody else gets it by chance before it is used. */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = randomInt(FIRST, LAST);
+    if (await isFree(port)) return port;
+  }
 }
 
-/** Looks every now and then until `condition` holds. */
-export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 60_000;
-  while (!(await condition())) {
-    if (performance.now() > end) throw new Error("not within a minute");
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
 }

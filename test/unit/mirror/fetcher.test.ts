@@ -65,7 +65,7 @@ describe("single flight", () => {
     await expect(impatient).rejects.toBe(reason);
     await patient;
     expect(source.asked).toBe(1);
-  }, 60_000);
+  });
 });
 
 describe("what comes", () => {

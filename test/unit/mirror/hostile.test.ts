@@ -298,7 +298,7 @@ describe.each(cases)("$name", ({ answer, kind, reason }) => {
     expect(ofBad!.good).toBe(0);
     expect(ofGood).toMatchObject({ good: 1, coolingMs: 0 });
     expect(bad.requests.length).toBeGreaterThan(0);
-  }, 60_000);
+  });
 
   test("alone is an error with its reason, and leaves nothing", async () => {
     const bad = await mirror(answer);
@@ -317,7 +317,7 @@ describe.each(cases)("$name", ({ answer, kind, reason }) => {
     // What arrived rightly may wait for the next run; it is never taken for the object.
     const left = readdirSync(join(store.path, "tmp"));
     expect(left.filter((name) => !name.startsWith("partial-"))).toEqual([]);
-  }, 60_000);
+  });
 });
 
 test("111, 138: bytes behind the answer harm neither this object nor the next", async () => {

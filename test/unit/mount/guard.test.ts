@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { until } from "../../support/mount-bed.ts";
+import { until } from "../../support/until.ts";
 
 const compiled = new URL("../../../dist/mount/guard/guard.js", import.meta.url).href;
 let folder: string;
@@ -30,12 +30,12 @@ function run(last: string): string {
 
 test("a guarded directory goes with its process when that is killed", async () => {
   const path = run("process.kill(process.pid, 'SIGKILL');");
-  await until(() => !existsSync(path), 30_000);
+  await until(() => !existsSync(path));
   expect(existsSync(folder)).toBe(true);
 });
 
 test("it stays when the guard was dismissed", async () => {
   const path = run("dismiss();");
-  await until(() => spawnSync("pgrep", ["-f", path]).status === 1, 30_000);
+  await until(() => spawnSync("pgrep", ["-f", path]).status === 1);
   expect(existsSync(join(path, "file"))).toBe(true);
 });

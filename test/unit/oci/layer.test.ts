@@ -396,7 +396,7 @@ test("threads neither keep the process alive nor leave files open", async () => 
     console.log(chunks);
   `;
   const { stdout, status } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
-    timeout: 30_000,
+    timeout: 170_000,
   });
   expect(status).toBe(0);
   expect(Number(stdout.toString())).toBeGreaterThanOrEqual(10);

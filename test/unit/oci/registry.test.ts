@@ -262,7 +262,7 @@ describe("access", () => {
     );
     onTestFinished(() => elsewhere.close());
     expect(await refusal(elsewhere.manifest("1.0"))).not.toBe("accepted");
-  }, 30_000);
+  });
 });
 
 describe("pull", () => {
@@ -477,7 +477,7 @@ describe("referrers", () => {
       writers.map((writer, n) => addToFallback(writer, subject, entryOf(artifact(n)))),
     );
     expect(await listReferrers(registry, subject, KIND)).toHaveLength(4);
-  }, 30_000);
+  });
 
   test("no list at all is an empty one", async () => {
     const { registry } = await start();

@@ -47,7 +47,7 @@ const forms: readonly (readonly [name: string, layer: BlobLayer])[] = [
 ];
 
 describe.each(forms)("%s", (form, layer) => {
-  test("gives every byte, whole and at random, by both decoders", { timeout: 60_000 }, async () => {
+  test("gives every byte, whole and at random, by both decoders", async () => {
     const bed = await SeekBed.of(layoutOf([layer]));
     expect(bed.objects.size).toBeGreaterThanOrEqual(7);
     for (const [digest, size] of bed.objects) {

@@ -148,7 +148,7 @@ describe.skipIf(!canTrace)("under strace (skipped where tracing is not possible)
         "3",
         name,
       ],
-      { encoding: "utf8", timeout: 50_000 },
+      { encoding: "utf8", timeout: 170_000 },
     );
 
   test("writes come before the sync, renames after it, then a sync, then the name", () => {
@@ -181,7 +181,7 @@ describe.skipIf(!canTrace)("under strace (skipped where tracing is not possible)
       ];
       const run = spawnSync("strace", [...options, ...command], {
         encoding: "utf8",
-        timeout: 50_000,
+        timeout: 170_000,
       });
       expect([run.status, run.stderr]).toEqual([0, ""]);
       return readFileSync(file, "utf8").split("\n");

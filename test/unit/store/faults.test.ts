@@ -29,49 +29,33 @@ describe.skipIf(!canTrace)("faults (skipped where strace cannot trace)", () => {
     ["rm", "2"],
     ["import", "11"],
     ["build-object", "17"],
-  ])(
-    "%s killed or failing at a call leaves a good store",
-    (scenario, every) => {
-      const args = ["--scenario", scenario, "--every", every, "--errors", "EIO,EDQUOT"];
-      const { status, stdout, stderr, totals } = run("sweep.mjs", ...args);
-      expect(stdout + stderr).not.toContain("FAIL");
-      expect(status).toBe(0);
-      expect(totals.kills + totals.errors).toBeGreaterThan(2);
-    },
-    240_000,
-  );
+  ])("%s killed or failing at a call leaves a good store", (scenario, every) => {
+    const args = ["--scenario", scenario, "--every", every, "--errors", "EIO,EDQUOT"];
+    const { status, stdout, stderr, totals } = run("sweep.mjs", ...args);
+    expect(stdout + stderr).not.toContain("FAIL");
+    expect(status).toBe(0);
+    expect(totals.kills + totals.errors).toBeGreaterThan(2);
+  });
 });
 
 describe.skipIf(!canMount)("power loss (skipped without root or loop devices)", () => {
   const cycles = process.env["SLOW"] === "1" ? "60" : "6";
 
-  test.skipIf(!has("mkfs.ext4"))(
-    "on ext4 takes nothing that was acknowledged",
-    () => {
-      const { status, stdout, totals } = run("power-loss.mjs", "--cycles", cycles, "--fs", "ext4");
-      expect(stdout).not.toContain("FAIL");
-      expect(status).toBe(0);
-      expect(totals).toMatchObject({ cycles: Number(cycles), damaged: 0 });
-    },
-    240_000,
-  );
+  test.skipIf(!has("mkfs.ext4"))("on ext4 takes nothing that was acknowledged", () => {
+    const { status, stdout, totals } = run("power-loss.mjs", "--cycles", cycles, "--fs", "ext4");
+    expect(stdout).not.toContain("FAIL");
+    expect(status).toBe(0);
+    expect(totals).toMatchObject({ cycles: Number(cycles), damaged: 0 });
+  });
 
-  test.skipIf(!has("mkfs.xfs"))(
-    "on XFS takes nothing that was acknowledged",
-    () => {
-      const { status, totals } = run("power-loss.mjs", "--cycles", cycles, "--fs", "xfs");
-      expect(status).toBe(0);
-      expect(totals).toMatchObject({ cycles: Number(cycles), damaged: 0 });
-    },
-    240_000,
-  );
+  test.skipIf(!has("mkfs.xfs"))("on XFS takes nothing that was acknowledged", () => {
+    const { status, totals } = run("power-loss.mjs", "--cycles", cycles, "--fs", "xfs");
+    expect(status).toBe(0);
+    expect(totals).toMatchObject({ cycles: Number(cycles), damaged: 0 });
+  });
 
-  test.skipIf(!has("mkfs.ext4"))(
-    "is noticed by the test itself, when syncs are left away",
-    () => {
-      const args = ["--cycles", "6", "--fs", "ext4", "--durability", "none"];
-      expect(run("power-loss.mjs", ...args).totals.damaged).toBeGreaterThan(0);
-    },
-    240_000,
-  );
+  test.skipIf(!has("mkfs.ext4"))("is noticed by the test itself, when syncs are left away", () => {
+    const args = ["--cycles", "6", "--fs", "ext4", "--durability", "none"];
+    expect(run("power-loss.mjs", ...args).totals.damaged).toBeGreaterThan(0);
+  });
 });

@@ -42,7 +42,7 @@ const files = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((f)
   f.endsWith(".ts"),
 );
 /** The folder of a file; a file of `src/` itself is a room of its own. */
-const roomOf = (file: string) => (dirname(file) === ".." ? file : dirname(file));
+const roomOf = (file: string) => (dirname(file) === "." ? file : dirname(file));
 const imports = new Map(files.map((file) => [file, importsOf(file)]));
 
 /** What a file names to import, or to start as a thread or process. */
@@ -58,7 +58,7 @@ function importsOf(file: string): string[] {
 function filesImportedBy(file: string): string[] {
   return imports
     .get(file)!
-    .filter((specifier) => specifier.startsWith(".."))
+    .filter((specifier) => specifier.startsWith("."))
     .map((specifier) => relative(src, resolve(src, dirname(file), specifier)));
 }
 

@@ -30,7 +30,7 @@ export class PathPattern {
     if (text.length > limits.pathBytes) {
       throw new UsageError("USAGE", `pattern: expected at most ${limits.pathBytes} characters`);
     }
-    const names = text.split("/").filter((name) => name !== "" && name !== "../image");
+    const names = text.split("/").filter((name) => name !== "" && name !== ".");
     this.#names = names.map((name) => (name === "**" ? DEEP : parseName(name, text)));
   }
 

@@ -79,8 +79,7 @@ function kindOf({ path, what, left, right }: TreeDifference): string {
     return isDirectory ? `directory only ${side}` : `entry only ${side}`;
   }
   if (path === "" && !what.startsWith("xattr")) return "root";
-  if (what === "mtime" && left.split("../image")[0] === right.split("../image")[0])
-    return "nanoseconds";
+  if (what === "mtime" && left.split(".")[0] === right.split(".")[0]) return "nanoseconds";
   if (what === "digest") {
     if (left === "none" || right === "none") return "inline";
     return left.length === right.length ? "digest" : "algorithm";
@@ -94,7 +93,7 @@ function xattrClass(key: string): string {
   if (key === "security.selinux") return key;
   if (key.startsWith("system.posix_acl_")) return "ACL";
   if (key.includes("overlay.")) return "overlay";
-  return `${key.split("../image")[0]!}.*`;
+  return `${key.split(".")[0]!}.*`;
 }
 
 function explain(kind: string, tally: Tally): string {

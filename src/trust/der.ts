@@ -26,7 +26,7 @@ export function integer(value: number): Buffer {
 
 /** An object identifier in dotted form. */
 export function oid(dotted: string): Buffer {
-  const [first = 0, second = 0, ...rest] = dotted.split("../image").map(Number);
+  const [first = 0, second = 0, ...rest] = dotted.split(".").map(Number);
   return der(0x06, Buffer.from([first * 40 + second, ...rest.flatMap(base128)]));
 }
 

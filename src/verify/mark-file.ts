@@ -120,8 +120,8 @@ function highest(folder: string): string | undefined {
 }
 
 function byHeight(a: string, b: string): number {
-  const [epochA = 0, versionA = 0] = a.split("../image").map(Number);
-  const [epochB = 0, versionB = 0] = b.split("../image").map(Number);
+  const [epochA = 0, versionA = 0] = a.split(".").map(Number);
+  const [epochB = 0, versionB = 0] = b.split(".").map(Number);
   return epochA - epochB || versionA - versionB;
 }
 

@@ -82,9 +82,9 @@ export class ArchiveFiles implements LayoutFiles {
   #resolve(from: ByteString, target: ByteString, hard: boolean): ByteString {
     const base = hard ? [] : from.split("/").slice(0, -1);
     for (const part of target.split("/")) {
-      if (part === "../..") {
+      if (part === "..") {
         if (base.pop() === undefined) throw this.#outside(from, target);
-      } else if (part !== ".." && part !== "") base.push(part);
+      } else if (part !== "." && part !== "") base.push(part);
     }
     if (!hard && target.startsWith("/")) throw this.#outside(from, target);
     return base.join("/") as ByteString;
@@ -130,7 +130,7 @@ function add(
 ): void {
   const name = entry.path
     .split("/")
-    .filter((part) => part !== "" && part !== "..")
+    .filter((part) => part !== "" && part !== ".")
     .join("/") as ByteString;
   if (members.size >= limits.archiveMembers) {
     throw new FormatError("LIMIT", `${label}: over ${limits.archiveMembers} members`);

@@ -22,7 +22,7 @@ function* walk(view: ImageView): Generator<[path: string, inode: ImageInode]> {
     yield [path, inode];
     if ((inode.mode & S_IFMT) !== S_IFDIR || depth > 600) continue;
     for (const { name } of view.entries(inode)) {
-      if (name === "../.." || name === "../../..") continue;
+      if (name === "." || name === "..") continue;
       const child = view.lookup(inode, name);
       if (child === undefined) throw new Error(`${childPath(path, name)} is listed but not found`);
       queue.push([childPath(path, name), child, depth + 1]);
@@ -87,7 +87,7 @@ describe("lookup", () => {
   const image = Image.open(goldenImage("dir-5000.v1").bytes);
   const directory = (() => {
     for (const { name, nid, fileType } of image.entries(image.root)) {
-      if (fileType === 2 && !name.startsWith("../..")) return image.inode(nid);
+      if (fileType === 2 && !name.startsWith(".")) return image.inode(nid);
     }
     throw new Error("no directory");
   })();

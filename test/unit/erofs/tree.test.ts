@@ -23,7 +23,7 @@ test.each(goldenImages())("writing the tree of $name gives the image again", ({ 
   const image = Image.open(bytes);
   const version = image.header.composefsVersion as 0 | 1;
   const again = writeImage(readTree(image), { minVersion: version, maxVersion: version });
-  const expected = !unlike.has(name) && !unlike.has(name.split("../..")[0]!);
+  const expected = !unlike.has(name) && !unlike.has(name.split(".")[0]!);
   expect(Buffer.compare(again, bytes) === 0).toBe(expected);
 });
 

@@ -97,7 +97,7 @@ describe("the table", () => {
     const objects = listed(20);
     const table = tableOf(objects);
     const good = objects[0]!.digest;
-    for (const name of ["", "0", "0g", "AB", "../../..", "abc", "\0\0"]) {
+    for (const name of ["", "0", "0g", "AB", "..", "abc", "\0\0"]) {
       expect(table.find(ROOT, Buffer.from(name), 0, name.length)).toBe(0);
     }
     const directory = table.find(ROOT, Buffer.from(good), 0, 2);
@@ -106,7 +106,7 @@ describe("the table", () => {
       good,
       good.slice(3),
       `${good.slice(2)}0`,
-      "../../..",
+      "..",
     ]) {
       expect(table.find(directory, Buffer.from(name), 0, name.length)).toBe(0);
     }

@@ -202,7 +202,7 @@ describe("extended attributes", () => {
 
   test("trusted attributes are listed for root only, overlayfs's own for nobody", () => {
     const escaped = new FuseClient(goldenImage("escape-overlay-ext.v1").bytes);
-    const all = escaped.list(ROOT).filter(({ name }) => name !== "../.." && name !== "../../..");
+    const all = escaped.list(ROOT).filter(({ name }) => name !== "." && name !== "..");
     const seen = (uid: number) => all.flatMap(({ ino }) => [...escaped.xattrs(ino, uid).keys()]);
     expect(seen(0).some((name) => name.startsWith("trusted.overlay."))).toBe(true);
     expect(seen(1000).some((name) => name.startsWith("trusted."))).toBe(false);
@@ -227,13 +227,11 @@ test("the kernel is told to open directories by itself; none is opened as a file
   }
 });
 
-test("`../..` and `../../..` lead where they should", () => {
+test("`.` and `..` lead where they should", () => {
   const client = rootfs();
-  const child = client
-    .list(ROOT)
-    .find(({ type, name }) => type === 4 && !name.startsWith("../.."))!;
-  expect(client.lookup(child.ino, ascii("../../..")).nodeid).toBe(ROOT);
-  expect(client.lookup(child.ino, ascii("../..")).nodeid).toBe(child.ino);
+  const child = client.list(ROOT).find(({ type, name }) => type === 4 && !name.startsWith("."))!;
+  expect(client.lookup(child.ino, ascii("..")).nodeid).toBe(ROOT);
+  expect(client.lookup(child.ino, ascii(".")).nodeid).toBe(child.ino);
   expect(pathOf(client.fs.image, child.ino)).toBe(`/${child.name}`);
   expect(pathOf(client.fs.image, ROOT)).toBe("/");
   expect(pathOf(client.fs.image, 3)).toBe("node 3");

@@ -14,7 +14,7 @@ function* walk(client: FuseClient, plus: boolean): Generator<[path: string, entr
     yield [path, entry];
     if ((entry.attributes.mode & S_IFMT) !== S_IFDIR || depth > 600) continue;
     for (const { name, ino, type, entry: listed } of client.list(entry.nodeid, 4096, plus)) {
-      if (name === "../.." || name === "../../..") {
+      if (name === "." || name === "..") {
         expect(listed?.nodeid ?? 0).toBe(0);
         continue;
       }
@@ -90,7 +90,7 @@ test("hard links are one node, and stay it", () => {
   const nodes = new Map<number, number>();
   const visit = (nodeid: number) => {
     for (const { name, entry } of client.list(nodeid, 4096, true)) {
-      if (name === "../.." || name === "../../.." || entry === undefined) continue;
+      if (name === "." || name === ".." || entry === undefined) continue;
       nodes.set(entry.nodeid, (nodes.get(entry.nodeid) ?? 0) + 1);
       if ((entry.attributes.mode & S_IFMT) === S_IFDIR) visit(entry.nodeid);
     }
@@ -103,7 +103,7 @@ test("a listing resumes anywhere, with answers of any size", () => {
   const client = new FuseClient(goldenImage("dir-5000.v1").bytes);
   const directory = client
     .list(ROOT)
-    .find(({ type, name }) => type === 4 && !name.startsWith("../.."))!.ino;
+    .find(({ type, name }) => type === 4 && !name.startsWith("."))!.ino;
   const all = client.list(directory, 128 * 1024);
   expect(all.length).toBeGreaterThan(5000);
   expect(new Set(all.map(({ position }) => position)).size).toBe(all.length);
@@ -125,8 +125,8 @@ test("finds every name of a large directory, and no other", () => {
   const client = new FuseClient(goldenImage("dir-5000.v0").bytes);
   const directory = client
     .list(ROOT)
-    .find(({ type, name }) => type === 4 && !name.startsWith("../.."))!.ino;
-  const all = client.list(directory).filter(({ name }) => name !== "../.." && name !== "../../..");
+    .find(({ type, name }) => type === 4 && !name.startsWith("."))!.ino;
+  const all = client.list(directory).filter(({ name }) => name !== "." && name !== "..");
   const names = new Set<string>(all.map(({ name }) => name));
   const has = (name: string) => {
     try {

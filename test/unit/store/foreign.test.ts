@@ -147,7 +147,7 @@ test("a repository of ostree is named, with what to do", () => {
 describe("a store that is no directory", () => {
   test.each([
     ["a file", (path: string) => writeFileSync(path, "")],
-    ["below a file", (path: string) => writeFileSync(join(path, "../../.."), "")],
+    ["below a file", (path: string) => writeFileSync(join(path, ".."), "")],
   ])("(%s) is a wrong argument", async (_, make) => {
     const path = join(root, "x", "store");
     if (_ === "a file") mkdirSync(join(root, "x"));

@@ -276,14 +276,11 @@ describe("an image", () => {
 });
 
 describe("beside them", () => {
-  test.each(["../../..", "../../etc/passwd", "nowhere"])(
-    "a name that leads to %s",
-    async (target) => {
-      symlinkSync(target, at("images/refs/odd"));
-      expect(await found()).toEqual({ kinds: ["ref"], good: false });
-      expect(await found({ repair: true })).toEqual({ kinds: ["ref:quarantined"], good: true });
-    },
-  );
+  test.each(["..", "../../etc/passwd", "nowhere"])("a name that leads to %s", async (target) => {
+    symlinkSync(target, at("images/refs/odd"));
+    expect(await found()).toEqual({ kinds: ["ref"], good: false });
+    expect(await found({ repair: true })).toEqual({ kinds: ["ref:quarantined"], good: true });
+  });
 
   test("bundles that are none, or about another image", async () => {
     const other = publish(store, "other", ["c"], { version: 2 });

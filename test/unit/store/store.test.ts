@@ -242,7 +242,7 @@ describe("names", () => {
     ["registry.example/team/app:1.0", "registry.example%2Fteam%2Fapp:1.0"],
     ["localhost:5000/app@sha256:00", "localhost:5000%2Fapp@sha256:00"],
     [".hidden", "%2Ehidden"],
-    ["../../..", "%2E."],
+    ["..", "%2E."],
     ["50%", "50%25"],
     ["größe", "gr%C3%B6%C3%9Fe"],
   ])("%s is the file name %s", (name, component) => {
@@ -286,7 +286,7 @@ describe("names", () => {
     );
   });
 
-  test.each([["a%2fb"], ["%41"], ["../../.."], ["a/b"], ["%"], ["%FF"], ["%00"]])(
+  test.each([["a%2fb"], ["%41"], [".."], ["a/b"], ["%"], ["%FF"], ["%00"]])(
     "%s is nobody's file name",
     (component) => {
       expect(decodeName(component)).toBeUndefined();

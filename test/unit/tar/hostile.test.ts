@@ -344,7 +344,7 @@ describe("headers", () => {
   // Case 82 and 83: what other systems confuse is different here.
   test("names stay as they are", () => {
     const names = ["e\xcc\x81", "\xc3\xa9", "A", "a", "ss", "\xc3\x9f", "C:../x", "C:foo", "a\\b"];
-    const more = ["__proto__", "constructor", "toString", "../../..", "./x", "/x", "a//b"];
+    const more = ["__proto__", "constructor", "toString", "..", "./x", "/x", "a//b"];
     const all = [...names, ...more];
     expect(paths(archive(...all.map((name) => header({ name }))))).toEqual(all);
   });

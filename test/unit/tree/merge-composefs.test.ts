@@ -109,8 +109,8 @@ describe("entries are applied one by one", () => {
   });
 
   test("a root that is no directory is refused, and ..", () => {
-    refused([[usr, file("../../", "")]], "expected a directory as root, got a file", "MALFORMED");
-    refused([[usr, file("usr/../x")]], 'expected no "../../.."', "MALFORMED");
+    refused([[usr, file("./", "")]], "expected a directory as root, got a file", "MALFORMED");
+    refused([[usr, file("usr/../x")]], 'expected no ".."', "MALFORMED");
   });
 });
 
@@ -168,7 +168,7 @@ describe("the canonical form", () => {
 
   test("the root has the metadata of /usr, whatever its own entry says", () => {
     const xattrs = { "security.capability": "c", "user.x": "x" };
-    const root = directory("../../", { mode: 0o700, uid: 9, xattrs: { "user.r": "r" } });
+    const root = directory("./", { mode: 0o700, uid: 9, xattrs: { "user.r": "r" } });
     const tree = merge([[root, directory("usr", { ...meta, xattrs })]], "composefs-oci-v1");
     expect(tree).toMatchObject({ mode: 0o040711, uid: 5, gid: 6, mtimeSeconds: 1_700_000_000n });
     expect([...tree.xattrs]).toEqual([["security.capability", "c"]]);

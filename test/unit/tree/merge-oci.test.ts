@@ -234,13 +234,10 @@ describe("paths", () => {
     expect(over(header({ name: "c/", type: "\0", magic: V7_MAGIC }))).toContain("c/");
   });
 
-  test.each(["../../..", "../x", "a/../x", "a/..", "/../x", "../../.."])(
-    "%s is refused",
-    (name) => {
-      refused([base, [file(name)]], `path: expected no "../../..", got "${name}" (oci-v1: paths)`);
-      refused([base, [directory(name)]], 'expected no "../../.."');
-    },
-  );
+  test.each(["..", "../x", "a/../x", "a/..", "/../x", "./.."])("%s is refused", (name) => {
+    refused([base, [file(name)]], `path: expected no "..", got "${name}" (oci-v1: paths)`);
+    refused([base, [directory(name)]], 'expected no ".."');
+  });
 
   test("names as .. with more are names", () => {
     expect(over(file("...", "x"), file("..a", "x"))).toEqual(
@@ -248,7 +245,7 @@ describe("paths", () => {
     );
   });
 
-  test.each(["../..", "../../", "/", "../.."])("a file named %j is refused", (name) => {
+  test.each([".", "./", "/", "./."])("a file named %j is refused", (name) => {
     refused([base, [file(name, "")]], "expected a directory as root, got a file");
   });
 
@@ -461,8 +458,8 @@ describe("hard links", () => {
     ["a directory", hardlink("x", "a"), 'target "a": expected a file, got a directory'],
     ["the root", hardlink("x", "/"), "expected a file, got a directory"],
     ["a file with a slash", hardlink("x", "a/one/"), "expected a file, got a directory"],
-    ["outside", hardlink("x", "../x"), 'link target: expected no "../../..", got "../x"'],
-    ["outside and back", hardlink("x", "a/../a/one"), 'expected no "../../.."'],
+    ["outside", hardlink("x", "../x"), 'link target: expected no "..", got "../x"'],
+    ["outside and back", hardlink("x", "a/../a/one"), 'expected no ".."'],
   ])("a link to %s is refused", (_, link, message) => {
     refused([base, [link]], message);
   });
@@ -561,7 +558,7 @@ describe("the root", () => {
     expect(merge([])).toMatchObject({ mode: 0o040755, nlink: 2 });
   });
 
-  test.each(["../..", "../../", "/", "../.."])("the entry %j is the root's", (name) => {
+  test.each([".", "./", "/", ".//."])("the entry %j is the root's", (name) => {
     const root = directory(name, { mode: 0o711, uid: 9, mtime: 5, xattrs: { "user.r": "r" } });
     const tree = merge([base, [root], [file("x")]]);
     expect(tree).toMatchObject({ mode: 0o040711, uid: 9, mtimeSeconds: 5n });

@@ -26,7 +26,7 @@ describe("what a listing prints", () => {
 });
 
 test("slashes at the ends, doubled ones and single dots say nothing; two dots stay", () => {
-  expect(splitPath(ascii("//a/./b/../c/"))).toEqual(["a", "b", "../../..", "c"]);
+  expect(splitPath(ascii("//a/./b/../c/"))).toEqual(["a", "b", "..", "c"]);
   expect(splitPath(ascii("/"))).toEqual([]);
   expect(joinPath(ascii(""), ascii("a"))).toBe("/a");
 });

@@ -446,7 +446,7 @@ test("a name that is no plain path is asked for nowhere", () => {
     "/a",
     "a//b",
     "a/",
-    "../..",
+    ".",
     "a?b",
     "a#b",
     "a%2fb",

@@ -196,10 +196,11 @@ test("a changed checker has another version", () => {
   const hash = createHash("sha256");
   for (const part of parts) {
     const text = readFileSync(join(erofs, part), "utf8");
-    hash.update(text);
+    // Neither where things are imported from nor comments are rules.
+    hash.update(text.replace(/^import [^;]*;$|^\s*(?:\/?\*|\/\/).*$/gm, ""));
     for (const [, limit] of text.matchAll(/limits\.(\w+)/g)) {
       hash.update(`${limit}=${limits[limit as keyof typeof limits]}`);
     }
   }
-  expect([CHECKER_VERSION, hash.digest("hex").slice(0, 16)]).toEqual([1, "0feff935081732ba"]);
+  expect([CHECKER_VERSION, hash.digest("hex").slice(0, 16)]).toEqual([1, "3237f516ad6de3de"]);
 });

@@ -12,7 +12,7 @@ export abstract class SealfsError<Code extends string = string> extends Error {
   /** What the user can do about it, when that is not obvious from the message. */
   readonly hint: string | undefined;
 
-  constructor(code: Code, message: string, options?: ErrorOptions & { hint?: string }) {
+  constructor(code: Code, message: string, options?: ErrorOptions & { hint?: string | undefined }) {
     super(message, options);
     this.name = new.target.name;
     this.code = code;
@@ -124,7 +124,11 @@ export class NetworkError extends SealfsError<NetworkCode> {
   constructor(
     code: NetworkCode,
     message: string,
-    options: ErrorOptions & { hint?: string; status?: number; retryAfterMs?: number } = {},
+    options: ErrorOptions & {
+      hint?: string | undefined;
+      status?: number;
+      retryAfterMs?: number | undefined;
+    } = {},
   ) {
     super(code, message, options);
     this.status = options.status;
@@ -151,7 +155,7 @@ export class FetchError extends SealfsError<"NO_SOURCE" | "ALL_FAILED" | "INCOMP
   constructor(
     code: FetchError["code"],
     message: string,
-    options: ErrorOptions & { hint?: string; failures?: readonly SourceFailure[] } = {},
+    options: ErrorOptions & { hint?: string | undefined; failures?: readonly SourceFailure[] } = {},
   ) {
     super(code, message, options);
     this.failures = options.failures ?? [];

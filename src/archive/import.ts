@@ -8,6 +8,7 @@
 import { verifyImage } from "../erofs/check.ts";
 import type { Image } from "../erofs/image.ts";
 import { NotFoundError, UsageError } from "../errors.ts";
+import { defined } from "../optional.ts";
 import { Store } from "../store/store.ts";
 import { type Durability, Transaction } from "../store/transaction.ts";
 import { TarParser } from "../tar/parser.ts";
@@ -83,7 +84,7 @@ export async function importImage(
       image: id,
       bundles,
       seekIndexes,
-      ...(name === undefined ? {} : { name }),
+      ...defined({ name }),
     });
     if (verified !== undefined) remember(verified, options);
     return { id, name, verified, added, addedBytes };

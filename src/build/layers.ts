@@ -118,6 +118,6 @@ async function readOne(
 /** Tar errors do not know which layer they are about. */
 function labelled(error: unknown, label: string): unknown {
   if (!(error instanceof FormatError) || error.message.includes(label)) return error;
-  const hint = error.hint === undefined ? {} : { hint: error.hint };
-  return new FormatError(error.code, `${label}: ${error.message}`, { cause: error, ...hint });
+  const { code, message, hint } = error;
+  return new FormatError(code, `${label}: ${message}`, { cause: error, hint });
 }

@@ -13,6 +13,7 @@ import type { SeekIndexFile } from "../trust/statement.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import { objectsOfTree } from "./tree-objects.ts";
+import { defined } from "../optional.ts";
 
 /** Makes bundles for an image and its seek index. */
 export type Sign = (
@@ -62,7 +63,7 @@ export function publishTree(
     image: id,
     bundles,
     seekIndexes: index === undefined ? [] : [index],
-    ...(name === undefined ? {} : { name }),
+    ...defined({ name }),
   });
   return { id, bytes, objects, seekIndex, published };
 }

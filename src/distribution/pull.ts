@@ -8,6 +8,7 @@
  */
 import { FormatError, TrustError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { defined } from "../optional.ts";
 import type { OciDigest } from "../oci/digest.ts";
 import type { Platform } from "../oci/platform.ts";
 import { imageManifest } from "../oci/source/registry-image.ts";
@@ -207,7 +208,7 @@ function keep(
 ): Stores {
   const [first] = stores;
   const store = Store.create(first, { algorithm: algorithmOf(verified.digest) });
-  const transaction = Transaction.begin(store, durability === undefined ? {} : { durability });
+  const transaction = Transaction.begin(store, defined({ durability }));
   try {
     transaction.put(verified.digest, verified.bytes);
     transaction.publish({

@@ -83,7 +83,7 @@ export class ImageRuleError extends FormatError implements ImageProblem {
     rule: ImageRule,
     offset: number,
     message: string,
-    options?: { code?: FormatError["code"]; cause?: unknown },
+    options?: { code?: FormatError["code"] | undefined; cause?: unknown },
   ) {
     super(options?.code ?? "MALFORMED", `image breaks ${rule} at byte ${offset}: ${message}`, {
       cause: options?.cause,
@@ -113,5 +113,5 @@ export function rule(
   code?: FormatError["code"],
 ): asserts holds {
   if (holds) return;
-  throw new ImageRuleError(name, offset, message(), code === undefined ? {} : { code });
+  throw new ImageRuleError(name, offset, message(), { code });
 }

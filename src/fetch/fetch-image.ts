@@ -7,6 +7,7 @@
 import { ImageView } from "../erofs/view.ts";
 import { walkFiles } from "../erofs/walk.ts";
 import { NotFoundError } from "../errors.ts";
+import { defined } from "../optional.ts";
 import { type FailedObject, type FetchProgress, fetchAll } from "../mirror/fetch-all.ts";
 import { Fetcher } from "../mirror/fetcher.ts";
 import { Health, type SourceStats } from "../mirror/health.ts";
@@ -109,7 +110,7 @@ export async function fetchImage(
     const fetcher = new Fetcher({
       store,
       sources,
-      ...(jobs === undefined ? {} : { jobs }),
+      ...defined({ jobs }),
       durability,
       minFree,
     });

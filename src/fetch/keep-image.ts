@@ -5,6 +5,7 @@
  * @module
  */
 import { SealfsError } from "../errors.ts";
+import { defined } from "../optional.ts";
 import { readClaim } from "../store/claims.ts";
 import { readSeekIndex } from "../store/seek-indexes.ts";
 import type { Store } from "../store/store.ts";
@@ -43,7 +44,7 @@ export function keepImage(
       image: id,
       bundles: bundles.flatMap((bytes) => newBundle(bytes)),
       seekIndexes: stores === undefined ? [] : seekIndexesOf(verified, stores),
-      ...(name === undefined ? {} : { name }),
+      ...defined({ name }),
     });
     return true;
   } finally {

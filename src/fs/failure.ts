@@ -41,6 +41,6 @@ export function failure(what: string, error: unknown): Error {
   const message = (error as Error).message.replace(/^Unknown system error -\d+/, errno);
   return new SystemError(codes.get(errno) ?? "IO", `${what}: ${message}`, {
     cause: error,
-    ...(hint === undefined ? {} : { hint }),
+    hint,
   });
 }

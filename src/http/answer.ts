@@ -118,10 +118,7 @@ export function statusFailure(
   why = "",
 ): NetworkError {
   const told = (code: NetworkError["code"], message: string, hint?: string) =>
-    new NetworkError(code, `${what}: ${message}${why}`, {
-      status,
-      ...(hint === undefined ? {} : { hint }),
-    });
+    new NetworkError(code, `${what}: ${message}${why}`, { status, hint });
   switch (status) {
     case 401:
     case 403:
@@ -140,7 +137,7 @@ export function statusFailure(
       const retryAfterMs = retryAfter(headers);
       return new NetworkError("BUSY", `${what}: asks to be left alone (${status})${why}`, {
         status,
-        ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+        retryAfterMs,
       });
     }
   }

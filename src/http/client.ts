@@ -11,6 +11,7 @@ import { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import { NetworkError, NotFoundError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { defined } from "../optional.ts";
 import { type Asked, type Extent, type Headers, extentOf, refuseEncoding } from "./answer.ts";
 import { type Pace, readBody, usualPace } from "./body.ts";
 import { Connections, type Origin, type Resolve } from "./connections.ts";
@@ -117,7 +118,7 @@ export class HttpClient {
     const { range } = options;
     const headers = {
       ...options.headers,
-      ...(range === undefined ? {} : { range: `bytes=${range.start}-${range.end - 1}` }),
+      ...(range && { range: `bytes=${range.start}-${range.end - 1}` }),
     };
     const raw = await this.#follow("GET", url, { ...options, headers });
     try {
@@ -232,12 +233,11 @@ export class HttpClient {
           path: `${proxy === undefined ? "" : url.origin}${url.pathname}${url.search}`,
           method,
           headers: {
-            ...(proxy === undefined ? {} : { host: url.host, ...proxyHeaders(proxy) }),
+            ...(proxy && { host: url.host, ...proxyHeaders(proxy) }),
             "user-agent": this.#userAgent,
             "accept-encoding": "identity",
             ...headers,
-            ...(authorization === undefined ? {} : { authorization }),
-            ...(bodyBytes === undefined ? {} : { "content-length": String(bodyBytes) }),
+            ...defined({ authorization, "content-length": bodyBytes?.toString() }),
           },
           body: upload ?? null,
           signal,

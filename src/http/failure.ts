@@ -16,7 +16,7 @@ export function networkFailure(error: unknown, what: string, begun: boolean): Er
   const { code = "", message, name, cause } = first as NodeJS.ErrnoException;
   if (cause instanceof SealfsError) return cause;
   const told = (kind: NetworkError["code"], why: string, hint?: string) =>
-    new NetworkError(kind, `${what}: ${why}`, { cause: error, ...(hint && { hint }) });
+    new NetworkError(kind, `${what}: ${why}`, { cause: error, hint });
   if (CERTIFICATE.test(code)) {
     const hint =
       "--ca-file (caFile of mirrors.json) names the certificates of an authority of your own";

@@ -9,6 +9,7 @@ import type { Socket } from "node:net";
 import type { buildConnector } from "undici";
 import { NetworkError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { defined } from "../optional.ts";
 import { networkFailure } from "./failure.ts";
 import type { Proxy } from "./proxies.ts";
 
@@ -74,7 +75,7 @@ function toProxy({ url }: Proxy, connect: Connect, what: string): Promise<Socket
 
 /** What a proxy is told beside the request. */
 export function proxyHeaders({ authorization }: Proxy): Record<string, string> {
-  return authorization === undefined ? {} : { "proxy-authorization": authorization };
+  return defined({ "proxy-authorization": authorization });
 }
 
 /** For messages. */

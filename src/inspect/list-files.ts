@@ -82,7 +82,7 @@ export function recordOf(image: Image, { path, inode }: WalkedFile): FileRecord 
     mtime: formatSeconds(inode.mtimeSeconds, inode.mtimeNanoseconds),
     ...(name === "character" || name === "block" ? { device: deviceOf(inode) } : {}),
     ...(name === "symlink" ? { target: printable(image.target(inode)) } : {}),
-    ...(content === undefined ? {} : { content: content.kind }),
+    ...(content && { content: content.kind }),
     ...(content?.kind === "object" ? { digest: content.digest } : {}),
     ...(xattrs.size === 0
       ? {}

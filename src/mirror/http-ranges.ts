@@ -4,6 +4,7 @@
  * @module
  */
 import { NetworkError } from "../errors.ts";
+import { defined } from "../optional.ts";
 import type { GoodResponse, HttpClient } from "../http/client.ts";
 import { slice } from "../http/slice.ts";
 import { type ByteRange, RestartError, type Validator } from "./source.ts";
@@ -57,7 +58,7 @@ async function ask(
   { signal, validator }: HttpRead,
 ): Promise<GoodResponse> {
   const etag = validator?.etag;
-  const headers = range === undefined || etag === undefined ? {} : { "if-range": etag };
+  const headers = defined({ "if-range": range && etag });
   try {
     return await client.get(url, { range, expectedSize: size, headers, authorization, signal });
   } catch (error) {

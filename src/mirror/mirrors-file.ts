@@ -24,6 +24,7 @@ import { asArray, asObject, asSize, asString, optionalString } from "../bytes/js
 import { type JsonObject, type JsonValue, parseJson } from "../bytes/json.ts";
 import { FormatError, NotFoundError, SealfsError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { defined } from "../optional.ts";
 import { NamePattern } from "../trust/name-pattern.ts";
 import { type Location, parseLocation } from "./location.ts";
 
@@ -112,8 +113,7 @@ function readMirror(value: JsonValue, directory: string, what: string): MirrorEn
     location:
       "path" in location ? { ...location, path: resolve(directory, location.path) } : location,
     ...readNames(mirror, what),
-    ...(caFile === undefined ? {} : { caFile }),
-    ...(authFile === undefined ? {} : { authFile }),
+    ...defined({ caFile, authFile }),
     ...readRateLimit(mirror, what),
     ...readInsecure(mirror, what),
   };

@@ -15,7 +15,7 @@ import { DigestStore } from "./digest-store.ts";
 /** Scans `path`, hashes its files and stores them. */
 export function treeOfDirectory(
   path: string,
-  options: Omit<ScanOptions, "hardLinks"> & { readonly digestStore?: string },
+  options: Omit<ScanOptions, "hardLinks"> & { readonly digestStore?: string | undefined },
 ): Directory {
   const store =
     options.digestStore === undefined ? undefined : new DigestStore(options.digestStore);

@@ -50,7 +50,7 @@ export async function makeComposefs(source: string, options: MakeOptions): Promi
     xattrs: options.skipXattrs ? "none" : options.userXattrs ? "user" : "all",
     devices: options.devices ?? true,
     epoch: options.epoch ?? false,
-    ...(options.digestStore === undefined ? {} : { digestStore: options.digestStore }),
+    digestStore: options.digestStore,
   });
   return writeImage(tree, versions);
 }

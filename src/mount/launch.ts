@@ -107,8 +107,7 @@ async function textOf(stream: Readable): Promise<string> {
 /** An error of another process, with its words; only what this machine lacks can go wrong there. */
 function errorOf(status: ServerStatus & { ok: false }): SealfsError {
   const code = (systemCodes as readonly string[]).includes(status.code) ? status.code : "IO";
-  const hint = status.hint === undefined ? {} : { hint: status.hint };
-  return new SystemError(code as SystemError["code"], status.message, hint);
+  return new SystemError(code as SystemError["code"], status.message, { hint: status.hint });
 }
 
 const systemCodes = [

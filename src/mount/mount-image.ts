@@ -14,7 +14,7 @@ import { absoluteLocation, parseLocation } from "../mirror/location.ts";
 import { type MirrorReach, NO_MIRRORS } from "../mirror/mirrors-file.ts";
 import { endConnection } from "./table/end.ts";
 import { type Launched, MountServer } from "./launch.ts";
-import type { LazyInput } from "./server/server-input.ts";
+import type { LazyInput, ServerInput } from "./server/server-input.ts";
 import type { MountPromise, Mode } from "./table/modes.ts";
 import { metricsSocket, resolveMetrics } from "./report/metrics-output.ts";
 import { SOURCE_PREFIX } from "./table/mountinfo.ts";
@@ -23,6 +23,7 @@ import { directoryIn } from "./subdir.ts";
 import type { PrefetchOption } from "./server/prefetch-option.ts";
 import { type SignedImage, stateDirectory } from "./table/run-state.ts";
 import { checkHidesNothing, checkTarget } from "./table/target.ts";
+import { defined } from "../optional.ts";
 
 /** How to mount. */
 export interface MountOptions {
@@ -140,7 +141,7 @@ async function mountWith(
     idmapped: idmap !== undefined,
     lazy: options.lazy !== undefined,
   });
-  const launched = await server.mount(verified.bytes, {
+  const input: ServerInput = defined({
     digest: verified.digest,
     stores: stores.map((store) => store.path),
     target,
@@ -149,19 +150,18 @@ async function mountWith(
     ...plan,
     allowOther: options.allowOther ?? process.geteuid?.() === 0,
     foreground,
-    ...(threads === undefined ? {} : { threads }),
-    ...(writable === undefined
-      ? {}
-      : { writable: { upper: resolve(writable.upper), work: resolve(writable.work) } }),
+    threads,
+    writable: writable && { upper: resolve(writable.upper), work: resolve(writable.work) },
     noexec: options.noexec === true,
-    ...(idmap === undefined ? {} : { idmap }),
-    ...(rootNid === undefined ? {} : { rootNid }),
-    ...(subdir === undefined ? {} : { subdir }),
-    ...(log === undefined ? {} : { log: resolve(log) }),
-    ...(options.lazy === undefined ? {} : { lazy: lazyInput(verified, options.lazy) }),
-    ...(metrics === undefined ? {} : { metrics: resolveMetrics(metrics) }),
-    ...(prefetch === undefined ? {} : { prefetch }),
+    idmap,
+    rootNid,
+    subdir,
+    log: log === undefined ? undefined : resolve(log),
+    lazy: options.lazy && lazyInput(verified, options.lazy),
+    metrics: metrics === undefined ? undefined : resolveMetrics(metrics),
+    prefetch,
   });
+  const launched = await server.mount(verified.bytes, input);
   return asMount(target, plan, foreground, launched);
 }
 

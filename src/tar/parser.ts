@@ -63,9 +63,7 @@ export class TarParser {
     const { strict = false, warn } = options;
     this.#options = {
       strict,
-      ...(warn === undefined
-        ? {}
-        : { warn: (message: string) => warn(`${this.#place()}: ${message}`) }),
+      ...(warn && { warn: (message: string) => warn(`${this.#place()}: ${message}`) }),
     };
   }
 
@@ -274,8 +272,7 @@ export class TarParser {
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       const { hint, message, code } = error;
-      const options = { cause: error, ...(hint === undefined ? {} : { hint }) };
-      throw new FormatError(code, `${this.#place()}: ${message}`, options);
+      throw new FormatError(code, `${this.#place()}: ${message}`, { cause: error, hint });
     }
   }
 

@@ -6,6 +6,7 @@
  */
 import { type Command, Option } from "commander";
 import { UsageError } from "../../errors.ts";
+import { defined } from "../../optional.ts";
 import { type BuildResult, type BuiltImage, buildImage } from "../../build/build-image.ts";
 import { readPrivateKey } from "../../keys/key-files.ts";
 import { bundleBeside } from "../../verify/locate.ts";
@@ -96,7 +97,7 @@ async function build(text: string, options: Options, io: Io): Promise<void> {
   try {
     result = await buildImage(reference, {
       ...pick(options),
-      store: () => Store.create(options.store, algorithm === undefined ? {} : { algorithm }),
+      store: () => Store.create(options.store, defined({ algorithm })),
       sign: sign && ((built) => (bundles = sign(built))),
       ...sourceOptions(options),
       formatVersion: formatVersion === "auto" ? "auto" : formatVersion === "0" ? 0 : 1,

@@ -78,7 +78,7 @@ function listen(server: Server, host: string, port: number): Promise<void> {
           ? "another program listens there: name another port"
           : undefined;
       const message = `listen on ${host}:${port}: ${cause.message}`;
-      reject(new SystemError("IO", message, { cause, ...(hint === undefined ? {} : { hint }) }));
+      reject(new SystemError("IO", message, { cause, hint }));
     });
     server.listen(port, host, resolve);
   });

@@ -34,7 +34,7 @@ export class StackThread {
         if (said === "ready") resolve();
         else {
           const { code, message, hint } = said;
-          failure = new SystemError(code, message, hint === undefined ? {} : { hint });
+          failure = new SystemError(code, message, { hint });
         }
       });
     });

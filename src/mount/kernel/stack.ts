@@ -8,6 +8,7 @@
  */
 import { closeSync, constants, openSync } from "node:fs";
 import { SealfsError, SystemError } from "../../errors.ts";
+import { defined } from "../../optional.ts";
 import { failure } from "../../fs/failure.ts";
 import type { ObjectStore } from "../../store/objects.ts";
 import { attachMount, cloneDirectory } from "../../sys/fsmount.ts";
@@ -77,7 +78,7 @@ export function mountOverImage(erofs: number, options: OverlayStackOptions): voi
     if (options.idmap !== undefined) {
       mapOwners(erofs, open.add(openIdNamespace(options.idmap)));
     }
-    const settings = { source, objects, requireVerity, noexec, ...(writable && { writable }) };
+    const settings = defined({ source, objects, requireVerity, noexec, writable });
     const overlay = open.add(mountOverlay(erofs, settings, options.style));
     const { subdir } = options;
     const shown = subdir === undefined ? overlay : open.add(cloneSubdirectory(overlay, subdir));

@@ -4,6 +4,7 @@
  * @module
  */
 import type { SystemError } from "../../errors.ts";
+import { defined } from "../../optional.ts";
 
 /** Why something does not work: an error's code for programs, its words, and what to do about it. */
 export interface Lack {
@@ -28,7 +29,7 @@ export function attempt(work: () => string | undefined | void, code?: LackCode):
     const { message, hint, code: own } = error as Error & { hint?: string; code?: string };
     const says = own !== undefined && (speaking.has(own) || own.startsWith("NO_"));
     const known = says && own !== "NO_FILE" ? own : (code ?? own ?? "IO");
-    return { ok: false, code: known, reason: message, ...(hint === undefined ? {} : { hint }) };
+    return defined({ ok: false, code: known, reason: message, hint });
   }
 }
 

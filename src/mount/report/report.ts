@@ -7,6 +7,7 @@ import { type CounterValues, readCounters } from "../../fuse/counters.ts";
 import type { PrefetchStatus } from "../../fuse/prefetch/prefetch-input.ts";
 import type { LazyStatus } from "./lazy-status.ts";
 import type { MountState } from "../table/run-state.ts";
+import { defined } from "../../optional.ts";
 
 /** A mount, now. One JSON document; later versions add fields. */
 export interface MountReport extends MountState {
@@ -36,15 +37,15 @@ export function reportOf(
   { state, counters, prefetch, lazy }: ReportInput,
   now = new Date(),
 ): MountReport {
-  return {
+  return defined({
     ...state,
     uptimeSeconds: Math.max(0, Math.floor((now.getTime() - Date.parse(state.since)) / 1000)),
     expired: isExpired(state, now),
     residentBytes: process.memoryUsage.rss(),
-    ...(counters === undefined ? {} : { counters: readCounters(counters) }),
-    ...(prefetch === undefined ? {} : { prefetch: prefetch.status() }),
-    ...(lazy === undefined ? {} : { fetch: lazy.status() }),
-  };
+    counters: counters && readCounters(counters),
+    prefetch: prefetch?.status(),
+    fetch: lazy?.status(),
+  });
 }
 
 /** Whether the statement about the mounted image does not hold any more. */

@@ -13,18 +13,14 @@ import type { ServeInput, Served } from "../../fuse/transport.ts";
 import type { VerityDigest } from "../../verity/index.ts";
 import type { StackOptions } from "../kernel/stack.ts";
 import { StackThread } from "../kernel/stack-thread.ts";
+import { defined } from "../../optional.ts";
 
 /** What users may wish of the kernel's stack. */
 type StackWishes = Pick<StackOptions, "writable" | "idmap" | "subdir" | "noexec">;
 
 /** These wishes, and nothing else. */
 export function stackWishes({ writable, idmap, subdir, noexec = false }: StackWishes): StackWishes {
-  return {
-    noexec,
-    ...(writable === undefined ? {} : { writable }),
-    ...(idmap === undefined ? {} : { idmap }),
-    ...(subdir === undefined ? {} : { subdir }),
-  };
+  return defined({ noexec, writable, idmap, subdir });
 }
 
 /** What is to be served, and with which changes on top. */

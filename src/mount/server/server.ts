@@ -9,6 +9,7 @@ import { closeSync, readFileSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
 import { type SealfsError, SystemError } from "../../errors.ts";
+import { defined } from "../../optional.ts";
 import { hashInLanes } from "../../sys/sha256-lanes.ts";
 import { SpareThread } from "../../fuse/threads.ts";
 import { releaseResident } from "../../sys/resident.ts";
@@ -89,7 +90,7 @@ async function main(input: ServerInput, spare: SpareThread): Promise<void> {
     release();
     guard?.dismiss();
     const { name, code, message, hint } = error as SealfsError;
-    trySay({ ok: false, name, code, message, ...(hint === undefined ? {} : { hint }) });
+    trySay(defined({ ok: false as const, name, code, message, hint }));
     // Threads may still wait for a connection that ends a moment later.
     setTimeout(() => process.kill(process.pid, "SIGKILL"), LAST_RESORT_MS).unref();
     process.exitCode = 1;
@@ -171,17 +172,17 @@ function deviceOf(target: string): string {
 
 function stateOf(input: ServerInput, { transport }: Served, log: string | undefined): MountState {
   const { target, signed, mode, promise, stores } = input;
-  return {
+  return defined({
     pid: process.pid,
     target,
     image: signed,
     mode,
     promise,
-    ...(transport === undefined ? {} : { transport }),
+    transport,
     stores,
     since: new Date().toISOString(),
-    ...(log === undefined ? {} : { log }),
-  };
+    log,
+  });
 }
 
 function stop(target: string, device: string, tidy: () => Promise<void>): void {

@@ -139,7 +139,7 @@ export class LayerThread {
 /** An error that was thrown in the thread. */
 function revive(error: Extract<LayerEnding, { error: unknown }>["error"]): Error {
   const { name, code, message, hint } = error;
-  const options = hint === undefined ? {} : { hint };
+  const options = { hint };
   switch (name) {
     case "FormatError":
       return new FormatError(code as FormatError["code"], message, options);

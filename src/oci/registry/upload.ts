@@ -6,6 +6,7 @@
  * @module
  */
 import { NetworkError } from "../../errors.ts";
+import { defined } from "../../optional.ts";
 import { type Headers, single } from "../../http/answer.ts";
 import { resolveTarget } from "../../http/redirects.ts";
 import { digestOf, type OciDigest } from "../digest.ts";
@@ -159,10 +160,7 @@ export async function putManifest(
   const { session, label } = registry;
   const url = await session.url(`manifests/${reference}`);
   const response = await session.send("PUT", url, "push", {
-    headers: {
-      "content-type": mediaType,
-      ...(ifMatch === undefined ? {} : { "if-match": ifMatch }),
-    },
+    headers: defined({ "content-type": mediaType, "if-match": ifMatch }),
     body: () => bytes,
     signal,
   });

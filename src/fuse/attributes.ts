@@ -158,7 +158,8 @@ const attr = {
   blksize: Attr.offsets.blksize >> 2,
   flags: Attr.offsets.flags >> 2,
 };
-const SECTOR = 512;
+/** Bytes of what `st_blocks` counts. */
+export const SECTOR_BYTES = 512;
 
 /**
  * Writes `struct fuse_attr` of an inode, at a position in 4-byte elements. The inode number is the
@@ -166,7 +167,7 @@ const SECTOR = 512;
  */
 export function packAttributes(words: Uint32Array, at: number, inode: Attributes): void {
   const { size, mtimeLow, mtimeHigh, mtimeNanoseconds } = inode;
-  const blocks = Math.ceil(size / SECTOR);
+  const blocks = Math.ceil(size / SECTOR_BYTES);
   words[at + attr.ino] = inode.nid;
   words[at + attr.ino + 1] = 0;
   words[at + attr.size] = size; // elements take a value modulo 2^32

@@ -15,6 +15,8 @@ const header = InHeader.offsets;
 /** Where a request's own fields start, and a reply's. */
 export const BODY = InHeader.size;
 export const PAYLOAD = OutHeader.size;
+/** The latter in elements of {@link Call.words}. */
+export const PAYLOAD_WORD = PAYLOAD >> 2;
 
 /** The request at hand. */
 export class Call {

@@ -8,12 +8,11 @@
 import type { Counters } from "./counters.ts";
 import { EINTR, EIO } from "./errno.ts";
 import type { ObjectUnavailable } from "./object-reader.ts";
-import { type HandOver, type Operations, type Problem, Session } from "./session.ts";
-import type { Supply } from "./supply.ts";
+import type { Operations } from "./operation.ts";
+import { type HandOver, type Problem, Session } from "./session.ts";
+import { type Supply, SUPPLY_TRIES } from "./supply.ts";
 import { InHeader, InterruptIn, Opcode } from "./wire.ts";
 
-/** How often content that was fetched may turn out not to be readable before that is an error. */
-export const DEFERRED_TRIES = 3;
 /** Interrupts that may have overtaken the request that they are about. */
 const EARLY_INTERRUPTS = 64;
 
@@ -21,7 +20,7 @@ const EARLY_INTERRUPTS = 64;
 export interface DeferredRepliesInput<S> {
   readonly operations: Operations<S>;
   /** What the operations work on; it reads from the supply's place too. */
-  readonly server: S;
+  readonly context: S;
   readonly supply: Supply;
   /** Sends the first `length` bytes of the session's reply to the kernel. */
   readonly send: (session: Session<S>, length: number) => void;
@@ -42,8 +41,8 @@ export class DeferredReplies<S> {
     const handOver: HandOver = (_, reason) => {
       this.#unavailable = reason;
     };
-    const { operations, server, onProblem, counters } = input;
-    this.#session = new Session(operations, server, onProblem, handOver, counters);
+    const { operations, context, onProblem, counters } = input;
+    this.#session = new Session(operations, context, onProblem, handOver, counters);
   }
 
   /** Requests that wait now. */
@@ -78,7 +77,7 @@ export class DeferredReplies<S> {
       const length = this.#try(request);
       reason = this.#unavailable;
       if (reason === undefined) return this.#input.send(this.#session, length);
-      if (attempt === DEFERRED_TRIES) return this.#refuse(request, EIO, reason.message);
+      if (attempt === SUPPLY_TRIES) return this.#refuse(request, EIO, reason.message);
       try {
         signal.throwIfAborted();
         await this.#input.supply.provide(reason.file, reason.range, signal);

@@ -6,7 +6,6 @@
 export const ENOENT = 2;
 export const EINTR = 4;
 export const EIO = 5;
-export const ENOMEM = 12;
 export const ENODEV = 19;
 export const EISDIR = 21;
 export const EINVAL = 22;

@@ -1,12 +1,12 @@
 /**
- * A server thread: loads its code, and waits to be told what to serve.
+ * Entry of a server thread: loads its code, and waits to be told what to serve.
  *
  * @module
  */
 import { parentPort } from "node:worker_threads";
-import { serveObjectTable } from "./serve-object-table.ts";
-import type { Tell, ThreadJob } from "./thread-input.ts";
-import { serveImage } from "./serve-image.ts";
+import { serveObjectsInThread } from "./objects-thread.ts";
+import type { Tell, ThreadJob } from "./thread-messages.ts";
+import { serveImageInThread } from "./image-thread.ts";
 import { hashInLanes } from "../sys/sha256-lanes.ts";
 
 const tell: Tell = (message) => {
@@ -16,6 +16,6 @@ const tell: Tell = (message) => {
 
 hashInLanes();
 parentPort?.once("message", ({ work, input }: ThreadJob) => {
-  if (work === "image") serveImage(input, tell);
-  else serveObjectTable(input, tell);
+  if (work === "image") serveImageInThread(input, tell);
+  else serveObjectsInThread(input, tell);
 });

@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { readSync, writeSync } from "node:fs";
 import { SystemError } from "../errors.ts";
-import { BODY, MAX_READ, PAYLOAD } from "./call.ts";
+import { BODY, MAX_READ, PAYLOAD, REQUEST_BYTES } from "./call.ts";
 import { EPROTO } from "./errno.ts";
 import {
   FUSE_MAJOR,
@@ -36,9 +37,12 @@ export type StackDepth = 1 | 2;
 
 /** Bytes read ahead: the kernel's own default, and the fastest. */
 const MAX_READAHEAD = 128 * 1024;
+const PAGE_BYTES = 4096;
 /** No write request ever comes, but the kernel wants room for one page. */
-const MAX_WRITE = 4096;
+const MAX_WRITE = PAGE_BYTES;
+/** Requests that nobody waits for, such as readahead; from the threshold on there is less of it. */
 const MAX_BACKGROUND = 16;
+const CONGESTION_THRESHOLD = 12;
 
 const wanted =
   InitFlag.ASYNC_READ |
@@ -49,6 +53,26 @@ const wanted =
   InitFlag.MAX_PAGES |
   InitFlag.CACHE_SYMLINKS |
   InitFlag.NO_OPENDIR_SUPPORT;
+
+/**
+ * Answers the first requests of a new connection, until both sides agree.
+ *
+ * @throws {@link SystemError} as {@link answerInit}
+ */
+export function negotiate(fd: number, options: InitOptions): void {
+  const request = Buffer.alloc(REQUEST_BYTES);
+  for (;;) {
+    const length = readSync(fd, request, 0, REQUEST_BYTES, null);
+    try {
+      const { reply, again } = answerInit(request.subarray(0, length), options);
+      writeSync(fd, reply);
+      if (!again) return;
+    } catch (error) {
+      writeSync(fd, refuseInit(request));
+      throw error;
+    }
+  }
+}
 
 /** The answer to the first request of a connection, and whether the connection goes on. */
 export interface InitReply {
@@ -87,14 +111,14 @@ export function answerInit(request: Uint8Array, options: InitOptions): InitReply
     maxReadahead: Math.min(offer.maxReadahead, options.maxReadahead ?? MAX_READAHEAD),
     flags: offer.flags & flags,
     maxBackground: MAX_BACKGROUND,
-    congestionThreshold: (MAX_BACKGROUND * 3) / 4,
+    congestionThreshold: CONGESTION_THRESHOLD,
     maxWrite: MAX_WRITE,
     timeGran: 1, // nanosecond
-    maxPages: MAX_READ / 4096,
+    maxPages: MAX_READ / PAGE_BYTES,
     mapAlignment: 0,
     flags2,
     maxStackDepth: options.passthrough ?? 0,
-    unused: new Uint8Array(24),
+    unused: new Uint8Array(0),
   });
   return { reply, again: offer.major > FUSE_MAJOR };
 }
@@ -108,7 +132,7 @@ function secondFlags(request: Uint8Array, flags: number, options: InitOptions): 
   let result = 0;
   if (options.passthrough !== undefined) {
     if ((offered & InitFlag2.PASSTHROUGH) === 0) {
-      throw new SystemError("NO_PASSTHROUGH", "FUSE passthrough: the kernel has none");
+      throw new SystemError("NO_PASSTHROUGH", "FUSE passthrough: the kernel does not offer it");
     }
     result |= InitFlag2.PASSTHROUGH;
   }

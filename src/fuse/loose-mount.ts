@@ -5,8 +5,12 @@
  */
 import { closeSync } from "node:fs";
 import { MountAttribute, newMount } from "../sys/fsmount.ts";
+import { S_IFDIR } from "../tree/inode.ts";
 import { MAX_READ } from "./call.ts";
-import { openDevice } from "./fuse-device.ts";
+import { openDevFuse } from "./dev-fuse.ts";
+
+/** The mount option `rootmode`: a directory. */
+export const ROOT_MODE = S_IFDIR.toString(8);
 
 /** How such a mount is to be; always read-only, without set-user-id programs and devices. */
 export interface LooseMountOptions {
@@ -32,7 +36,7 @@ export interface LooseMount {
  * @throws {@link SystemError} `NO_FUSE`, `NO_KOFFI`, `PERMISSION`, or what the kernel says
  */
 export function openLooseMount(options: LooseMountOptions): LooseMount {
-  const fd = openDevice();
+  const fd = openDevFuse();
   try {
     return { fd, mount: mountLoose(fd, options) };
   } catch (error) {
@@ -52,7 +56,7 @@ function mountLoose(fd: number, options: LooseMountOptions): number {
       .setString("source", options.source)
       .setString("subtype", options.subtype)
       .setString("fd", String(fd))
-      .setString("rootmode", "40000")
+      .setString("rootmode", ROOT_MODE)
       .setString("user_id", String(process.geteuid?.() ?? 0))
       .setString("group_id", String(process.getegid?.() ?? 0))
       .setString("max_read", String(MAX_READ))

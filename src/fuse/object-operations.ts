@@ -6,73 +6,64 @@
  * @module
  */
 import { S_IFDIR, S_IFREG } from "../tree/inode.ts";
-import { Attributes, packAttributes } from "./attributes.ts";
+import { Attributes } from "./attributes.ts";
 import { BODY, type Call, MAX_READ, PAYLOAD } from "./call.ts";
+import { commonOperations, unsupported } from "./common-operations.ts";
 import { EISDIR, ENOENT } from "./errno.ts";
 import type { ListedObject, ObjectTable } from "./object-table.ts";
 import type { ObjectFile, ObjectReader } from "./object-reader.ts";
-import {
-  type Operation,
-  attrTemplate,
-  commonOperations,
-  operation,
-  replyOpen,
-  replyStatfs,
-  unsupported,
-  writeEntryHead,
-} from "./operations.ts";
+import { type Operations, operation, operationTable } from "./operation.ts";
 import { type WithBacking, withPassthrough } from "./passthrough.ts";
 import { readBlocks } from "./read-blocks.ts";
+import { replyAttributes, replyEntry, replyNoEntry, replyOpen, replyStatfs } from "./replies.ts";
 import type { Problem } from "./session.ts";
-import { ATTR_OUT_SIZE, AttrOut, ENTRY_SIZE, EntryOut, Opcode, ReadIn } from "./wire.ts";
+import { ReadIn } from "./wire.ts";
 
 /** What handlers work on. */
-export interface ObjectServer extends WithBacking {
+export interface ObjectsContext extends WithBacking {
   readonly table: ObjectTable;
   readonly reader: ObjectReader;
 }
 
+const DIRECTORY_MODE = S_IFDIR | 0o555;
+const FILE_MODE = S_IFREG | 0o444;
+/** Links of a directory: its name, and its own `.`. */
+const DIRECTORY_LINKS = 2;
+
 const attributes = new Attributes();
 
 /** The attributes of a node, in a record that the next call fills again; undefined for none. */
-function attributesOf({ table }: ObjectServer, node: number): Attributes | undefined {
+function attributesOf({ table }: ObjectsContext, node: number): Attributes | undefined {
   const object = table.at(node);
   if (object === undefined && !table.isDirectory(node)) return undefined;
   attributes.nid = node;
-  attributes.mode = object === undefined ? S_IFDIR | 0o555 : S_IFREG | 0o444;
-  attributes.nlink = object === undefined ? 2 : 1;
+  attributes.mode = object === undefined ? DIRECTORY_MODE : FILE_MODE;
+  attributes.nlink = object === undefined ? DIRECTORY_LINKS : 1;
   attributes.size = object?.size ?? 0;
   return attributes;
 }
 
-function lookup(server: ObjectServer, call: Call): number {
-  const at = PAYLOAD >> 2;
-  const node = server.table.find(call.nodeid, call.request, BODY, call.nameEnd(0));
-  writeEntryHead(call.words, at, node);
-  const found = node === 0 ? undefined : attributesOf(server, node);
-  if (found === undefined) call.words.fill(0, at + (EntryOut.size >> 2), at + (ENTRY_SIZE >> 2));
-  else packAttributes(call.words, at + (EntryOut.size >> 2), found);
-  return ENTRY_SIZE;
+function lookup(context: ObjectsContext, call: Call): number {
+  const node = context.table.find(call.nodeid, call.request, BODY, call.nameEnd(0));
+  const found = node === 0 ? undefined : attributesOf(context, node);
+  return found === undefined ? replyNoEntry(call) : replyEntry(call, node, found);
 }
 
-function getattr(server: ObjectServer, call: Call): number {
-  const found = attributesOf(server, call.nodeid);
-  if (found === undefined) return -ENOENT;
-  call.reply.set(attrTemplate, PAYLOAD);
-  packAttributes(call.words, (PAYLOAD + AttrOut.size) >> 2, found);
-  return ATTR_OUT_SIZE;
+function getattr(context: ObjectsContext, call: Call): number {
+  const found = attributesOf(context, call.nodeid);
+  return found === undefined ? -ENOENT : replyAttributes(call, found);
 }
 
-function read(server: ObjectServer, call: Call): number {
+function read(context: ObjectsContext, call: Call): number {
   const { nodeid } = call;
-  const object = server.table.at(nodeid);
+  const object = context.table.at(nodeid);
   if (object === undefined) return -ENOENT;
   const { offset, size } = ReadIn.offsets;
   const length = Math.min(call.u32(size), MAX_READ);
   call.beforeSlow();
   const file = fileOf(nodeid, object);
   const at = call.u64(offset);
-  return readBlocks(server.reader, file, at, length, call.reply, PAYLOAD);
+  return readBlocks(context.reader, file, at, length, call.reply, PAYLOAD);
 }
 
 /** Named by its node: leaves are shared under this number. */
@@ -85,37 +76,32 @@ export function inImage(problem: Problem, table: ObjectTable): Problem {
   return { ...problem, nodeid: table.at(problem.nodeid)?.nid ?? problem.nodeid };
 }
 
-/** Names are not listed: who needs an object knows its digest. */
-const readdir = (): number => 0;
+function statfs({ table }: ObjectsContext, call: Call): number {
+  return replyStatfs(call, { blocks: 0, files: table.count });
+}
 
-/**
- * Every operation by its opcode; the kernel takes ENOSYS for all others, such as xattrs.
- *
- * There is no OPEN: the kernel learns that with the first one, and from then on opens files by itself,
- * which makes those in its cache as fast as any of its own. Objects are opened and looked at whenever
- * something is read that the cache does not have.
- */
-export const objectOperations: ReadonlyMap<number, Operation<ObjectServer>> = new Map<
-  number,
-  Operation<ObjectServer>
->([
+/** Names are not listed: an overlay that needs an object knows its digest. */
+const list = (): number => 0;
+
+const rows = [
   ...commonOperations,
-  [Opcode.OPEN, operation("OPEN", "none", unsupported)],
-  [Opcode.LOOKUP, operation("LOOKUP", "name", lookup)],
-  [Opcode.GETATTR, operation("GETATTR", "none", getattr)],
-  [Opcode.READ, operation("READ", ReadIn, read)],
-  [
-    Opcode.STATFS,
-    operation("STATFS", "none", ({ table }: ObjectServer, call) =>
-      replyStatfs(call, { blocks: 0, files: table.count }),
-    ),
-  ],
-  [Opcode.READDIR, operation("READDIR", ReadIn, readdir)],
-  [Opcode.READDIRPLUS, operation("READDIRPLUS", ReadIn, readdir)],
-]);
+  // No OPEN: the kernel learns that with the first one, and from then on opens files by itself, which
+  // makes those in its cache as fast as any of its own. Objects are opened and looked at whenever
+  // something is read that the cache does not have.
+  operation("OPEN", "none", unsupported),
+  operation("LOOKUP", "name", lookup),
+  operation("GETATTR", "none", getattr),
+  operation("READ", ReadIn, read),
+  operation("STATFS", "none", statfs),
+  operation("READDIR", ReadIn, list),
+  operation("READDIRPLUS", ReadIn, list),
+];
+
+/** Every operation of an objects file system; it has no xattrs. */
+export const objectOperations: Operations<ObjectsContext> = operationTable<ObjectsContext>(rows);
 
 /** The same with passthrough: then every open is asked for. */
-export const backedObjectOperations = withPassthrough<ObjectServer>(
+export const backedObjectOperations = withPassthrough<ObjectsContext>(
   objectOperations,
   ({ table }, { nodeid }) => {
     const object = table.at(nodeid);

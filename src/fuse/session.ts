@@ -8,7 +8,7 @@ import { BODY, Call } from "./call.ts";
 import { Counters } from "./counters.ts";
 import { EINVAL, EIO, ENOSYS } from "./errno.ts";
 import { ObjectUnavailable } from "./object-reader.ts";
-import { NO_REPLY, type Operation } from "./operations.ts";
+import { NO_REPLY, type Operations } from "./operation.ts";
 import { Opcode } from "./wire.ts";
 
 /** A request that failed: what the log should say. */
@@ -25,27 +25,24 @@ export interface Problem {
  */
 export type HandOver = (request: Uint8Array, reason: ObjectUnavailable | undefined) => void;
 
-/** Operations by their opcodes. */
-export type Operations<S> = ReadonlyMap<number, Operation<S>>;
-
 /** Answers requests by a table of operations on an `S`, one at a time. */
 export class Session<S> {
   readonly call = new Call();
   readonly counters: Counters;
   readonly #operations: Operations<S>;
-  readonly #server: S;
+  readonly #context: S;
   readonly #onProblem: (problem: Problem) => void;
   readonly #handOver: HandOver | undefined;
 
   constructor(
     operations: Operations<S>,
-    server: S,
+    context: S,
     onProblem: (problem: Problem) => void,
     handOver?: HandOver,
     counters = new Counters(),
   ) {
     this.#operations = operations;
-    this.#server = server;
+    this.#context = context;
     this.#onProblem = onProblem;
     this.#handOver = handOver;
     this.counters = counters;
@@ -67,7 +64,7 @@ export class Session<S> {
     if (operation === undefined) return call.finish(-ENOSYS, 0);
     if (length < BODY + operation.requestBytes) return call.finish(-EINVAL, 0);
     try {
-      const result = operation.handle(this.#server, call);
+      const result = operation.handle(this.#context, call);
       this.counters.answered(opcode, result);
       if (result === NO_REPLY) return 0;
       return result < 0 ? call.finish(result, 0) : call.finish(0, result);

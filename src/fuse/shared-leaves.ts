@@ -20,7 +20,15 @@ const LOCK = 0;
 const FREE = 1;
 const USED = 2;
 const HEAD_WORDS = 3;
+const LEAST_SLOTS = 64;
 const MOST_SLOTS = 1 << 20;
+/** Spreads keys, which lie close together, over the slots: by the upper bits of the product. */
+const SPREAD = 0x9e3779b1;
+const SPREAD_SHIFT = 7;
+/** After this long a thread looks for itself whether the lock is free. */
+const LOCK_WAIT_MS = 10;
+/** For a whole mount: one byte of leaves stands for 128 bytes of content that has been opened. */
+const MOUNT_BYTES = 128 * 1024 * 1024;
 
 /** Leaves by key: any positive 31-bit number that names a file, such as its nid. */
 export class SharedLeaves {
@@ -37,11 +45,13 @@ export class SharedLeaves {
   }
 
   /** Memory for at most `files` files and `maxBytes` of leaves; untouched memory costs nothing. */
-  static create(files: number, maxBytes: number): SharedLeaves {
-    let slots = 64;
+  static create(files: number, maxBytes = MOUNT_BYTES): SharedLeaves {
+    let slots = LEAST_SLOTS;
     while (slots < files * 2 && slots < MOST_SLOTS) slots *= 2;
     return new SharedLeaves({
-      index: new SharedArrayBuffer((HEAD_WORDS + slots * SLOT_WORDS) * 4),
+      index: new SharedArrayBuffer(
+        (HEAD_WORDS + slots * SLOT_WORDS) * Int32Array.BYTES_PER_ELEMENT,
+      ),
       bytes: new SharedArrayBuffer(maxBytes),
     });
   }
@@ -56,7 +66,8 @@ export class SharedLeaves {
   /** Adds verified leaves; returns false when there is no room for them. */
   add(key: number, leaves: Uint8Array): boolean {
     const index = this.#index;
-    while (Atomics.compareExchange(index, LOCK, 0, 1) !== 0) Atomics.wait(index, LOCK, 1, 10);
+    while (Atomics.compareExchange(index, LOCK, 0, 1) !== 0)
+      Atomics.wait(index, LOCK, 1, LOCK_WAIT_MS);
     try {
       const slot = this.#find(key);
       if (index[slot] === key) return true;
@@ -78,7 +89,7 @@ export class SharedLeaves {
 
   /** The slot of `key`, or the empty one where it would go. */
   #find(key: number): number {
-    for (let probe = Math.imul(key, 0x9e3779b1) >>> 7; ; probe++) {
+    for (let probe = Math.imul(key, SPREAD) >>> SPREAD_SHIFT; ; probe++) {
       const slot = HEAD_WORDS + (probe & this.#mask) * SLOT_WORDS;
       const held = Atomics.load(this.#index, slot);
       if (held === key || held === 0) return slot;

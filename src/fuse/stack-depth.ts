@@ -6,8 +6,7 @@
 import { closeSync, openSync } from "node:fs";
 import { SystemError } from "../errors.ts";
 import { closeBacking, openBacking } from "../sys/fuse-backing.ts";
-import { agree } from "./handshake.ts";
-import type { StackDepth } from "./init.ts";
+import { type StackDepth, negotiate } from "./init.ts";
 import { openLooseMount } from "./loose-mount.ts";
 
 /**
@@ -40,7 +39,7 @@ export function stackDepthOf(stores: readonly string[], most: StackDepth = 2): S
 function tryBacking(files: readonly number[], passthrough: StackDepth): void {
   const { fd, mount } = openLooseMount({ source: "sealfs-probe", subtype: "sealfs-probe" });
   try {
-    agree(fd, { acls: false, passthrough });
+    negotiate(fd, { acls: false, passthrough });
     for (const file of files) closeBacking(fd, openBacking(fd, file));
   } finally {
     closeSync(mount);

@@ -5,6 +5,9 @@
  */
 import type { ByteRange, ObjectFile, ObjectPlace } from "./object-reader.ts";
 
+/** How often what was provided may turn out not to be readable before that is an error. */
+export const SUPPLY_TRIES = 3;
+
 /** Gets content from elsewhere, checked, into a place where it can be read. */
 export interface Supply {
   /** Objects of which a part is there; asked after the stores. */

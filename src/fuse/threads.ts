@@ -1,20 +1,18 @@
 /**
- * The threads of a raw FUSE server: how many there are, their start and their end.
+ * The threads of a raw FUSE server: their start and their end.
  *
  * @module
  */
-import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { workerUrl } from "../sys/worker.ts";
 import type { Problem } from "./session.ts";
-import type { ThreadWork, WorkerMessage } from "./thread-input.ts";
+import { threadCount } from "./thread-count.ts";
+import type { ThreadMessage, ThreadWork } from "./thread-messages.ts";
 import { Turns } from "./turns.ts";
 
-const LEAST_THREADS = 2;
-const MOST_THREADS = 4;
-/** How many threads, and who hears of requests that failed. */
+/** How many threads, and what hears from them. */
 export interface ThreadOptions {
-  /** By default as many as processors, from 2 to 4. */
+  /** By default see {@link threadCount}. */
   readonly threads?: number;
   readonly onProblem: (problem: Problem) => void;
   /** Takes requests over whose content has to be fetched. */
@@ -31,19 +29,19 @@ export interface Threads {
 
 /** A thread that has nothing to do yet: it loads its code meanwhile. */
 export class SpareThread {
-  #worker: Worker | undefined = newThread();
+  #thread: Worker | undefined = newThread();
 
   /** The thread, once: then it is the caller's. */
   take(): Worker {
-    const worker = this.#worker ?? newThread();
-    this.#worker = undefined;
-    return worker;
+    const thread = this.#thread ?? newThread();
+    this.#thread = undefined;
+    return thread;
   }
 
-  /** Ends it, should nobody have taken it. */
+  /** Ends it, unless it has been taken. */
   end(): void {
-    void this.#worker?.terminate();
-    this.#worker = undefined;
+    void this.#thread?.terminate();
+    this.#thread = undefined;
   }
 }
 
@@ -57,10 +55,10 @@ function newThread(): Worker {
 export function startThreads(job: ThreadWork, options: ThreadOptions): Threads {
   const count = threadCount(options.threads);
   const turns = Turns.memory(count);
-  const start = (thread: number, worker = newThread()) => {
-    const started = listenTo(worker, options);
+  const start = (number: number, thread = newThread()) => {
+    const started = listenTo(thread, options);
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-    worker.postMessage({ ...job, input: { ...job.input, turns, thread } });
+    thread.postMessage({ ...job, input: { ...job.input, turns, thread: number } });
     return started;
   };
   const first = start(1, options.spare?.take());
@@ -72,22 +70,17 @@ export function startThreads(job: ThreadWork, options: ThreadOptions): Threads {
   return { ready: first.ready, ended: ended.then(() => undefined) };
 }
 
-function listenTo(worker: Worker, { onProblem, onHandedOver }: ThreadOptions): Threads {
+function listenTo(thread: Worker, { onProblem, onHandedOver }: ThreadOptions): Threads {
   const ended = new Promise<void>((resolve, reject) => {
-    worker.once("error", reject);
-    worker.once("exit", () => resolve());
+    thread.once("error", reject);
+    thread.once("exit", () => resolve());
   });
   const ready = new Promise<void>((resolve) => {
-    worker.on("message", (message: WorkerMessage) => {
+    thread.on("message", (message: ThreadMessage) => {
       if (message === "ready") resolve();
       else if ("request" in message) onHandedOver?.(message.request);
       else onProblem(message);
     });
   });
   return { ended, ready: Promise.race([ready, ended]) };
-}
-
-/** How many threads a server has: as wanted, or by the number of processors. */
-export function threadCount(wanted: number | undefined): number {
-  return wanted ?? Math.min(MOST_THREADS, Math.max(LEAST_THREADS, availableParallelism()));
 }

@@ -6,6 +6,7 @@
 import { fstatSync, readSync } from "node:fs";
 import { IntegrityError } from "../errors.ts";
 import { type VerityDigest, VerityHasher, algorithmOf } from "../verity/index.ts";
+import type { FileKey } from "./backing-table.ts";
 import type { ObjectFile } from "./object-reader.ts";
 
 const HASH_BYTES = 1024 * 1024;
@@ -24,8 +25,8 @@ export function hashWhole(fd: number, { digest, size }: ObjectFile): VerityDiges
   return hasher.digest();
 }
 
-/** What changes when a file does, and what tells it from others. */
-export function keyOf(fd: number): [bigint, bigint, bigint, bigint] {
+/** What tells the file from others, and changes when it does. */
+export function keyOf(fd: number): FileKey {
   const { dev, ino, mtimeNs, ctimeNs } = fstatSync(fd, { bigint: true });
   return [dev, ino, mtimeNs, ctimeNs];
 }

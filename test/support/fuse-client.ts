@@ -6,10 +6,11 @@
  */
 import { type ByteString, toByteString, toBytes } from "../../src/bytes/bytestring.ts";
 import { Image } from "../../src/erofs/image.ts";
-import { ImageFileSystem } from "../../src/fuse/filesystem.ts";
+import { ImageFileSystem } from "../../src/fuse/image-file-system.ts";
 import { type ObjectPlace, ObjectReader } from "../../src/fuse/object-reader.ts";
-import { type Server, operations } from "../../src/fuse/operations.ts";
-import { type Operations, type Problem, Session } from "../../src/fuse/session.ts";
+import { type ImageContext, imageOperations } from "../../src/fuse/image-operations.ts";
+import type { Operations } from "../../src/fuse/operation.ts";
+import { type Problem, Session } from "../../src/fuse/session.ts";
 import { SharedLeaves } from "../../src/fuse/shared-leaves.ts";
 import {
   Attr,
@@ -54,13 +55,13 @@ export const ROOT = 1;
 /** A file system without a mount. */
 export class SessionClient<S> {
   readonly session: Session<S>;
-  readonly server: S;
+  readonly context: S;
   readonly problems: Problem[] = [];
   #unique = 0n;
 
-  constructor(operations: Operations<S>, server: S) {
-    this.server = server;
-    this.session = new Session(operations, server, (problem) => this.problems.push(problem));
+  constructor(operations: Operations<S>, context: S) {
+    this.context = context;
+    this.session = new Session(operations, context, (problem) => this.problems.push(problem));
   }
 
   /** Sends raw bytes after a header; undefined when there is no answer at all. */
@@ -191,7 +192,7 @@ export class SessionClient<S> {
 }
 
 /** An image without a mount. */
-export class FuseClient extends SessionClient<Server> {
+export class FuseClient extends SessionClient<ImageContext> {
   readonly fs: ImageFileSystem;
 
   constructor(
@@ -201,7 +202,7 @@ export class FuseClient extends SessionClient<Server> {
   ) {
     const leaves = options.leaves ?? SharedLeaves.create(100, 1 << 20);
     const fs = new ImageFileSystem(Image.open(bytes), new ObjectReader(places, leaves));
-    super(operations, { fs });
+    super(imageOperations, { fs });
     this.fs = fs;
   }
 }

@@ -7,21 +7,20 @@ import { lstat } from "node:fs/promises";
 import { Worker, isMainThread, parentPort, workerData } from "node:worker_threads";
 
 if (isMainThread) {
-  const [{ agree }, { openDevice }, { startGuard }, { mountAt }, { mountFuse }] = await Promise.all(
-    [
-      import("../../dist/fuse/handshake.js"),
-      import("../../dist/fuse/fuse-device.js"),
+  const [{ negotiate }, { openDevFuse }, { startGuard }, { mountAt }, { mountFuse }] =
+    await Promise.all([
+      import("../../dist/fuse/init.js"),
+      import("../../dist/fuse/dev-fuse.js"),
       import("../../dist/mount/guard/guard.js"),
       import("../../dist/mount/table/mountinfo.js"),
       import("../../dist/sys/mount-calls.js"),
-    ],
-  );
+    ]);
   const [target] = process.argv.slice(2);
   const guard = startGuard(target);
-  const fd = openDevice();
+  const fd = openDevFuse();
   const options = ["rootmode=40000", "user_id=0", "group_id=0", "allow_other"];
   mountFuse({ fd, source: "sealfs:stuck", target, type: "fuse.sealfs", options });
-  agree(fd, { acls: false, passthrough: undefined });
+  negotiate(fd, { acls: false, passthrough: undefined });
   guard.mounted(mountAt(target).device);
   const thread = new Worker(new URL(import.meta.url), { workerData: fd });
   thread.once("message", () => writeSync(1, "stuck\n"));

@@ -7,8 +7,9 @@
  */
 import { readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isFuseDevice } from "../fuse-device.ts";
+import { isDevFuse } from "../dev-fuse.ts";
 
+/** How often it is looked whether the connection has ended. */
 const LOOK_MS = 200;
 
 /** Resolves when this process has no connection any more. */
@@ -19,7 +20,7 @@ export async function whenDisconnected(): Promise<void> {
 
 function isConnection(descriptor: number): boolean {
   try {
-    return isFuseDevice(descriptor);
+    return isDevFuse(descriptor);
   } catch {
     return false; // closed
   }

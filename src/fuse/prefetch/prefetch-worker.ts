@@ -10,7 +10,7 @@ import { Image } from "../../erofs/image.ts";
 import { hashInLanes } from "../../sys/sha256-lanes.ts";
 import { VERITY_BLOCK_SIZE } from "../../verity/index.ts";
 import { Counters, counterMemory, readCounters } from "../counters.ts";
-import { DEFERRED_TRIES } from "../deferred-replies.ts";
+import { SUPPLY_TRIES } from "../supply.ts";
 import { ObjectTable } from "../object-table.ts";
 import { type ObjectFile, ObjectReader, ObjectUnavailable } from "../object-reader.ts";
 import type {
@@ -53,7 +53,7 @@ async function having(work: () => void): Promise<void> {
       return;
     } catch (error) {
       const isMissing = error instanceof ObjectUnavailable && input.partial !== undefined;
-      if (!isMissing || attempt === DEFERRED_TRIES) throw error;
+      if (!isMissing || attempt === SUPPLY_TRIES) throw error;
       tell({ need: { file: error.file, range: error.range } });
       const [{ failed }] = (await once(parentPort!, "message")) as [PrefetchAnswer];
       if (failed !== undefined) throw new Error(failed, { cause: error });

@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { closeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { SystemError } from "../../errors.ts";
-import { openDevice } from "../../fuse/fuse-device.ts";
+import { openDevFuse } from "../../fuse/dev-fuse.ts";
 import { openLooseMount } from "../../fuse/loose-mount.ts";
 import { findFusermount } from "../../sys/fusermount.ts";
 import { hasLibc } from "../../sys/koffi.ts";
@@ -38,7 +38,7 @@ export function probeFuse(): FuseFindings {
 
 /** The part that takes no other process, and so no time. */
 export function probeFuseDevice(): Pick<FuseFindings, "fuseDevice" | "fuseMount"> {
-  const fuseDevice = attempt(() => closeSync(openDevice()), "NO_FUSE");
+  const fuseDevice = attempt(() => closeSync(openDevFuse()), "NO_FUSE");
   return { fuseDevice, fuseMount: fuseDevice.ok ? attempt(probeMount, "NO_FUSE") : fuseDevice };
 }
 

@@ -8,7 +8,7 @@
 import { closeSync } from "node:fs";
 import { Image } from "../../erofs/image.ts";
 import { objectTableOf } from "../../fuse/object-collector.ts";
-import { serveObjects } from "../../fuse/object-device.ts";
+import { serveObjects } from "../../fuse/objects-server.ts";
 import type { ServeInput, Served } from "../../fuse/transport.ts";
 import type { VerityDigest } from "../../verity/index.ts";
 import type { StackOptions } from "../kernel/stack.ts";

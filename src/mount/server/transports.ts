@@ -5,14 +5,14 @@
  * @module
  */
 import { SystemError } from "../../errors.ts";
-import { serveDevice } from "../../fuse/device.ts";
-import { serveLibfuse } from "../../fuse/libfuse/libfuse.ts";
+import { serveImage } from "../../fuse/image-server.ts";
+import { serveByLibfuse } from "../../fuse/libfuse/libfuse-server.ts";
 import type { ServeInput, Served, TransportName } from "../../fuse/transport.ts";
 
 const transports: Readonly<Record<TransportName, (input: ServeInput) => Promise<Served>>> = {
-  dev: (input) => serveDevice(input, "dev"),
-  fusermount: (input) => serveDevice(input, "fusermount"),
-  libfuse: serveLibfuse,
+  dev: (input) => serveImage(input, "dev"),
+  fusermount: (input) => serveImage(input, "fusermount"),
+  libfuse: serveByLibfuse,
 };
 
 /** After these the next transport may have a try. */

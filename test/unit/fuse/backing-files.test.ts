@@ -14,7 +14,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { SystemError } from "../../../src/errors.ts";
-import { BackingFiles, type BackingMemory } from "../../../src/fuse/backing-files.ts";
+import { BackingFiles } from "../../../src/fuse/backing-files.ts";
+import { type BackingMemory, BackingTable } from "../../../src/fuse/backing-table.ts";
 import {
   type ObjectFile,
   type ObjectPlace,
@@ -84,7 +85,7 @@ const descriptors = () => readdirSync("/proc/self/fd").length;
 
 describe("an object", () => {
   test("has one backing file for all threads, and is hashed once while its lease lasts", () => {
-    const memory = BackingFiles.memory(10, 10);
+    const memory = BackingTable.memory(10, 10);
     const [one, other] = [thread(memory), thread(memory)];
     const file = add(36);
     const id = one.open(file);
@@ -99,7 +100,7 @@ describe("an object", () => {
 
   test("that was changed is refused at the next open, whether others have it open or not", () => {
     for (const isOpen of [true, false]) {
-      const files = thread(BackingFiles.memory(10, 10));
+      const files = thread(BackingTable.memory(10, 10));
       const file = add(40);
       files.open(file);
       if (!isOpen) files.release(40);
@@ -110,7 +111,7 @@ describe("an object", () => {
   });
 
   test("that was changed and mended is served again; by the same backing file while it is open", () => {
-    const files = thread(BackingFiles.memory(10, 10));
+    const files = thread(BackingTable.memory(10, 10));
     const file = add(41);
     const id = files.open(file);
     spawnInto(pathOf(file), files);
@@ -122,7 +123,7 @@ describe("an object", () => {
   });
 
   test("that was exchanged by another file goes on as the one that was verified, until that ends", () => {
-    const files = thread(BackingFiles.memory(10, 10));
+    const files = thread(BackingTable.memory(10, 10));
     const file = add(42);
     const id = files.open(file);
     writeFileSync(`${pathOf(file)}.new`, content("evil"));
@@ -132,7 +133,7 @@ describe("an object", () => {
   });
 
   test("is hashed at every open where somebody may write to it", () => {
-    const files = thread(BackingFiles.memory(10, 10));
+    const files = thread(BackingTable.memory(10, 10));
     const file = add(43);
     const writer = openSync(pathOf(file), "r+");
     const probe = openSync(pathOf(file), "r");
@@ -148,7 +149,7 @@ describe("an object", () => {
   });
 
   test("of the wrong size, or that is not there, is refused and leaves no descriptor behind", () => {
-    const files = thread(BackingFiles.memory(10, 10));
+    const files = thread(BackingTable.memory(10, 10));
     const file = add(44);
     const before = descriptors();
     writeFileSync(pathOf(file), "short");
@@ -160,7 +161,7 @@ describe("an object", () => {
   });
 
   test("that cannot be a backing file is served block by block for ever, and said once", () => {
-    const memory = BackingFiles.memory(10, 10);
+    const memory = BackingTable.memory(10, 10);
     const file = add(45);
     const [one, other] = [thread(memory, "too high a stack"), thread(memory)];
     const before = descriptors();
@@ -174,7 +175,7 @@ describe("an object", () => {
 
 describe("descriptors", () => {
   test("are held up to the limit; the files of others are given up first when nobody has them open", () => {
-    const files = thread(BackingFiles.memory(100, 4));
+    const files = thread(BackingTable.memory(100, 4));
     const before = descriptors();
     for (let nid = 100; nid < 150; nid++) {
       files.open(add(nid));
@@ -185,7 +186,7 @@ describe("descriptors", () => {
   });
 
   test("are none for files beyond the limit that are open: these are hashed again, as the same file", () => {
-    const files = thread(BackingFiles.memory(100, 2));
+    const files = thread(BackingTable.memory(100, 2));
     const before = descriptors();
     const all = [200, 201, 202, 203].map((nid) => add(nid));
     const first = all.map((file) => files.open(file));
@@ -206,7 +207,7 @@ describe("descriptors", () => {
 });
 
 test("a table that is full takes no more: those are served block by block", () => {
-  const files = thread(BackingFiles.memory(1, 100));
+  const files = thread(BackingTable.memory(1, 100));
   const results = Array.from({ length: 40 }, (_, i) => files.open(add(300 + i)) > 0);
   expect(results.filter(Boolean).length).toBe(16); // the least that a table has
   expect(results.slice(16)).not.toContain(true);

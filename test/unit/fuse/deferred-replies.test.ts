@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Image } from "../../../src/erofs/image.ts";
-import { ImageFileSystem } from "../../../src/fuse/filesystem.ts";
+import { ImageFileSystem } from "../../../src/fuse/image-file-system.ts";
 import { DeferredReplies } from "../../../src/fuse/deferred-replies.ts";
 import { ObjectReader } from "../../../src/fuse/object-reader.ts";
-import { type Server, operations } from "../../../src/fuse/operations.ts";
+import { type ImageContext, imageOperations } from "../../../src/fuse/image-operations.ts";
 import { type Problem, Session } from "../../../src/fuse/session.ts";
 import { SharedLeaves } from "../../../src/fuse/shared-leaves.ts";
 import { openPlaces, partialPlace } from "../../../src/fuse/store-place.ts";
@@ -42,11 +42,11 @@ afterEach(() => rmSync(scratch, { recursive: true, force: true }));
 const arrive = (bytes = content) =>
   writeFileSync(store.objects.path(verityDigestOf(content)), bytes);
 
-function answering(provide: Supply["provide"]): DeferredReplies<Server> {
+function answering(provide: Supply["provide"]): DeferredReplies<ImageContext> {
   const reader = new ObjectReader(openPlaces([store.path]), SharedLeaves.create(8, 1 << 16));
   return new DeferredReplies({
-    operations,
-    server: { fs: new ImageFileSystem(Image.open(image), reader) },
+    operations: imageOperations,
+    context: { fs: new ImageFileSystem(Image.open(image), reader) },
     supply: { place: partialPlace(join(scratch, "none")), provide },
     send: ({ call }, length) => {
       const { unique, error } = OutHeader.decode(call.reply);
@@ -70,11 +70,11 @@ const interrupt = (unique: bigint) =>
 describe("a session that can hand over", () => {
   test("hands over what it cannot read, and what interrupts that; it answers everything else", () => {
     const reader = new ObjectReader(openPlaces([store.path]), SharedLeaves.create(8, 1 << 16));
-    const server = { fs: new ImageFileSystem(Image.open(image), reader) };
+    const context = { fs: new ImageFileSystem(Image.open(image), reader) };
     const handed: [number, number | undefined][] = [];
     const session = new Session(
-      operations,
-      server,
+      imageOperations,
+      context,
       (problem) => problems.push(problem),
       (bytes, reason) => handed.push([InHeader.decode(bytes).opcode, reason?.range?.start]),
     );

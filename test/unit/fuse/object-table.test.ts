@@ -9,7 +9,7 @@ import { checkImage } from "../../../src/erofs/check.ts";
 import { Image } from "../../../src/erofs/image.ts";
 import { ImageView } from "../../../src/erofs/view.ts";
 import { walkFiles } from "../../../src/erofs/walk.ts";
-import { type ObjectServer, objectOperations } from "../../../src/fuse/object-operations.ts";
+import { type ObjectsContext, objectOperations } from "../../../src/fuse/object-operations.ts";
 import { ObjectCollector, objectTableOf } from "../../../src/fuse/object-collector.ts";
 import { type ListedObject, ObjectTable } from "../../../src/fuse/object-table.ts";
 import { type ObjectPlace, ObjectReader } from "../../../src/fuse/object-reader.ts";
@@ -124,7 +124,7 @@ describe("the file system", () => {
   const contents = [Buffer.alloc(100, "a"), Buffer.alloc(10_000, "bc"), Buffer.alloc(4096, "d")];
   const gone = digestOf("gone");
   let folder: string;
-  let client: SessionClient<ObjectServer>;
+  let client: SessionClient<ObjectsContext>;
   const place: ObjectPlace = {
     path: "here",
     openFile: (digest) => {

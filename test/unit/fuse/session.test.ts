@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { ascii } from "../../../src/bytes/bytestring.ts";
 import { SystemError } from "../../../src/errors.ts";
 import { type InitOptions, answerInit, refuseInit } from "../../../src/fuse/init.ts";
-import { operations } from "../../../src/fuse/operations.ts";
+import { imageOperations } from "../../../src/fuse/image-operations.ts";
 import { pathOf } from "../../../src/fuse/path-finder.ts";
 import { warmUp } from "../../../src/fuse/warm-up.ts";
 import {
@@ -32,7 +32,7 @@ describe("every request gets an answer", () => {
 
   test("a request that is too short gets EINVAL", () => {
     const client = rootfs();
-    for (const [opcode, { requestBytes }] of operations) {
+    for (const [opcode, { requestBytes }] of imageOperations) {
       if (requestBytes === 0) continue;
       expect(() => client.send(opcode, ROOT, none)).toThrow(new Errno(22));
     }
@@ -106,7 +106,7 @@ describe("every request gets an answer", () => {
     const client = rootfs();
     const changing = ["SETATTR", "SYMLINK", "MKNOD", "MKDIR", "UNLINK", "RMDIR", "RENAME", "LINK"];
     changing.push("WRITE", "SETXATTR", "REMOVEXATTR", "CREATE", "FALLOCATE", "RENAME2", "TMPFILE");
-    for (const [opcode, { name }] of operations) {
+    for (const [opcode, { name }] of imageOperations) {
       if (!changing.includes(name)) continue;
       changing.splice(changing.indexOf(name), 1);
       expect(() => client.send(opcode, ROOT, new Uint8Array(64))).toThrow(new Errno(30));

@@ -1,27 +1,28 @@
 /**
- * Mounts and serves the objects file system: a stand-in for a store's `objects/` that gives out only
- * objects of one image, every block checked. The mount is attached nowhere, so that only who holds
- * its descriptor gets at it; an overlay takes it as a data-only layer.
+ * The server of an objects file system: a stand-in for a store's `objects/` that gives out only objects
+ * of one image, every block checked, by threads (`objects-thread.ts`). The mount is attached nowhere, so
+ * that nobody gets at it without its descriptor; an overlay takes it as a data-only layer.
  *
  * @module
  */
 import { closeSync } from "node:fs";
-import type { ObjectTable } from "./object-table.ts";
+import { shareConnection } from "./connection.ts";
 import { deferRequests } from "./deferred-requests.ts";
-import { backedObjectOperations, inImage, objectOperations } from "./object-operations.ts";
-import { openLooseMount } from "./loose-mount.ts";
-import { backingOf } from "./passthrough.ts";
-import { stackDepthOf } from "./stack-depth.ts";
-import { yieldFileLeases } from "./yield-file-leases.ts";
+import { negotiate } from "./init.ts";
 import type { LeafPlace } from "./leaf-place.ts";
+import { openLooseMount } from "./loose-mount.ts";
+import { backedObjectOperations, inImage, objectOperations } from "./object-operations.ts";
+import type { ObjectTable } from "./object-table.ts";
+import { backingOf } from "./passthrough.ts";
 import type { Problem } from "./session.ts";
-import type { ServeInput } from "./transport.ts";
+import { stackDepthOf } from "./stack-depth.ts";
 import { type ThreadOptions, startThreads } from "./threads.ts";
-import { agree } from "./handshake.ts";
-import { sharedMemory } from "./shared-memory.ts";
+import type { ServeInput } from "./transport.ts";
+import { yieldFileLeases } from "./yield-file-leases.ts";
 
-/** Where the content comes from, and who serves it. */
-export type ObjectsInput = ThreadOptions & Pick<ServeInput, "stores" | "supply" | "passthrough">;
+/** Where the content comes from, and how it is served. */
+export type ServeObjectsOptions = ThreadOptions &
+  Pick<ServeInput, "stores" | "supply" | "passthrough">;
 
 /** An objects file system that is being served. */
 export interface ServedObjects {
@@ -42,7 +43,7 @@ export interface ServedObjects {
  */
 export async function serveObjects(
   table: ObjectTable,
-  options: ObjectsInput,
+  options: ServeObjectsOptions,
 ): Promise<ServedObjects> {
   // The overlay on top is as high as a stack may be.
   const passthrough = options.passthrough === true ? stackDepthOf(options.stores, 1) : undefined;
@@ -52,30 +53,29 @@ export async function serveObjects(
     allowOther: true, // overlayfs reads on behalf of its readers
   });
   try {
-    agree(fd, { acls: false, passthrough });
+    negotiate(fd, { acls: false, passthrough });
   } catch (error) {
     closeSync(mount);
     closeSync(fd); // ends the connection
     throw error;
   }
   // From here on the descriptor is the threads': it lives as long as this process.
-  const shared = sharedMemory(fd, table.count, options);
-  const threadInput = { ...shared, objects: table.memory };
+  const connection = shareConnection(fd, table.count, options);
   const onProblem = (problem: Problem) => options.onProblem(inImage(problem, table));
-  const operations = shared.backing === undefined ? objectOperations : backedObjectOperations;
+  const operations = connection.backing === undefined ? objectOperations : backedObjectOperations;
   const deferred = deferRequests(
     { ...options, onProblem },
     operations,
-    shared,
+    connection,
     (reader, places) => ({
       table,
       reader,
-      backing: backingOf(shared, places, onProblem),
+      backing: backingOf(connection, places, onProblem),
     }),
   );
-  yieldFileLeases(shared);
+  yieldFileLeases(connection);
   const { ready, ended } = startThreads(
-    { work: "objects", input: threadInput },
+    { work: "objects", input: { ...connection, objects: table.memory } },
     { ...options, ...deferred },
   );
   try {
@@ -85,6 +85,6 @@ export async function serveObjects(
     closeSync(mount);
     throw error;
   }
-  const leaves = { leaves: shared.leaves, objects: table.memory };
-  return { mount, ended, counters: shared.counters, leaves };
+  const leaves = { leaves: connection.leaves, objects: table.memory };
+  return { mount, ended, counters: connection.counters, leaves };
 }

@@ -1,5 +1,5 @@
 /**
- * A server thread of the objects file system (see {@link ./object-operations.ts}).
+ * What a server thread of an objects file system does: it serves until that is unmounted.
  *
  * @module
  */
@@ -8,16 +8,15 @@ import { backedObjectOperations, inImage, objectOperations } from "./object-oper
 import { ObjectTable } from "./object-table.ts";
 import { ObjectReader } from "./object-reader.ts";
 import { backingOf } from "./passthrough.ts";
-import { serve } from "./serve.ts";
+import { serveRequests } from "./request-loop.ts";
 import { type Problem, Session } from "./session.ts";
 import { SharedLeaves } from "./shared-leaves.ts";
 import { openPlaces } from "./store-place.ts";
-import { type Tell, type ThreadInput, handingOver } from "./thread-input.ts";
+import { type ObjectsInput, type Tell, type ThreadPart, handingOver } from "./thread-messages.ts";
 import { Turns } from "./turns.ts";
-import type { ObjectTableInput } from "./thread-input.ts";
 
 /** Serves; returns when the file system has been unmounted. */
-export function serveObjectTable(input: ObjectTableInput & ThreadInput, tell: Tell): void {
+export function serveObjectsInThread(input: ObjectsInput & ThreadPart, tell: Tell): void {
   const counters = new Counters(input.counters, input.thread);
   const table = new ObjectTable(input.objects);
   const places = openPlaces(input.stores, input.partial, input.held);
@@ -32,5 +31,5 @@ export function serveObjectTable(input: ObjectTableInput & ThreadInput, tell: Te
     counters,
   );
   tell("ready");
-  serve(input.fd, session, new Turns(input.turns, input.thread - 1));
+  serveRequests(input.fd, session, new Turns(input.turns, input.thread - 1));
 }

@@ -1,5 +1,5 @@
 /**
- * The kernel's end of FUSE.
+ * /dev/fuse, through which the kernel speaks FUSE.
  *
  * @module
  */
@@ -17,7 +17,7 @@ const HOW_TO_GET_IT =
  *
  * @throws {@link SystemError} `NO_FUSE` when the kernel has no FUSE here, `PERMISSION`
  */
-export function openDevice(): number {
+export function openDevFuse(): number {
   let fd: number;
   try {
     fd = openSync(DEVICE, "r+");
@@ -31,13 +31,13 @@ export function openDevice(): number {
     }
     throw new SystemError("NO_FUSE", `${DEVICE}: ${message}`, { cause, hint: HOW_TO_GET_IT });
   }
-  if (isFuseDevice(fd)) return fd;
+  if (isDevFuse(fd)) return fd;
   closeSync(fd); // as containers have it that hide devices
-  throw new SystemError("NO_FUSE", `${DEVICE}: something else is there`, { hint: HOW_TO_GET_IT });
+  throw new SystemError("NO_FUSE", `${DEVICE}: is not the FUSE device`, { hint: HOW_TO_GET_IT });
 }
 
-/** Whether an open descriptor is the kernel's end of FUSE. */
-export function isFuseDevice(fd: number): boolean {
+/** Whether an open descriptor is of /dev/fuse. */
+export function isDevFuse(fd: number): boolean {
   const status = fstatSync(fd);
   return status.isCharacterDevice() && status.rdev === NUMBER;
 }

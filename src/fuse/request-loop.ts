@@ -16,7 +16,7 @@ import type { Turns } from "./turns.ts";
 type Serving = Pick<Session<unknown>, "call" | "answer" | "counters">;
 
 /** Serves requests from the descriptor `fd` until the file system is unmounted. */
-export function serve(fd: number, session: Serving, turns: Turns): void {
+export function serveRequests(fd: number, session: Serving, turns: Turns): void {
   session.call.beforeSlow = () => turns.pass();
   try {
     serveInTurn(fd, session, turns);

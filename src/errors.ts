@@ -1,7 +1,7 @@
 /**
- * What went wrong. The class is what the caller can do about it, the code is what happened, and
- * `cause` is why. Messages start lower case, have no period, and name the thing, the wanted and
- * the got.
+ * What went wrong. The class is what the caller can do about it, the code is what happened (each
+ * class lists its own), and `cause` is why. Messages start lower case, have no period, and name the
+ * thing, the expected and the found.
  *
  * @module
  */
@@ -20,93 +20,89 @@ export abstract class SealfsError<Code extends string = string> extends Error {
   }
 }
 
+/** How many messages of a chain of causes are shown. */
+const MOST_MESSAGES = 5;
+
+/** The message of an error and those of its causes that add to it, outermost first. */
+export function messagesOf(error: Error): string[] {
+  const messages = [error.message];
+  let { cause } = error;
+  while (cause instanceof Error && messages.length < MOST_MESSAGES) {
+    const { message } = cause;
+    if (!messages.some((shown) => shown.includes(message))) messages.push(message);
+    cause = cause.cause;
+  }
+  return messages;
+}
+
 /** The bytes break their specification; reading them again cannot help. */
-export class FormatError extends SealfsError<
-  | "TRUNCATED"
-  | "BAD_MAGIC"
-  | "BAD_CHECKSUM"
-  | "OUT_OF_RANGE"
-  | "MALFORMED"
-  | "AMBIGUOUS"
-  | "UNSUPPORTED"
-  | "LIMIT"
-> {}
+export class FormatError extends SealfsError<(typeof FormatError.codes)[number]> {
+  static readonly codes = [
+    "TRUNCATED",
+    "BAD_MAGIC",
+    "BAD_CHECKSUM",
+    "OUT_OF_RANGE",
+    "MALFORMED",
+    "AMBIGUOUS",
+    "UNSUPPORTED",
+    "LIMIT",
+  ] as const;
+}
 
 /** Well-formed bytes, but not the ones asked for; another source may have them. */
-export class IntegrityError extends SealfsError<
-  "DIGEST_MISMATCH" | "SIZE_MISMATCH" | "CUT_SHORT" | "WRONG_TYPE"
-> {}
+export class IntegrityError extends SealfsError<(typeof IntegrityError.codes)[number]> {
+  static readonly codes = ["DIGEST_MISMATCH", "SIZE_MISMATCH", "CUT_SHORT", "WRONG_TYPE"] as const;
+}
 
 /** The signature, the statement or the trust policy refuses the image. */
-export class TrustError extends SealfsError<
-  | "NO_BUNDLE"
-  | "BAD_BUNDLE"
-  | "BAD_ENCODING"
-  | "NO_KEY"
-  | "BAD_KEY"
-  | "UNTRUSTED_KEY"
-  | "BAD_SIGNATURE"
-  | "BELOW_THRESHOLD"
-  | "BAD_PAYLOAD_TYPE"
-  | "BAD_STATEMENT"
-  | "UNSUPPORTED_STATEMENT"
-  | "BAD_SUBJECT"
-  | "WRONG_NAME"
-  | "NOT_YET_VALID"
-  | "EXPIRED"
-  | "BAD_VALIDITY"
-  | "ROLLBACK"
-  | "EQUIVOCATION"
-  | "WRONG_IMAGE"
-  | "NO_GOOD_BUNDLE"
-  | "REVOKED_KEY"
-  | "KEY_NOT_VALID"
-  | "NAME_NOT_ALLOWED"
-  | "TOO_OLD"
-  | "REVOKED_IMAGE"
-  | "BAD_POLICY"
-  | "POLICY_EXPIRED"
-  | "POLICY_ROLLBACK"
-  | "POLICY_NOT_SIGNED"
-  | "BAD_STATE"
-  | "STATE_NOT_KEPT"
-  | "BAD_TUF"
-  | "TUF_EXPIRED"
-  | "TUF_ROLLBACK"
-  | "NOT_LISTED"
-  | "NOT_CURRENT"
-> {}
+export class TrustError extends SealfsError<(typeof TrustError.codes)[number]> {
+  static readonly codes = [
+    "NO_BUNDLE",
+    "BAD_BUNDLE",
+    "BAD_ENCODING",
+    "NO_KEY",
+    "BAD_KEY",
+    "UNTRUSTED_KEY",
+    "BAD_SIGNATURE",
+    "BELOW_THRESHOLD",
+    "BAD_PAYLOAD_TYPE",
+    "BAD_STATEMENT",
+    "UNSUPPORTED_STATEMENT",
+    "BAD_SUBJECT",
+    "WRONG_NAME",
+    "NOT_YET_VALID",
+    "EXPIRED",
+    "BAD_VALIDITY",
+    "ROLLBACK",
+    "EQUIVOCATION",
+    "WRONG_IMAGE",
+    "NO_GOOD_BUNDLE",
+    "REVOKED_KEY",
+    "KEY_NOT_VALID",
+    "NAME_NOT_ALLOWED",
+    "TOO_OLD",
+    "REVOKED_IMAGE",
+    "BAD_POLICY",
+    "POLICY_EXPIRED",
+    "POLICY_ROLLBACK",
+    "POLICY_NOT_SIGNED",
+    "BAD_STATE",
+    "STATE_NOT_KEPT",
+    "BAD_TUF",
+    "TUF_EXPIRED",
+    "TUF_ROLLBACK",
+    "NOT_LISTED",
+    "NOT_CURRENT",
+  ] as const;
+}
 
 /** A server or the way to it failed; `retriable` says whether asking again may help. */
-export class TransportError extends SealfsError<"UNREACHABLE" | "REFUSED" | "TIMEOUT"> {}
-
-/** What can go wrong between us and a web server. */
-export type NetworkCode =
-  /** No name, no route, nobody who answers. */
-  | "UNREACHABLE"
-  /** No TLS connection that can be trusted. */
-  | "TLS"
-  /** The connection ended within an answer. */
-  | "CUT_SHORT"
-  | "TIMEOUT"
-  | "TOO_SLOW"
-  /** The answer breaks HTTP, or is none to what was asked. */
-  | "BAD_RESPONSE"
-  /** The answer is shorter or longer than what was asked for. */
-  | "WRONG_SIZE"
-  | "BAD_REDIRECT"
-  /** The server's name leads to an address that the URL gives no right to. */
-  | "ADDRESS"
-  | "UNAUTHORIZED"
-  | "NOT_FOUND"
-  /** Nothing there in the range that was asked for. */
-  | "RANGE"
-  | "BUSY"
-  /** Another status than those that mean something to us. */
-  | "STATUS";
+export class TransportError extends SealfsError<(typeof TransportError.codes)[number]> {
+  static readonly codes = ["UNREACHABLE", "REFUSED", "TIMEOUT"] as const;
+}
 
 /** Answers that no honest server in working order gives. */
-const faulty: ReadonlySet<NetworkCode> = new Set([
+const faulty: ReadonlySet<NetworkError["code"]> = new Set([
   "TLS",
   "BAD_RESPONSE",
   "WRONG_SIZE",
@@ -115,14 +111,39 @@ const faulty: ReadonlySet<NetworkCode> = new Set([
 ]);
 
 /** A web server or the way to it failed. URLs in the message have neither credentials nor queries. */
-export class NetworkError extends SealfsError<NetworkCode> {
+export class NetworkError extends SealfsError<(typeof NetworkError.codes)[number]> {
+  static readonly codes = [
+    // No name, no route, no answer.
+    "UNREACHABLE",
+    // No TLS connection that can be trusted.
+    "TLS",
+    // The connection ended within an answer.
+    "CUT_SHORT",
+    "TIMEOUT",
+    "TOO_SLOW",
+    // The answer breaks HTTP, or does not fit the request.
+    "BAD_RESPONSE",
+    // The answer is shorter or longer than what was asked for.
+    "WRONG_SIZE",
+    "BAD_REDIRECT",
+    // The server's name leads to an address that the URL gives no right to.
+    "ADDRESS",
+    "UNAUTHORIZED",
+    "NOT_FOUND",
+    // The range that was asked for lies outside the file.
+    "RANGE",
+    "BUSY",
+    // Another status than those that mean something to us.
+    "STATUS",
+  ] as const;
+
   /** The status of the answer, where it was the status. */
   readonly status: number | undefined;
   /** How long the server asked to be left alone. */
   readonly retryAfterMs: number | undefined;
 
   constructor(
-    code: NetworkCode,
+    code: NetworkError["code"],
     message: string,
     options: ErrorOptions & {
       hint?: string | undefined;
@@ -148,7 +169,9 @@ export interface SourceFailure {
 }
 
 /** Objects could not be fetched: no source has them, or each that was asked failed. */
-export class FetchError extends SealfsError<"NO_SOURCE" | "ALL_FAILED" | "INCOMPLETE"> {
+export class FetchError extends SealfsError<(typeof FetchError.codes)[number]> {
+  static readonly codes = ["NO_SOURCE", "ALL_FAILED", "INCOMPLETE"] as const;
+
   /** One entry for each source that was asked; none for `NO_SOURCE`. */
   readonly failures: readonly SourceFailure[];
 
@@ -163,28 +186,34 @@ export class FetchError extends SealfsError<"NO_SOURCE" | "ALL_FAILED" | "INCOMP
 }
 
 /** What was named is not there. */
-export class NotFoundError extends SealfsError<"NO_FILE" | "NO_REF" | "NO_OBJECT" | "NO_STORE"> {}
+export class NotFoundError extends SealfsError<(typeof NotFoundError.codes)[number]> {
+  static readonly codes = ["NO_FILE", "NO_REF", "NO_OBJECT", "NO_STORE"] as const;
+}
 
 /** The command line or the arguments of a call make no sense. */
-export class UsageError extends SealfsError<"USAGE"> {}
+export class UsageError extends SealfsError<(typeof UsageError.codes)[number]> {
+  static readonly codes = ["USAGE"] as const;
+}
 
 /** This machine cannot do it: a missing library, a missing right, a failed system call. */
-export class SystemError extends SealfsError<
-  | "NO_KOFFI"
-  | "NO_FUSE"
-  | "NO_FUSERMOUNT"
-  | "NO_LIBFUSE"
-  | "NO_USER_NAMESPACE"
-  | "NO_IMAGE_DEVICE"
-  | "NO_OVERLAY"
-  | "NO_VERITY"
-  | "NO_PASSTHROUGH"
-  | "NO_IDMAP"
-  | "NO_MODE"
-  | "PERMISSION"
-  | "READ_ONLY"
-  | "NO_SPACE"
-  | "BUSY"
-  | "IO"
-  | "INTERRUPTED"
-> {}
+export class SystemError extends SealfsError<(typeof SystemError.codes)[number]> {
+  static readonly codes = [
+    "NO_KOFFI",
+    "NO_FUSE",
+    "NO_FUSERMOUNT",
+    "NO_LIBFUSE",
+    "NO_USER_NAMESPACE",
+    "NO_IMAGE_DEVICE",
+    "NO_OVERLAY",
+    "NO_VERITY",
+    "NO_PASSTHROUGH",
+    "NO_IDMAP",
+    "NO_MODE",
+    "PERMISSION",
+    "READ_ONLY",
+    "NO_SPACE",
+    "BUSY",
+    "IO",
+    "INTERRUPTED",
+  ] as const;
+}

@@ -17,6 +17,7 @@ import {
   TransportError,
   TrustError,
   UsageError,
+  messagesOf,
 } from "../errors.ts";
 import { type Io, processIo } from "./terminal/io.ts";
 
@@ -253,7 +254,7 @@ function report(error: unknown, io: Io): number {
     return exitCode === 0 ? 0 : 2; // commander has already printed its message
   }
   if (error instanceof SealfsError) {
-    io.log(`sealfs: ${messageOf(error)}`);
+    io.log(`sealfs: ${messagesOf(error).join(": ")}`);
     if (error.hint !== undefined) io.log(`  ${error.hint}`);
     return exitStatus(error);
   }
@@ -261,19 +262,6 @@ function report(error: unknown, io: Io): number {
   if (code !== undefined && /^E[A-Z0-9]+$/.test(code)) io.log(`sealfs: ${message}`);
   else io.log(`sealfs: internal error, please report it: ${stack ?? String(error)}`);
   return exitStatus(error);
-}
-
-/** The message with the reasons behind it, outermost first. */
-function messageOf(error: Error): string {
-  const messages = [error.message];
-  let cause = error.cause;
-  while (cause instanceof Error && messages.length < 5) {
-    if (!messages.some((message) => message.includes((cause as Error).message))) {
-      messages.push(cause.message);
-    }
-    cause = cause.cause;
-  }
-  return messages.join(": ");
 }
 
 function version(): string {

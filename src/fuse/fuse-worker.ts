@@ -4,6 +4,7 @@
  * @module
  */
 import { parentPort } from "node:worker_threads";
+import { encodeError } from "../error-transfer.ts";
 import { serveObjectsInThread } from "./objects-thread.ts";
 import type { Tell, ThreadJob } from "./thread-messages.ts";
 import { serveImageInThread } from "./image-thread.ts";
@@ -16,6 +17,10 @@ const tell: Tell = (message) => {
 
 hashInLanes();
 parentPort?.once("message", ({ work, input }: ThreadJob) => {
-  if (work === "image") serveImageInThread(input, tell);
-  else serveObjectsInThread(input, tell);
+  try {
+    if (work === "image") serveImageInThread(input, tell);
+    else serveObjectsInThread(input, tell);
+  } catch (error) {
+    tell({ error: encodeError(error) });
+  }
 });

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { EncodedError } from "../error-transfer.ts";
 import type { Connection } from "./connection.ts";
 import type { ObjectTableMemory } from "./object-table.ts";
 import type { HandOver, Problem } from "./session.ts";
@@ -41,8 +42,8 @@ export interface HandedOver {
   readonly request: Uint8Array;
 }
 
-/** What a server thread says: that it serves, what failed, or that another has to answer. */
-export type ThreadMessage = "ready" | Problem | HandedOver;
+/** What a server thread says: that it serves, what failed, that another has to answer, or why it ends. */
+export type ThreadMessage = "ready" | Problem | HandedOver | { readonly error: EncodedError };
 export type Tell = (message: ThreadMessage) => void;
 
 /** How a thread hands requests over; undefined when nothing is fetched. */

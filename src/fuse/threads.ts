@@ -4,6 +4,7 @@
  * @module
  */
 import { Worker } from "node:worker_threads";
+import { decodeError } from "../error-transfer.ts";
 import { workerUrl } from "../sys/worker.ts";
 import type { Problem } from "./session.ts";
 import { threadCount } from "./thread-count.ts";
@@ -71,14 +72,17 @@ export function startThreads(job: ThreadWork, options: ThreadOptions): Threads {
 }
 
 function listenTo(thread: Worker, { onProblem, onHandedOver }: ThreadOptions): Threads {
+  let isReady = () => {};
+  const ready = new Promise<void>((resolve) => {
+    isReady = resolve;
+  });
   const ended = new Promise<void>((resolve, reject) => {
     thread.once("error", reject);
     thread.once("exit", () => resolve());
-  });
-  const ready = new Promise<void>((resolve) => {
     thread.on("message", (message: ThreadMessage) => {
-      if (message === "ready") resolve();
+      if (message === "ready") isReady();
       else if ("request" in message) onHandedOver?.(message.request);
+      else if ("error" in message) reject(decodeError(message.error, "a server thread"));
       else onProblem(message);
     });
   });

@@ -13,7 +13,8 @@ import type { SpareThread } from "./threads.ts";
  * The ways to speak FUSE: with a /dev/fuse that we opened and mounted ourselves, with one that
  * fusermount3 did for us, or through libfuse by the package fuse-native.
  */
-export type TransportName = "dev" | "fusermount" | "libfuse";
+export const transportNames = ["dev", "fusermount", "libfuse"] as const;
+export type TransportName = (typeof transportNames)[number];
 
 /** A mount to be served. */
 export interface ServeInput {

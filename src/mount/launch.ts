@@ -7,15 +7,16 @@ import { type ChildProcess, type StdioOptions, spawn } from "node:child_process"
 import { closeSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import { SealfsError, SystemError } from "../errors.ts";
+import { SystemError } from "../errors.ts";
 import { emptyAnonymousFile, fillAnonymousFile } from "../sys/memfd.ts";
 import { workerUrl } from "../sys/worker.ts";
-import { STATUS_FD, type ServerInput, type ServerStatus } from "./server/server-input.ts";
+import { STATUS_FD, type ServerInput } from "./server/server-input.ts";
+import { type LiveStatus, parseServerStatus } from "./server/server-status.ts";
 
 /** A server that has mounted. */
 export interface Launched {
   readonly child: ChildProcess;
-  readonly status: ServerStatus & { readonly ok: true };
+  readonly status: LiveStatus;
 }
 
 /** A server lives long and answers from little memory: it gives back what its start took. */
@@ -58,7 +59,7 @@ export class MountServer {
   /**
    * Hands the image over and waits until the mount is live or has failed.
    *
-   * @throws {@link SystemError} or what else the server says
+   * @throws what the server was stopped by; {@link SystemError} `IO` when it does not say
    */
   async mount(image: Uint8Array, input: ServerInput): Promise<Launched> {
     const child = this.#child;
@@ -72,8 +73,7 @@ export class MountServer {
       const reason = (await Promise.race([stderr, this.#failed])).trim();
       throw new SystemError("IO", `mount server: ended before it mounted: ${reason}`);
     }
-    const status = JSON.parse(text) as ServerStatus;
-    if (!status.ok) throw errorOf(status);
+    const status = parseServerStatus(text);
     if (!this.#foreground) release(child);
     return { child, status };
   }
@@ -103,27 +103,3 @@ async function textOf(stream: Readable): Promise<string> {
   await new Promise<void>((resolve) => stream.once("close", resolve));
   return text;
 }
-
-/** An error of another process, with its words; only what this machine lacks can go wrong there. */
-function errorOf(status: ServerStatus & { ok: false }): SealfsError {
-  const code = (systemCodes as readonly string[]).includes(status.code) ? status.code : "IO";
-  return new SystemError(code as SystemError["code"], status.message, { hint: status.hint });
-}
-
-const systemCodes = [
-  "NO_KOFFI",
-  "NO_FUSE",
-  "NO_FUSERMOUNT",
-  "NO_LIBFUSE",
-  "NO_IMAGE_DEVICE",
-  "NO_OVERLAY",
-  "NO_VERITY",
-  "NO_PASSTHROUGH",
-  "NO_IDMAP",
-  "NO_MODE",
-  "PERMISSION",
-  "READ_ONLY",
-  "NO_SPACE",
-  "BUSY",
-  "IO",
-] as const satisfies readonly SystemError["code"][];

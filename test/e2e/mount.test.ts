@@ -14,6 +14,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { type ByteString, ascii, toByteString } from "../../src/bytes/bytestring.ts";
 import { HardLink, Inode, S_IFLNK, S_IFREG } from "../../src/tree/inode.ts";
 import { PrivateKey } from "../../src/trust/private-key.ts";
+import { sealfs } from "../support/cli.ts";
 import { MountBed, isMounted, newDirectory, noLibfuse, noMount } from "../support/mount-bed.ts";
 import { run } from "../support/mount-bed.ts";
 import { until } from "../support/until.ts";
@@ -381,6 +382,19 @@ describe("nothing is mounted", () => {
     const got = attempt("app:1", mnt, more);
     expect(got.stderr).toMatch(/mount point .*: would hide .*, which the mount needs/);
     expect(got.status).toBe(2);
+    expect(isMounted(mnt)).toBe(false);
+  });
+
+  test.each([
+    ["that is not there", "/nonexistent/mirror", 7],
+    ["that is no place to fetch from", "ftp://127.0.0.1/mirror", 2],
+  ])("from a mirror %s, with the status and the words of fetch", (_, mirror, status) => {
+    const mnt = bed.directory();
+    const mounting = attempt("app:1", mnt, ["--mirror", mirror]);
+    const more = ["--store", bed.store.path, "--key", bed.keyFile, "--mirror", mirror];
+    const fetching = sealfs(["fetch", "app:1", ...more]);
+    expect(mounting).toMatchObject({ status, stderr: fetching.stderr });
+    expect(fetching.status).toBe(status);
     expect(isMounted(mnt)).toBe(false);
   });
 

@@ -9,6 +9,7 @@ const src = fileURLToPath(new URL("../../src", import.meta.url));
 /** ARCHITECTURE.md, "The tree": every folder that holds files, one row per level, top to bottom. */
 const rows = [
   ["errors.ts", "limits.ts", "optional.ts"],
+  ["error-transfer.ts"],
   ["bytes"],
   ["verity", "tar"],
   ["tree", "trust"],

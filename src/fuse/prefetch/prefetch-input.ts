@@ -4,6 +4,7 @@
  * @module
  */
 import type { ByteString } from "../../bytes/bytestring.ts";
+import type { EncodedError } from "../../error-transfer.ts";
 import type { LeafPlace } from "../leaf-place.ts";
 import type { ByteRange, ObjectFile } from "../object-reader.ts";
 import type { Problem } from "../session.ts";
@@ -41,5 +42,5 @@ export type PrefetchMessage =
 
 /** The answer to `need`: why it did not come, if it did not. */
 export interface PrefetchAnswer {
-  readonly failed?: string;
+  readonly failed?: EncodedError;
 }

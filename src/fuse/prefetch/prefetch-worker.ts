@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { Image } from "../../erofs/image.ts";
+import { decodeError } from "../../error-transfer.ts";
 import { hashInLanes } from "../../sys/sha256-lanes.ts";
 import { VERITY_BLOCK_SIZE } from "../../verity/index.ts";
 import { Counters, counterMemory, readCounters } from "../counters.ts";
@@ -56,7 +57,7 @@ async function having(work: () => void): Promise<void> {
       if (!isMissing || attempt === SUPPLY_TRIES) throw error;
       tell({ need: { file: error.file, range: error.range } });
       const [{ failed }] = (await once(parentPort!, "message")) as [PrefetchAnswer];
-      if (failed !== undefined) throw new Error(failed, { cause: error });
+      if (failed !== undefined) throw decodeError(failed, "fetching");
     }
   }
 }

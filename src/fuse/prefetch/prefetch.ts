@@ -6,6 +6,7 @@
  * @module
  */
 import { Worker } from "node:worker_threads";
+import { encodeError } from "../../error-transfer.ts";
 import { workerUrl } from "../../sys/worker.ts";
 import type { ByteRange, ObjectFile } from "../object-reader.ts";
 import type { Problem } from "../session.ts";
@@ -75,7 +76,7 @@ export class Prefetch {
     try {
       await supply?.provide(file, range, this.#ending.signal);
     } catch (error) {
-      answer = { failed: (error as Error).message };
+      answer = { failed: encodeError(error) };
     }
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
     this.#worker.postMessage(answer);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { SystemError } from "../../errors.ts";
+import type { EncodedError } from "../../error-transfer.ts";
 import type { VerityDigest } from "../../verity/verity-digest.ts";
 import type { OverlayStackOptions } from "./stack.ts";
 
@@ -21,10 +21,4 @@ export type StackJob = Omit<OverlayStackOptions, "objects" | "style"> & {
 };
 
 /** What the thread says: nothing more when it has mounted. */
-export type StackMessage =
-  | "ready"
-  | {
-      readonly code: SystemError["code"];
-      readonly message: string;
-      readonly hint: string | undefined;
-    };
+export type StackMessage = "ready" | { readonly error: EncodedError };

@@ -8,7 +8,7 @@
  * @module
  */
 import { Worker } from "node:worker_threads";
-import { SystemError } from "../../errors.ts";
+import { decodeError } from "../../error-transfer.ts";
 import { workerUrl } from "../../sys/worker.ts";
 import type { StackImage, StackJob, StackMessage } from "./stack-messages.ts";
 
@@ -16,26 +16,23 @@ import type { StackImage, StackJob, StackMessage } from "./stack-messages.ts";
 export class StackThread {
   readonly #worker: Worker;
   readonly #ready: Promise<void>;
-  readonly #ended: Promise<SystemError | undefined>;
+  readonly #ended: Promise<Error | undefined>;
 
   constructor(image: StackImage) {
     const worker = new Worker(workerUrl(import.meta.url, "./stack-worker.ts"), {
       workerData: image,
       trackUnmanagedFds: false, // it closes what system calls have opened
     });
-    let failure: SystemError | undefined;
+    let failure: Error | undefined;
     this.#ended = new Promise((resolve, reject) => {
       worker.once("error", reject);
       worker.once("exit", () => resolve(failure));
     });
-    this.#ended.catch(() => undefined); // told to who waits for it
+    this.#ended.catch(() => undefined); // told to the caller that waits for it
     this.#ready = new Promise((resolve) => {
       worker.on("message", (said: StackMessage) => {
         if (said === "ready") resolve();
-        else {
-          const { code, message, hint } = said;
-          failure = new SystemError(code, message, { hint });
-        }
+        else failure = decodeError(said.error, "the thread that mounts");
       });
     });
     this.#worker = worker;
@@ -49,7 +46,8 @@ export class StackThread {
   /**
    * Mounts, and ends the thread.
    *
-   * @throws {@link SystemError} what this machine or the kernel lacks; nothing is mounted then
+   * @throws {@link SystemError} or {@link NotFoundError} what this machine or the kernel lacks; nothing is
+   *   mounted then
    */
   async mount(job: StackJob): Promise<void> {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin

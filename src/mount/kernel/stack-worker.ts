@@ -6,7 +6,7 @@
 import { openSync } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { parentPort, workerData } from "node:worker_threads";
-import { SystemError } from "../../errors.ts";
+import { encodeError } from "../../error-transfer.ts";
 import { Store } from "../../store/store.ts";
 import { unshareFiles } from "../../sys/own-files.ts";
 import { mountImage, mountOverImage } from "./stack.ts";
@@ -24,9 +24,7 @@ function attempt<T>(work: () => T): T | undefined {
   try {
     return work();
   } catch (error) {
-    const { message } = error as Error;
-    const known = error instanceof SystemError ? error : undefined;
-    tell({ code: known?.code ?? "IO", message, hint: known?.hint });
+    tell({ error: encodeError(error) });
     return undefined;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * What passes between the command that mounts and the server process.
+ * What the command that mounts gives to the server process.
  *
  * @module
  */
@@ -71,19 +71,3 @@ export interface ServerInput {
   readonly log?: string;
   readonly foreground: boolean;
 }
-
-/** What the server says once, on {@link STATUS_FD}. */
-export type ServerStatus =
-  | {
-      readonly ok: true;
-      readonly transport?: TransportName | undefined;
-      readonly device: string;
-      readonly log: string | undefined;
-    }
-  | {
-      readonly ok: false;
-      readonly name: string;
-      readonly code: string;
-      readonly message: string;
-      readonly hint?: string;
-    };

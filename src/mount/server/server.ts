@@ -5,10 +5,10 @@
  *
  * @module
  */
-import { closeSync, readFileSync, writeSync } from "node:fs";
+import { readFileSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
-import { type SealfsError, SystemError } from "../../errors.ts";
+import { SystemError } from "../../errors.ts";
 import { defined } from "../../optional.ts";
 import { hashInLanes } from "../../sys/sha256-lanes.ts";
 import { SpareThread } from "../../fuse/threads.ts";
@@ -26,7 +26,8 @@ import { metricsSocket } from "../report/metrics-output.ts";
 import { mountAt } from "../table/mountinfo.ts";
 import { readPrefetchList } from "./prefetch-option.ts";
 import { ProblemLog } from "./problem-log.ts";
-import { IMAGE_FD, STATUS_FD, type ServerInput, type ServerStatus } from "./server-input.ts";
+import { IMAGE_FD, type ServerInput } from "./server-input.ts";
+import { tellFailure, tellLive } from "./server-status.ts";
 import { serveMode } from "./serve-mode.ts";
 import { ServerLog } from "./server-log.ts";
 import { Signals } from "./signals.ts";
@@ -76,7 +77,7 @@ async function main(input: ServerInput, spare: SpareThread): Promise<void> {
       log: (line) => log.write(line),
     });
     signals.throwIfAsked();
-    say({ ok: true, transport: served.transport, device, log: log.path });
+    tellLive({ transport: served.transport, device, log: log.path });
     if (input.lazy?.background === true) void lazy?.fetchAll();
     setTimeout(giveBack, SETTLED_MS).unref();
   } catch (error) {
@@ -89,8 +90,7 @@ async function main(input: ServerInput, spare: SpareThread): Promise<void> {
     log.remove();
     release();
     guard?.dismiss();
-    const { name, code, message, hint } = error as SealfsError;
-    trySay(defined({ ok: false as const, name, code, message, hint }));
+    tellFailure(error);
     // Threads may still wait for a connection that ends a moment later.
     setTimeout(() => process.kill(process.pid, "SIGKILL"), LAST_RESORT_MS).unref();
     process.exitCode = 1;
@@ -194,20 +194,6 @@ function stop(target: string, device: string, tidy: () => Promise<void>): void {
     process.kill(process.pid, "SIGKILL");
   };
   setTimeout(() => void last(), ending ? LAST_RESORT_MS : NO_END_MS).unref();
-}
-
-/** @throws when the command that wants this mount has gone: then nobody does */
-function say(status: ServerStatus): void {
-  writeSync(STATUS_FD, JSON.stringify(status));
-  closeSync(STATUS_FD);
-}
-
-function trySay(status: ServerStatus): void {
-  try {
-    say(status);
-  } catch {
-    // nobody listens
-  }
 }
 
 /**

@@ -5,7 +5,8 @@
  * @module
  */
 import { Worker } from "node:worker_threads";
-import { FormatError, IntegrityError, SystemError } from "../../errors.ts";
+import { decodeError } from "../../error-transfer.ts";
+import { SystemError } from "../../errors.ts";
 import type { WrittenPoints } from "../../seek/point-writer.ts";
 import { workerUrl } from "../../sys/worker.ts";
 import type { LayerTask, StreamReport } from "./layer-stream.ts";
@@ -120,7 +121,7 @@ export class LayerThread {
       throw new SystemError("IO", "the thread that reads a layer has died", options);
     }
     const ending = JSON.parse(text) as LayerEnding;
-    if ("error" in ending) throw revive(ending.error);
+    if ("error" in ending) throw decodeError(ending.error, "the thread that reads a layer");
     return ending.report;
   }
 
@@ -133,21 +134,5 @@ export class LayerThread {
   async close(): Promise<void> {
     this.#reader.cancel();
     await this.#done;
-  }
-}
-
-/** An error that was thrown in the thread. */
-function revive(error: Extract<LayerEnding, { error: unknown }>["error"]): Error {
-  const { name, code, message, hint } = error;
-  const options = { hint };
-  switch (name) {
-    case "FormatError":
-      return new FormatError(code as FormatError["code"], message, options);
-    case "IntegrityError":
-      return new IntegrityError(code as IntegrityError["code"], message, options);
-    case "SystemError":
-      return new SystemError(code as SystemError["code"], message, options);
-    default:
-      return new Error(message);
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { parentPort } from "node:worker_threads";
-import { SealfsError } from "../../errors.ts";
+import { type EncodedError, encodeError } from "../../error-transfer.ts";
 import type { WrittenPoints } from "../../seek/point-writer.ts";
 import { type LayerTask, type StreamReport, layerStream } from "./layer-stream.ts";
 import { RingCancelled, type RingMemory, RingWriter } from "./slab-ring.ts";
@@ -27,16 +27,7 @@ export interface LayerAnswer {
 }
 
 /** What the ring ends with, as JSON. */
-export type LayerEnding =
-  | { readonly report: StreamReport }
-  | {
-      readonly error: {
-        readonly name: string;
-        readonly code?: string;
-        readonly message: string;
-        readonly hint?: string | undefined;
-      };
-    };
+export type LayerEnding = { readonly report: StreamReport } | { readonly error: EncodedError };
 
 async function run({ task, ring }: LayerJob): Promise<LayerAnswer> {
   const writer = new RingWriter(ring);
@@ -58,17 +49,10 @@ async function run({ task, ring }: LayerJob): Promise<LayerAnswer> {
     }
   } catch (error) {
     if (error instanceof RingCancelled) return { spent: true };
-    ending = { error: plain(error) };
+    ending = { error: encodeError(error) };
   }
   writer.end(JSON.stringify(ending));
   return { spent: "error" in ending, points };
-}
-
-function plain(error: unknown): Extract<LayerEnding, { error: unknown }>["error"] {
-  const { name, message } = error instanceof Error ? error : new Error(String(error));
-  const short = message.slice(0, 4096);
-  if (!(error instanceof SealfsError)) return { name, message: short };
-  return { name, code: error.code, message: short, hint: error.hint };
 }
 
 async function answer(job: LayerJob): Promise<void> {

@@ -6,6 +6,7 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { lstatSync } from "node:fs";
+import { decodeError } from "../../error-transfer.ts";
 import { SystemError } from "../../errors.ts";
 import { workerUrl } from "../../sys/worker.ts";
 import type { VerityDigest } from "../../verity/verity-digest.ts";
@@ -125,10 +126,10 @@ class Thread {
       workerData: { directory: store.objects.directory },
       trackUnmanagedFds: false, // it closes what system calls have opened
     });
-    this.#worker.on("error", (error) => this.#stop(String(error)));
-    this.#worker.on("exit", () => this.#stop("a thread ended"));
+    this.#worker.on("error", (error) => this.#stop(error));
+    this.#worker.on("exit", () => this.#stop(new SystemError("IO", "fsck: a thread has ended")));
     this.#worker.on("message", (answer: BatchAnswer) => {
-      if ("error" in answer) this.#stop(answer.error);
+      if ("error" in answer) this.#stop(decodeError(answer.error, "fsck: a thread"));
       else this.#done?.(answer.result);
     });
   }
@@ -153,8 +154,8 @@ class Thread {
     });
   }
 
-  #stop(reason: string): void {
-    this.#ended ??= new SystemError("IO", `fsck: ${reason}`);
+  #stop(error: Error): void {
+    this.#ended ??= error;
     this.#fail?.(this.#ended);
   }
 }

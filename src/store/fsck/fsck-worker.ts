@@ -4,11 +4,12 @@
  * @module
  */
 import { parentPort, workerData } from "node:worker_threads";
+import { type EncodedError, encodeError } from "../../error-transfer.ts";
 import { type Batch, type BatchResult, checkBatch } from "./fsck-object.ts";
 import { ObjectStore } from "../objects.ts";
 
-/** What a batch became; the message of the error when it could not be checked. */
-export type BatchAnswer = { readonly result: BatchResult } | { readonly error: string };
+/** What a batch became, or why it could not be checked. */
+export type BatchAnswer = { readonly result: BatchResult } | { readonly error: EncodedError };
 
 const objects = new ObjectStore((workerData as { directory: string }).directory);
 
@@ -17,7 +18,7 @@ parentPort?.on("message", (batch: Batch) => {
   try {
     answer = { result: checkBatch(objects, batch) };
   } catch (error) {
-    answer = { error: (error as Error).message };
+    answer = { error: encodeError(error) };
   }
   parentPort!.postMessage(answer);
 });

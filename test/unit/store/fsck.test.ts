@@ -17,9 +17,12 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { encodeSeekIndex } from "../../../src/seek/encode.ts";
 import { VerityHasher } from "../../../src/verity/hasher.ts";
+import { SystemError } from "../../../src/errors.ts";
+import { checkStoredObjects } from "../../../src/store/fsck/fsck-objects.ts";
 import { type FsckOptions, checkStore } from "../../../src/store/fsck/fsck.ts";
 import { imageLinkTarget } from "../../../src/store/layout.ts";
 import { StoreLock } from "../../../src/store/lock.ts";
+import { ObjectStore } from "../../../src/store/objects.ts";
 import { seekIndexOf, seekIndexPath } from "../../../src/store/seek-indexes.ts";
 import { type RepairSource, repairFrom } from "../../../src/store/fsck/repair-source.ts";
 import { Store } from "../../../src/store/store.ts";
@@ -95,6 +98,17 @@ test("a seek index that is damaged, or has another's name, is put into quarantin
     good: true,
   });
   expect(readdirSync(at("seek", id))).toEqual([]);
+});
+
+test("what stops a thread is what would stop this one", async () => {
+  const reach = { value: new ObjectStore(`/${"x".repeat(5000)}`) };
+  const unreachable = Object.create(store, { objects: reach }) as Store;
+  const [here, there] = await Promise.all(
+    [0, 2].map((threads) => checkStoredObjects(unreachable, { threads }).catch((error) => error)),
+  );
+  expect(here).toBeInstanceOf(SystemError);
+  expect(there).toBeInstanceOf(SystemError);
+  expect(there).toMatchObject({ code: "IO", message: here.message });
 });
 
 test("more objects than threads take at once are all looked at", async () => {

@@ -3,6 +3,8 @@
  * minisign, over the bootstrap's own bytes. Their verifiers check these bytes and, where the form has
  * room, what the comment says; name, expiry and version are sealfs's to check.
  *
+ * Spec: docs/statement.md, "Sidecars".
+ *
  * @module
  */
 import { minisign } from "../trust/minisign.ts";

@@ -3,6 +3,8 @@
  * What is signed is a new statement; or, when signers join others, one that is there already; or one
  * that was printed for a key that is elsewhere.
  *
+ * Spec: docs/statement.md, "Several signatures" and "Signing elsewhere".
+ *
  * @module
  */
 import { TrustError, UsageError } from "../errors.ts";

@@ -8,6 +8,8 @@
  *   version. Whoever fixes the time of creation (a reproducible build) and signs different images
  *   under one name gives versions too; whoever gives versions once gives them always.
  *
+ * Spec: docs/statement.md, "Defaults of the signer".
+ *
  * @module
  */
 import { UsageError } from "../errors.ts";

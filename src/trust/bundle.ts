@@ -14,7 +14,8 @@
  * unnoticed. The payload is an in-toto statement, see `statement.ts`. A bundle carries exactly one
  * signature: further signers make further bundles.
  *
- * Spec: Sigstore bundle v0.3 (sigstore_bundle.proto), DSSE 1.0.2 `envelope.md`.
+ * Spec: docs/statement.md, "Files"; Sigstore bundle v0.3 (sigstore_bundle.proto), DSSE 1.0.2
+ * `envelope.md`.
  *
  * @module
  */

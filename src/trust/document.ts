@@ -3,6 +3,8 @@
  * reader refuses, no name that means something to JavaScript objects, and no number but a plain
  * integer. Every refusal is a `TrustError` with the code of the step that reads the document.
  *
+ * Spec: docs/statement.md, "JSON documents".
+ *
  * @module
  */
 import { asObject } from "../bytes/json-fields.ts";

@@ -5,7 +5,7 @@
  * point of the prime-order group, and R is canonical and not of small order. In a runtime without
  * `node:crypto` (a browser) OpenSSL's vote is missing and the other rules decide alone.
  *
- * Spec: RFC 8032, sections 5.1.3 and 5.1.7.
+ * Spec: docs/statement.md, "Keys and signatures"; RFC 8032, sections 5.1.3 and 5.1.7.
  *
  * @module
  */

@@ -1,10 +1,10 @@
 /**
  * The verifier's step 9: versions must not go back. A client remembers of each name the highest
  * version that it has fully verified, and of which image; the memory itself is kept in
- * `image/trust-state.ts`. A policy with a higher epoch starts anew, so that a thief who has published
+ * `verify/trust-state.ts`. A policy with a higher epoch starts anew, so that a thief who has published
  * the highest of all versions has not blocked the name for ever.
  *
- * Spec: TUF 1.0.34, sections 5.4.3 and 6.1 (rollback, recovery from fast-forward attacks).
+ * Spec: docs/statement.md, "Rollback and equivocation"; TUF 1.0.34, sections 5.4.3 and 6.1 (rollback, recovery from fast-forward attacks).
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
  * The verifier's steps 3 and 4: which trusted keys have signed an envelope's bytes.
  *
- * Spec: DSSE 1.0.2 `protocol.md`, "Protocol".
+ * Spec: docs/statement.md, "Step 4: signatures"; DSSE 1.0.2 `protocol.md`, "Protocol".
  *
  * @module
  */

@@ -2,7 +2,7 @@
  * The verifier: from the bytes of bundles to a statement that may be believed. The steps and their
  * order are fixed, and each refuses with a code of its own; the first that fails ends it. Step 9
  * (versions must not go back) needs the client's memory, see `high-water.ts`; steps 10 and 11 need
- * the bootstrap itself, see `image/verify.ts`.
+ * the bootstrap itself, see `verify/verified-image.ts`.
  *
  * | step | refuses with |
  * | --- | --- |
@@ -20,7 +20,8 @@
  * The signatures of several bundles count together when they are over the same bytes: a threshold of
  * signers is met by several bundles as well as by one envelope with several signatures.
  *
- * Spec: DSSE 1.0.2 `protocol.md`; in-toto attestation framework, "Validation".
+ * Spec: docs/statement.md, "The verifier's steps"; DSSE 1.0.2 `protocol.md`; in-toto attestation
+ * framework, "Validation".
  *
  * @module
  */

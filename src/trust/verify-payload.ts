@@ -2,7 +2,7 @@
  * The verifier's steps 4 to 8: from bytes with good signatures to a statement about the name asked
  * for, by enough keys that may sign it, valid now.
  *
- * Spec: in-toto attestation framework, "Validation".
+ * Spec: docs/statement.md, "The verifier's steps"; in-toto attestation framework, "Validation".
  *
  * @module
  */

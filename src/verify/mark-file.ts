@@ -4,6 +4,8 @@
  * link(2) of a file that is on the disk already: whole or not at all, and never in another's place,
  * so that processes need no lock: none can lower the mark, and two images with one version meet.
  *
+ * Spec: docs/statement.md, "What a client remembers".
+ *
  * @module
  */
 import { randomUUID } from "node:crypto";

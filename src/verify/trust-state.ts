@@ -1,12 +1,15 @@
 /**
  * What a client remembers: of each name the highest version that it has verified, and of each policy
- * its highest version; besides, which images it has checked (`checked-images.ts`). The place is the client's own, never the store:
+ * its highest version; besides, which images it has checked (`checked-images.ts`). The place is the
+ * client's own, never the store:
  *
  * - `--state DIR`, else `$SEALFS_STATE`; `none` for no memory;
  * - else `/var/lib/sealfs` for root, `$XDG_STATE_HOME/sealfs` or `~/.local/state/sealfs` for others.
  *
  * Names are kept apart by the policy that decided about them, so that two policies on one machine do
  * not disturb each other; plain keys share one memory.
+ *
+ * Spec: docs/statement.md, "What a client remembers".
  *
  * @module
  */

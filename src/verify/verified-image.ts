@@ -1,6 +1,8 @@
 /**
- * Verifying a bootstrap: a bundle's steps (see `trust/verify.ts`), then the bootstrap's own bytes.
- * This module alone makes a {@link VerifiedImage}, and mounting and fetching take nothing else.
+ * Verifying a bootstrap: a bundle's steps (see `trust/verify-bundles.ts`), then the bootstrap's own
+ * bytes. This module alone makes a {@link VerifiedImage}, and mounting and fetching take nothing else.
+ *
+ * Spec: docs/statement.md, "The verifier's steps".
  *
  * @module
  */

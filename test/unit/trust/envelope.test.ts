@@ -1,4 +1,8 @@
-/** Bundles and envelopes: verifier's steps 1 to 5, hostile file by hostile file. */
+/**
+ * Bundles and envelopes, hostile file by hostile file: steps 1 to 5.
+ *
+ * Spec: docs/statement.md, "The verifier's steps".
+ */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { limits } from "../../../src/limits.ts";

@@ -1,4 +1,8 @@
-/** Statements: verifier's steps 6 to 8, hostile statement by hostile statement. */
+/**
+ * Statements, hostile one by hostile one: steps 6 to 8.
+ *
+ * Spec: docs/statement.md, "The verifier's steps".
+ */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Statement, formatStatement, parseStatement } from "../../../src/trust/statement.ts";

@@ -84,7 +84,7 @@ export const limits = {
   layers: 512,
   /** Bytes of a zstd window. */
   zstdWindowBytes: 128 * MIB,
-  /** Content bytes that a bootstrap holds itself (composefs-image.md section 12). */
+  /** Content bytes that a bootstrap holds itself (docs/image-format.md, "Content in the image"). */
   inlineBytes: 64,
   /** Bytes of cached leaf hashes of one object (an object of 128 GiB with sha256). */
   leafBytes: GIB,

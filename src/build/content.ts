@@ -3,7 +3,7 @@
  * the entry and go into the image, everything else becomes a staged object, named by its verity
  * digest.
  *
- * Spec: composefs image format, section 12 (where the limit comes from).
+ * Spec: docs/image-format.md, "Content in the image".
  *
  * @module
  */

@@ -1,6 +1,8 @@
 /**
- * The rules of one inode: its fields, and where its data lies (spec: composefs image format,
- * sections 4, 7 and 8).
+ * The rules of one inode: its fields, and where its data lies.
+ *
+ * Spec: docs/image-format.md, "Rules of inodes", "Rules of the layout" and "Rules of symlinks and
+ * files".
  *
  * @module
  */

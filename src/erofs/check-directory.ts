@@ -1,5 +1,7 @@
 /**
- * The rules of directory blocks and names (spec: composefs image format, section 8).
+ * The rules of directory blocks and names.
+ *
+ * Spec: docs/image-format.md, "Rules of directories".
  *
  * @module
  */

@@ -1,5 +1,7 @@
 /**
- * The rules of the two headers (spec: composefs image format, section 1).
+ * The rules of the two headers.
+ *
+ * Spec: docs/image-format.md, "Rules of the file and its headers".
  *
  * @module
  */

@@ -1,6 +1,7 @@
 /**
- * The rules of extended attributes, and of the shared table (spec: composefs image format, sections
- * 4 and 6).
+ * The rules of extended attributes, and of the shared table.
+ *
+ * Spec: docs/image-format.md, "Rules of xattrs" and "Rules for overlayfs".
  *
  * @module
  */

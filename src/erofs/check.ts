@@ -3,6 +3,8 @@
  * passes holds nothing that two readers could understand differently. Memory and time are linear in
  * the size of the file, whatever it holds; there is no recursion.
  *
+ * Spec: docs/image-format.md, "Rules of the checker".
+ *
  * @module
  */
 import { printable } from "../bytes/bytestring.ts";

@@ -1,6 +1,8 @@
 /**
  * Where the bytes of an inode lie when the image itself holds them: whole blocks in the data area,
- * the tail right after the inode (spec: composefs image format, sections 7 to 9).
+ * the tail right after the inode.
+ *
+ * Spec: docs/image-format.md, "Data of each type" and "Placement".
  *
  * @module
  */

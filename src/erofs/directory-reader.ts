@@ -1,7 +1,8 @@
 /**
  * Directories as the image stores them: blocks of sorted entries, each block with its own table of
- * names (spec: composefs image format, section 8, "directory chunk"). Nothing is kept: a lookup
- * reads a dozen entries, a listing one entry at a time.
+ * names. Nothing is kept: a lookup reads a dozen entries, a listing one entry at a time.
+ *
+ * Spec: docs/image-format.md, "Directories".
  *
  * @module
  */

@@ -1,6 +1,7 @@
 /**
- * On-disk layouts of a composefs EROFS image (spec: composefs image format sections 1, 6, 7, 8).
- * All integers are little endian.
+ * On-disk layouts of a composefs EROFS image. All integers are little endian.
+ *
+ * Spec: docs/image-format.md, "File layout", "Superblock", "Xattrs", "Inodes" and "Directories".
  *
  * @module
  */

@@ -1,7 +1,8 @@
 /**
  * The rules that an image has to obey before anything is mounted from it: what mkcomposefs writes,
- * and nothing else (spec: composefs image format). Each has a name, so that a refusal can be looked
- * up; `check.ts` applies them.
+ * and nothing else. Each has a name, so that a refusal can be looked up; `check.ts` applies them.
+ *
+ * Spec: docs/image-format.md, "Rules of the checker".
  *
  * @module
  */

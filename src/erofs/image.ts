@@ -1,8 +1,9 @@
 /**
  * An image as a reader sees it: from bytes to inodes, names, attributes and content, decoded when
- * asked for (spec: composefs image format). Offsets found in the image are never trusted: whatever
- * the bytes are, the answer is a value or a `FormatError`. Whether an image obeys every rule is
- * `check.ts`'s question.
+ * asked for. Offsets found in the image are never trusted: whatever the bytes are, the answer is a
+ * value or a `FormatError`. Whether an image obeys every rule is `check.ts`'s question.
+ *
+ * Spec: docs/image-format.md, "What the reader accepts".
  *
  * @module
  */

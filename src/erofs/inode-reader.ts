@@ -1,6 +1,8 @@
 /**
- * Inodes as the image stores them (spec: composefs image format, section 7). One decoder for the
- * reader, the checker and the mount: it runs once per lookup, so it reads the fields directly.
+ * Inodes as the image stores them. One decoder for the reader, the checker and the mount: it runs
+ * once per lookup, so it reads the fields directly.
+ *
+ * Spec: docs/image-format.md, "Inodes".
  *
  * @module
  */

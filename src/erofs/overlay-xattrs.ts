@@ -1,7 +1,9 @@
 /**
- * The attributes that overlayfs keeps for itself: how they are told from a file's own, what of
- * them a reader of the mount sees, and the reference to an object (spec: composefs image format,
- * section 4; overlayfs kernel documentation, "Nesting overlayfs mounts" and "fs-verity support").
+ * The attributes that overlayfs keeps for itself: how they are told from a file's own, what of them
+ * a reader of the mount sees, and the reference to an object.
+ *
+ * Spec: docs/image-format.md, "Rewriting for overlayfs"; overlayfs kernel documentation, "Nesting
+ * overlayfs mounts" and "fs-verity support".
  *
  * @module
  */

@@ -1,6 +1,8 @@
 /**
- * From a stored inode back to what the writer was given: whiteouts devices again, escaped attributes
- * unescaped, references split into path and digest (spec: composefs image format, sections 4 and 11).
+ * From a stored inode back to what the writer was given: whiteouts devices again, escaped
+ * attributes unescaped, references split into path and digest.
+ *
+ * Spec: docs/image-format.md, "Restoring the tree".
  *
  * @module
  */

@@ -1,6 +1,7 @@
 /**
- * The two headers of an image: what must hold before anything else can be located (spec: composefs
- * image format, section 1).
+ * The two headers of an image: what must hold before anything else can be located.
+ *
+ * Spec: docs/image-format.md, "Composefs header", "Superblock" and "What the reader accepts".
  *
  * @module
  */

@@ -2,7 +2,7 @@
  * The bytes of a laid out image. Hot fields go through the offsets of the declared structs: encoding
  * an object per inode costs several times as much.
  *
- * Spec: composefs image format, sections 1, 7 and 8.
+ * Spec: docs/image-format.md, "Inodes", "Data of each type" and "Directories".
  *
  * @module
  */

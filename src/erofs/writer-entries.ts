@@ -1,7 +1,7 @@
 /**
  * The directory entries of an image in stored order, as columns: nodes, lengths and bytes of names.
  *
- * Spec: composefs image format, section 8, "Directory" and "Directory chunk".
+ * Spec: docs/image-format.md, "Data of each type" and "Directories".
  *
  * @module
  */

@@ -1,8 +1,7 @@
 /**
  * Where everything goes: the shape of each inode's data, and its place in the image.
  *
- * Spec: composefs image format, section 7 (compact or extended), section 8, "Data of each type", and
- * section 9, "Placement".
+ * Spec: docs/image-format.md, "Inodes", "Data of each type" and "Placement".
  *
  * @module
  */

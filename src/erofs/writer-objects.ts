@@ -3,7 +3,7 @@
  * always with values of its own: those do not go through the xattr table but are written straight
  * from the digest.
  *
- * Spec: composefs image format, section 4, rule 3, and section 6.
+ * Spec: docs/image-format.md, "References to objects" and "Xattrs".
  *
  * @module
  */

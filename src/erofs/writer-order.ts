@@ -1,7 +1,7 @@
 /**
  * The order of the inodes in an image, with the 256 stubs.
  *
- * Spec: composefs image format, section 4 (stubs) and section 5, "Ordering and inode numbers".
+ * Spec: docs/image-format.md, "Stubs" and "Ordering and inode numbers".
  *
  * @module
  */

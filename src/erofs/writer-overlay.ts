@@ -2,7 +2,7 @@
  * What overlayfs needs in the image: escaped attributes, redirects to objects, whiteouts that a
  * mount shows as such.
  *
- * Spec: composefs image format, section 4, "Rewriting before layout".
+ * Spec: docs/image-format.md, "Rewriting for overlayfs".
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
  * The xattrs of an inode: pairs of a key and a value, each of which an image has once.
  *
- * Spec: composefs image format, section 6, "xattr encoding".
+ * Spec: docs/image-format.md, "Xattrs".
  *
  * @module
  */

@@ -2,7 +2,7 @@
  * The xattrs of an image: each (key, value) pair once, the shared table, and the bytes of each
  * inode's xattr body.
  *
- * Spec: composefs image format, section 6, "xattr encoding".
+ * Spec: docs/image-format.md, "Xattrs".
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
  * Writes a tree as a composefs image, byte for byte as mkcomposefs does.
  *
- * Spec: composefs image format, sections 1 and 2.
+ * Spec: docs/image-format.md, "File layout" and "Format versions".
  *
  * @module
  */

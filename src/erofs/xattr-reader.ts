@@ -1,5 +1,7 @@
 /**
- * Extended attributes as the image stores them (spec: composefs image format, section 6).
+ * Extended attributes as the image stores them.
+ *
+ * Spec: docs/image-format.md, "Xattrs".
  *
  * @module
  */

@@ -2,7 +2,7 @@
  * Scans a directory into a tree: metadata and names as raw bytes; what becomes of a file's content
  * is its caller's business.
  *
- * Spec: composefs image format, section 12, "Directory mode".
+ * Spec: docs/image-format.md, "Directory mode".
  *
  * @module
  */

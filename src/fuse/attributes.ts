@@ -1,7 +1,8 @@
 /**
  * The inodes of an image, read for speed: one record filled again and again, straight from the
- * image's bytes (composefs image format, section 7). The image has been verified before; an address
- * outside of it throws all the same.
+ * image's bytes. The image has been verified before; an address outside of it throws all the same.
+ *
+ * Spec: docs/image-format.md, "Inodes".
  *
  * @module
  */

@@ -1,7 +1,9 @@
 /**
- * Where in an image the digest of a file's content stands: in its metacopy attribute (composefs image
- * format, section 9), read straight from the bytes. The image has been verified before, so that a file
- * with content elsewhere has exactly one, of a known form.
+ * Where in an image the digest of a file's content stands: in its metacopy attribute, read straight
+ * from the bytes. The image has been verified before, so that a file with content elsewhere has
+ * exactly one, of a known form.
+ *
+ * Spec: docs/image-format.md, "References to objects" and "Xattrs".
  *
  * @module
  */

@@ -1,6 +1,8 @@
 /**
  * Directories of an image, read for speed: finding a name by binary search, and stepping through
- * entries from any position, straight from the image's bytes (composefs image format, section 8).
+ * entries from any position, straight from the image's bytes.
+ *
+ * Spec: docs/image-format.md, "Directories".
  *
  * @module
  */

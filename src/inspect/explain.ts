@@ -117,7 +117,7 @@ function isInStore(target: string, stores: readonly string[]): boolean {
   }
 }
 
-/** `composefs image format, section 2`: the magic in front, little-endian. */
+/** The magic in front, little-endian (docs/image-format.md, "Composefs header"). */
 const MAGIC = 0xd078629a;
 
 function isImageFile(path: string): boolean {

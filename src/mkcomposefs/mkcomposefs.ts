@@ -2,7 +2,7 @@
  * What mkcomposefs does: an image from a dump file or from a directory, with the files' content in a
  * digest store.
  *
- * Spec: composefs image format, sections 11 and 12.
+ * Spec: docs/image-format.md, "Dump files" and "Directory mode".
  *
  * @module
  */

@@ -3,6 +3,8 @@
  * several names: `bundles/<id>/<key id>~<start of the name's SHA-256>.json`. The part from `~` on is
  * absent when the writer gave no name. Their bytes are as untrusted as everything in a store.
  *
+ * Spec: docs/store.md, "Bundles".
+ *
  * @module
  */
 import { createHash } from "node:crypto";

@@ -5,6 +5,8 @@
  * fsync of each file and of each directory in which names changed; slower by far with many objects,
  * but it waits for nobody else's writes. `none`: nothing, for tests and measurements.
  *
+ * Spec: docs/store.md, "Durability".
+ *
  * @module
  */
 import { dirname } from "node:path";

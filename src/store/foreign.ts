@@ -9,6 +9,8 @@
  * A repository of ostree is recognised, to say why it cannot be read: its files are named by ostree's
  * checksums, so none can be found by its verity digest.
  *
+ * Spec: docs/store.md, "Foreign stores".
+ *
  * @module
  */
 import { existsSync, readdirSync, statSync } from "node:fs";

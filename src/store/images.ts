@@ -2,6 +2,8 @@
  * The images of one store and their names: `images/<id>` and `images/refs/<name> -> ../<id>`.
  * Reading only; a transaction writes them.
  *
+ * Spec: docs/store.md, "Images and names".
+ *
  * @module
  */
 import { readdirSync, readlinkSync } from "node:fs";

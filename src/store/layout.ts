@@ -14,6 +14,8 @@
  * `objects/` has the layout of `mkcomposefs --digest-store`, and with `images/` that of a
  * composefs-rs repository.
  *
+ * Spec: docs/store.md, "Layout".
+ *
  * @module
  */
 import { type VerityDigest, objectPath } from "../verity/verity-digest.ts";

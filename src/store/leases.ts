@@ -13,6 +13,8 @@
  * Leases are made under the shared lock of the store and read under the exclusive one: gc never
  * sees half of one.
  *
+ * Spec: docs/store.md, "Leases".
+ *
  * @module
  */
 import { randomBytes } from "node:crypto";

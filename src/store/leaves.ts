@@ -3,6 +3,8 @@
  * before its first block. Nothing here is trusted: readers check leaves against the object's
  * digest, and a file that is missing or odd is only a cache miss.
  *
+ * Spec: docs/store.md, "Leaf hashes".
+ *
  * @module
  */
 import { randomUUID } from "node:crypto";

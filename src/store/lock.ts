@@ -3,7 +3,7 @@
  * removes things (gc, repair). It is a flock on the file `lock`, so the lock of a process that died
  * is gone with it.
  *
- * Spec: flock(2).
+ * Spec: docs/store.md, "Locks"; flock(2).
  *
  * @module
  */

@@ -2,6 +2,8 @@
  * `meta.json`: what a store is. The keys are those of composefs-rs, so that its tools can tell
  * the digest algorithm of our stores.
  *
+ * Spec: docs/store.md, "meta.json".
+ *
  * @module
  */
 import { asArray, asObject, asSize, asString } from "../bytes/json-fields.ts";

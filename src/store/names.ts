@@ -5,6 +5,8 @@
  * component and each component at most one name; no component is hidden, `.` or `..`, and
  * `app` and `app/tool` may exist side by side.
  *
+ * Spec: docs/store.md, "Images and names".
+ *
  * @module
  */
 import { UsageError } from "../errors.ts";

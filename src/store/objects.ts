@@ -2,6 +2,8 @@
  * The objects of one store: content under the name of its verity digest. A name proves nothing;
  * who opens an object checks what is read from it.
  *
+ * Spec: docs/store.md, "Objects".
+ *
  * @module
  */
 import { closeSync, readSync } from "node:fs";

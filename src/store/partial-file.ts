@@ -3,6 +3,8 @@
  * interrupted so that the next one goes on from there. What is in them is unchecked. One process at
  * a time works with such a file, by an flock on it; a second one takes a file of its own.
  *
+ * Spec: docs/store.md, "Partial objects".
+ *
  * @module
  */
 import { randomBytes } from "node:crypto";

@@ -3,6 +3,8 @@
  * of their own. Only blocks that match their leaf are ever written, so that what a reader finds in
  * such a file is right, or a hole, which its own check tells apart.
  *
+ * Spec: docs/store.md, "Partial objects".
+ *
  * @module
  */
 import {

@@ -3,6 +3,8 @@
  * at; what gc removes passes through on its way out (`gc-…`), so that a gc that was killed leaves
  * nothing half removed under a name that means something.
  *
+ * Spec: docs/store.md, "Quarantine".
+ *
  * @module
  */
 import { randomBytes } from "node:crypto";

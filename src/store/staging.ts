@@ -7,6 +7,8 @@
  * Where files cannot be locked the name starts with `unlocked-<boot id>-`. Such a directory is only
  * removed once the machine was restarted since, and a day has passed.
  *
+ * Spec: docs/store.md, "Temporary files".
+ *
  * @module
  */
 import { randomBytes } from "node:crypto";

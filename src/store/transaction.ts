@@ -16,6 +16,8 @@
  * Where the file system has fs-verity it is turned on before step 2, so that nothing is ever visible
  * that the kernel does not vouch for. The other ways to the disk are in `durability.ts`.
  *
+ * Spec: docs/store.md, "Transactions".
+ *
  * @module
  */
 import { renameSync, symlinkSync } from "node:fs";

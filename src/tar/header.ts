@@ -1,6 +1,8 @@
 /**
  * One 512-byte tar header block: POSIX ustar, GNU (`ustar  `), or the plain header of Unix v7.
- * Spec: POSIX.1-2017 pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar Format".
+ *
+ * Spec: docs/profiles.md, "Header blocks"; POSIX.1-2017 pax, "ustar Interchange Format"; GNU tar
+ * manual, "Basic Tar Format".
  *
  * @module
  */

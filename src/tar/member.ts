@@ -1,6 +1,8 @@
 /**
  * One member of an archive: its header together with the extended headers before it.
  *
+ * Spec: docs/profiles.md, "Entry types".
+ *
  * @module
  */
 import { type ByteString, printable } from "../bytes/bytestring.ts";

@@ -1,7 +1,9 @@
 /**
  * Extended headers in front of an entry: pax `x` and `g`, GNU long names `L` and `K`. Collects them
  * until the entry's own header comes.
- * Spec: POSIX.1-2017 pax, "pax Extended Header"; GNU tar manual, "Basic Tar Format".
+ *
+ * Spec: docs/profiles.md, "Extended headers"; POSIX.1-2017 pax, "pax Extended Header"; GNU tar
+ * manual, "Basic Tar Format".
  *
  * @module
  */

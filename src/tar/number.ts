@@ -3,6 +3,8 @@
  * cannot hold. One strict grammar: octal digits, then spaces or NULs to the end of the field; a field
  * of NULs only is 0. The digits may fill the field, as busybox tar writes user ids that need more.
  *
+ * Spec: docs/profiles.md, "Header blocks".
+ *
  * @module
  */
 import { printable, toByteString } from "../bytes/bytestring.ts";

@@ -2,7 +2,8 @@
  * A push parser of tar archives with one strict grammar over ustar, pax and GNU headers: where
  * known parsers disagree about an archive, it is refused. Content is passed on as views of the
  * chunks written, so memory does not depend on the sizes of files.
- * Spec: POSIX.1-2017 pax; GNU tar manual, "Tar Internals".
+ *
+ * Spec: docs/profiles.md, "Archives"; POSIX.1-2017 pax; GNU tar manual, "Tar Internals".
  *
  * @module
  */

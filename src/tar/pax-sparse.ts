@@ -1,6 +1,7 @@
 /**
  * Pax records of sparse files, `GNU.sparse.*`, as far as one record tells.
- * Spec: GNU tar manual, "Storing Sparse Files".
+ *
+ * Spec: docs/profiles.md, "Sparse files"; GNU tar manual, "Storing Sparse Files".
  *
  * @module
  */

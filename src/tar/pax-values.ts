@@ -1,6 +1,8 @@
 /**
- * Values of pax records: names, numbers and times. Spec: POSIX.1-2017 pax, "pax Extended Header
- * Keyword Precedence" and "pax Extended Header File Times".
+ * Values of pax records: names, numbers and times.
+ *
+ * Spec: docs/profiles.md, "Extended headers"; POSIX.1-2017 pax, "pax Extended Header Keyword
+ * Precedence" and "pax Extended Header File Times".
  *
  * @module
  */

@@ -1,6 +1,8 @@
 /**
  * Records of a pax extended header: `LENGTH KEY=VALUE\n`, where the length counts the whole record.
- * Spec: POSIX.1-2017 pax, "pax Extended Header"; star(5) for `SCHILY.xattr.*`.
+ *
+ * Spec: docs/profiles.md, "Extended headers"; POSIX.1-2017 pax, "pax Extended Header"; star(5) for
+ * `SCHILY.xattr.*`.
  *
  * @module
  */

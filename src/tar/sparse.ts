@@ -1,7 +1,8 @@
 /**
  * PAX sparse files: GNU formats 0.0 and 0.1 (map in the extended header) and 1.0 (map in front of
  * the stored content), checked and expanded.
- * Spec: GNU tar manual, "Storing Sparse Files".
+ *
+ * Spec: docs/profiles.md, "Sparse files"; GNU tar manual, "Storing Sparse Files".
  *
  * @module
  */

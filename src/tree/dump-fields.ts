@@ -1,7 +1,7 @@
 /**
  * The fields of a dump line: escaped byte strings and numbers as C's strtoull reads them.
  *
- * Spec: composefs image format, section 11, "Dump file format", rules 3 and 7.
+ * Spec: docs/image-format.md, "Lines and fields" and "Numbers".
  *
  * @module
  */

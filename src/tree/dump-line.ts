@@ -1,7 +1,7 @@
 /**
  * One line of a dump file, split into its fields without copying them.
  *
- * Spec: composefs image format, section 11, rules 2, 3 and 7.
+ * Spec: docs/image-format.md, "Lines and fields" and "Numbers".
  *
  * @module
  */

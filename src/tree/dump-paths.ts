@@ -1,7 +1,7 @@
 /**
  * Where the entries of a dump file go: directories by path, and hard links that may point forward.
  *
- * Spec: composefs image format, section 11, rules 4 and 6.
+ * Spec: docs/image-format.md, "Paths" and "Hard links".
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
  * Reader of composefs dump files, as `mkcomposefs --from-file` takes them, quirks included.
  *
- * Spec: composefs image format, section 11, "Dump file format".
+ * Spec: docs/image-format.md, "Dump files".
  *
  * @module
  */

@@ -1,6 +1,7 @@
 /**
- * The tree as a composefs dump file, byte for byte as `composefs-info dump` prints it (spec:
- * composefs image format, section 11).
+ * The tree as a composefs dump file, byte for byte as `composefs-info dump` prints it.
+ *
+ * Spec: docs/image-format.md, "Writing dumps".
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
  * The xattrs at the end of a dump line.
  *
- * Spec: composefs image format, section 11, rule 12.
+ * Spec: docs/image-format.md, "Xattrs in dump lines".
  *
  * @module
  */

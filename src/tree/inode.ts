@@ -1,7 +1,8 @@
 /**
- * The file tree that a build makes and the image writer takes: inodes with their metadata, names
- * in directories, and hard links as further names of an inode (spec: composefs image format,
- * "In-memory tree").
+ * The file tree that a build makes and the image writer takes: inodes with their metadata, names in
+ * directories, and hard links as further names of an inode.
+ *
+ * Spec: docs/image-format.md, "The tree".
  *
  * @module
  */

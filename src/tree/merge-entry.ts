@@ -2,6 +2,8 @@
  * What a profile merges: layers of tar entries; how an entry becomes an inode; and the refusal of
  * an entry, which says which entry of which layer breaks which rule.
  *
+ * Spec: docs/profiles.md, "Entries and inodes".
+ *
  * @module
  */
 import { type ByteString, ascii, printable } from "../bytes/bytestring.ts";

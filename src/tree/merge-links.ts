@@ -4,6 +4,8 @@
  * hold, names in byte order) holds the inode and the others are links to it, which is how
  * composefs-info dump, mkcomposefs and composefs-rs tell them apart.
  *
+ * Spec: docs/profiles.md, "Entries and inodes".
+ *
  * @module
  */
 import type { ByteString } from "../bytes/bytestring.ts";

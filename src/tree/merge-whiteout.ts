@@ -1,6 +1,7 @@
 /**
- * Names by which a layer hides what lies below it. Spec: OCI image specification, layer.md,
- * "Whiteouts".
+ * Names by which a layer hides what lies below it.
+ *
+ * Spec: docs/profiles.md, "whiteouts"; OCI image specification, layer.md, "Whiteouts".
  *
  * @module
  */

@@ -2,6 +2,8 @@
  * Layers into one tree, under a profile: a named set of rules whose result for a given image never
  * changes once released.
  *
+ * Spec: docs/profiles.md.
+ *
  * @module
  */
 import { UsageError } from "../errors.ts";

@@ -3,7 +3,9 @@
  * means it. Whiteouts of a layer act on the layers below it only, wherever in the layer they stand.
  * Where real unpackers disagree, the layer is refused. The result for a given image never changes:
  * a changed rule is a new profile.
- * Spec: OCI image specification, layer.md, "Representing Changes".
+ *
+ * Spec: docs/profiles.md, "The profile oci-v1"; OCI image specification, layer.md, "Representing
+ * Changes".
  *
  * @module
  */

@@ -2,6 +2,8 @@
  * Checking a whole store, and mending it. The check holds the shared lock, so gc stays away while
  * writers go on; only what takes wrong things out of their place holds the exclusive one, shortly.
  *
+ * Spec: docs/store.md, "Check and repair".
+ *
  * @module
  */
 import { existsSync } from "node:fs";

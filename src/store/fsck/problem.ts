@@ -1,6 +1,8 @@
 /**
  * What fsck finds, and what became of it.
  *
+ * Spec: docs/store.md, "Check and repair".
+ *
  * @module
  */
 import type { VerityDigest } from "../../verity/verity-digest.ts";

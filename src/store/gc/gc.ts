@@ -8,6 +8,8 @@
  * Names go before what they lead to, so that a gc that ends at any point, by a signal or a power
  * failure, leaves a good store with less to do for the next one.
  *
+ * Spec: docs/store.md, "Garbage collection".
+ *
  * @module
  */
 import { lstatSync, readdirSync, rmSync, unlinkSync } from "node:fs";

@@ -4,6 +4,8 @@
  *
  * Anything here that cannot be understood stops gc: what it would have kept is not known.
  *
+ * Spec: docs/store.md, "Garbage collection".
+ *
  * @module
  */
 import { readlinkSync } from "node:fs";

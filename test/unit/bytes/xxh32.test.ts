@@ -13,7 +13,7 @@ test.each([
   expect(xxh32(ascii(text), seed)).toBe(hash);
 });
 
-// Composefs image format, section 6: name, prefix index, hash, bit of the name filter.
+// docs/image-format.md, "Name filter": name, prefix index, hash, bit of the name filter.
 test.each([
   ["overlay.opaque", 4, 0x4ce0a7f4, 20],
   ["overlay.metacopy", 4, 0xdbe5e05f, 31],

@@ -1,4 +1,4 @@
-/** Eight writers, a gc loop and a kill -9 loop on one store (store durability, "concurrency"). */
+/** Eight writers, a gc loop and a kill -9 loop on one store (docs/store.md, "Locks"). */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";

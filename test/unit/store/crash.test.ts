@@ -1,6 +1,6 @@
 /**
  * Writers that die, meet a full disk or a read-only store, or work at the same time; and the order
- * of their system calls (store durability: write, sync, rename, sync, name).
+ * of their system calls: write, sync, rename, sync, name (docs/store.md, "Transactions").
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";

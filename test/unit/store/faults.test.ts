@@ -1,6 +1,6 @@
 /**
  * A small part of the fault sweep and of the power loss cycles; `npm run test:faults` runs all of
- * them (store durability, "tests").
+ * them (docs/store.md, "What a power failure can do").
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";

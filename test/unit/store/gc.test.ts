@@ -1,4 +1,4 @@
-/** What gc removes, what it keeps, and when it refuses (store durability, "gc"). */
+/** What gc removes, what it keeps, and when it refuses (docs/store.md, "Garbage collection"). */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import {

@@ -50,7 +50,7 @@ export async function updateRepository<T>(
     const fetcher = new CheckedFetcher(place, memory.work);
     try {
       const updater = openUpdater(memory.work, fetcher);
-      // Section 5.1: one time for the whole update, and it is ours.
+      // TUF 1.0.34, section 5.1: one time for the whole update, and it is ours.
       updater["trustedSet"].referenceTime = now;
       try {
         await updater.refresh();

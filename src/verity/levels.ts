@@ -1,8 +1,8 @@
 /**
  * The hash tree above the leaves, built while leaves arrive: one block of memory per level.
  *
- * Spec: fs-verity kernel documentation, "Merkle tree" and "fs-verity descriptor"; 4096-byte blocks,
- * no salt.
+ * Spec: fs-verity kernel documentation, "Merkle tree" and "fs-verity descriptor" (4096-byte blocks,
+ * no salt).
  *
  * @module
  */

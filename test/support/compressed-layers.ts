@@ -103,7 +103,7 @@ interface Stargz {
 }
 
 /**
- * An eStargz blob, by its specification (containerd/stargz-snapshotter, docs/estargz.md): members of
+ * An eStargz blob, by its specification (containerd/stargz-snapshotter, estargz.md): members of
  * their own for headers, for each file's content (in chunks), for the table of contents, and a footer.
  * `files` are [name, offset of the content, size] of the archive `tar`, whose end marker is left out.
  */

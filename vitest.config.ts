@@ -11,8 +11,6 @@ export default defineConfig({
     // Many times what any test takes: a machine may be busy, and what hangs is found all the same.
     testTimeout: 180_000,
     hookTimeout: 180_000,
-    // Mounts, sockets and signals meet other work on a shared machine: what fails there is tried again.
-    retry: process.env["CI"] === "true" ? 2 : 0,
     pool: "forks",
     maxWorkers: 2,
     // .ci/run counts the tests from this file.

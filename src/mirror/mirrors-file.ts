@@ -15,6 +15,8 @@
  * They are asked in this order. Relative paths start at the file's directory. `comment` and `$schema`
  * are for people and editors.
  *
+ * Spec: docs/policy.md, "Mirrors file".
+ *
  * @module
  */
 import { existsSync, readFileSync, statSync } from "node:fs";

@@ -2,6 +2,8 @@
  * Whom to trust, from what the user named: key files and folders, or a policy; and where versions are
  * remembered.
  *
+ * Spec: docs/policy.md, "In force".
+ *
  * @module
  */
 import { TrustError, UsageError } from "../errors.ts";

@@ -2,6 +2,8 @@
  * Lengths of time as people write them: `90d`, `36h`. A unit is a letter: minutes, hours, days,
  * weeks, years of 365 days.
  *
+ * Spec: docs/policy.md, "Policy file".
+ *
  * @module
  */
 

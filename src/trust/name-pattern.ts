@@ -3,6 +3,8 @@
  * none; `**` for any at all; everything else for itself. So `registry.example/app:*` is every tag of
  * one image, and `registry.example/**` everything in a registry.
  *
+ * Spec: docs/policy.md, "Name patterns".
+ *
  * @module
  */
 import { TrustError } from "../errors.ts";

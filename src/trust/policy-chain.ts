@@ -6,7 +6,8 @@
  *
  * A signed policy is a DSSE envelope whose payload is the policy file.
  *
- * Spec: TUF 1.0.34, section 5.3 (client workflow: update the root role).
+ * Spec: docs/policy.md, "Signed policies"; TUF 1.0.34, section 5.3 (client workflow: update the root
+ * role).
  *
  * @module
  */

@@ -18,6 +18,8 @@
  * people and editors. A revoked key may stay among `keys`, and should, so that its signatures are
  * refused for the right reason.
  *
+ * Spec: docs/policy.md, "Policy file".
+ *
  * @module
  */
 import { asArray, asObject, asSize, asString, optionalString } from "../bytes/json-fields.ts";

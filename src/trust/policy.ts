@@ -1,6 +1,8 @@
 /**
  * The trust policy: which keys may sign which names, when, how many of them it takes, what is
- * revoked, and how old a statement may be. Its file is described in `policy-file.ts`.
+ * revoked, and how old a statement may be.
+ *
+ * Spec: docs/policy.md, "Policy file".
  *
  * @module
  */

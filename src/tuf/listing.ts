@@ -4,6 +4,8 @@
  * other bundle; the repository adds that nobody can hide a newer one for longer than its timestamp
  * holds.
  *
+ * Spec: docs/policy.md, "TUF listing".
+ *
  * @module
  */
 import { mkdtempSync, rmSync } from "node:fs";

@@ -1,6 +1,8 @@
 /**
  * The seek index of an image that has been built of layers: where each of its objects lies in them.
  *
+ * Spec: docs/seek-index.md, "How points are found".
+ *
  * @module
  */
 import { limits } from "../limits.ts";

@@ -1,5 +1,7 @@
 /**
- * Writing a seek index (see `format.ts`).
+ * Writing a seek index.
+ *
+ * Spec: docs/seek-index.md, "File layout".
  *
  * @module
  */

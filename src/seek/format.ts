@@ -1,7 +1,5 @@
 /**
- * The seek index as a file. Integers are little-endian; "deflated" is a raw deflate stream, whose
- * length and the length of its content are stated elsewhere; a varint has seven bits a byte, the
- * lowest first.
+ * The fixed parts of a seek index, in the order in which they lie in the file:
  *
  * ```
  * SeekHeader
@@ -13,23 +11,9 @@
  * ```
  *
  * Neither digests nor sizes of objects are in it: who uses an index has the image, whose objects it
- * is about. They are numbered by their digests in byte order.
+ * is about.
  *
- * **Places** are ordered by layer and position; a record says how many each layer has. First the
- * number of each place's object, in as few bytes as the largest number needs (`numberWidth`). Then one
- * varint a place: the distance in blocks of 512 bytes from the end of the content before (rounded up
- * to a block; 0 at a layer's start) to the start of this one. Then the sparse files: a varint with
- * their number, and for each the number of places since the one before (from the first place on), the
- * number of its segments, and for each segment the length of the hole before it and its own. What is
- * not sparse is stored as long as the object is.
- *
- * **Points** are varints: for each point the distance from the one before (the first: from 0) in the
- * blob, in bits for gzip and in bytes for zstd; then for each the distance in the uncompressed layer.
- * Then, for gzip, for each group of up to 16 points the deflated and the plain length of their windows.
- *
- * **Windows** are deflated in these groups. Of the 32 KiB before a point only those bytes are kept that
- * the stream after it refers to. For each point a varint with the number of runs of such bytes, and
- * for each run the bytes left out before it and its length; then the bytes of all runs of the group.
+ * Spec: docs/seek-index.md, "File layout".
  *
  * @module
  */

@@ -1,6 +1,8 @@
 /**
  * Where the objects of an image lie, as an index has it.
  *
+ * Spec: docs/seek-index.md, "Places".
+ *
  * @module
  */
 import { FormatError } from "../errors.ts";

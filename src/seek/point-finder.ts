@@ -1,12 +1,14 @@
 /**
  * Finding access points of a gzip stream while it is decompressed. The decoder tells where it stops
  * at the end of a deflate block, which is known to a byte only; the bit is found by following the
- * stream from each of the eight over the output that came next. What is found so is proven by its first
- * kilobyte, whatever the decoder said, and on the way it shows which of the 32 KiB before the point are referred to:
- * only these need to be kept.
+ * stream from each of the eight over the output that came next. What is found so is proven by its first kilobyte, whatever
+ * the decoder said, and on the way it shows which of the 32 KiB before the point are referred to: only
+ * these need to be kept.
  *
  * Points depend on the stream alone, not on how it was cut into chunks: each is the first end of a
  * block that is more than a span after the one before.
+ *
+ * Spec: docs/seek-index.md, "How points are found".
  *
  * @module
  */

@@ -1,6 +1,8 @@
 /**
  * The access points of a layer, as an index has them, and the windows of those of gzip.
  *
+ * Spec: docs/seek-index.md, "Points" and "Windows".
+ *
  * @module
  */
 import { FormatError } from "../errors.ts";

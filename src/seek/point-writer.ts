@@ -2,6 +2,8 @@
  * Access points on their way into an index: written while a layer is decompressed, so that memory
  * holds only what the index will.
  *
+ * Spec: docs/seek-index.md, "Points" and "Windows".
+ *
  * @module
  */
 import { WINDOW_BYTES } from "./deflate-codes.ts";
@@ -9,7 +11,7 @@ import { deflate } from "./deflater.ts";
 import { GROUP_POINTS } from "./format.ts";
 import { VarintWriter } from "./varint.ts";
 
-/** The points of one layer, as `format.ts` describes them; plain data for a thread to send. */
+/** The points of one layer, as an index has them; plain data for a thread to send. */
 export interface WrittenPoints {
   readonly count: number;
   readonly points: Uint8Array;

@@ -1,6 +1,8 @@
 /**
  * What a read of an object needs of a layer's blob, so that its cost is known before it is made.
  *
+ * Spec: docs/seek-index.md, "Reading an object".
+ *
  * @module
  */
 import type { VerityDigest } from "../verity/verity-digest.ts";

@@ -1,7 +1,9 @@
 /**
- * A seek index, read (see `format.ts`). It needs no trust: a wrong one leads to bytes whose digest is
+ * A seek index, read. It needs no trust: a wrong one leads to bytes whose digest is
  * not the object's. Here it is made sure that a hostile one can do nothing else, neither take memory
  * nor time.
+ *
+ * Spec: docs/seek-index.md, "File layout" and "What a reader refuses".
  *
  * @module
  */

@@ -2,6 +2,8 @@
  * Unsigned integers in as many bytes as they need: seven bits a byte, the lowest first, the top bit
  * says that more follow. Up to 2^53.
  *
+ * Spec: docs/seek-index.md, "File layout".
+ *
  * @module
  */
 import { FormatError } from "../errors.ts";

@@ -18,7 +18,7 @@
  *
  * The verity digest stands under `fsverity-sha256-12` or `fsverity-sha512-12`: algorithm and the
  * logarithm of the block size, composefs-rs's names. `profile` and `source` are absent when the
- * signer does not know them, `seekIndex` (seek/format.ts) when there is none. `requires` names
+ * signer does not know them, `seekIndex` when there is none. `requires` names
  * extensions without which the statement must not be accepted; this version knows none. Unknown fields
  * elsewhere are ignored.
  *

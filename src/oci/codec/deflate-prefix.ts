@@ -4,7 +4,7 @@
  * of the first byte that belong to the block before; what follows is left as it is, which keeps stored
  * blocks aligned.
  *
- * Spec: RFC 1951, sections 3.2.6 and 3.2.7.
+ * Spec: docs/seek-index.md, "Reading an object"; RFC 1951, sections 3.2.6 and 3.2.7.
  *
  * @module
  */

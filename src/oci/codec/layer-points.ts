@@ -1,6 +1,8 @@
 /**
  * The access points of a layer, gathered while it is decompressed.
  *
+ * Spec: docs/seek-index.md, "How points are found".
+ *
  * @module
  */
 import { PointFinder } from "../../seek/point-finder.ts";

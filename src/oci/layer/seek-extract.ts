@@ -3,6 +3,8 @@
  * untrusted as blob and index are: check it against the object's digest. But it is never more than
  * was asked for, whatever they say.
  *
+ * Spec: docs/seek-index.md, "Reading an object".
+ *
  * @module
  */
 import { FormatError, IntegrityError, NotFoundError } from "../../errors.ts";

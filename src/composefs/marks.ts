@@ -13,10 +13,12 @@
  *   with `.sig` the base64 of the PKCS#7 signature over it (see `pkcs7.ts`);
  * - by the same draft, an artifact that refers to the image's manifest and has a signature per layer,
  *   each annotated with the digest of what it signs: the manifest's and the configuration's bytes, and
- *   the image (see `composefs-artifact.ts`).
+ *   the image (see `sealed-layout.ts`).
  *
  * A digest is only as good as what carries it: a boot argument is when it is inside a signed kernel
  * image, a label when the manifest is signed.
+ *
+ * Spec: docs/registry-artifact.md, "Composefs names".
  *
  * @module
  */

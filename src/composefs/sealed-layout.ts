@@ -3,7 +3,8 @@
  * layers are PKCS#7 signatures over fs-verity digests. Written and read as an OCI layout, which any
  * tool copies to a registry; the registry finds it by its `subject`.
  *
- * Spec: composefs-rs, sealing specification (draft of July 2026), artifact mode; OCI image spec 1.1.
+ * Spec: docs/registry-artifact.md, "Composefs names"; composefs-rs, sealing specification
+ * (draft of July 2026), artifact mode; OCI image spec 1.1.
  *
  * @module
  */

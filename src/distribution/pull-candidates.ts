@@ -2,6 +2,8 @@
  * What lies beside an image in a registry and claims to be its bootstrap: found, sorted and bounded, not
  * believed.
  *
+ * Spec: docs/registry-artifact.md, "Pull".
+ *
  * @module
  */
 import { FormatError, IntegrityError, NetworkError, NotFoundError } from "../errors.ts";

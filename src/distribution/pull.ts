@@ -4,6 +4,8 @@
  * does. Statements are looked at before any bootstrap is downloaded, and only one that a good statement
  * is about.
  *
+ * Spec: docs/registry-artifact.md, "Pull".
+ *
  * @module
  */
 import { FormatError, TrustError, UsageError } from "../errors.ts";

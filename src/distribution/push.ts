@@ -2,6 +2,8 @@
  * Putting a signed image beside the OCI image that it was built from, in a registry: bootstrap, bundles,
  * seek indexes and leaf hashes as one artifact that refers to that image. Doing it twice does no more than once.
  *
+ * Spec: docs/registry-artifact.md, "Push".
+ *
  * @module
  */
 import {

@@ -4,9 +4,10 @@
  * it is, an artifact of a kind that it does not know.
  *
  * Besides our own annotations it has the one of the composefs project's sealing draft that gives the
- * digest of the merged image (`composefs-marks.ts`).
+ * digest of the merged image (`composefs/marks.ts`).
  *
- * Spec: OCI image spec 1.1, manifest.md, "Guidelines for Artifact Usage".
+ * Spec: docs/registry-artifact.md, "Artifact"; OCI image spec 1.1, manifest.md, "Guidelines for
+ * Artifact Usage".
  *
  * @module
  */

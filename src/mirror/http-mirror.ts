@@ -1,6 +1,8 @@
 /**
  * A web server over a store: `objects/ab/cdef…`, and leaf hashes as `verity/ab/cdef…`.
  *
+ * Spec: docs/registry-artifact.md, "HTTP mirror".
+ *
  * @module
  */
 import { NetworkError } from "../errors.ts";

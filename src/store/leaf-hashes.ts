@@ -6,6 +6,8 @@
  *
  * Nobody has to believe them: leaves count only if they hash to the object's digest.
  *
+ * Spec: docs/registry-artifact.md, "Leaf hashes".
+ *
  * @module
  */
 import { closeSync } from "node:fs";

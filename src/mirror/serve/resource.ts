@@ -11,6 +11,8 @@
  * meta.json              version and algorithm           may be replaced
  * ```
  *
+ * Spec: docs/registry-artifact.md, "HTTP mirror".
+ *
  * @module
  */
 import { FormatError, IntegrityError, NotFoundError } from "../../errors.ts";

@@ -1,7 +1,9 @@
 /**
  * What refers to an image: by the registry's own list where it has one, else by an index under the tag
  * `sha256-<hex>` that writers keep themselves.
- * Spec: OCI distribution spec 1.1, "Listing Referrers" and "Pushing Manifests with Subject".
+ *
+ * Spec: docs/registry-artifact.md, "Referrers"; OCI distribution spec 1.1, "Listing Referrers"
+ * and "Pushing Manifests with Subject".
  *
  * @module
  */

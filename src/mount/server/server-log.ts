@@ -16,6 +16,7 @@ export class ServerLog {
   #path: string | undefined;
   #isOwn = false;
   #isOpen = false;
+  #isKept = false;
   #bytes = 0;
   readonly #early: string[] = [];
 
@@ -57,8 +58,15 @@ export class ServerLog {
     }
   }
 
-  /** Removes a file of its own. */
+  /** From now on its own file is worth keeping: it says why the mount has ended. */
+  keep(): void {
+    this.#isKept = true;
+  }
+
+  /** Removes a file of its own, and writes no other, unless it is worth keeping. */
   remove(): void {
-    if (this.#isOwn && this.#path !== undefined) rmSync(this.#path, { force: true });
+    if (!this.#isOwn || this.#isKept || this.#path === undefined) return;
+    rmSync(this.#path, { force: true });
+    this.#isOpen = false;
   }
 }

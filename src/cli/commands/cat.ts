@@ -12,7 +12,7 @@ import { addImageArgument } from "../options/image-argument.ts";
 
 export function declare(command: Command, io: Io): void {
   addImageArgument(command)
-    .argument("<path>", "a file in the image; \\xhh stands for a byte")
+    .argument("<path>", "a file in the image; \\xhh is a byte")
     .action(async (target: string, path: string, { store }: { store?: string[] }) => {
       const image = await openImage(target, store);
       for await (const chunk of readFileOf(image, parsePrintable(path), store)) io.write(chunk);

@@ -1,5 +1,5 @@
 /**
- * `sealfs du`: what each image of a store costs.
+ * `sealfs du`: how much disk space each image of a store takes.
  *
  * @module
  */
@@ -7,6 +7,7 @@ import type { Command } from "commander";
 import { Store } from "../../store/store.ts";
 import { type ImageUsage, measureUsage } from "../../store/usage.ts";
 import { formatBytes, type Io } from "../terminal/io.ts";
+import { addNote } from "../options/help-note.ts";
 
 interface Options {
   store: string;
@@ -14,10 +15,9 @@ interface Options {
 }
 
 export function declare(command: Command, io: Io): void {
-  command
+  addNote(command, "Columns: own size, shared with other images, total, names or id.")
     .requiredOption("--store <dir>", "the store")
     .option("--json", "print one JSON document, sizes in bytes")
-    .addHelpText("after", "\nColumns: own, shared with other images, total, names or id.")
     .action(({ store, json }: Options) => {
       const usage = measureUsage(Store.open(store));
       if (json) {

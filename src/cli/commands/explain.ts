@@ -3,15 +3,16 @@
  *
  * @module
  */
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { UsageError } from "../../errors.ts";
 import { explain, explanationLines } from "../../inspect/explain.ts";
 import { type ProfileName, profileNames } from "../../tree/merge.ts";
 import type { Io } from "../terminal/io.ts";
+import { repeated } from "../options/repeated.ts";
 
 interface Options {
-  readonly store: string[];
-  readonly profile: ProfileName[];
+  readonly store?: string[];
+  readonly profile?: ProfileName[];
   readonly all?: true;
   readonly json?: true;
 }
@@ -19,23 +20,22 @@ interface Options {
 const SHOWN = 40;
 
 export function declare(command: Command, io: Io): void {
-  const gather = (value: string, all: string[]) => [...all, value];
   command
     .argument("<left>", "an image file, a name or id in a store, or a source as sealfs build takes")
     .argument("[right]", "the other (default: the left one, under the second --profile)")
-    .option("--store <dir>", "a store with the images; may be repeated", gather, [])
+    .addOption(repeated("--store <dir>", "a store with the images; may be repeated, in order"))
     .addOption(
-      new Option("--profile <name>", "how layers become one tree; once, or once for each side")
-        .choices([...profileNames])
-        .argParser(gather as (value: string, previous: ProfileName[]) => ProfileName[])
-        .default([]),
+      repeated(
+        "--profile <name>",
+        "how layers become one tree; given once for both sides, or repeated for each",
+        profileNames,
+      ),
     )
     .option("--all", `print every difference (default: the first ${SHOWN})`)
     .option("--json", "print one JSON document, with every difference")
     .action(async (left: string, right: string | undefined, options: Options) => {
-      const { store, profile, json, all } = options;
-      const unknown = profile.find((name) => !profileNames.includes(name));
-      if (unknown !== undefined || (right === undefined && profile.length !== 2)) {
+      const { store = [], profile = [], json, all } = options;
+      if (right === undefined && profile.length !== 2) {
         throw new UsageError(
           "USAGE",
           "explain: expected two images, or one source and two profiles",

@@ -8,15 +8,15 @@ import { UsageError } from "../../errors.ts";
 import { exportImage } from "../../archive/export.ts";
 import { Store } from "../../store/store.ts";
 import { formatBytes, type Io } from "../terminal/io.ts";
+import { addNote } from "../options/help-note.ts";
 
 export function declare(command: Command, io: Io): void {
-  command
+  addNote(
+    command,
+    "On the other machine, sealfs import reads it. Unpacked with tar, it is a store by itself.",
+  )
     .argument("<image>", "a name or id in the store")
     .requiredOption("--store <dir>", "the store")
-    .addHelpText(
-      "after",
-      "\nRead it with sealfs import on the other machine; unpacked with tar it is a store itself.",
-    )
     .action(async (image: string, { store }: { store: string }) => {
       if (process.stdout.isTTY) {
         throw new UsageError("USAGE", "standard output is a terminal: redirect it to a file");

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
-import { FetchError, UsageError } from "../../errors.ts";
+import { FetchError } from "../../errors.ts";
 import {
   type ImageFetch,
   type ImageFetchPlan,
@@ -16,61 +16,55 @@ import { locateImage, openCurrent } from "../../verify/locate.ts";
 import type { SourceStats } from "../../mirror/health.ts";
 import type { ObjectSource } from "../../mirror/source.ts";
 import { Stores } from "../../store/stores.ts";
-import { collect } from "../options/image-argument.ts";
+import { addNote } from "../options/help-note.ts";
 import { interruptible } from "../terminal/interruption.ts";
 import { type Io, formatBytes } from "../terminal/io.ts";
 import { type MirrorOptions, declareMirrors, readMirrors } from "../options/mirror-options.ts";
 import { wholeNumber } from "../options/numbers.ts";
+import { repeated } from "../options/repeated.ts";
+import { type StoredImageOptions, declareSignedImage } from "../options/signed-image-options.ts";
 import { type WriteOptions, declareWriting } from "../options/write-options.ts";
 import { type TrustOptions, declareTrust, readTrust } from "../options/trust-options.ts";
 
-interface Options extends TrustOptions, MirrorOptions, WriteOptions {
+interface Options extends StoredImageOptions, TrustOptions, MirrorOptions, WriteOptions {
   readonly store: string[];
-  readonly bundle?: string[];
-  readonly name?: string;
-  readonly path: string[];
+  readonly path?: string[];
   readonly dryRun?: true;
   readonly json?: true;
   readonly jobs: number;
 }
 
-const MOST_JOBS = 64;
-/** Objects that could not be had, and are told of. */
+/** How many of the objects that could not be fetched are named. */
 const SHOWN = 8;
 
 export function declare(command: Command, io: Io): void {
-  declareWriting(declareMirrors(declareTrust(command)))
-    .argument("<image>", "name or id in a store, or a file")
-    .requiredOption(
-      "--store <dir>",
-      "where objects go; repeat for more that are only read",
-      collect,
+  command
+    .argument("<image>", "a name or id in a store, or a file")
+    .addOption(
+      repeated(
+        "--path <pattern>",
+        "only files that match, such as '/usr/lib/**' or /etc; may be repeated",
+      ),
     )
-    .option("--bundle <file>", "bundle (default: those in the store, IMAGE.bundle.json)", collect)
-    .option("--name <reference>", "the name that must be signed (default: that in the store)")
-    .option(
-      "--path <pattern>",
-      "only files that match, such as '/usr/lib/**' or /etc; repeatable",
-      collect,
-      [],
-    )
-    .option("--dry-run", "only tell what is missing, and what it would cost from where")
-    .option("--jobs <n>", "requests at a time", wholeNumber("--jobs", 1), 8)
+    .option("--dry-run", "only print what is missing, and how much each mirror would send")
+    .option("--jobs <n>", "requests at a time", wholeNumber("--jobs", 1, 64), 8)
     .option("--json", "print one JSON document")
-    .addHelpText(
-      "after",
-      "\nThe image is verified first; nothing that a mirror sends is kept unless it has the digest in\n" +
-        "the signed image. Interrupted, it goes on where it was when it is called again. Exit status 6\n" +
-        "when something could not be had.",
-    )
     .action((image: string, options: Options) => fetch(image, options, io));
+  const store = "the store to fetch into; may be repeated: further ones are only read";
+  declareSignedImage(command, store, true);
+  declareTrust(command);
+  declareMirrors(command);
+  declareWriting(command);
+  addNote(
+    command,
+    "The image is verified first, and only objects with the digests in it are kept. When " +
+      "interrupted, run it again: it goes on where it was. The exit status is 6 when something " +
+      "could not be fetched.",
+  );
 }
 
 async function fetch(target: string, options: Options, io: Io): Promise<void> {
-  if (options.jobs > MOST_JOBS) {
-    throw new UsageError("USAGE", `--jobs: expected 1 to ${MOST_JOBS}, got ${options.jobs}`);
-  }
-  const { bundle: bundles, name, path: paths, jobs, durability, minFree } = options;
+  const { bundle: bundles, name, path: paths = [], jobs, durability, minFree } = options;
   const now = new Date();
   const { trust, state } = readTrust(options, io, now);
   const stores = Stores.open(options.store);
@@ -101,7 +95,7 @@ async function fetch(target: string, options: Options, io: Io): Promise<void> {
   }
   printResult(result, options, io);
   requireComplete(result, sources);
-  // Only a name promises that all is there.
+  // A name in a store promises that everything is there.
   const { bundles: files, name: known } = locateImage(target, { stores, bundles });
   const isWhole = paths.length === 0;
   if (
@@ -169,13 +163,13 @@ function requireComplete({ failed, untried }: ImageFetch, sources: readonly Obje
   );
   throw new FetchError(
     "INCOMPLETE",
-    `${lacking} objects could not be had:\n  ${reasons.join("\n  ")}`,
+    `${lacking} objects could not be fetched:\n  ${reasons.join("\n  ")}`,
     {
       failures,
       hint:
         sources.length === 0
-          ? "no mirror was given: name one with --mirror"
-          : "what could be had is in the store; another --mirror may have the rest",
+          ? "no mirror was given: add one with --mirror"
+          : "the others are in the store now; another --mirror may have the rest",
     },
   );
 }

@@ -1,5 +1,5 @@
 /**
- * `sealfs fsck`: checks a whole store, and mends it.
+ * `sealfs fsck`: checks a whole store, and repairs it.
  *
  * @module
  */
@@ -13,42 +13,44 @@ import type { StoreProblem } from "../../store/fsck/problem.ts";
 import { META_FILE } from "../../store/layout.ts";
 import { type RepairSource, repairFrom } from "../../store/fsck/repair-source.ts";
 import { Store } from "../../store/store.ts";
-import { collect } from "../options/image-argument.ts";
+import { addNote } from "../options/help-note.ts";
 import { formatBytes, type Io } from "../terminal/io.ts";
 import { wholeNumber } from "../options/numbers.ts";
+import { repeated } from "../options/repeated.ts";
 
 interface Options {
-  store: string;
-  repair?: true;
-  from: string[];
-  threads?: number;
-  timeout: number;
-  json?: true;
+  readonly store: string;
+  readonly repair?: true;
+  readonly from?: string[];
+  readonly threads?: number;
+  readonly timeout: number;
+  readonly json?: true;
 }
 
 /** As for an IntegrityError: something is not what it should be. */
 const BAD_STATUS = 4;
 
 export function declare(command: Command, io: Io): void {
-  command
+  addNote(command, "Reads every object. The exit status is 4 when a problem remains.")
     .requiredOption("--store <dir>", "the store")
-    .option("--repair", "move what is wrong to quarantine, and mend what can be mended")
-    .option(
-      "--from <where>",
-      "with --repair: get good objects from there, a store or a mirror; repeatable",
-      collect,
-      [],
+    .option("--repair", "quarantine what is wrong, and repair what can be repaired")
+    .addOption(
+      repeated(
+        "--from <place>",
+        "with --repair: a store or mirror to copy good objects from; may be repeated, in order",
+      ),
     )
     .option("--threads <n>", "threads (default: one per processor)", wholeNumber("--threads", 0))
-    .option("--timeout <s>", "seconds to wait for others", wholeNumber("--timeout", 0), 30)
-    .option("--json", "print one JSON document")
-    .addHelpText(
-      "after",
-      "\nReads every object. Exit status 4 when something is wrong and was not mended.",
+    .option(
+      "--timeout <seconds>",
+      "how long to wait for others that use the store",
+      wholeNumber("--timeout", 0),
+      30,
     )
-    .action(async ({ store, repair, from, threads, timeout, json }: Options) => {
+    .option("--json", "print one JSON document")
+    .action(async ({ store, repair, from = [], threads, timeout, json }: Options) => {
       if (repair === undefined && from.length > 0) {
-        throw new UsageError("USAGE", "--from: only with --repair are objects copied");
+        throw new UsageError("USAGE", "--from: expected --repair as well");
       }
       const sources = await repairSources(from);
       const progress = io.progress("checking");
@@ -85,7 +87,7 @@ function print(result: FsckResult, io: Io): void {
     `checked ${images} images, ${objects} objects (${formatBytes(bytes)}), ${bundles} bundles, ` +
       `${leafCaches} leaf caches`,
   );
-  if (problems.length > 0) io.log(good ? "everything is mended" : "something is still wrong");
+  if (problems.length > 0) io.log(good ? "everything is repaired" : "problems remain");
 }
 
 function line({ kind, path, message, repair }: StoreProblem): string {

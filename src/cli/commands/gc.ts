@@ -7,6 +7,7 @@ import type { Command } from "commander";
 import { type GcResult, collectGarbage } from "../../store/gc/gc.ts";
 import { Store } from "../../store/store.ts";
 import { formatBytes, type Io } from "../terminal/io.ts";
+import { addNote } from "../options/help-note.ts";
 import { wholeNumber } from "../options/numbers.ts";
 
 interface Options {
@@ -19,22 +20,21 @@ interface Options {
 }
 
 export function declare(command: Command, io: Io): void {
-  command
+  addNote(
+    command,
+    "Mounted images are kept. If a name leads to a damaged image, nothing is removed at all.",
+  )
     .requiredOption("--store <dir>", "the store")
     .option(
       "--keep <n>",
-      "images to keep of each name: the one it leads to, and those signed last",
+      "images to keep of each name: the current one, and those signed last",
       wholeNumber("--keep", 1),
       1,
     )
-    .option("--dry-run", "only tell what would be removed")
-    .option("--quarantine", "also remove the wrong objects in quarantine")
-    .option("--timeout <s>", "seconds to wait for writers", wholeNumber("--timeout", 0), 30)
+    .option("--dry-run", "only print what would be removed")
+    .option("--quarantine", "also remove the damaged objects in quarantine")
+    .option("--timeout <seconds>", "how long to wait for writers", wholeNumber("--timeout", 0), 30)
     .option("--json", "print one JSON document, sizes in bytes")
-    .addHelpText(
-      "after",
-      "\nWhat is mounted stays. A name that leads to a damaged image stops it: nothing is removed.",
-    )
     .action(({ store, keep, dryRun, quarantine, timeout, json }: Options) => {
       const result = collectGarbage(Store.open(store), {
         keep,

@@ -8,6 +8,7 @@ import { type ListedImage, listImages } from "../../store/listing.ts";
 import { Store } from "../../store/store.ts";
 import { formatTime } from "../../trust/time.ts";
 import { formatBytes, type Io } from "../terminal/io.ts";
+import { addNote } from "../options/help-note.ts";
 import { LineWriter } from "../terminal/line-writer.ts";
 
 interface Options {
@@ -16,14 +17,13 @@ interface Options {
 }
 
 export function declare(command: Command, io: Io): void {
-  command
+  addNote(
+    command,
+    "Columns: id, size of its objects, number of objects, bundles, names.\n" +
+      "Signatures are not checked: sealfs verify does that.",
+  )
     .requiredOption("--store <dir>", "the store")
     .option("--json", "print one JSON document")
-    .addHelpText(
-      "after",
-      "\nColumns: id, bytes of its objects, number of objects, bundles, names." +
-        "\nSignatures are not looked at: sealfs verify does that.",
-    )
     .action(({ store, json }: Options) => {
       const lines = new LineWriter(io);
       const images = listImages(Store.open(store));

@@ -12,18 +12,18 @@ import { type WriteOptions, declareWriting } from "../options/write-options.ts";
 import { type TrustOptions, declareTrust, readTrust } from "../options/trust-options.ts";
 
 interface Options extends TrustOptions, WriteOptions {
-  store: string;
-  name?: string;
-  unverified?: true;
-  json?: true;
+  readonly store: string;
+  readonly name?: string;
+  readonly unverified?: true;
+  readonly json?: true;
 }
 
 export function declare(command: Command, io: Io): void {
-  declareWriting(declareTrust(command))
+  command
     .argument("[archive]", "the file to read; - is standard input", "-")
-    .requiredOption("--store <dir>", "the store to import into; made when it does not exist")
+    .requiredOption("--store <dir>", "the store to import into; created when missing")
     .option("--name <reference>", "the name that must be signed (default: that in the archive)")
-    .option("--unverified", "import an image that no trusted key vouches for")
+    .option("--unverified", "import the image without checking a signature")
     .option("--json", "print one JSON document")
     .action(async (archive: string, options: Options) => {
       const { store, name, json, durability, minFree } = options;
@@ -46,13 +46,15 @@ export function declare(command: Command, io: Io): void {
         `imported ${imported.name ?? "an image without a name"}: ` +
           `${added} new objects, ${formatBytes(addedBytes)}`,
       );
-      if (verified === undefined) io.log("nobody vouches for it: its signature was not looked at");
+      if (verified === undefined) io.log("warning: its signature was not checked");
     });
+  declareTrust(command);
+  declareWriting(command);
 }
 
 function refuseKeys({ key, keys, policy }: Options): undefined {
-  if (key.length + keys.length === 0 && policy === undefined) return undefined;
-  throw new UsageError("USAGE", "--unverified: no key is asked then; leave one of them away");
+  if ([key, keys, policy].every((given) => given === undefined)) return undefined;
+  throw new UsageError("USAGE", "--unverified: expected no --key, --keys or --policy beside it");
 }
 
 function input(archive: string): AsyncIterable<Uint8Array> {

@@ -27,17 +27,17 @@ interface Options {
 
 export function declare(command: Command, io: Io): void {
   addImageArgument(command)
-    .option("--objects", "only list the objects, as paths below objects/")
-    .option("--missing", "only list the objects that no --store has")
-    .option("--seek", "only tell what its seek indexes hold, layer by layer")
+    .option("--objects", "list only the objects, as paths below objects/")
+    .option("--missing", "list only the objects that no --store has")
+    .option("--seek", "print only what its seek indexes hold, layer by layer")
     .option("--json", "print one JSON document")
     .action(async (target: string, options: Options) => {
       const { store, json } = options;
       if (options.missing && store === undefined) {
-        throw new UsageError("USAGE", "--missing: in which store? name it with --store");
+        throw new UsageError("USAGE", "--missing: expected --store as well");
       }
       if (options.seek) {
-        if (store === undefined) throw new UsageError("USAGE", "--seek: name a store with --store");
+        if (store === undefined) throw new UsageError("USAGE", "--seek: expected --store as well");
         const indexes = inspectSeekIndexes(Stores.open(store), target);
         if (json) io.print(JSON.stringify(indexes));
         else for (const line of indexes.flatMap(seekLines)) io.print(line);

@@ -18,10 +18,10 @@ interface Options {
 export function declare(command: Command, io: Io): void {
   addImageArgument(command)
     .addOption(
-      new Option("--algorithm <name>", "the hash (default: that of its objects)").choices([
-        "sha256",
-        "sha512",
-      ]),
+      new Option(
+        "--algorithm <name>",
+        "the hash of the digest (default: that of its objects)",
+      ).choices(["sha256", "sha512"]),
     )
     .action(async (target: string, { store, algorithm }: Options) => {
       io.print(bootArgument(familyDigest(await openImage(target, store), algorithm)));

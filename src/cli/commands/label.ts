@@ -1,5 +1,5 @@
 /**
- * `sealfs label`: the label by which others of the composefs family know an image.
+ * `sealfs label`: the label by which other composefs tools know an image.
  *
  * @module
  */
@@ -20,7 +20,10 @@ interface Options extends SourceFlags {
 
 export function declare(command: Command, io: Io): void {
   declareSource(addImageArgument(command))
-    .option("--check <source>", "compare with the label of this OCI image; exit status 4 otherwise")
+    .option(
+      "--check <source>",
+      "compare with the label of this OCI image; exit status 4 when it differs",
+    )
     .action(async (target: string, options: Options) => {
       const { store, check } = options;
       const digest = familyDigest(await openImage(target, store));

@@ -21,9 +21,9 @@ interface Options {
 
 export function declare(command: Command, io: Io): void {
   addImageArgument(command)
-    .argument("[path]", "a file or directory in the image; \\xhh stands for a byte", "/")
-    .option("-l, --long", "type, mode, links, owner, size and time as well")
-    .option("-R, --recursive", "everything below the directory")
+    .argument("[path]", "a file or directory in the image; \\xhh is a byte", "/")
+    .option("-l, --long", "also print type, mode, links, owner, size and time")
+    .option("-R, --recursive", "list everything below the directory")
     .option("--json", "print one JSON document")
     .action(async (target: string, path: string, options: Options) => {
       const image = await openImage(target, options.store);

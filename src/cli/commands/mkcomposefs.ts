@@ -5,13 +5,13 @@
  *
  * @module
  */
+import type { Command } from "commander";
 import { SealfsError } from "../../errors.ts";
 import { makeComposefs, writeImageFile } from "../../mkcomposefs/mkcomposefs.ts";
 import type { Io } from "../terminal/io.ts";
 import { OptionError, parseLongOptions } from "../options/long-options.ts";
 
-const USAGE = `Usage: mkcomposefs [OPTIONS] SOURCE IMAGE
-Options:
+const OPTIONS_HELP = `Options:
   --digest-store=PATH   Store content files in this directory
   --use-epoch           Make all mtimes zero
   --skip-devices        Don't store device nodes
@@ -23,6 +23,7 @@ Options:
   --min-version=N       Use this minimal format version (default=0)
   --max-version=N       Use this maximum format version (default=1)
   --threads=N           Accepted for compatibility; it changes nothing`;
+const USAGE = `Usage: mkcomposefs [OPTIONS] SOURCE IMAGE\n${OPTIONS_HELP}`;
 
 const OPTIONS = {
   "digest-store": "value",
@@ -37,6 +38,14 @@ const OPTIONS = {
   "max-version": "value",
   threads: "value",
 } as const;
+
+/** For help alone: {@link run} reads the arguments. */
+export function declare(command: Command): void {
+  command
+    .usage("[OPTIONS] SOURCE IMAGE")
+    .configureHelp({ ...command.configureHelp(), visibleOptions: () => [] })
+    .addHelpText("after", `\n${OPTIONS_HELP}`);
+}
 
 /** Runs the command and returns its exit status: 0, or 1 for every error. */
 export async function run(args: string[], io: Io): Promise<number> {

@@ -1,5 +1,5 @@
 /**
- * `sealfs pkcs7`: signatures that the Linux kernel and the composefs project's tools check.
+ * `sealfs pkcs7`: signatures that the Linux kernel and composefs's own tools check.
  *
  * @module
  */
@@ -31,7 +31,7 @@ export function declare(command: Command, io: Io): void {
     .description("sign an image's fs-verity digest, as fsverity sign does")
     .requiredOption("--cert <file>", "the certificate (X.509, PEM)")
     .requiredOption("--key <file>", "its private key (RSA or EC, PEM)")
-    .option("-o, --output <file>", "write there (default: IMAGE.p7s)")
+    .option("-o, --output <file>", "the file to write (default: IMAGE.p7s)")
     .option("--annotations", "print the two annotations of the composefs draft, as key=value")
     .action(async (image: string, options: Sign) => {
       const { store, cert, key, output = signatureBeside(image) } = options;
@@ -46,8 +46,8 @@ export function declare(command: Command, io: Io): void {
     });
 
   addImageArgument(command.command("verify"))
-    .description("check such a signature: it binds the image's bytes, no name and no version")
-    .requiredOption("--cert <file>", "the certificate that is trusted")
+    .description("check such a signature, which covers the image's bytes, but no name or version")
+    .requiredOption("--cert <file>", "the certificate to trust (X.509, PEM)")
     .option("--signature <file>", "the signature (default: IMAGE.p7s)")
     .action(async (image: string, options: Common & { signature?: string }) => {
       const { store, cert, signature = signatureBeside(image) } = options;

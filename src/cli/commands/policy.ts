@@ -23,7 +23,11 @@ import { passphraseFor } from "../terminal/passphrase.ts";
 import {
   type GrantOptions,
   type InitOptions,
+  type RevokeOptions,
   type SettingOptions,
+  declareGrant,
+  declareInit,
+  declareNextVersion,
   declareSettings,
   firstPolicy,
   grantOf,
@@ -31,70 +35,69 @@ import {
   settingsOf,
 } from "../options/policy-options.ts";
 
-interface Sign {
+interface SignOptions {
   readonly key: string;
   readonly passphraseFile?: string;
   readonly output?: string;
 }
 
-const gather = (value: string, all: string[] = []) => [...all, value];
+/** Writes a policy that is not signed yet. */
+function draft(path: string, content: PolicyContent, io: Io): void {
+  const { version, name } = writePolicy(path, content).content;
+  io.log(`${path}: ${name}, version ${version}, not signed`);
+}
 
+/** Adds one subcommand for each step in the life of a policy. */
 export function declare(command: Command, io: Io): void {
-  const draft = (path: string, content: PolicyContent) => {
-    const { version, name } = writePolicy(path, content).content;
-    io.log(`${path}: ${name}, version ${version}, not signed`);
-  };
+  declareEditing(command, io);
+  declareSigning(command, io);
+  declareReading(command, io);
+}
 
-  const init = command
-    .command("init <file>")
-    .description("make a policy")
-    .requiredOption("--name <name>", "whose policy it is")
-    .requiredOption("--key <file>", "a public key that signs images and policies", gather)
-    .option("--names <pattern>", "names that the keys may sign (default: **)", gather)
-    .action((file: string, options: InitOptions) => draft(file, firstPolicy(file, options)));
-  declareSettings(init);
+function declareEditing(command: Command, io: Io): void {
+  declareInit(command.command("init"))
+    .description("create a policy")
+    .argument("<file>", "the policy to create")
+    .action((file: string, options: InitOptions) => draft(file, firstPolicy(file, options), io));
 
-  command
-    .command("add-key <file> <public-key>")
-    .description("let another key sign")
-    .option("--names <pattern>", "names that it may sign; may be repeated", gather, [])
-    .option("--policy-key", "it signs policies too")
-    .option("--not-before <time>", "its signatures count from then on")
-    .option("--not-after <time>", "its signatures count until then")
-    .option("--comment <text>", "whose key it is")
-    .option("--next-version", "start the next version of a policy that is not signed")
+  declareGrant(command.command("add-key"))
+    .description("allow another key to sign")
+    .argument("<file>", "the policy to change")
+    .argument("<public-key>", "the key's file")
     .action((file: string, key: string, options: GrantOptions) => {
       const content = draftOf(readPolicyFile(file), options.nextVersion);
-      draft(file, withKey(content, grantOf(key, options)));
+      draft(file, withKey(content, grantOf(key, options)), io);
     });
 
-  command
-    .command("revoke <file> <what>")
-    .description("revoke a key (id or public key file) or an image (either digest)")
-    .option("--reason <text>", "why, for those who are refused", "")
-    .option("--next-version", "start the next version of a policy that is not signed")
-    .action((file: string, what: string, options: { reason: string; nextVersion?: true }) => {
-      const content = draftOf(readPolicyFile(file), options.nextVersion);
-      draft(file, withRevocation(content, revocationTarget(what), options.reason, new Date()));
+  declareNextVersion(command.command("revoke"))
+    .description("revoke a key or an image")
+    .argument("<file>", "the policy to change")
+    .argument("<what>", "a key's id or public key file, or an image's digest (either of the two)")
+    .option("--reason <text>", "why; printed when something is refused")
+    .action((file: string, what: string, { reason = "", nextVersion }: RevokeOptions) => {
+      const content = draftOf(readPolicyFile(file), nextVersion);
+      draft(file, withRevocation(content, revocationTarget(what), reason, new Date()), io);
     });
 
-  const set = command
-    .command("set <file>")
-    .description("set thresholds, ages and epoch")
-    .option("--next-version", "start the next version of a policy that is not signed")
+  declareSettings(declareNextVersion(command.command("set")))
+    .description("set thresholds, ages and the epoch")
+    .argument("<file>", "the policy to change")
+    .option("--epoch <n>", "a higher one makes clients forget the versions that they remember")
     .action((file: string, options: SettingOptions) => {
       const content = draftOf(readPolicyFile(file), options.nextVersion);
-      draft(file, withSettings(content, settingsOf(options)));
+      draft(file, withSettings(content, settingsOf(options)), io);
     });
-  declareSettings(set).option("--epoch <n>", "a higher one makes clients forget versions seen");
+}
 
+function declareSigning(command: Command, io: Io): void {
   command
-    .command("sign <file>")
-    .description("sign a policy; others add their signatures in the same way")
+    .command("sign")
+    .description("sign a policy; others add their signatures the same way")
+    .argument("<file>", "the policy to sign")
     .requiredOption("--key <file>", "the private key (PKCS#8 PEM); - reads standard input")
-    .option("--passphrase-file <file>", "passphrase of an encrypted key (default: asks)")
-    .option("-o, --output <file>", "write there (default: in place)")
-    .action((file: string, { key, passphraseFile, output = file }: Sign) => {
+    .option("--passphrase-file <file>", "the passphrase of an encrypted key (default: asks)")
+    .option("-o, --output <file>", "write the signed policy there (default: in place)")
+    .action((file: string, { key, passphraseFile, output = file }: SignOptions) => {
       const document = readPolicyFile(file);
       const privateKey = readPrivateKey(key, passphraseFor(key, passphraseFile));
       replaceFile(output, signPolicy(document, privateKey), 0o644);
@@ -103,8 +106,21 @@ export function declare(command: Command, io: Io): void {
     });
 
   command
-    .command("show <file>")
+    .command("update")
+    .description("replace a policy by its successors, once enough keys of both have signed each")
+    .argument("<file>", "the policy to replace")
+    .argument("<new...>", "its successors, in order")
+    .action((file: string, successors: string[]) => {
+      const { content } = updatePolicy(file, successors, new Date());
+      io.log(`${file}: ${content.name}, version ${content.version}`);
+    });
+}
+
+function declareReading(command: Command, io: Io): void {
+  command
+    .command("show")
     .description("print what a policy says")
+    .argument("<file>", "the policy to print")
     .option("--json", "print the policy itself, as one JSON document")
     .action((file: string, options: { json?: true }) => {
       const document = readPolicyFile(file);
@@ -113,8 +129,9 @@ export function declare(command: Command, io: Io): void {
     });
 
   command
-    .command("check <file>")
-    .description("check that a policy is in force, or that it may follow another")
+    .command("check")
+    .description("check that a policy is in force, or that it may follow another one")
+    .argument("<file>", "the policy to check")
     .option("--previous <file>", "the policy that it is to follow")
     .action((file: string, { previous }: { previous?: string }) => {
       const now = new Date();
@@ -123,15 +140,5 @@ export function declare(command: Command, io: Io): void {
       verifyInForce(document, now, file);
       for (const warning of policyWarnings(document, now)) io.log(`warning: ${warning}`);
       io.print(`${file}: ${document.content.name}, version ${document.content.version}, is good`);
-    });
-
-  command
-    .command("update <file> <new...>")
-    .description(
-      "put a new policy in the old one's place, when enough keys of the old and of the new have signed it",
-    )
-    .action((file: string, successors: string[]) => {
-      const { content } = updatePolicy(file, successors, new Date());
-      io.log(`${file}: ${content.name}, version ${content.version}`);
     });
 }

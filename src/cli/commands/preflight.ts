@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import type { Command } from "commander";
 import { preflight, preflightLines } from "../../mount/preflight.ts";
 import type { Io } from "../terminal/io.ts";
+import { addNote } from "../options/help-note.ts";
 
 interface Options {
   readonly store?: string;
@@ -15,10 +16,13 @@ interface Options {
 
 /** Adds arguments, options and action. */
 export function declare(command: Command, io: Io): void {
-  command
-    .option("--store <dir>", "store whose file system is tried; written to and left as it was")
-    .option("--json", "print a JSON document")
-    .addHelpText("after", "\nEverything is tried, with files and mounts that nobody else sees.")
+  addNote(command, "Everything is tried, with files and mounts that no other process sees.")
+    .option(
+      "--store <dir>",
+      "the store whose file system to try; files are created there and removed (default: a " +
+        "temporary directory)",
+    )
+    .option("--json", "print one JSON document")
     .action((options: Options) => {
       const report = preflight(options.store ?? tmpdir());
       if (options.json === true) io.print(JSON.stringify(report, undefined, 2));

@@ -6,51 +6,52 @@
 import type { Command } from "commander";
 import { type Pulled, pullImage } from "../../distribution/pull.ts";
 import { mountImage } from "../../mount/mount-image.ts";
-import { parsePlatform } from "../../oci/platform.ts";
 import { parseRegistryReference } from "../../oci/registry-reference.ts";
 import { formatTime } from "../../trust/time.ts";
-import { collect } from "../options/image-argument.ts";
 import { interruptible } from "../terminal/interruption.ts";
 import { type Io, formatBytes } from "../terminal/io.ts";
-import {
-  type RegistryFlags,
-  declareRegistry,
-  registryOptions,
-} from "../options/registry-options.ts";
-import { type TrustOptions, declareTrust, readTrust } from "../options/trust-options.ts";
+import { addNote } from "../options/help-note.ts";
+import { type SourceFlags, declareSource, sourceOptions } from "../options/registry-options.ts";
+import { repeated } from "../options/repeated.ts";
+import { FIRST_USE, type TrustOptions, declareTrust, readTrust } from "../options/trust-options.ts";
 
-interface Options extends TrustOptions, RegistryFlags {
+interface Options extends TrustOptions, SourceFlags {
   readonly store: [string, ...string[]];
   readonly name?: string;
-  readonly platform?: string;
   readonly mount?: string;
-  readonly mirror: string[];
+  readonly mirror?: string[];
   readonly json?: true;
 }
 
 export function declare(command: Command, io: Io): void {
-  declareRegistry(declareTrust(command))
+  command
     .argument("<reference>", "docker://HOST/REPOSITORY:TAG")
-    .requiredOption("--store <dir>", "where it goes; repeat for more that have objects", collect)
+    .addOption(
+      repeated(
+        "--store <dir>",
+        "the store to put it into; may be repeated: further ones are only read",
+      ).makeOptionMandatory(),
+    )
     .option("--name <reference>", "the name that must be signed (default: HOST/REPOSITORY:TAG)")
-    .option("--platform <os/arch>", "which image of an index, such as linux/arm64/v8")
-    .option(
-      "--mount <dir>",
-      "mount it at once; files come from the image's layers when they are read",
+    .option("--mount <dir>", "also mount it there; files are fetched from the layers when read")
+    .addOption(
+      repeated("--mirror <place>", "a mirror to ask before the layers; may be repeated, in order"),
     )
-    .option("--mirror <where>", "where else files may come from, before the layers", collect, [])
     .option("--json", "print one JSON document")
-    .addHelpText(
-      "after",
-      "\nWhat is found there is verified exactly as sealfs verify does. Files are not downloaded: sealfs\n" +
-        "fetch NAME --mirror docker://HOST/REPOSITORY gets them all, a mount those that are read.",
-    )
     .action((text: string, options: Options) => pull(text, options, io));
+  declareTrust(command);
+  declareSource(command);
+  addNote(
+    command,
+    "The image is verified as sealfs verify does it. File content is not downloaded: sealfs " +
+      "fetch NAME --mirror docker://HOST/REPOSITORY gets all of it, a mount what is read.",
+  );
 }
 
 async function pull(text: string, options: Options, io: Io): Promise<void> {
   const reference = parseRegistryReference(text);
-  const { platform, name, store: stores } = options;
+  const { name, store: stores, mirror = [] } = options;
+  const { registry, platform } = sourceOptions(options);
   const now = new Date();
   const { trust, state } = readTrust(options, io, now);
   const interruption = interruptible("pull");
@@ -58,8 +59,8 @@ async function pull(text: string, options: Options, io: Io): Promise<void> {
   try {
     pulled = await pullImage({
       reference,
-      registry: registryOptions(options),
-      platform: platform === undefined ? undefined : parsePlatform(platform),
+      registry,
+      platform,
       trust: { trust, state },
       name,
       stores,
@@ -72,10 +73,10 @@ async function pull(text: string, options: Options, io: Io): Promise<void> {
   report(pulled, options, io);
   if (options.mount === undefined) return;
   const { host, repository } = reference;
-  const mirrors = [...options.mirror, `docker://${host}/${repository}`];
+  const mirrors = [...mirror, `docker://${host}/${repository}`];
   const mount = await mountImage(pulled.verified, options.mount, {
     stores,
-    lazy: { mirrors, reach: registryOptions(options) },
+    lazy: { mirrors, reach: registry },
   });
   io.log(`mounted ${pulled.name} on ${mount.target} (${mount.mode}, ${mount.promise})`);
 }
@@ -96,10 +97,10 @@ function report(
   } else io.print(verified.digest);
   io.log(`verified ${name}, version ${statement.version}, signed by ${keyIds.join(", ")}`);
   if (verified.progress === "first") {
-    io.log("first use of this name here: older versions were not known, from now on they are");
+    io.log(FIRST_USE);
   }
   if (!fitsSubject) io.log("warning: it was built from another image than the one in the registry");
-  if (missing.size === 0) io.log("all of its objects are here");
+  if (missing.size === 0) io.log("no object is missing");
   else
     io.log(`missing: ${missing.size} of ${statement.objects.count} objects, ${formatBytes(bytes)}`);
 }

@@ -5,67 +5,61 @@
  */
 import type { Command } from "commander";
 import { pushImage } from "../../distribution/push.ts";
-import { parsePlatform } from "../../oci/platform.ts";
 import { parseRegistryReference } from "../../oci/registry-reference.ts";
 import { Store } from "../../store/store.ts";
-import { collect } from "../options/image-argument.ts";
 import { interruptible } from "../terminal/interruption.ts";
 import { type Io, formatBytes } from "../terminal/io.ts";
-import {
-  type RegistryFlags,
-  declareRegistry,
-  registryOptions,
-} from "../options/registry-options.ts";
+import { addNote } from "../options/help-note.ts";
+import { type SourceFlags, declareSource, sourceOptions } from "../options/registry-options.ts";
+import { repeated } from "../options/repeated.ts";
 
-interface Options extends RegistryFlags {
+interface Options extends SourceFlags {
   readonly store: string;
-  readonly platform?: string;
-  readonly mountFrom: string[];
+  readonly mountFrom?: string[];
   readonly json?: true;
 }
 
 export function declare(command: Command, io: Io): void {
-  declareRegistry(command)
+  command
     .argument("<image>", "a name or id in the store")
     .argument("<reference>", "docker://HOST/REPOSITORY:TAG, the OCI image that it was built from")
-    .requiredOption("--store <dir>", "the store that has the image")
-    .option("--platform <os/arch>", "which image of an index, where the statement does not say")
-    .option(
-      "--mount-from <repository>",
-      "a repository of the same registry that may have its parts; may be repeated",
-      collect,
-      [],
+    .requiredOption("--store <dir>", "the store with the image")
+    .addOption(
+      repeated(
+        "--mount-from <repository>",
+        "another repository of the same registry, whose blobs may be reused; may be repeated",
+      ),
     )
     .option("--json", "print one JSON document")
-    .addHelpText(
-      "after",
-      "\nBootstrap, bundles and seek index become one artifact that refers to that image; objects stay in\n" +
-        "the image's layers. sealfs pull finds and verifies it.",
-    )
-    .action(async (image: string, text: string, options: Options) => {
-      const reference = parseRegistryReference(text);
-      const { platform, mountFrom, json } = options;
-      const interruption = interruptible("push");
-      try {
-        const pushed = await pushImage({
-          store: Store.open(options.store),
-          image,
-          reference,
-          registry: registryOptions(options),
-          platform: platform === undefined ? undefined : parsePlatform(platform),
-          mountFrom,
-          signal: interruption.signal,
-        });
-        const sent = pushed.uploads.filter(({ how }) => how === "sent");
-        const bytes = sent.reduce((sum, { size }) => sum + size, 0);
-        if (json) io.print(JSON.stringify(pushed));
-        else io.print(pushed.artifact);
-        io.log(
-          `pushed ${pushed.id} beside ${pushed.subject}: ${pushed.bundles} bundles, ` +
-            `${pushed.seekIndexes} seek indexes, ${formatBytes(bytes)} sent`,
-        );
-      } finally {
-        interruption.end();
-      }
+    .action((image: string, text: string, options: Options) => push(image, text, options, io));
+  declareSource(command);
+  addNote(
+    command,
+    "Bootstrap, bundles and seek index become one artifact that refers to the OCI image; the " +
+      "objects stay in its layers. sealfs pull finds and verifies it.",
+  );
+}
+
+async function push(image: string, text: string, options: Options, io: Io): Promise<void> {
+  const { store, mountFrom = [], json } = options;
+  const interruption = interruptible("push");
+  try {
+    const pushed = await pushImage({
+      ...sourceOptions(options),
+      store: Store.open(store),
+      image,
+      reference: parseRegistryReference(text),
+      mountFrom,
+      signal: interruption.signal,
     });
+    const sent = pushed.uploads.filter(({ how }) => how === "sent");
+    const bytes = sent.reduce((sum, { size }) => sum + size, 0);
+    io.print(json ? JSON.stringify(pushed) : pushed.artifact);
+    io.log(
+      `pushed ${pushed.id} beside ${pushed.subject}: ${pushed.bundles} bundles, ` +
+        `${pushed.seekIndexes} seek indexes, ${formatBytes(bytes)} sent`,
+    );
+  } finally {
+    interruption.end();
+  }
 }

@@ -1,5 +1,5 @@
 /**
- * `sealfs rm`: takes a name away from an image.
+ * `sealfs rm`: removes names of images.
  *
  * @module
  */
@@ -7,12 +7,12 @@ import type { Command } from "commander";
 import { removeNames } from "../../store/remove-name.ts";
 import { Store } from "../../store/store.ts";
 import type { Io } from "../terminal/io.ts";
+import { addNote } from "../options/help-note.ts";
 
 export function declare(command: Command, io: Io): void {
-  command
+  addNote(command, "sealfs gc removes the images that have no name any more.")
     .argument("<name...>", "names to remove")
     .requiredOption("--store <dir>", "the store")
-    .addHelpText("after", "\nsealfs gc removes the images that no name leads to any more.")
     .action((names: string[], { store }: { store: string }) => {
       removeNames(Store.open(store), names);
       for (const name of names) io.log(`removed the name ${name}`);

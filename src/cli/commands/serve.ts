@@ -4,12 +4,13 @@
  * @module
  */
 import { once } from "node:events";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { UsageError } from "../../errors.ts";
 import { serveMirror } from "../../mirror/serve/server.ts";
 import { Store } from "../../store/store.ts";
 import { interruptible } from "../terminal/interruption.ts";
 import type { Io } from "../terminal/io.ts";
+import { addNote } from "../options/help-note.ts";
 
 interface Options {
   readonly listen: { readonly host: string; readonly port: number };
@@ -17,19 +18,19 @@ interface Options {
 }
 
 export function declare(command: Command, io: Io): void {
-  command
+  addNote(
+    command,
+    "Serves objects/, verity/ (created when missing), images/, seek/ and bundles/, with " +
+      "ranges, to anyone who can reach the address. Clients verify what they get; the server " +
+      "does not. Its URL is printed once it listens. SIGTERM or SIGINT ends it.",
+  )
     .argument("<store>", "the store's directory")
-    .option("--listen <address>", "HOST:PORT or PORT; port 0 takes a free one", address, {
-      host: "127.0.0.1",
-      port: 8080,
-    })
-    .option("-v, --verbose", "print a line for every request")
-    .addHelpText(
-      "after",
-      "\nGives out objects/, verity/ (made when missing), images/, seek/ and bundles/, with ranges, to\n" +
-        "anybody who can reach the address. Nothing is checked here: sealfs checks where it fetches.\n" +
-        "The address is printed on standard output once it can be asked. Ends with SIGTERM or SIGINT.",
+    .addOption(
+      new Option("--listen <address>", "HOST:PORT or PORT; port 0 is any free one")
+        .argParser(address)
+        .default({ host: "127.0.0.1", port: 8080 }, "127.0.0.1:8080"),
     )
+    .option("-v, --verbose", "print one line per request")
     .action(async (directory: string, { listen, verbose }: Options) => {
       const interruption = interruptible("serve");
       const onRequest = verbose === true ? { onRequest: (line: string) => io.log(line) } : {};

@@ -7,16 +7,17 @@ import type { Command } from "commander";
 import { statusColumns, statusDetails, statusTable } from "../terminal/status-lines.ts";
 import { readStatus } from "../../mount/status.ts";
 import type { Io } from "../terminal/io.ts";
+import { addNote } from "../options/help-note.ts";
 
 /** Adds arguments, options and action. */
 export function declare(command: Command, io: Io): void {
-  command
-    .argument("[name|directory]", "an image's name or id, or where it is mounted")
+  addNote(
+    command,
+    `Prints one line per mount: ${statusColumns}.\n` +
+      "For a name or directory, prints all that is known, with counters and what the stores have of the image.",
+  )
+    .argument("[name|directory]", "an image's name or id, or its mount point")
     .option("--json", "print a JSON array")
-    .addHelpText(
-      "after",
-      `\nOne line for each mount: ${statusColumns}.\nNamed ones are shown with their counters, with how much they hold, and how much of that the stores have,\nwhatever df says of them.`,
-    )
     .action(async (wanted: string | undefined, options: { json?: true }) => {
       const all = await readStatus(wanted);
       if (options.json === true) io.print(JSON.stringify(all, undefined, 2));

@@ -1,5 +1,5 @@
 /**
- * `sealfs umount`: end a mount.
+ * `sealfs umount`: ends a mount.
  *
  * @module
  */
@@ -10,13 +10,13 @@ import type { Io } from "../terminal/io.ts";
 /** Adds arguments, options and action. */
 export function declare(command: Command, io: Io): void {
   command
-    .argument("<directory>", "where sealfs has mounted an image")
-    .option("-l, --lazy", "also while it is in use: what is open works until it is closed")
+    .argument("<directory>", "the mount point")
+    .option("-l, --lazy", "also while it is in use; open files work until they are closed")
     .action(async (directory: string, options: { lazy?: boolean }) => {
       const { server } = await unmountImage(directory, options);
       if (server === undefined) return;
       io.log(
-        `it is still in use, here or in another mount namespace: its server, process ${server}, ends with it`,
+        `still in use, here or in another mount namespace: its server, process ${server}, ends when that ends`,
       );
     });
 }

@@ -12,70 +12,72 @@ import { Stores } from "../../store/stores.ts";
 import { formatTime } from "../../trust/time.ts";
 import type { Io } from "../terminal/io.ts";
 import { type SourceFlags, declareSource, sourceOptions } from "../options/registry-options.ts";
-import { type TrustOptions, declareTrust, readTrust } from "../options/trust-options.ts";
+import { addNote } from "../options/help-note.ts";
+import { type SignedImageOptions, declareSignedImage } from "../options/signed-image-options.ts";
+import { FIRST_USE, type TrustOptions, declareTrust, readTrust } from "../options/trust-options.ts";
 
-interface Options extends TrustOptions, SourceFlags {
-  bundle?: string[];
-  name?: string;
-  store?: string[];
-  json?: true;
-  cert?: string;
-  signature?: string;
-  source?: string;
+interface Options extends SignedImageOptions, TrustOptions, SourceFlags {
+  readonly cert?: string;
+  readonly signature?: string;
+  readonly source?: string;
+  readonly json?: true;
 }
 
 export function declare(command: Command, io: Io): void {
-  const collect = (value: string, all: string[] = []) => [...all, value];
-  declareSource(declareTrust(command))
+  command
     .argument("<image>", "an image file, or with --store a name or id in a store")
-    .option("--name <reference>", "the name that must be signed (default: that in the store)")
-    .option("--store <dir>", "a store that has the image; may be repeated", collect)
-    .option("--bundle <file>", "a bundle (default: those in the store, IMAGE.bundle.json)", collect)
     .option("--json", "print one JSON document")
-    .option("--cert <file>", "check composefs's own signature instead, by this certificate (X.509)")
+    .action((image: string, options: Options) =>
+      options.cert === undefined
+        ? verifyStatement(image, options, io)
+        : verifySeal(image, options.cert, options, io),
+    );
+  declareSignedImage(command, "a store with the image; may be repeated, in order");
+  declareTrust(command);
+  command
+    .optionsGroup("composefs signature:")
+    .option("--cert <file>", "check composefs's own signature by this certificate (X.509) instead")
     .option(
       "--signature <path>",
-      "with --cert: artifact or PKCS#7 (default: IMAGE.composefs, .p7s)",
+      "an artifact or PKCS#7 file (default: IMAGE.composefs, IMAGE.p7s)",
     )
-    .option(
-      "--source <image>",
-      "with --cert: the OCI image, whose manifest has to be the signed one",
-    )
-    .addHelpText(
-      "after",
-      "\nA certificate's signature binds bytes, no name, version or expiry: nothing is mounted by it.",
-    )
-    .action(async (target: string, options: Options) => {
-      if (options.cert !== undefined) return verifySeal(target, options.cert, options, io);
-      if (options.signature !== undefined || options.source !== undefined) {
-        throw new UsageError("USAGE", "--signature and --source: only with --cert");
-      }
-      const { name, bundle: bundles } = options;
-      const now = new Date();
-      const { trust, state } = readTrust(options, io, now);
-      const stores = options.store && Stores.open(options.store);
-      const demands = { trust, state, name, now };
-      const verified = await openCurrent(target, { stores, bundles }, demands);
-      if (options.json) io.print(JSON.stringify(asJson(verified)));
-      else for (const line of lines(verified)) io.print(line);
-      if (!verified.nameChecked) {
-        io.log(`no name was asked for: whether it is the right image, the name above must tell`);
-      } else if (verified.progress === "first" && state !== undefined) {
-        io.log(`first use of this name here: older versions were not known, from now on they are`);
-      }
-      for (const hint of verified.unverified) {
-        // A stranger's words: nothing that a terminal would take for more than text.
-        io.log(`another signature was not checked: ${quoted(hint)}`);
-      }
-    });
+    .option("--source <image>", "the OCI image whose manifest must be the signed one");
+  declareSource(command);
+  addNote(
+    command,
+    "A certificate's signature covers the image's bytes, but no name, version or expiry: " +
+      "nothing is mounted by it.",
+  );
+}
+
+async function verifyStatement(image: string, options: Options, io: Io): Promise<void> {
+  if (options.signature !== undefined || options.source !== undefined) {
+    throw new UsageError("USAGE", "--signature and --source: expected --cert as well");
+  }
+  const { name, bundle: bundles, store } = options;
+  const now = new Date();
+  const { trust, state } = readTrust(options, io, now);
+  const places = { stores: store && Stores.open(store), bundles };
+  const verified = await openCurrent(image, places, { trust, state, name, now });
+  if (options.json) io.print(JSON.stringify(asJson(verified)));
+  else for (const line of lines(verified)) io.print(line);
+  if (!verified.nameChecked) {
+    io.log("no name was asked for: check that the name above is the one you want");
+  } else if (verified.progress === "first" && state !== undefined) {
+    io.log(FIRST_USE);
+  }
+  for (const hint of verified.unverified) {
+    // A stranger's text: nothing that a terminal would take for more than text.
+    io.log(`another signature was not checked: ${quoted(hint)}`);
+  }
 }
 
 const quoted = (text: string) => text.slice(0, 100).replace(/[^\x21-\x7e]+/g, "?");
 
 async function verifySeal(image: string, cert: string, options: Options, io: Io): Promise<void> {
   const { signature, source, store: stores, key, keys, policy, tuf, name, bundle } = options;
-  if (key.length + keys.length > 0 || [policy, tuf, name, bundle].some((each) => each)) {
-    throw new UsageError("USAGE", "--cert: stands alone, without keys, policy, name or bundle");
+  if ([key, keys, policy, tuf, name, bundle].some((given) => given !== undefined)) {
+    throw new UsageError("USAGE", "--cert: expected no keys, policy, name or bundle beside it");
   }
   const verdict = await checkSeal({
     image,
@@ -92,9 +94,9 @@ async function verifySeal(image: string, cert: string, options: Options, io: Io)
     io.print(`image       ${digest}`);
     if (subject !== undefined) io.print(`manifest    ${subject}`);
   }
-  io.log("a certificate binds the image's bytes: no name, no version, no expiry");
+  io.log("a certificate covers the image's bytes, but no name, version or expiry");
   if (subject !== undefined && !compared.includes("manifest")) {
-    io.log("manifest and configuration were not compared: name the OCI image with --source");
+    io.log("manifest and configuration were not compared: give the OCI image with --source");
   }
 }
 

@@ -1,17 +1,18 @@
 /**
- * How the commands that look into an image are told which one.
+ * The image that a command looks into, without regard to signatures.
  *
  * @module
  */
 import type { Command } from "commander";
-
-/** Collects the values of an option that may be repeated. */
-export const collect = (value: string, all: string[] = []): string[] => [...all, value];
+import { addNote } from "./help-note.ts";
+import { repeated } from "./repeated.ts";
 
 /** Adds the argument `<image>` and the option `--store`, which gives `store?: string[]`. */
 export function addImageArgument(command: Command): Command {
-  return command
+  command
     .argument("<image>", "an image file, or with --store a name or id in a store")
-    .option("--store <dir>", "a store with the image or its objects; may be repeated", collect)
-    .addHelpText("after", "\nSignatures are not looked at: sealfs verify does that.");
+    .addOption(
+      repeated("--store <dir>", "a store with the image or its objects; may be repeated, in order"),
+    );
+  return addNote(command, "Signatures are not checked: sealfs verify does that.");
 }

@@ -1,5 +1,5 @@
 /**
- * The options by which commands learn where objects may come from.
+ * Where objects may be fetched from.
  *
  * @module
  */
@@ -7,35 +7,36 @@ import type { Command } from "commander";
 import type { VerifiedImage } from "../../verify/verified-image.ts";
 import type { ObjectSource } from "../../mirror/source.ts";
 import type { Stores } from "../../store/stores.ts";
-import { collect } from "./image-argument.ts";
 import type { Io } from "../terminal/io.ts";
+import { repeated } from "./repeated.ts";
 
 /** The values of {@link declareMirrors}'s options. */
 export interface MirrorOptions {
-  readonly mirror: string[];
+  readonly mirror?: string[];
   readonly mirrors?: string;
 }
 
 /** Adds `--mirror` and `--mirrors`. */
 export function declareMirrors(command: Command): Command {
   return command
-    .option(
-      "--mirror <where>",
-      "where objects may come from: a store or directory, http(s)://…, docker://HOST/REPO, " +
-        "oci:DIR, oci-archive:FILE; repeat for more, in order",
-      collect,
-      [],
+    .optionsGroup("Mirrors:")
+    .addOption(
+      repeated(
+        "--mirror <place>",
+        "a mirror: a store or directory, http(s)://…, docker://HOST/REPO, oci:DIR, " +
+          "oci-archive:FILE; may be repeated, asked in order",
+      ),
     )
     .option(
       "--mirrors <file>",
-      "a file of further mirrors; none for none " +
+      "a file that lists further mirrors; none: do not read one " +
         "(default: ~/.config/sealfs/mirrors.json, /etc/sealfs/mirrors.json)",
     );
 }
 
 /** Opens what the options name, for an image. */
 export async function readMirrors(
-  { mirror, mirrors }: MirrorOptions,
+  { mirror = [], mirrors }: MirrorOptions,
   { image, digest, statement }: VerifiedImage,
   stores: Stores,
   io: Io,

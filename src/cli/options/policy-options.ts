@@ -1,5 +1,5 @@
 /**
- * The words of `sealfs policy` as values.
+ * The options of `sealfs policy`, and what they mean for a policy.
  *
  * @module
  */
@@ -11,6 +11,7 @@ import { type KeyGrant, type PolicySettings, newPolicy } from "../../policy/poli
 import { pointInTime, wholeNumber } from "../../sign/validity.ts";
 import { parseDuration } from "../../trust/duration.ts";
 import type { PolicyContent } from "../../trust/policy.ts";
+import { repeated } from "./repeated.ts";
 
 /** The options of {@link declareSettings}. */
 export interface SettingOptions {
@@ -24,14 +25,16 @@ export interface SettingOptions {
   readonly nextVersion?: true;
 }
 
+/** The options of {@link declareInit}. */
 export interface InitOptions extends SettingOptions {
   readonly name: string;
   readonly key: string[];
   readonly names?: string[];
 }
 
+/** The options of {@link declareGrant}. */
 export interface GrantOptions {
-  readonly names: string[];
+  readonly names?: string[];
   readonly policyKey?: true;
   readonly notBefore?: string;
   readonly notAfter?: string;
@@ -39,16 +42,55 @@ export interface GrantOptions {
   readonly nextVersion?: true;
 }
 
+/** The options of `sealfs policy revoke`. */
+export interface RevokeOptions {
+  readonly reason?: string;
+  readonly nextVersion?: true;
+}
+
+/** Adds the options of a first version. */
+export function declareInit(command: Command): Command {
+  const key = repeated(
+    "--key <file>",
+    "a public key that may sign images and policies; may be repeated",
+  );
+  command
+    .requiredOption("--name <name>", "a name for the policy")
+    .addOption(key.makeOptionMandatory())
+    .addOption(
+      repeated("--names <pattern>", "names that the keys may sign; may be repeated (default: **)"),
+    );
+  return declareSettings(command);
+}
+
+/** Adds the options that say what a key may sign, and when. */
+export function declareGrant(command: Command): Command {
+  command
+    .addOption(repeated("--names <pattern>", "names that it may sign; may be repeated"))
+    .option("--policy-key", "it may sign policies as well")
+    .option("--not-before <time>", "its signatures count from then on")
+    .option("--not-after <time>", "its signatures count until then")
+    .option("--comment <text>", "a comment, such as who holds the key");
+  return declareNextVersion(command);
+}
+
+/** Adds the option that all changes have. */
+export function declareNextVersion(command: Command): Command {
+  return command.option(
+    "--next-version",
+    "increase the version, also where the policy is not signed",
+  );
+}
+
 /** Adds the options that set fields of a policy. */
 export function declareSettings(command: Command): Command {
-  const gather = (value: string, all: string[] = []) => [...all, value];
   return command
-    .option("--threshold <n>", "keys that every name needs")
-    .option("--rule <pattern=n>", "keys that matching names need; may be repeated", gather)
-    .option("--policy-threshold <n>", "keys that a new policy needs")
+    .option("--threshold <n>", "how many keys every name needs")
+    .addOption(repeated("--rule <pattern=n>", "how many keys matching names need; may be repeated"))
+    .option("--policy-threshold <n>", "how many keys the next policy needs")
     .option("--max-age <time>", "refuse statements created longer ago, such as 90d")
-    .option("--max-validity <time>", "refuse statements made to hold longer, such as 1y")
-    .option("--expires <time>", "until when the policy holds");
+    .option("--max-validity <time>", "refuse statements that hold for longer, such as 1y")
+    .option("--expires <time>", "when the policy expires");
 }
 
 export function settingsOf(options: SettingOptions): PolicySettings {
@@ -76,11 +118,15 @@ export function firstPolicy(file: string, options: InitOptions): PolicyContent {
 }
 
 export function grantOf(path: string, options: GrantOptions): KeyGrant {
-  const { names, comment } = options;
+  const { names = [], comment } = options;
   if (names.length === 0 && options.policyKey === undefined) {
-    throw new UsageError("USAGE", "names: the key could sign nothing", {
-      hint: "say which names it may sign with --names, or that it signs policies with --policy-key",
-    });
+    throw new UsageError(
+      "USAGE",
+      "--names: expected something that the key may sign, got nothing",
+      {
+        hint: "give the names that it may sign, or --policy-key when it signs policies",
+      },
+    );
   }
   return {
     key: readPublicKey(path),

@@ -1,5 +1,5 @@
 /**
- * The options by which commands learn how to talk to registries.
+ * How a command talks to registries, and which image of an index it takes.
  *
  * @module
  */
@@ -8,46 +8,35 @@ import { parsePlatform } from "../../oci/platform.ts";
 import type { RegistryOptions } from "../../oci/registry/session.ts";
 import type { SourceOptions } from "../../oci/source/open-source.ts";
 
-/** The values of {@link declareRegistry}'s options. */
-export interface RegistryFlags {
+/** The values of {@link declareSource}'s options. */
+export interface SourceFlags {
+  readonly platform?: string;
   readonly authfile?: string;
   readonly caFile?: string;
   readonly tlsVerify?: "true" | "false";
 }
 
-/** Adds `--authfile`, `--ca-file` and `--tls-verify`. */
-export function declareRegistry(command: Command): Command {
+/** Adds `--platform`, `--authfile`, `--ca-file` and `--tls-verify`. */
+export function declareSource(command: Command): Command {
   return command
-    .option("--authfile <file>", "credentials (default: where podman and docker keep theirs)")
-    .option("--ca-file <file>", "PEM certificates to trust beside the system's")
+    .optionsGroup("OCI image:")
+    .option("--platform <os/arch>", "which image of an index, such as linux/arm64/v8")
+    .option("--authfile <file>", "registry credentials (default: those of podman and docker)")
+    .option("--ca-file <file>", "PEM certificates to trust in addition to the system's")
     .addOption(
-      new Option("--tls-verify <bool>", "false: any certificate, or plain http").choices([
+      new Option("--tls-verify <bool>", "false: accept any certificate, or plain HTTP").choices([
         "true",
         "false",
       ]),
     );
 }
 
-export function registryOptions({ authfile, caFile, tlsVerify }: RegistryFlags): RegistryOptions {
-  return { authFile: authfile, caFile, insecure: tlsVerify === "false" };
-}
-
-/** The values of {@link declareSource}'s options. */
-export interface SourceFlags extends RegistryFlags {
-  readonly platform?: string;
-}
-
-/** Adds what an OCI image is opened with that another option names: which one, and how. */
-export function declareSource(command: Command): Command {
-  return declareRegistry(
-    command.option("--platform <os/arch>", "which image of an index, such as linux/arm64/v8"),
-  );
-}
-
-export function sourceOptions(flags: SourceFlags): SourceOptions {
-  const { platform } = flags;
+export function sourceOptions(flags: SourceFlags): Pick<SourceOptions, "platform"> & {
+  readonly registry: RegistryOptions;
+} {
+  const { platform, authfile, caFile, tlsVerify } = flags;
   return {
     platform: platform === undefined ? undefined : parsePlatform(platform),
-    registry: registryOptions(flags),
+    registry: { authFile: authfile, caFile, insecure: tlsVerify === "false" },
   };
 }

@@ -1,8 +1,9 @@
 /**
- * What `sealfs sign` is asked for: which statement, and which key.
+ * What `sealfs sign` signs, and with which key.
  *
  * @module
  */
+import type { Command } from "commander";
 import { UsageError } from "../../errors.ts";
 import { type SealRequest, artifactBeside } from "../../composefs/seal.ts";
 import { readPrivateKey, readPublicKey } from "../../keys/key-files.ts";
@@ -10,33 +11,71 @@ import type { PreparedTarget, TargetRequest } from "../../sign/sign-target.ts";
 import { type SidecarForm, sidecarEndings, writeSidecars } from "../../sign/sidecars.ts";
 import { type Signer, agentSigner, commandSigner, fileSigner } from "../../keys/signer.ts";
 import { readUserFile } from "../../fs/user-file.ts";
-import { settleValidity } from "../../sign/validity.ts";
 import { limits } from "../../limits.ts";
 import { PrivateKey } from "../../trust/private-key.ts";
 import { passphraseFor } from "../terminal/passphrase.ts";
+import { repeated } from "./repeated.ts";
+import { type StatementOptions, validityOf } from "./statement-options.ts";
 import { type SourceFlags, sourceOptions } from "./registry-options.ts";
 
-export interface SignOptions extends SourceFlags {
+export interface SignOptions extends StatementOptions, SourceFlags {
   readonly key?: string;
   readonly passphraseFile?: string;
-  readonly name?: string;
-  readonly store?: string;
-  readonly output?: string;
-  readonly expires?: string;
-  readonly created?: string;
-  readonly version?: string;
-  readonly add?: true;
-  readonly bundle?: string[];
+  readonly sshAgent?: true;
+  readonly signCmd?: string;
+  readonly withKey?: string;
   readonly printPae?: true;
   readonly attach?: string;
   readonly pae?: string;
-  readonly signCmd?: string;
-  readonly sshAgent?: true;
-  readonly withKey?: string;
-  readonly sidecar?: string[];
+  readonly name?: string;
+  readonly store?: string;
+  readonly output?: string;
+  readonly add?: true;
+  readonly bundle?: string[];
+  readonly sidecar?: SidecarForm[];
   readonly composefsPkcs7?: true;
   readonly cert?: string;
   readonly source?: string;
+}
+
+/** Adds the options that name the key, or take the signature from elsewhere. */
+export function declareSigner(command: Command): Command {
+  return command
+    .optionsGroup("Key:")
+    .option("--key <file>", "the private key (PKCS#8 PEM); - reads standard input")
+    .option(
+      "--passphrase-file <file>",
+      "the passphrase of an encrypted key, also as /dev/fd/N (default: asks)",
+    )
+    .option("--ssh-agent", "sign with a key in ssh-agent (with --with-key)")
+    .option("--sign-cmd <command>", "sign with a shell command: bytes in, signature out")
+    .option("--with-key <file>", "the public key, where the private one is elsewhere")
+    .option("--print-pae", "do not sign, but write the bytes to sign to standard output")
+    .option("--attach <file>", "add a signature made elsewhere (64 bytes, or base64; with --pae)")
+    .option("--pae <file>", "with --attach: the bytes that --print-pae wrote");
+}
+
+/** Adds the options of statements that already have signatures. */
+export function declareFurtherSigner(command: Command): Command {
+  return command
+    .option("--add", "add a signature to the statement that others have signed")
+    .addOption(repeated("--bundle <file>", "with --add: that statement's bundle; may be repeated"));
+}
+
+/** Adds the options for signatures that other tools check. */
+export function declareOtherTools(command: Command): Command {
+  return command
+    .optionsGroup("Other tools:")
+    .addOption(
+      repeated(
+        "--sidecar <form>",
+        "also sign the image file itself for ssh-keygen or minisign; may be repeated",
+        Object.keys(sidecarEndings),
+      ),
+    )
+    .option("--composefs-pkcs7", "sign for composefs's own tools: write their artifact (draft)")
+    .option("--cert <file>", "with --composefs-pkcs7: the certificate (X.509 PEM) of --key")
+    .option("--source <image>", "with --composefs-pkcs7: the OCI image that was built");
 }
 
 /**
@@ -49,17 +88,21 @@ export function sealRequestOf(image: string, options: SignOptions): SealRequest 
   const { composefsPkcs7, cert, key, source, store, output } = options;
   if (composefsPkcs7 === undefined) {
     if (cert === undefined && source === undefined) return undefined;
-    throw new UsageError("USAGE", "--cert and --source: only with --composefs-pkcs7");
+    throw new UsageError("USAGE", "--cert and --source: expected --composefs-pkcs7 as well");
   }
   for (const option of NOT_SEALED) refuseTogether(options, ["composefsPkcs7", option]);
   if (cert === undefined || key === undefined || source === undefined) {
-    throw new UsageError("USAGE", "--composefs-pkcs7: needs --cert, --key and --source", {
-      hint: "the source is the OCI image that was built: its manifest and configuration are signed too",
-    });
+    throw new UsageError(
+      "USAGE",
+      "--composefs-pkcs7: expected --cert, --key and --source as well",
+      {
+        hint: "the source is the OCI image that was built: its manifest and configuration are signed too",
+      },
+    );
   }
   const stores = store === undefined ? undefined : [store];
   if (output === undefined && stores !== undefined) {
-    throw new UsageError("USAGE", "--composefs-pkcs7: an image in a store needs --output");
+    throw new UsageError("USAGE", "--composefs-pkcs7: expected --output for an image in a store");
   }
   const opening = sourceOptions(options);
   return { image, stores, source, opening, cert, key, output: output ?? artifactBeside(image) };
@@ -82,7 +125,7 @@ const NOT_SEALED = [
 
 /** @throws {@link UsageError} for options that contradict one another */
 export function sayOf(options: SignOptions, now: Date): TargetRequest["say"] {
-  const { created, expires, version, add, attach, pae } = options;
+  const { add, attach, pae } = options;
   refuseTogether(options, ["key", "attach", "signCmd", "sshAgent", "printPae"]);
   refuseTogether(options, ["add", "pae"]);
   for (const option of ["created", "expires", "version"] as const) {
@@ -92,13 +135,12 @@ export function sayOf(options: SignOptions, now: Date): TargetRequest["say"] {
   if (add) return "add";
   if (attach !== undefined) {
     if (pae === undefined) {
-      throw new UsageError("USAGE", "--attach: needs the bytes that were signed: --pae FILE");
+      throw new UsageError("USAGE", "--attach: expected --pae with the bytes that were signed");
     }
     const printed = readUserFile(pae, limits.envelopeBytes, `printed bytes ${pae}`);
     return { printed: Uint8Array.from(printed) };
   }
-  const sourceDateEpoch = process.env["SOURCE_DATE_EPOCH"];
-  return settleValidity({ created, expires, version, sourceDateEpoch }, now);
+  return validityOf(options, now);
 }
 
 /** @throws {@link UsageError} when no key is named */
@@ -108,12 +150,12 @@ export function signerOf(options: SignOptions, warn: (message: string) => void):
     return readPrivateKey(key, passphraseFor(key, options.passphraseFile), warn);
   }
   if (attach === undefined && signCmd === undefined && sshAgent === undefined) {
-    throw new UsageError("USAGE", "key: which one signs?", {
-      hint: "name it with --key, or one that is elsewhere with --attach, --sign-cmd or --ssh-agent",
+    throw new UsageError("USAGE", "key: expected one to sign with, got none", {
+      hint: "give it with --key, or use one elsewhere with --attach, --sign-cmd or --ssh-agent",
     });
   }
   if (withKey === undefined) {
-    throw new UsageError("USAGE", "--with-key: the public key of the signing key is needed");
+    throw new UsageError("USAGE", "--with-key: expected the public key of the signing key");
   }
   const publicKey = readPublicKey(withKey);
   if (attach !== undefined) return fileSigner(attach, publicKey);
@@ -131,19 +173,15 @@ export function sidecarsOf(
   signer: Signer,
 ): () => string[] {
   if (sidecar.length === 0) return () => [];
-  const forms = sidecar.map((form) => {
-    if (form in sidecarEndings) return form as SidecarForm;
-    throw new UsageError("USAGE", `sidecar: expected ssh or minisign, got ${form}`);
-  });
   if (located.id !== undefined || !(signer instanceof PrivateKey)) {
-    throw new UsageError("USAGE", "sidecar: only for an image file, with the key in a file");
+    throw new UsageError("USAGE", "--sidecar: expected an image file, and --key");
   }
-  return () => writeSidecars(request.target, forms, located.bytes, statement, signer);
+  return () => writeSidecars(request.target, sidecar, located.bytes, statement, signer);
 }
 
 function refuseTogether(options: SignOptions, names: readonly (keyof SignOptions)[]): void {
   const given = names.filter((name) => options[name] !== undefined);
   if (given.length < 2) return;
   const words = given.map((name) => `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`);
-  throw new UsageError("USAGE", `${words.join(" and ")}: one of them, not both`);
+  throw new UsageError("USAGE", `${words.join(" and ")}: expected only one of them`);
 }

@@ -1,5 +1,5 @@
 /**
- * Options of the commands that write to a store.
+ * How a command writes to a store.
  *
  * @module
  */
@@ -9,23 +9,26 @@ import { type Durability, durabilities } from "../../store/durability.ts";
 import { MIN_FREE_PERCENT } from "../../store/space.ts";
 
 export interface WriteOptions {
-  durability: Durability;
-  minFree: number;
+  readonly durability: Durability;
+  readonly minFree: number;
 }
 
+/** Adds `--durability` and `--min-free`. */
 export function declareWriting(command: Command): Command {
   return command
+    .optionsGroup("Writing:")
     .addOption(
       new Option(
         "--durability <how>",
-        "how it gets to the disk: one sync for all of it, an fsync for each object, or none, for tests",
+        "how objects reach the disk: transaction (one sync for all), object (an fsync of " +
+          "each), none (for tests)",
       )
         .choices([...durabilities])
         .default("transaction"),
     )
     .option(
       "--min-free <percent>",
-      "stop while so much of the disk is free (at most 1 GiB); 0: do not look",
+      "how much of the disk to leave free (at most 1 GiB); 0: no limit",
       percent,
       MIN_FREE_PERCENT,
     );

@@ -67,7 +67,7 @@ describe("fetch", () => {
     damage(server, digestOf(seeds[7]!));
     const { status, err } = await fetch("--mirror", server.path);
     expect(status).toBe(6);
-    expect(err).toContain("1 objects could not be had");
+    expect(err).toContain("1 objects could not be fetched");
     expect(err).toContain(digestOf(seeds[7]!));
     expect(lacks()).toEqual([seeds[7]]);
   });
@@ -182,7 +182,7 @@ describe("fsck --repair --from a mirror", () => {
     unlinkSync(client.objects.path(digestOf(seeds[4]!)));
     const from = join(server.path, "objects");
     const { status, err } = await run("fsck", "--store", client.path, "--repair", "--from", from);
-    expect(err).toContain("everything is mended");
+    expect(err).toContain("everything is repaired");
     expect(status).toBe(0);
     expect(lacks()).toEqual([]);
     expect((await run("fsck", "--store", client.path)).status).toBe(0);

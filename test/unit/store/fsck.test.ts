@@ -344,7 +344,7 @@ describe("the command", () => {
     expect(text.out).toContain(`object ${store.objects.path(digestOf("a"))}: 5000 bytes with`);
     const mended = await run("fsck", "--store", store.path, "--repair", "--from", other.path);
     expect(mended.out).toContain("[restored]");
-    expect(mended.err).toContain("everything is mended");
+    expect(mended.err).toContain("everything is repaired");
     expect(mended.status).toBe(0);
     expect((await run("fsck", "--store", store.path, "--from", other.path)).status).toBe(2);
   });

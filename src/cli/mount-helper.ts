@@ -9,7 +9,8 @@ import { SealfsError, UsageError } from "../errors.ts";
 import { SOURCE_PREFIX } from "../mount/table/mountinfo.ts";
 import { type FstabOption, isForMount, parseFstabOptions } from "../mount/fstab-options.ts";
 import { type Io, processIo } from "./terminal/io.ts";
-import { exitStatus, main } from "./main.ts";
+import { exitStatuses } from "./exit-status.ts";
+import { main } from "./main.ts";
 import { declare } from "./commands/mount.ts";
 
 // mount(8), "EXIT STATUS".
@@ -43,7 +44,7 @@ export async function run(argv: readonly string[], io: Io = processIo()): Promis
   }
   const status = await main(args, io);
   if (status === 0) return 0;
-  return status === exitStatus(new UsageError("USAGE", "")) ? INCORRECT : FAILED;
+  return status === exitStatuses.usage.status ? INCORRECT : FAILED;
 }
 
 function parseCall(argv: readonly string[]): HelperCall {

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { commands } from "../../src/cli/main.ts";
+import { commands } from "../../src/cli/command-table.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const canMount = process.getuid?.() === 0 && existsSync("/dev/fuse");

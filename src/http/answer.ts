@@ -1,6 +1,6 @@
 /**
  * Whether an answer is one to the request: its status, encoding, range and length.
- * Spec: RFC 9110; hostile-inputs.md, 114, 124 to 136.
+ * Spec: RFC 9110; docs/hostile-inputs.md, 114, 124 to 136.
  *
  * @module
  */

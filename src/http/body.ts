@@ -1,7 +1,7 @@
 /**
  * The body of an answer: never more than was asked for, never slower than a minimum, and told apart
  * when it ends early.
- * Spec: hostile-inputs.md, 110 to 115, 137, 138.
+ * Spec: docs/hostile-inputs.md, 110 to 115, 137, 138.
  *
  * @module
  */

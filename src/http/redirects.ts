@@ -1,7 +1,7 @@
 /**
  * Where a redirect may lead: to http and https, never from https to http, never to an address further
  * inside than where it comes from (`connections.ts` sees to that), and not for ever.
- * Spec: RFC 9110, 15.4; hostile-inputs.md, 119 to 123.
+ * Spec: RFC 9110, 15.4; docs/hostile-inputs.md, 119 to 123.
  *
  * @module
  */

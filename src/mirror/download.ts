@@ -2,7 +2,7 @@
  * One object from one source: resumed where it broke off, never more bytes than it has, compared with
  * its digest.
  *
- * Spec: hostile-inputs.md, 107 to 114, 128 to 131.
+ * Spec: docs/hostile-inputs.md, 107 to 114, 128 to 131.
  *
  * @module
  */

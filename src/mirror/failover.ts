@@ -8,7 +8,7 @@
  *   the time that it asked for, as long as there is time.
  * - Only when all have failed is there an error, with the reason of each.
  *
- * Spec: hostile-inputs.md, 133, 140, 141.
+ * Spec: docs/hostile-inputs.md, 133, 140, 141.
  *
  * @module
  */

@@ -1,4 +1,4 @@
-/** An image as one tar and back; what such a tar must not be (hostile inputs to a store). */
+/** An image as one tar and back; what such a tar must not be (docs/hostile-inputs.md, 163). */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,8 @@
-/** The strict check: every hostile image is refused by the rule that it breaks. */
+/**
+ * The strict check: every hostile image is refused by the rule that it breaks.
+ *
+ * Spec: docs/hostile-inputs.md, "A. Images".
+ */
 import { describe, expect, test } from "vitest";
 import { crc32c } from "../../../src/bytes/crc32c.ts";
 import { checkImage, imageRules, verifyImage } from "../../../src/erofs/check.ts";
@@ -57,7 +61,7 @@ const inText = (text: string, by: string, from = base) => {
 };
 const nidOf = (path: string) => inodeAt(base, path).nid;
 
-/** Cases of one number of the list, each with the rule that refuses it. */
+/** Cases of one kind, each with the rule that refuses it. */
 function refuses(title: string, cases: () => [what: string, bytes: Uint8Array, rule: ImageRule][]) {
   test(title, () => {
     const rows = cases();
@@ -72,7 +76,7 @@ test("an image that the writer makes passes, and is opened", () => {
 });
 
 describe("headers", () => {
-  refuses("1: what is no image, or not there", () => [
+  refuses("what is no image, or not there (docs/hostile-inputs.md, 1)", () => [
     ["empty", base.subarray(0, 0), "header.magic"],
     ["1 byte", base.subarray(0, 1), "header.magic"],
     ["1023 bytes", base.subarray(0, 1023), "superblock.magic"],
@@ -87,30 +91,30 @@ describe("headers", () => {
     ["gap", patched(base, 1023, [1]), "header.reserved"],
   ]);
 
-  refuses("2: a checksum that is wrong, or not announced", () => [
+  refuses("a checksum that is wrong, or not announced (docs/hostile-inputs.md, 2)", () => [
     ["announced", superblock(8, [7]), "superblock.checksum"],
     ["not announced", superblock(4, [1]), "superblock.checksum"],
   ]);
 
-  test("2: a checksum that is right passes", () => {
+  test("a checksum that is right passes (docs/hostile-inputs.md, 2)", () => {
     const bytes = superblock(8, [7]);
     const sum = crc32c(bytes.subarray(1024, 4096));
     expect(ruleOf(patched(bytes, 1028, le(sum, 4)))).toBe(undefined);
     expect((crc32c(Buffer.from("123456789")) ^ -1) >>> 0).toBe(0xe3069283); // RFC 3720's value
   });
 
-  refuses("3: features", () => [
+  refuses("features (docs/hostile-inputs.md, 3)", () => [
     ["incompatible", superblock(80, [4]), "superblock.features"],
     ["unknown incompatible", superblock(83, [0x80]), "superblock.features"],
     ["no mtime", superblock(8, [4]), "superblock.features"],
     ["no filter", superblock(8, [2]), "superblock.features"],
   ]);
 
-  test("3: an unknown compatible feature passes", () => {
+  test("an unknown compatible feature passes (docs/hostile-inputs.md, 3)", () => {
     expect(ruleOf(superblock(11, [0x80]))).toBe(undefined);
   });
 
-  refuses("4: other block sizes, also those that wrap a shift", () =>
+  refuses("other block sizes, also those that wrap a shift (docs/hostile-inputs.md, 4)", () =>
     [0, 8, 11, 13, 31, 32, 44, 255].map((bits) => [
       `2^${bits}`,
       superblock(12, [bits]),
@@ -118,7 +122,7 @@ describe("headers", () => {
     ]),
   );
 
-  refuses("5: a file of another length than it says", () => [
+  refuses("a file of another length than it says (docs/hostile-inputs.md, 5)", () => [
     ["cut by a byte", base.subarray(0, -1), "file.size"],
     ["cut by a block", base.subarray(0, -4096), "file.size"],
     ["a byte more", Buffer.concat([base, Buffer.alloc(1)]), "file.size"],
@@ -126,7 +130,7 @@ describe("headers", () => {
     ["blocks", superblock(36, le(2 ** 32 - 1, 4)), "file.size"],
   ]);
 
-  refuses("6, 7: a root that is none", () => [
+  refuses("a root that is none (docs/hostile-inputs.md, 6, 7)", () => [
     ["past the end", superblock(14, le(65535, 2)), "superblock.root"],
     ["in the superblock", superblock(14, le(32, 2)), "superblock.root"],
     ["zero", superblock(14, le(0, 2)), "superblock.root"],
@@ -154,13 +158,13 @@ test("the place of a shared table that nobody uses", () => {
 });
 
 describe("inodes", () => {
-  refuses("8: nids outside the image, or such as wrap", () =>
+  refuses("nids outside the image, or such as wrap (docs/hostile-inputs.md, 8)", () =>
     [0n, 1n, 35n, 2n ** 20n, 2n ** 32n + 40n, 2n ** 48n, 2n ** 53n, 2n ** 59n, 2n ** 64n - 1n].map(
       (nid) => [`nid ${nid}`, dirent("/", "name", 0, le(nid, 8)), "inode.range"],
     ),
   );
 
-  refuses("9: sizes beyond 2^53", () => [
+  refuses("sizes beyond 2^53 (docs/hostile-inputs.md, 9)", () => [
     ["negative", inode("/ext", 8, le(-1n, 8)), "inode.size"],
     ["2^53", inode("/ext", 8, le(2n ** 53n, 8)), "inode.size"],
     ["2^63", inode("/ext", 8, le(2n ** 63n, 8)), "inode.size"],
@@ -168,7 +172,7 @@ describe("inodes", () => {
     ["inline past the end", inode("/name", 8, le(2n ** 40n, 8)), "layout.range"],
   ]);
 
-  refuses("10: forms and layouts outside our subset", () => [
+  refuses("forms and layouts outside our subset (docs/hostile-inputs.md, 10)", () => [
     ["compressed full", inode("/name", 0, [1 | (1 << 1)]), "inode.format"],
     ["compressed compact", inode("/name", 0, [1 | (3 << 1)]), "inode.format"],
     ["layout 5", inode("/name", 0, [1 | (5 << 1)]), "inode.format"],
@@ -185,12 +189,12 @@ describe("inodes", () => {
     ["an address", patched(base, inodeAt(base, "/ext").tailOffset, [2, 0, 0, 0]), "file.chunks"],
   ]);
 
-  refuses("11: content beside a reference to an object", () => [
+  refuses("content beside a reference to an object (docs/hostile-inputs.md, 11)", () => [
     ["inline", inode("/ext", 0, [1 | (2 << 1)]), "overlay.metacopy"],
     ["plain", inode("/ext", 0, [1]), "overlay.metacopy"],
   ]);
 
-  refuses("19: link counts and types that are not so", () => [
+  refuses("link counts and types that are not so (docs/hostile-inputs.md, 19)", () => [
     ["no link", inode("/name", 44, [0]), "inode.links"],
     ["one link, two names", inode("/name", 44, [1]), "inode.links"],
     ["three links, two names", inode("/name", 44, [3]), "inode.links"],
@@ -202,7 +206,7 @@ describe("inodes", () => {
     ["another type in the mode", inode("/fifo", 4, le(0o140644, 2)), "directory.type"],
   ]);
 
-  test("20: an inode inside the content of another", () => {
+  test("an inode inside the content of another (docs/hostile-inputs.md, 20)", () => {
     // A whole inode of a regular file, as the first slot of content that a slot boundary cuts out.
     const fake = Buffer.alloc(32);
     fake.writeUInt16LE(0o100644, 4);
@@ -219,32 +223,35 @@ describe("inodes", () => {
     expect(ruleOf(evil)).toBe("layout.overlap");
   });
 
-  refuses("20: things that overlap, leave the image, or cross a block", () => [
-    ["block past the end", inode("/dir/big", 16, le(1e6, 4)), "layout.range"],
-    ["last block", inode("/dir/big", 16, le(base.length / 4096, 4)), "layout.range"],
-    ["block 0", inode("/dir/big", 16, le(0, 4)), "layout.overlap"],
-    ["block of the root", inode("/dir/big", 16, le(inodeAt(base, "/").u, 4)), "layout.overlap"],
-    ["tail over a block", inode("/name", 8, le(4000, 8)), "layout.tail"],
-    ["tail into the next inode", inode("/name", 8, le(60, 8)), "layout.overlap"],
-    ["address without blocks", inode("/fifo", 16, [1]), "layout.range"],
-    [
-      "padding after an inode",
-      patched(base, inodeAt(base, "/name").tailOffset + 4, [1]),
-      "layout.padding",
+  refuses(
+    "things that overlap, leave the image, or cross a block (docs/hostile-inputs.md, 20)",
+    () => [
+      ["block past the end", inode("/dir/big", 16, le(1e6, 4)), "layout.range"],
+      ["last block", inode("/dir/big", 16, le(base.length / 4096, 4)), "layout.range"],
+      ["block 0", inode("/dir/big", 16, le(0, 4)), "layout.overlap"],
+      ["block of the root", inode("/dir/big", 16, le(inodeAt(base, "/").u, 4)), "layout.overlap"],
+      ["tail over a block", inode("/name", 8, le(4000, 8)), "layout.tail"],
+      ["tail into the next inode", inode("/name", 8, le(60, 8)), "layout.overlap"],
+      ["address without blocks", inode("/fifo", 16, [1]), "layout.range"],
+      [
+        "padding after an inode",
+        patched(base, inodeAt(base, "/name").tailOffset + 4, [1]),
+        "layout.padding",
+      ],
+      [
+        "padding of a block",
+        patched(base, inodeAt(base, "/dir/big").u * 4096 + 3000, [1]),
+        "layout.padding",
+      ],
+      [
+        "between inodes and data",
+        patched(base, inodeAt(base, "/").u * 4096 - 1, [1]),
+        "layout.padding",
+      ],
     ],
-    [
-      "padding of a block",
-      patched(base, inodeAt(base, "/dir/big").u * 4096 + 3000, [1]),
-      "layout.padding",
-    ],
-    [
-      "between inodes and data",
-      patched(base, inodeAt(base, "/").u * 4096 - 1, [1]),
-      "layout.padding",
-    ],
-  ]);
+  );
 
-  refuses("21: symlinks that are none", () => [
+  refuses("symlinks that are none (docs/hostile-inputs.md, 21)", () => [
     ["empty", inode("/link", 8, [0]), "inode.format"],
     ["NUL", patched(base, inodeAt(base, "/link").tailOffset + 2, [0]), "symlink.target"],
     ["5000 bytes", inode("/link", 8, le(5000, 8)), "layout.overlap"],
@@ -259,7 +266,7 @@ describe("inodes", () => {
     ],
   ]);
 
-  refuses("22: devices and fifos with data", () => [
+  refuses("devices and fifos with data (docs/hostile-inputs.md, 22)", () => [
     ["fifo", inode("/fifo", 8, [1]), "inode.size"],
     ["device", inode("/null", 8, le(4096, 8)), "inode.size"],
   ]);
@@ -276,7 +283,7 @@ describe("inodes", () => {
 });
 
 describe("directories", () => {
-  refuses("12: the first name's place", () =>
+  refuses("the first name's place (docs/hostile-inputs.md, 12)", () =>
     [0, 1, 11, 13, 4097, 65535].map((value) => [
       `offset ${value}`,
       dirent("/dir", ".", 8, le(value, 2)),
@@ -284,31 +291,31 @@ describe("directories", () => {
     ]),
   );
 
-  refuses("13: places of names that do not ascend, or lie outside", () => [
+  refuses("places of names that do not ascend, or lie outside (docs/hostile-inputs.md, 13)", () => [
     ["back", dirent("/dir", "big", 8, le(48, 2)), "directory.block"],
     ["same", dirent("/dir", "big", 8, le(49, 2)), "directory.block"],
     ["outside", dirent("/dir", "deep", 8, le(4095, 2)), "directory.block"],
     ["outside at the end", dirent("/dir", "deep", 8, le(65535, 2)), "directory.block"],
   ]);
 
-  refuses("14: names out of order, or twice", () => [
+  refuses("names out of order, or twice (docs/hostile-inputs.md, 14)", () => [
     ["out of order", renamed("/", "null", "zull"), "directory.order"],
     ["twice", renamed("/", "fifo", "link"), "directory.order"],
     ["twice in a row", renamed("/dir", "deep", "big\0"), "directory.order"],
     [". twice", renamed("/empty", "..", ".\0"), "directory.order"],
   ]);
 
-  refuses("15: names that are none", () => [
+  refuses("names that are none (docs/hostile-inputs.md, 15)", () => [
     ["slash", renamed("/", "name", "na/e"), "directory.name"],
     ["NUL", renamed("/", "name", "na\0e"), "directory.name"],
   ]);
 
-  test("15, 27: a name that a layer would take for a whiteout", () => {
+  test("a name that a layer would take for a whiteout (docs/hostile-inputs.md, 15, 27)", () => {
     const bytes = imageOf("/ 0 40755 2 0 0 0 1.0 - - -", "/.wh.x 0 100644 1 0 0 0 1.0 - - -");
     expect(ruleOf(bytes)).toBe("directory.name");
   });
 
-  refuses("16: the two dots", () => [
+  refuses("the two dots (docs/hostile-inputs.md, 16)", () => [
     ["wrong .", dirent("/dir", ".", 0, le(nidOf("/empty"), 8)), "directory.dots"],
     ["wrong ..", dirent("/dir", "..", 0, le(nidOf("/empty"), 8)), "directory.dots"],
     ["wrong .. of the root", dirent("/", "..", 0, le(nidOf("/empty"), 8)), "directory.dots"],
@@ -319,7 +326,7 @@ describe("directories", () => {
     ["no entry at all", inode("/empty", 8, [0]), "inode.format"],
   ]);
 
-  refuses("17, 18: loops and directories with two names", () => [
+  refuses("loops and directories with two names (docs/hostile-inputs.md, 17, 18)", () => [
     ["itself", dirent("/dir", "deep", 0, le(nidOf("/dir"), 8)), "directory.loop"],
     ["the root", dirent("/dir", "deep", 0, le(nidOf("/"), 8)), "directory.loop"],
     ["a sibling", dirent("/dir", "deep", 0, le(nidOf("/empty"), 8)), "directory.parents"],
@@ -353,11 +360,14 @@ describe("directories", () => {
     expect(ruleOf(imageOf(...lines))).toBe("directory.depth");
   });
 
-  refuses("27: whiteouts that are no stubs, and a root that is none", () => [
-    ["device 0:0", inode("/null", 16, le(0, 4)), "whiteout.device"],
-    ["a stub is missing", renamed("/", "7f", "7g"), "whiteout.device"],
-    ["no stub, but a file", imageOfRootWithout(), "root.stubs"],
-  ]);
+  refuses(
+    "whiteouts that are no stubs, and a root that is none (docs/hostile-inputs.md, 27)",
+    () => [
+      ["device 0:0", inode("/null", 16, le(0, 4)), "whiteout.device"],
+      ["a stub is missing", renamed("/", "7f", "7g"), "whiteout.device"],
+      ["no stub, but a file", imageOfRootWithout(), "root.stubs"],
+    ],
+  );
 });
 
 /** A root whose stub `ff` is a file of another name. */
@@ -383,7 +393,7 @@ describe("xattrs", () => {
   const body = inodeAt(base, "/ext").xattrOffset;
   const entry = body + 12; // of trusted.overlay.metacopy: no shared ids before it
 
-  refuses("23: entries that leave their area, or have no key", () => [
+  refuses("entries that leave their area, or have no key (docs/hostile-inputs.md, 23)", () => [
     ["more shared ids than fit", patched(base, body + 4, [255]), "xattr.range"],
     ["name past the area", patched(base, entry, [255]), "xattr.range"],
     ["value past the area", patched(base, entry + 2, le(65535, 2)), "xattr.range"],
@@ -399,7 +409,7 @@ describe("xattrs", () => {
     ["a key that the filter denies", inText("first", "fyrst"), "xattr.filter"],
   ]);
 
-  test("23: an empty key, and a key written with another prefix", () => {
+  test("an empty key, and a key written with another prefix (docs/hostile-inputs.md, 23)", () => {
     const bytes = imageOf("/ 0 40755 2 0 0 0 1.0 - - -", "/f 0 100644 1 0 0 0 1.0 - - - zz=1");
     const { xattrOffset } = inodeAt(bytes, "/f");
     expect(ruleOf(bytes)).toBe(undefined);
@@ -410,7 +420,7 @@ describe("xattrs", () => {
     expect(ruleOf(patched(user, key, "user.a"))).toBe("xattr.prefix");
   });
 
-  refuses("23: shared entries", () => {
+  refuses("shared entries (docs/hostile-inputs.md, 23)", () => {
     const shared = inodeAt(base, "/dir").xattrOffset + 12;
     // The only other entry with the same key and value would be one that this test puts there.
     const inlineAsShared = () => {
@@ -426,7 +436,7 @@ describe("xattrs", () => {
     ];
   });
 
-  test("24: a key twice", () => {
+  test("a key twice (docs/hostile-inputs.md, 24)", () => {
     const bytes = imageOf(
       "/ 0 40755 2 0 0 0 1.0 - - -",
       "/f 0 100644 1 0 0 0 1.0 - - - user.aa=1 user.ab=1",
@@ -438,7 +448,7 @@ describe("xattrs", () => {
   const redirect = `/${digest.slice(0, 2)}/${digest.slice(2)}`;
   const withRedirect = (text: string) => inText(redirect, text.padEnd(redirect.length, "x"));
 
-  refuses("25: redirects that are no path of the digest", () => [
+  refuses("redirects that are no path of the digest (docs/hostile-inputs.md, 25)", () => [
     ["another file", withRedirect("/../../../../../../etc/shadow"), "overlay.redirect"],
     ["relative", withRedirect("x" + redirect.slice(1)), "overlay.redirect"],
     ["two slashes", withRedirect("//" + redirect.slice(2)), "overlay.redirect"],
@@ -447,7 +457,7 @@ describe("xattrs", () => {
     ["a NUL", withRedirect(redirect.slice(0, -1) + "\0"), "overlay.redirect"],
   ]);
 
-  refuses("26: metacopy values of another form", () => {
+  refuses("metacopy values of another form (docs/hostile-inputs.md, 26)", () => {
     const value = Buffer.from(base).indexOf(Buffer.from(`00240001${digest}`, "hex"));
     return [
       ["version", patched(base, value, [1]), "overlay.metacopy"],
@@ -458,7 +468,7 @@ describe("xattrs", () => {
     ];
   });
 
-  test("26: an external file without digest, or without path", () => {
+  test("an external file without digest, or without path (docs/hostile-inputs.md, 26)", () => {
     const ext = (fields: string) =>
       imageOf("/ 0 40755 2 0 0 0 1.0 - - -", `/f 9 100644 1 0 0 0 1.0 ${fields}`);
     expect(ruleOf(ext(object(digest)))).toBe(undefined);
@@ -467,7 +477,7 @@ describe("xattrs", () => {
     expect(ruleOf(ext("- - -"))).toBe("overlay.metacopy");
   });
 
-  test("27: attributes that overlayfs would act on", () => {
+  test("attributes that overlayfs would act on (docs/hostile-inputs.md, 27)", () => {
     for (const key of ["opaque", "redirect", "metacopy", "whiteout", "origin", "x"]) {
       // Escaped by the writer, so it passes; then the same length without the escape.
       const bytes = imageOf(
@@ -484,7 +494,7 @@ describe("xattrs", () => {
     );
   });
 
-  test("28: one digest with two sizes", () => {
+  test("one digest with two sizes (docs/hostile-inputs.md, 28)", () => {
     const lines = (size: number) => [
       "/ 0 40755 2 0 0 0 1.0 - - -",
       `/a 100 100644 1 0 0 0 1.0 ${object(digest)}`,

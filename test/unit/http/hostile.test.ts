@@ -1,4 +1,8 @@
-/** One request to every kind of server that does what none should; numbers are those of the list of hostile inputs. */
+/**
+ * One request to every kind of server that does what none should.
+ *
+ * Spec: docs/hostile-inputs.md, "E. Mirrors".
+ */
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { NetworkError } from "../../../src/errors.ts";
@@ -59,16 +63,16 @@ test("an honest answer is read to its end, and its connection used again", async
 });
 
 describe("lengths", () => {
-  test("109: an empty answer is the wrong size", async () => {
+  test("an empty answer is the wrong size (docs/hostile-inputs.md, 109)", async () => {
     expect(await outcome(answerWith(""))).toBe("WRONG_SIZE");
   });
 
-  test("110: a body shorter than its Content-Length is cut short", async () => {
+  test("a body shorter than its Content-Length is cut short (docs/hostile-inputs.md, 110)", async () => {
     const answer: RawAnswer = ({ socket }) => socket.end(good.subarray(0, -5));
     expect(await outcome(answer)).toBe("CUT_SHORT");
   });
 
-  test("111, 138: bytes after the answer are not taken for the next one, and end the connection", async () => {
+  test("bytes after the answer are not taken for the next one, and end the connection (docs/hostile-inputs.md, 111, 138)", async () => {
     const evil = answerWith("x".repeat(size));
     const server = await rawServer(({ socket, number }) => {
       socket.write(number === 1 ? Buffer.concat([good, evil]) : good);
@@ -79,17 +83,17 @@ describe("lengths", () => {
     await vi.waitFor(() => expect(server.requests[0]!.socket.destroyed).toBe(true));
   });
 
-  test("112: an answer that ends with its connection and too early is cut short", async () => {
+  test("an answer that ends with its connection and too early is cut short (docs/hostile-inputs.md, 112)", async () => {
     const answer: RawAnswer = ({ socket }) => socket.end(head() + "the bytes");
     expect(await outcome(answer)).toBe("CUT_SHORT");
   });
 
-  test("112: when the size is not known, an answer has to say where it ends", async () => {
+  test("when the size is not known, an answer has to say where it ends (docs/hostile-inputs.md, 112)", async () => {
     const answer: RawAnswer = ({ socket }) => socket.end(head() + "the bytes");
     expect(await outcome(answer, { expectedSize: undefined, maxBytes: 1000 })).toBe("BAD_RESPONSE");
   });
 
-  test("113: an endless body is given up after what was asked for", async () => {
+  test("an endless body is given up after what was asked for (docs/hostile-inputs.md, 113)", async () => {
     let sent = 0;
     const answer: RawAnswer = ({ socket }) => {
       socket.write(head("Transfer-Encoding: chunked"));
@@ -103,7 +107,7 @@ describe("lengths", () => {
     expect(sent).toBeLessThan(64 * 1024 * 1024);
   });
 
-  test("114: another Content-Length than the known size is refused before anything is read", async () => {
+  test("another Content-Length than the known size is refused before anything is read (docs/hostile-inputs.md, 114)", async () => {
     expect(await outcome(head("Content-Length: 1099511627776"))).toBe("WRONG_SIZE");
     expect(await outcome(answerWith(content.subarray(1)))).toBe("WRONG_SIZE");
     const capped = { expectedSize: undefined, maxBytes: 10 };
@@ -119,7 +123,7 @@ describe("lengths", () => {
 });
 
 describe("time", () => {
-  test("115: a drip of bytes is too slow", async () => {
+  test("a drip of bytes is too slow (docs/hostile-inputs.md, 115)", async () => {
     const answer: RawAnswer = ({ socket }) => {
       socket.write(head(`Content-Length: ${size}`));
       let at = 0;
@@ -132,7 +136,7 @@ describe("time", () => {
     expect(await outcome(answer, {}, { pace })).toBe("TOO_SLOW");
   });
 
-  test("115: the deadline holds whatever the pace", async () => {
+  test("the deadline holds whatever the pace (docs/hostile-inputs.md, 115)", async () => {
     const answer: RawAnswer = ({ socket }) => {
       socket.write(head("Content-Length: 1000000000"));
       const timer = setInterval(() => {
@@ -144,7 +148,7 @@ describe("time", () => {
     expect(await outcome(answer, options)).toBe("TIMEOUT");
   });
 
-  test("115: a reader that takes its time is not the server's fault", async () => {
+  test("a reader that takes its time is not the server's fault (docs/hostile-inputs.md, 115)", async () => {
     const server = await rawServer(good);
     const client = clientWith({ pace: { bytesPerSecond: 1000, windowMs: 200 } });
     const { body } = await client.get(server.url, { expectedSize: size });
@@ -154,7 +158,7 @@ describe("time", () => {
     expect(got).toBe(size);
   });
 
-  test("116: headers that never end run into their deadline, however they drip", async () => {
+  test("headers that never end run into their deadline, however they drip (docs/hostile-inputs.md, 116)", async () => {
     const answer: RawAnswer = ({ socket }) => {
       socket.write("HTTP/1.1 200 OK\r\n");
       const timer = setInterval(() => {
@@ -165,11 +169,11 @@ describe("time", () => {
     expect(await outcome(answer, {}, { headersMs: 700 })).toBe("TIMEOUT");
   });
 
-  test("116: a server that never answers runs into the same deadline", async () => {
+  test("a server that never answers runs into the same deadline (docs/hostile-inputs.md, 116)", async () => {
     expect(await outcome(() => undefined, {}, { headersMs: 500 })).toBe("TIMEOUT");
   });
 
-  test("116: sixteen informational answers are borne, no more", async () => {
+  test("sixteen informational answers are borne, no more (docs/hostile-inputs.md, 116)", async () => {
     const info = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
     const after = (count: number) => Buffer.concat([Buffer.from(info.repeat(count)), good]);
     expect(await outcome(after(16))).toBe(content.toString());
@@ -192,7 +196,7 @@ describe("time", () => {
 });
 
 describe("grammar", () => {
-  test("117: 200 KB of headers are refused", async () => {
+  test("200 KB of headers are refused (docs/hostile-inputs.md, 117)", async () => {
     expect(await outcome(head(`X-A: ${"b".repeat(200_000)}`))).toBe("BAD_RESPONSE");
   });
 
@@ -210,11 +214,11 @@ describe("grammar", () => {
     ["HTTP/0.9", content.toString()],
     ["another protocol", "SSH-2.0-OpenSSH_9.2\r\n"],
     ["an upgrade that nobody asked for", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"],
-  ])("118: %s is refused", async (_, answer) => {
+  ])("%s is refused (docs/hostile-inputs.md, 118)", async (_, answer) => {
     expect(["BAD_RESPONSE", "WRONG_SIZE"]).toContain(await outcome(answer));
   });
 
-  test("118: a folded header gives the right bytes or an error", async () => {
+  test("a folded header gives the right bytes or an error (docs/hostile-inputs.md, 118)", async () => {
     const answer = `HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\nContent-Length: ${size}\r\n\r\n${content.toString()}`;
     expect([content.toString(), "BAD_RESPONSE"]).toContain(await outcome(answer));
   });
@@ -231,7 +235,7 @@ describe("redirects", () => {
     }
   });
 
-  test("119: five are followed, no more", async () => {
+  test("five are followed, no more (docs/hostile-inputs.md, 119)", async () => {
     const chain =
       (length: number): RawAnswer =>
       ({ socket, path }) => {
@@ -249,7 +253,7 @@ describe("redirects", () => {
     "ftp://127.0.0.1/x",
     "http://",
     "http://user:secret@127.0.0.1/",
-  ])("120, 142: a redirect to %s is refused", async (location) => {
+  ])("a redirect to %s is refused (docs/hostile-inputs.md, 120, 142)", async (location) => {
     expect(await outcome(to(location))).toBe("BAD_REDIRECT");
   });
 
@@ -259,7 +263,7 @@ describe("redirects", () => {
     expect(await outcome(two)).toBe("BAD_RESPONSE");
   });
 
-  test("121: an address is known for what it is in each of its notations", () => {
+  test("an address is known for what it is in each of its notations (docs/hostile-inputs.md, 121)", () => {
     const notations = {
       loopback: [
         "127.0.0.1",
@@ -302,7 +306,7 @@ describe("redirects", () => {
     expect(new URL("http://0177.0.0.1/").hostname).toBe("127.0.0.1");
   });
 
-  test("121: nobody leads further inside than where he is himself", () => {
+  test("nobody leads further inside than where he is himself (docs/hostile-inputs.md, 121)", () => {
     const reaches = ["public", "private", "loopback", "special"] as const;
     const allowed = reaches.map((from) => reaches.filter((target) => mayLeadTo(from, target)));
     expect(allowed).toEqual([
@@ -318,11 +322,14 @@ describe("redirects", () => {
     "http://0.0.0.0:1/",
     "http://[fe80::1]/",
     "http://[::ffff:a9fe:a9fe]/",
-  ])("121: a redirect to %s is refused without a connection", async (location) => {
-    expect(await outcome(to(location))).toBe("ADDRESS");
-  });
+  ])(
+    "a redirect to %s is refused without a connection (docs/hostile-inputs.md, 121)",
+    async (location) => {
+      expect(await outcome(to(location))).toBe("ADDRESS");
+    },
+  );
 
-  test("121: a name that leads to this machine only as far as somebody else answers for it is refused when connecting", async () => {
+  test("a name that leads to this machine only as far as somebody else answers for it is refused when connecting (docs/hostile-inputs.md, 121)", async () => {
     const server = await rawServer(good);
     const client = clientWith({ resolve: async () => [{ address: "127.0.0.1", family: 4 }] });
     const url = new URL(`http://mirror.example:${server.port}/`);
@@ -333,7 +340,7 @@ describe("redirects", () => {
     );
   });
 
-  test("121: what the user names may be on this machine, what a name means may not", () => {
+  test("what the user names may be on this machine, what a name means may not (docs/hostile-inputs.md, 121)", () => {
     expect(mayUserReach("127.0.0.1", "loopback")).toBe(true);
     expect(mayUserReach("[::1]", "loopback")).toBe(true);
     expect(mayUserReach("mirror.example", "private")).toBe(true);
@@ -341,7 +348,7 @@ describe("redirects", () => {
     expect(mayUserReach("mirror.example", "special")).toBe(false);
   });
 
-  test("123: credentials do not go to another host or port, and come back to none", async () => {
+  test("credentials do not go to another host or port, and come back to none (docs/hostile-inputs.md, 123)", async () => {
     const other = await rawServer(good);
     const server = await rawServer(({ socket, path }) => {
       socket.write(path === "/" ? to("/here") : to(other.url.href));
@@ -355,7 +362,7 @@ describe("redirects", () => {
     expect(other.requests[0]!.headers.has("authorization")).toBe(false);
   });
 
-  test("190: messages show neither credentials nor the queries of signed URLs", async () => {
+  test("messages show neither credentials nor the queries of signed URLs (docs/hostile-inputs.md, 190)", async () => {
     const server = await rawServer(answerWith("", {}, "500 No"));
     const url = new URL("/x?X-Amz-Signature=secret", server.url);
     const error = await clientWith()
@@ -367,19 +374,19 @@ describe("redirects", () => {
 });
 
 describe("what was not asked for", () => {
-  test("124: a compressed answer is refused, not unpacked", async () => {
+  test("a compressed answer is refused, not unpacked (docs/hostile-inputs.md, 124)", async () => {
     const bomb = gzipSync(Buffer.alloc(1 << 20));
     expect(await outcome(answerWith(bomb, { "Content-Encoding": "gzip" }))).toBe("BAD_RESPONSE");
   });
 
-  test("125: a chain of encodings is refused", async () => {
+  test("a chain of encodings is refused (docs/hostile-inputs.md, 125)", async () => {
     const encoding = Array(6).fill("gzip").join(", ");
     expect(await outcome(answerWith(content, { "Content-Encoding": encoding }))).toBe(
       "BAD_RESPONSE",
     );
   });
 
-  test("126: a part, when no part was asked for, is refused", async () => {
+  test("a part, when no part was asked for, is refused (docs/hostile-inputs.md, 126)", async () => {
     const headers = { "Content-Range": `bytes 0-${size - 1}/${size}` };
     expect(await outcome(answerWith(content, headers, "206 Part"))).toBe("BAD_RESPONSE");
   });
@@ -393,25 +400,28 @@ describe("what was not asked for", () => {
     `bytes */${size}`,
     "4-9",
     "",
-  ])("127: a part with Content-Range %j in place of 4-9 is refused", async (range) => {
-    const headers = { "Content-Range": range, "Content-Length": 6 };
-    const answer = answerWith(content.subarray(4, 10), headers, "206 Part");
-    expect(await outcome(answer, { range: { start: 4, end: 10 } })).toBe("BAD_RESPONSE");
-  });
+  ])(
+    "a part with Content-Range %j in place of 4-9 is refused (docs/hostile-inputs.md, 127)",
+    async (range) => {
+      const headers = { "Content-Range": range, "Content-Length": 6 };
+      const answer = answerWith(content.subarray(4, 10), headers, "206 Part");
+      expect(await outcome(answer, { range: { start: 4, end: 10 } })).toBe("BAD_RESPONSE");
+    },
+  );
 
-  test("127: the right part is taken", async () => {
+  test("the right part is taken (docs/hostile-inputs.md, 127)", async () => {
     const headers = { "Content-Range": `bytes 4-9/${size}` };
     const answer = answerWith(content.subarray(4, 10), headers, "206 Part");
     expect(await outcome(answer, { range: { start: 4, end: 10 } })).toBe("bytes ");
   });
 
-  test("127: a part of another length than it says is refused", async () => {
+  test("a part of another length than it says is refused (docs/hostile-inputs.md, 127)", async () => {
     const headers = { "Content-Range": `bytes 4-9/${size}` };
     const answer = answerWith(content.subarray(4, 20), headers, "206 Part");
     expect(await outcome(answer, { range: { start: 4, end: 10 } })).toBe("WRONG_SIZE");
   });
 
-  test("128: the whole in place of a part says that it begins at 0", async () => {
+  test("the whole in place of a part says that it begins at 0 (docs/hostile-inputs.md, 128)", async () => {
     const server = await rawServer(good);
     const options = { range: { start: 4, end: 10 }, expectedSize: size };
     const response = await clientWith().get(server.url, options);
@@ -419,13 +429,13 @@ describe("what was not asked for", () => {
     await response.discard();
   });
 
-  test("129: a range that is not there has an error of its own", async () => {
+  test("a range that is not there has an error of its own (docs/hostile-inputs.md, 129)", async () => {
     const answer = answerWith("", { "Content-Range": `bytes */${size}` }, "416 No");
     expect(await outcome(answer, { range: { start: 4, end: 10 } })).toBe("RANGE");
     expect(await outcome(answer)).toBe("BAD_RESPONSE");
   });
 
-  test("130: several parts in one answer are refused", async () => {
+  test("several parts in one answer are refused (docs/hostile-inputs.md, 130)", async () => {
     const headers = {
       "Content-Type": "multipart/byteranges; boundary=x",
       "Content-Range": `bytes 4-9/${size}`,
@@ -446,12 +456,12 @@ describe("what was not asked for", () => {
     ["136", "202 Accepted", "BAD_RESPONSE"],
     ["132", "500 Oh", "STATUS"],
     ["132", "999 What", "STATUS"],
-  ])("%s: status %s means %s", async (_, status, code) => {
+  ])("docs/hostile-inputs.md, %s: status %s means %s", async (_, status, code) => {
     const body = status.startsWith("304") || status.startsWith("204") ? "" : "x";
     expect(await outcome(answerWith(body, {}, status))).toBe(code);
   });
 
-  test("133: Retry-After is honoured up to thirty seconds, in both of its notations", async () => {
+  test("Retry-After is honoured up to thirty seconds, in both of its notations (docs/hostile-inputs.md, 133)", async () => {
     const now = Date.parse("2026-10-01T00:00:00Z");
     const asked = (value: string) => retryAfter({ "retry-after": value }, now);
     expect(asked("1")).toBe(1000);
@@ -471,7 +481,7 @@ describe("what was not asked for", () => {
 });
 
 describe("connections", () => {
-  test("137: a reset in the body is told apart from its end", async () => {
+  test("a reset in the body is told apart from its end (docs/hostile-inputs.md, 137)", async () => {
     const answer: RawAnswer = ({ socket }) => {
       socket.write(good.subarray(0, -5));
       setTimeout(() => socket.resetAndDestroy(), 50);
@@ -508,19 +518,19 @@ describe.skipIf(!hasOpenssl)("TLS (skipped without openssl)", () => {
     expect(await outcomeOf(clientWith(), server.url)).toBe("TLS");
   });
 
-  test("137: an expired certificate is refused", async () => {
+  test("an expired certificate is refused (docs/hostile-inputs.md, 137)", async () => {
     const tls = authority.issue("old", "DNS:localhost", { days: -1 });
     const server = await rawServer(good, { tls });
     expect(await outcomeOf(secure(), server.url)).toBe("TLS");
   });
 
-  test("137: a certificate for another host is refused", async () => {
+  test("a certificate for another host is refused (docs/hostile-inputs.md, 137)", async () => {
     const tls = authority.issue("other", "DNS:mirror.example");
     const server = await rawServer(good, { tls });
     expect(await outcomeOf(secure(), server.url)).toBe("TLS");
   });
 
-  test("137: a self-signed certificate is refused, also with NODE_TLS_REJECT_UNAUTHORIZED=0", async () => {
+  test("a self-signed certificate is refused, also with NODE_TLS_REJECT_UNAUTHORIZED=0 (docs/hostile-inputs.md, 137)", async () => {
     const tls = authority.issue("self", "DNS:localhost", { selfSigned: true });
     const server = await rawServer(good, { tls });
     process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
@@ -529,7 +539,7 @@ describe.skipIf(!hasOpenssl)("TLS (skipped without openssl)", () => {
     expect(await outcomeOf(secure({ insecure: true }), server.url)).toBe(content.toString());
   });
 
-  test("137: TLS 1.0 is refused", async () => {
+  test("TLS 1.0 is refused (docs/hostile-inputs.md, 137)", async () => {
     const certificate = authority.issue("tls10", "DNS:localhost");
     const versions = {
       minVersion: "TLSv1",
@@ -540,7 +550,7 @@ describe.skipIf(!hasOpenssl)("TLS (skipped without openssl)", () => {
     expect(await outcomeOf(secure(), server.url)).toBe("TLS");
   });
 
-  test("137: a TLS connection cut without its close is cut short", async () => {
+  test("a TLS connection cut without its close is cut short (docs/hostile-inputs.md, 137)", async () => {
     const tls = authority.issue("cut", "DNS:localhost");
     const server = await rawServer(
       ({ socket }) => {
@@ -553,7 +563,7 @@ describe.skipIf(!hasOpenssl)("TLS (skipped without openssl)", () => {
     expect(await outcomeOf(secure(), server.url, { expectedSize: size })).toBe("CUT_SHORT");
   });
 
-  test("122, 137: https never becomes http, by redirect or otherwise", async () => {
+  test("https never becomes http, by redirect or otherwise (docs/hostile-inputs.md, 122, 137)", async () => {
     const plain = await rawServer(good);
     const tls = authority.issue("down", "DNS:localhost");
     const server = await rawServer(answerWith("", { Location: plain.url.href }, "302 F"), { tls });

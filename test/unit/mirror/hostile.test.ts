@@ -1,7 +1,9 @@
 /**
  * The fetcher and mirrors that do what none should, over real sockets. Whatever one does: it is set
  * aside for the object with its reason, the next one is asked, and only what has the right digest is
- * published. Numbers are those of the list of hostile inputs.
+ * published.
+ *
+ * Spec: docs/hostile-inputs.md, "E. Mirrors".
  */
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -125,158 +127,188 @@ const status = (line: string, headers = {}) => answerWith("no", headers, line);
 
 const cases: readonly Case[] = [
   {
-    name: "107: wrong bytes of the right length",
+    name: "wrong bytes of the right length (docs/hostile-inputs.md, 107)",
     answer: answerWith(Buffer.alloc(size, 1)),
     kind: "wrong",
     reason: /digest/,
   },
   {
-    name: "108: the right bytes of another object",
+    name: "the right bytes of another object (docs/hostile-inputs.md, 108)",
     answer: answerWith(other),
     kind: "wrong",
     reason: /digest/,
   },
   {
-    name: "109: an empty 200",
+    name: "an empty 200 (docs/hostile-inputs.md, 109)",
     answer: answerWith(""),
     kind: "wrong",
     reason: /expected 1200000 bytes, got 0/,
   },
   {
-    name: "110: a body shorter than its length, every time",
+    name: "a body shorter than its length, every time (docs/hostile-inputs.md, 110)",
     answer: ({ socket }) => socket.end(whole.subarray(0, 500)),
     kind: "unreachable",
     reason: /the connection ended within the answer/,
   },
   {
-    name: "112: an end by the connection, too early, every time",
+    name: "an end by the connection, too early, every time (docs/hostile-inputs.md, 112)",
     answer: ({ socket }) => socket.end(head() + "some"),
     kind: "unreachable",
     reason: /expected 1200000 bytes, got 4|ended within/,
   },
-  { name: "113: an endless body", answer: endless, kind: "wrong", reason: /more than 1200000/ },
   {
-    name: "114: a length of 1 TiB",
+    name: "an endless body (docs/hostile-inputs.md, 113)",
+    answer: endless,
+    kind: "wrong",
+    reason: /more than 1200000/,
+  },
+  {
+    name: "a length of 1 TiB (docs/hostile-inputs.md, 114)",
     answer: head("Content-Length: 1099511627776"),
     kind: "wrong",
     reason: /1099511627776/,
   },
-  { name: "115: a drip", answer: drip, kind: "slow", reason: /bytes a second/ },
   {
-    name: "116: headers that never end",
+    name: "a drip (docs/hostile-inputs.md, 115)",
+    answer: drip,
+    kind: "slow",
+    reason: /bytes a second/,
+  },
+  {
+    name: "headers that never end (docs/hostile-inputs.md, 116)",
     answer: headersForEver,
     kind: "slow",
     reason: /no answer within/,
   },
   {
-    name: "116: no answer at all",
+    name: "no answer at all (docs/hostile-inputs.md, 116)",
     answer: () => undefined,
     kind: "slow",
     reason: /no answer within/,
   },
   {
-    name: "116: 2000 answers before one",
+    name: "2000 answers before one (docs/hostile-inputs.md, 116)",
     answer: flood,
     kind: "wrong",
     reason: /answers before one/,
   },
   {
-    name: "117: 200 KB of headers",
+    name: "200 KB of headers (docs/hostile-inputs.md, 117)",
     answer: head(`X-Long: ${"x".repeat(200_000)}`),
     kind: "wrong",
     reason: /headers/,
   },
   {
-    name: "118: both Content-Length and Transfer-Encoding",
+    name: "both Content-Length and Transfer-Encoding (docs/hostile-inputs.md, 118)",
     answer: head(`Content-Length: ${size}`, "Transfer-Encoding: chunked"),
     kind: "wrong",
     reason: /HTTP|Content-Length/,
   },
   {
-    name: "118: two lengths",
+    name: "two lengths (docs/hostile-inputs.md, 118)",
     answer: head(`Content-Length: ${size}`, "Content-Length: 1"),
     kind: "wrong",
     reason: /HTTP|Content-Length/,
   },
   {
-    name: "118: HTTP/0.9",
+    name: "HTTP/0.9 (docs/hostile-inputs.md, 118)",
     answer: ({ socket }) => socket.end(content),
     kind: "wrong",
     reason: /HTTP/,
   },
   {
-    name: "119: a redirect to itself",
+    name: "a redirect to itself (docs/hostile-inputs.md, 119)",
     answer: ({ socket, path }) => socket.write(redirectTo(path)),
     kind: "wrong",
     reason: /redirects/,
   },
   {
-    name: "120: a redirect to file:",
+    name: "a redirect to file: (docs/hostile-inputs.md, 120)",
     answer: redirectTo("file:///etc/passwd"),
     kind: "wrong",
     reason: /redirects to file:/,
   },
   {
-    name: "120: a redirect to data:",
+    name: "a redirect to data: (docs/hostile-inputs.md, 120)",
     answer: redirectTo("data:,x"),
     kind: "wrong",
     reason: /redirects to data:/,
   },
   {
-    name: "124: gzip",
+    name: "gzip (docs/hostile-inputs.md, 124)",
     answer: answerWith(gzips(1), { "Content-Encoding": "gzip" }),
     kind: "wrong",
     reason: /Content-Encoding gzip/,
   },
   {
-    name: "125: gzip six times",
+    name: "gzip six times (docs/hostile-inputs.md, 125)",
     answer: answerWith(gzips(6), { "Content-Encoding": "gzip, gzip, gzip, gzip, gzip, gzip" }),
     kind: "wrong",
     reason: /Content-Encoding/,
   },
   {
-    name: "126: a part that was not asked for",
+    name: "a part that was not asked for (docs/hostile-inputs.md, 126)",
     answer: part(`bytes 0-${size - 1}/${size}`),
     kind: "wrong",
     reason: /206/,
   },
-  { name: "132: 404", answer: status("404 Not Found"), kind: "missing", reason: /404/ },
-  { name: "132: 410", answer: status("410 Gone"), kind: "missing", reason: /410/ },
   {
-    name: "133: 503, come back in a day",
+    name: "404 (docs/hostile-inputs.md, 132)",
+    answer: status("404 Not Found"),
+    kind: "missing",
+    reason: /404/,
+  },
+  {
+    name: "410 (docs/hostile-inputs.md, 132)",
+    answer: status("410 Gone"),
+    kind: "missing",
+    reason: /410/,
+  },
+  {
+    name: "503, come back in a day (docs/hostile-inputs.md, 133)",
     answer: status("503 Busy", { "Retry-After": 86_400 }),
     kind: "busy",
     reason: /503/,
   },
   {
-    name: "133: 429, come back at some time",
+    name: "429, come back at some time (docs/hostile-inputs.md, 133)",
     answer: status("429 Slow", { "Retry-After": "later" }),
     kind: "busy",
     reason: /429/,
   },
   {
-    name: "134: 401",
+    name: "401 (docs/hostile-inputs.md, 134)",
     answer: status("401 Unauthorized", { "WWW-Authenticate": "Basic realm=x" }),
     kind: "refused",
     reason: /401/,
   },
   {
-    name: "134: 407",
+    name: "407 (docs/hostile-inputs.md, 134)",
     answer: status("407 Proxy", { "Proxy-Authenticate": "Basic realm=x" }),
     kind: "refused",
     reason: /407/,
   },
-  { name: "135: 304", answer: "HTTP/1.1 304 Not Modified\r\n\r\n", kind: "wrong", reason: /304/ },
-  { name: "136: 204", answer: "HTTP/1.1 204 No Content\r\n\r\n", kind: "wrong", reason: /204/ },
   {
-    name: "136: 205",
+    name: "304 (docs/hostile-inputs.md, 135)",
+    answer: "HTTP/1.1 304 Not Modified\r\n\r\n",
+    kind: "wrong",
+    reason: /304/,
+  },
+  {
+    name: "204 (docs/hostile-inputs.md, 136)",
+    answer: "HTTP/1.1 204 No Content\r\n\r\n",
+    kind: "wrong",
+    reason: /204/,
+  },
+  {
+    name: "205 (docs/hostile-inputs.md, 136)",
     answer: answerWith("", {}, "205 Reset Content"),
     kind: "wrong",
     reason: /205/,
   },
   { name: "500", answer: status("500 Oops"), kind: "unreachable", reason: /500/ },
   {
-    name: "137: a reset in the middle, every time",
+    name: "a reset in the middle, every time (docs/hostile-inputs.md, 137)",
     answer: resetMidBody,
     kind: "unreachable",
     reason: /connection/,
@@ -320,7 +352,7 @@ describe.each(cases)("$name", ({ answer, kind, reason }) => {
   });
 });
 
-test("111, 138: bytes behind the answer harm neither this object nor the next", async () => {
+test("bytes behind the answer harm neither this object nor the next (docs/hostile-inputs.md, 111, 138)", async () => {
   const second = contentOf("second", 2000);
   const server = await mirror(({ socket, path }) => {
     const answer = path.endsWith(objectPath(object.digest).slice(3)) ? whole : answerWith(second);
@@ -332,7 +364,7 @@ test("111, 138: bytes behind the answer harm neither this object nor the next", 
   expect(fetcher.stats()[0]!.faults.wrong).toBe(0);
 });
 
-describe("121, 122, 137: what a redirect or a certificate must not do", () => {
+describe("what a redirect or a certificate must not do (docs/hostile-inputs.md, 121, 122, 137)", () => {
   test.skipIf(!hasOpenssl)("a redirect from https to http is not followed", async () => {
     const authority = new TestAuthority();
     onTestFinished(() => authority.remove());
@@ -386,14 +418,14 @@ describe("resuming", () => {
     expect(existsSync(store.objects.path(object.digest))).toBe(true);
   });
 
-  test("128: a server that gives all again is read from its beginning", async () => {
+  test("a server that gives all again is read from its beginning (docs/hostile-inputs.md, 128)", async () => {
     const server = await mirror(breaking(answerWith(content)));
     await fetcherOf([server.source]).fetch(object);
     expect(rangeOf(server.requests.at(-1))).toBeUndefined();
     expect(existsSync(store.objects.path(object.digest))).toBe(true);
   });
 
-  test("129: a range that it does not have (416) is dropped, and all is asked for", async () => {
+  test("a range that it does not have (416) is dropped, and all is asked for (docs/hostile-inputs.md, 129)", async () => {
     const server = await mirror(
       breaking((request) => {
         if (rangeOf(request) === undefined) honest(request);
@@ -405,7 +437,7 @@ describe("resuming", () => {
     expect(existsSync(store.objects.path(object.digest))).toBe(true);
   });
 
-  test("131: another version now is read from its beginning", async () => {
+  test("another version now is read from its beginning (docs/hostile-inputs.md, 131)", async () => {
     const server = await mirror(
       breaking((request) => {
         if (rangeOf(request) === undefined) return honest(request);
@@ -420,9 +452,18 @@ describe("resuming", () => {
   });
 
   test.each([
-    ["127: of another start", (from: number) => `bytes ${from + 1}-${size - 1}/${size}`],
-    ["127: of another total", (from: number) => `bytes ${from}-${size - 1}/${size + 1}`],
-    ["127: of an unknown total", (from: number) => `bytes ${from}-${size - 1}/*`],
+    [
+      "of another start (docs/hostile-inputs.md, 127)",
+      (from: number) => `bytes ${from + 1}-${size - 1}/${size}`,
+    ],
+    [
+      "of another total (docs/hostile-inputs.md, 127)",
+      (from: number) => `bytes ${from}-${size - 1}/${size + 1}`,
+    ],
+    [
+      "of an unknown total (docs/hostile-inputs.md, 127)",
+      (from: number) => `bytes ${from}-${size - 1}/*`,
+    ],
   ])("a part %s is refused, and another mirror goes on", async (_, contentRange) => {
     const bad = await mirror(
       breaking((request) => {
@@ -438,7 +479,7 @@ describe("resuming", () => {
     expect(rangeOf(good.requests[0])).toMatch(/^bytes=[1-9]\d*-1199999$/);
   });
 
-  test("130: several parts in one answer are refused", async () => {
+  test("several parts in one answer are refused (docs/hostile-inputs.md, 130)", async () => {
     const bad = await mirror(
       breaking(
         answerWith(
@@ -455,7 +496,7 @@ describe("resuming", () => {
   });
 });
 
-test("133: a mirror that asks for a second is asked again after it", async () => {
+test("a mirror that asks for a second is asked again after it (docs/hostile-inputs.md, 133)", async () => {
   const server = await mirror((request) => {
     if (request.number === 1) request.socket.write(status("503 Busy", { "Retry-After": 1 }));
     else honest(request);
@@ -466,13 +507,13 @@ test("133: a mirror that asks for a second is asked again after it", async () =>
   expect(server.requests).toHaveLength(2);
 });
 
-test("134: credentials go to no mirror that has none", async () => {
+test("credentials go to no mirror that has none (docs/hostile-inputs.md, 134)", async () => {
   const server = await mirror(status("401 Unauthorized", { "WWW-Authenticate": "Basic realm=x" }));
   await expect(fetcherOf([server.source], 5_000).fetch(object)).rejects.toThrow(/401/);
   for (const { headers } of server.requests) expect(headers.has("authorization")).toBe(false);
 });
 
-test("142: what is asked for is made of hex digits below the mirror's own path", async () => {
+test("what is asked for is made of hex digits below the mirror's own path (docs/hostile-inputs.md, 142)", async () => {
   const server = await rawServer(honest);
   const source = mirrorAt(new URL("deep/er/", server.url));
   await fetcherOf([source]).fetch(object);
@@ -482,14 +523,14 @@ test("142: what is asked for is made of hex digits below the mirror's own path",
   );
 });
 
-test("143: a hundred requests for one object are one download", async () => {
+test("a hundred requests for one object are one download (docs/hostile-inputs.md, 143)", async () => {
   const server = await mirror(honest);
   const fetcher = fetcherOf([server.source]);
   await Promise.all(Array.from({ length: 100 }, () => fetcher.fetch(object)));
   expect(server.requests).toHaveLength(1);
 });
 
-test("143: a hundred requests for one object hear of its failure", async () => {
+test("a hundred requests for one object hear of its failure (docs/hostile-inputs.md, 143)", async () => {
   const server = await mirror(status("404 Not Found"));
   const fetcher = fetcherOf([server.source]);
   const outcomes = await Promise.allSettled(
@@ -499,7 +540,7 @@ test("143: a hundred requests for one object hear of its failure", async () => {
   expect(server.requests).toHaveLength(1);
 });
 
-test("141: when all mirrors are bad, the error has each with its reason", async () => {
+test("when all mirrors are bad, the error has each with its reason (docs/hostile-inputs.md, 141)", async () => {
   const liar = await mirror(answerWith(other));
   const empty = await mirror(status("404 Not Found"));
   const rude = await mirror(status("401 Unauthorized"));

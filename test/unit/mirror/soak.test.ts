@@ -1,4 +1,4 @@
-/** One dead, one lying, one slow and one good mirror, and five hundred objects (hostile inputs, 140). */
+/** One dead, one lying, one slow and one good mirror, and five hundred objects (docs/hostile-inputs.md, 140). */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -204,7 +204,7 @@ describe.each(ways)("a layer read %s", (_, options) => {
     expect(bytes.equals(Buffer.concat([text, text, text, text, text]))).toBe(true);
   });
 
-  test("90: gzip that is cut, damaged, or followed by something, is refused", async () => {
+  test("gzip that is cut, damaged, or followed by something, is refused (docs/hostile-inputs.md, 90)", async () => {
     const blob = gzipSync(text);
     const damaged = (at: number) => {
       const copy = Buffer.from(blob);
@@ -233,7 +233,7 @@ describe.each(ways)("a layer read %s", (_, options) => {
     );
   });
 
-  test("91: zstd that is cut, damaged, or followed by something, is refused", async () => {
+  test("zstd that is cut, damaged, or followed by something, is refused (docs/hostile-inputs.md, 91)", async () => {
     const blob = vector("frames.zst");
     const damaged = (at: number) => {
       const copy = Buffer.from(blob);
@@ -269,7 +269,7 @@ describe.each(ways)("a layer read %s", (_, options) => {
     expect((await read(many, { compression: "zstd" }, options))[0].length).toBe(0);
   });
 
-  test("92: bytes in another compression than the declared one are refused", async () => {
+  test("bytes in another compression than the declared one are refused (docs/hostile-inputs.md, 92)", async () => {
     const blobs = { none: Buffer.alloc(1024), gzip: gzipSync(text), zstd: vector("plain.zst") };
     for (const compression of ["none", "gzip", "zstd"] as const) {
       for (const [name, blob] of Object.entries(blobs)) {
@@ -281,7 +281,7 @@ describe.each(ways)("a layer read %s", (_, options) => {
     expect(await refusal(xz, {}, options)).toBe("FormatError UNSUPPORTED");
   });
 
-  test("90: a bomb is refused once it is over the limit, with little memory", async () => {
+  test("a bomb is refused once it is over the limit, with little memory (docs/hostile-inputs.md, 90)", async () => {
     const { layer, image } = imageOf(vector("zeros-100m.zst"));
     let most = 0;
     let bytes = 0;
@@ -299,7 +299,7 @@ describe.each(ways)("a layer read %s", (_, options) => {
     expect((await read(vector("zeros-50m.zst"), {}, options))[0].length).toBe(50_000_000);
   });
 
-  test("93, 98: another digest, size or diffID is refused", async () => {
+  test("another digest, size or diffID is refused (docs/hostile-inputs.md, 93, 98)", async () => {
     const blob = gzipSync(text);
     const other = digestOf(Buffer.from("other"));
     const given = { compression: "gzip", digest: digestOf(blob), diffId: digestOf(text) } as const;
@@ -317,7 +317,7 @@ describe.each(ways)("a layer read %s", (_, options) => {
     );
   });
 
-  test("93: bytes that are broken because they are not the ones asked for are an integrity error", async () => {
+  test("bytes that are broken because they are not the ones asked for are an integrity error (docs/hostile-inputs.md, 93)", async () => {
     const blob = gzipSync(text);
     const digest = digestOf(blob);
     const broken = Buffer.from(blob);

@@ -189,7 +189,7 @@ describe("choosing one of several", () => {
 });
 
 describe("hostile layouts", () => {
-  test("93: a document that is not what its descriptor says is refused before it is parsed", async () => {
+  test("a document that is not what its descriptor says is refused before it is parsed (docs/hostile-inputs.md, 93)", async () => {
     const damage = async (name: "manifest" | "config", how: (path: string) => void) => {
       let digest = "";
       const layout = await oneImage((layout, image) => {
@@ -214,7 +214,7 @@ describe("hostile layouts", () => {
     }
   });
 
-  test("93: a layer of another size is refused when it is opened, a missing one too", async () => {
+  test("a layer of another size is refused when it is opened, a missing one too (docs/hostile-inputs.md, 93)", async () => {
     const layout = await oneImage();
     const path = layout.directory();
     const image = await open(`oci:${path}`);
@@ -237,7 +237,7 @@ describe("hostile layouts", () => {
     ["no algorithm", "a".repeat(64), "MALFORMED"],
     ["sha512 of the length of sha256", `sha512:${"a".repeat(64)}`, "MALFORMED"],
     ["a number", 5, "MALFORMED"],
-  ])("94: a digest that is %s", async (_, digest, code) => {
+  ])("a digest that is %s (docs/hostile-inputs.md, 94)", async (_, digest, code) => {
     const layout = await oneImage((layout, image) => layout.index([{ ...image, digest }]));
     expect(await refusal(`oci:${layout.directory()}`)).toBe(`FormatError ${code}`);
   });
@@ -251,13 +251,13 @@ describe("hostile layouts", () => {
     ["the fields of schema 1", { fsLayers: [] }, "UNSUPPORTED"],
     ["no layers", { layers: undefined }, "MALFORMED"],
     ["no config", { config: undefined }, "MALFORMED"],
-  ])("95: a manifest with %s", async (_, manifest, code) => {
+  ])("a manifest with %s (docs/hostile-inputs.md, 95)", async (_, manifest, code) => {
     const layout = new TestLayout();
     layout.index([layout.image([await layerTar("one")], { manifest })]);
     expect(await refusal(`oci:${layout.directory()}`)).toBe(`FormatError ${code}`);
   });
 
-  test("95: descriptors of other media types, none, and Docker's manifest that does not name itself", async () => {
+  test("descriptors of other media types, none, and Docker's manifest that does not name itself (docs/hostile-inputs.md, 95)", async () => {
     const refused = async (fields: Record<string, unknown>) => {
       const layout = await oneImage((layout, image) => layout.index([{ ...image, ...fields }]));
       return refusal(`oci:${layout.directory()}`);
@@ -276,14 +276,14 @@ describe("hostile layouts", () => {
     expect(await refusal(`oci:${layout.directory()}`)).toBe("accepted");
   });
 
-  test("95: an artifact is not an image", async () => {
+  test("an artifact is not an image (docs/hostile-inputs.md, 95)", async () => {
     const layout = new TestLayout();
     const config = layout.json({}, "application/vnd.oci.empty.v1+json");
     layout.index([layout.image([], { manifest: { config } })]);
     expect(await refusal(`oci:${layout.directory()}`)).toBe("FormatError UNSUPPORTED");
   });
 
-  test("96: indexes nested four deep are read, five deep are not; wide ones end at a limit", async () => {
+  test("indexes nested four deep are read, five deep are not; wide ones end at a limit (docs/hostile-inputs.md, 96)", async () => {
     const nest = (layout: TestLayout, inner: BlobDescriptor[]) =>
       layout.json({ schemaVersion: 2, mediaType: types.index, manifests: inner }, types.index);
     for (const [depth, expected] of [
@@ -309,7 +309,7 @@ describe("hostile layouts", () => {
     expect(await refusal(`oci:${wide.directory()}`)).toBe("FormatError LIMIT");
   });
 
-  test("97: two images of one name, or of one platform, are ambiguous", async () => {
+  test("two images of one name, or of one platform, are ambiguous (docs/hostile-inputs.md, 97)", async () => {
     const layout = new TestLayout();
     const one = layout.image([await layerTar("one")]);
     const two = layout.image([await layerTar("two")]);
@@ -326,7 +326,7 @@ describe("hostile layouts", () => {
     expect(await refusal(`oci:${layout.directory()}`)).toBe("FormatError AMBIGUOUS");
   });
 
-  test("98: a configuration with another number of diffIDs, or none, or another type", async () => {
+  test("a configuration with another number of diffIDs, or none, or another type (docs/hostile-inputs.md, 98)", async () => {
     const refused = async (config: Record<string, unknown>) => {
       const layout = new TestLayout();
       layout.index([layout.image([await layerTar("one")], { config })]);
@@ -351,7 +351,7 @@ describe("hostile layouts", () => {
     expect(await refused({ os: undefined })).toBe("FormatError MALFORMED");
   });
 
-  test("99: a layer that has to be fetched from elsewhere, or is no tar", async () => {
+  test("a layer that has to be fetched from elsewhere, or is no tar (docs/hostile-inputs.md, 99)", async () => {
     const refused = async (fields: Record<string, unknown>) => {
       const layout = new TestLayout();
       const layer = await layerTar("one");
@@ -372,7 +372,7 @@ describe("hostile layouts", () => {
   });
 
   test.each(["index.json", "oci-layout", "blobs", "blobs/sha256", "manifest"])(
-    "100: a symlink in place of %s is refused, and so is a fifo",
+    "a symlink in place of %s is refused, and so is a fifo (docs/hostile-inputs.md, 100)",
     async (name) => {
       let manifest = "";
       const layout = await oneImage((_, image) => {
@@ -389,7 +389,7 @@ describe("hostile layouts", () => {
     },
   );
 
-  test("100: a directory in place of a layer", async () => {
+  test("a directory in place of a layer (docs/hostile-inputs.md, 100)", async () => {
     const layout = await oneImage();
     const path = layout.directory();
     const image = await open(`oci:${path}`);
@@ -401,7 +401,7 @@ describe("hostile layouts", () => {
     );
   });
 
-  test("101: another layout version, none, or no layout file", async () => {
+  test("another layout version, none, or no layout file (docs/hostile-inputs.md, 101)", async () => {
     const refused = async (content: string | undefined) => {
       const layout = await oneImage();
       if (content === undefined) layout.files.delete("oci-layout");

@@ -1,4 +1,4 @@
-/** What fsck finds, and what it mends (hostile inputs to a store). */
+/** What fsck finds, and what it repairs (docs/hostile-inputs.md, "F. Stores"). */
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,

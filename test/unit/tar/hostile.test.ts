@@ -1,4 +1,8 @@
-/** Archives made to be read differently by different parsers, or to hurt: each has one answer. */
+/**
+ * Archives made to be read differently by different parsers, or to hurt: each has one answer.
+ *
+ * Spec: docs/hostile-inputs.md, "C. Layers".
+ */
 import { describe, expect, test } from "vitest";
 import { FormatError } from "../../../src/errors.ts";
 import { limits } from "../../../src/limits.ts";
@@ -33,7 +37,7 @@ function refused(bytes: Uint8Array, code: FormatError["code"], message?: string 
 const paths = (bytes: Uint8Array) => readTar(bytes).map(({ path }) => path);
 
 describe("sizes", () => {
-  // Case 59, CVE-2025-62518: the header says 0, and what follows looks like a header.
+  // docs/hostile-inputs.md, 59 (CVE-2025-62518): the header says 0, and what follows looks like a header.
   const smuggled = archive(
     pax({ size: "1024" }),
     header({ name: "outer", size: 0 }),
@@ -71,13 +75,13 @@ describe("sizes", () => {
     }
   });
 
-  // Case 60
+  // docs/hostile-inputs.md, 60
   test.each(["L", "K", "x", "g"])("a pax size before a %s header is refused", (type) => {
     const bytes = archive(pax({ size: "9" }), member({ type }, paxRecord("a", "b")), header({}));
     refused(bytes, "AMBIGUOUS", "expected an entry after a pax header");
   });
 
-  // Case 67
+  // docs/hostile-inputs.md, 67
   test.each(["-1", "9223372036854775808", "0x10", "1.5", "", " 1", "1 ", "010", "+1"])(
     "the pax size %j is refused",
     (size) => {
@@ -85,7 +89,7 @@ describe("sizes", () => {
     },
   );
 
-  // Case 68
+  // docs/hostile-inputs.md, 68
   test("a base-256 size that is negative or over 2^53 is refused", () => {
     refused(archive(header({ size: base256(-1n, 12) })), "OUT_OF_RANGE", "size: expected 0 to");
     refused(archive(header({ size: base256(-512n, 12) })), "OUT_OF_RANGE");
@@ -95,7 +99,7 @@ describe("sizes", () => {
     refused(archive(header({ size: base256((1n << 53n) - 1n, 12) })), "TRUNCATED");
   });
 
-  // Cases 74 and 75
+  // docs/hostile-inputs.md, 74 and 75
   test.each([
     ["5", "directory"],
     ["1", "hardlink"],
@@ -112,7 +116,7 @@ describe("sizes", () => {
 });
 
 describe("pax headers", () => {
-  // Case 61
+  // docs/hostile-inputs.md, 61
   test.each(["path", "linkpath"])("a NUL in %s is refused", (key) => {
     const bytes = archive(pax({ [key]: "good\0evil" }), header({ type: "2", linkName: "t" }));
     refused(bytes, "MALFORMED", /expected a name without NUL, got "good\\x00evil"/);
@@ -122,12 +126,12 @@ describe("pax headers", () => {
     refused(archive(pax({ "pa\0th": "x" }), header({})), "MALFORMED", "NUL in the key");
   });
 
-  // Case 62
+  // docs/hostile-inputs.md, 62
   test("a name of digits is a name", () => {
     expect(paths(archive(pax({ path: "12345" }), header({})))).toEqual(["12345"]);
   });
 
-  // Case 63
+  // docs/hostile-inputs.md, 63
   test.each([
     ["a length that is too short", "5 a=bc\n"],
     ["a length that is too long", "9 a=b\n"],
@@ -151,7 +155,7 @@ describe("pax headers", () => {
     refused(archive(pax(body), header({})), "MALFORMED", "pax record at byte");
   });
 
-  // Case 64
+  // docs/hostile-inputs.md, 64
   test.each(["path", "SCHILY.xattr.user.x", "comment", "GNU.sparse.map"])(
     "the same key twice is refused: %s",
     (key) => {
@@ -167,7 +171,7 @@ describe("pax headers", () => {
     },
   );
 
-  // Case 65
+  // docs/hostile-inputs.md, 65
   test.each([
     "path",
     "linkpath",
@@ -187,7 +191,7 @@ describe("pax headers", () => {
     expect(paths(bytes)).toEqual(["file"]);
   });
 
-  // Case 66
+  // docs/hostile-inputs.md, 66
   test("a header of 1 MiB is read, and one byte more is refused", () => {
     const fill = (length: number) => paxRecord("comment", "c".repeat(length - 17));
     const largest = fill(limits.paxBytes);
@@ -236,7 +240,7 @@ describe("pax headers", () => {
 });
 
 describe("headers", () => {
-  // Case 69
+  // docs/hostile-inputs.md, 69
   test.each([
     ["mode", "  644 \0"],
     ["mode", "00006448"],
@@ -269,7 +273,7 @@ describe("headers", () => {
     expect(entry!.uid).toBe(0o77777767);
   });
 
-  // Case 70
+  // docs/hostile-inputs.md, 70
   test("a wrong checksum is refused", () => {
     refused(archive(header({ checksum: "001234\0 " })), "BAD_CHECKSUM", "checksum: expected 0");
     const changed = Buffer.from(archive(header({})));
@@ -291,7 +295,7 @@ describe("headers", () => {
     refused(archive(header({ prefix })), "UNSUPPORTED", "a star header");
   });
 
-  // Case 86
+  // docs/hostile-inputs.md, 86
   test.each([
     ["S", "an old GNU sparse file"],
     ["M", "another volume"],
@@ -322,7 +326,7 @@ describe("headers", () => {
     refused(archive(header({ type: "3", magic: V7_MAGIC })), "AMBIGUOUS", "got v7's");
   });
 
-  // Case 88
+  // docs/hostile-inputs.md, 88
   test("uid and gid have 32 bits", () => {
     expect(readTar(archive(header({ uid: base256(0xffff_ffffn, 8) })))[0]!.uid).toBe(0xffff_ffff);
     refused(archive(header({ uid: base256(1n << 32n, 8) })), "OUT_OF_RANGE", "uid: expected 0 to");
@@ -341,7 +345,7 @@ describe("headers", () => {
     refused(archive(pax({ linkpath: "l".repeat(4097) }), link), "LIMIT", "link name");
   });
 
-  // Case 82 and 83: what other systems confuse is different here.
+  // docs/hostile-inputs.md, 82 and 83: what other systems confuse is different here.
   test("names stay as they are", () => {
     const names = ["e\xcc\x81", "\xc3\xa9", "A", "a", "ss", "\xc3\x9f", "C:../x", "C:foo", "a\\b"];
     const more = ["__proto__", "constructor", "toString", "..", "./x", "/x", "a//b"];
@@ -351,13 +355,13 @@ describe("headers", () => {
 });
 
 describe("the end", () => {
-  // Case 71
+  // docs/hostile-inputs.md, 71
   test("an entry after a single zero block is refused", () => {
     const bytes = Buffer.concat([header({}), Buffer.alloc(512), header({ name: "x" }), end]);
     refused(bytes, "AMBIGUOUS", "expected a second zero block, got data");
   });
 
-  // Case 72
+  // docs/hostile-inputs.md, 72
   test("an archive after the archive is refused", () => {
     const bytes = Buffer.concat([archive(header({})), archive(header({ name: "x" }))]);
     refused(bytes, "AMBIGUOUS", "tar archive at 1536: expected only zeros");
@@ -365,7 +369,7 @@ describe("the end", () => {
     refused(late, "AMBIGUOUS", "tar archive at 10536");
   });
 
-  // Case 73
+  // docs/hostile-inputs.md, 73
   test("an archive without an end marker is refused", () => {
     refused(header({}), "TRUNCATED", "expected two zero blocks at the end");
     refused(Buffer.concat([header({}), Buffer.alloc(512)]), "TRUNCATED", "at 1024");
@@ -383,14 +387,14 @@ describe("the end", () => {
     refused(pax({ path: "x" }).subarray(0, 515), "TRUNCATED", "tar header at 0");
   });
 
-  // Case 76
+  // docs/hostile-inputs.md, 76
   test("padding that is not zero is skipped, and never part of the content", () => {
     const bytes = Buffer.concat([header({ size: 3 }), Buffer.alloc(512, "secret"), end]);
     expect(Buffer.from(readTar(bytes)[0]!.content!).toString()).toBe("sec");
   });
 });
 
-// Case 84
+// docs/hostile-inputs.md, 84
 test("many empty entries are read one by one, up to the limit", () => {
   const block = header({ name: "same" });
   const thousand = Buffer.concat(Array.from({ length: 1000 }, () => block));

@@ -69,6 +69,7 @@ describe("whiteouts", () => {
     expect(over(empty(".wh.lnk"))).toEqual(plain.filter((line) => !line.startsWith("lnk")));
   });
 
+  // docs/hostile-inputs.md, 106
   test.each(["a/.wh.nothere", "nodir/.wh.x", "a/one/.wh.x", "nodir/.wh..wh..opq"])(
     "a whiteout of nothing is fine: %s",
     (name) => {
@@ -76,6 +77,7 @@ describe("whiteouts", () => {
     },
   );
 
+  // docs/hostile-inputs.md, 103
   test.each([
     ["before", [empty("a/.wh.one"), file("a/one", "again")]],
     ["after", [file("a/one", "again"), empty("a/.wh.one")]],
@@ -84,6 +86,7 @@ describe("whiteouts", () => {
     expect(over(...members)).toHaveLength(plain.length);
   });
 
+  // docs/hostile-inputs.md, 104
   test.each([
     ["first", [empty("a/.wh..wh..opq"), directory("a"), file("a/new")]],
     ["last", [directory("a"), file("a/new"), empty("a/.wh..wh..opq")]],
@@ -113,6 +116,7 @@ describe("whiteouts", () => {
     expect(over(...members)).toEqual([...plain.slice(0, -1), ...lines]);
   });
 
+  // docs/hostile-inputs.md, 105
   test("a whiteout through a symlink is refused with both names", () => {
     const message =
       'layer 2: entry "lnk/.wh.one" at 0: expected a directory at "lnk", got a symlink to "a"';
@@ -120,6 +124,7 @@ describe("whiteouts", () => {
     refused([base, [empty("lnk/.wh..wh..opq")]], 'got a symlink to "a"', "AMBIGUOUS");
   });
 
+  // docs/hostile-inputs.md, 102
   test.each([".wh.", ".wh..", ".wh...", "a/.wh.", "a/.wh.."])("%s is refused", (name) => {
     refused([base, [empty(name)]], 'expected the name of a file after ".wh." (oci-v1: whiteouts)');
   });
@@ -234,6 +239,7 @@ describe("paths", () => {
     expect(over(header({ name: "c/", type: "\0", magic: V7_MAGIC }))).toContain("c/");
   });
 
+  // docs/hostile-inputs.md, 77
   test.each(["..", "../x", "a/../x", "a/..", "/../x", "./.."])("%s is refused", (name) => {
     refused([base, [file(name)]], `path: expected no "..", got "${name}" (oci-v1: paths)`);
     refused([base, [directory(name)]], 'expected no ".."');
@@ -275,6 +281,7 @@ describe("paths", () => {
   });
 });
 
+// docs/hostile-inputs.md, 81
 describe("repeated paths in one layer", () => {
   test("a directory over a directory replaces its metadata and keeps its content", () => {
     const tree = merge([
@@ -381,6 +388,7 @@ describe("parents", () => {
     refused([[device("d", 1, 3), file("d/x")]], "another kind of file");
   });
 
+  // docs/hostile-inputs.md, 79
   test("a symlink as parent is refused with both names", () => {
     const message = 'entry "lnk/x" at 0: expected a directory at "lnk", got a symlink to "a"';
     refused([base, [file("lnk/x")]], message, "AMBIGUOUS");
@@ -450,6 +458,7 @@ describe("hard links", () => {
     expect(over(hardlink("a", "b/four"))).toEqual(["a = b/four", "b/", "b/four => a", "lnk -> a"]);
   });
 
+  // docs/hostile-inputs.md, 78
   test.each([
     ["missing", hardlink("x", "no/such"), 'target "no/such": expected an earlier entry, got none'],
     ["below a file", hardlink("x", "a/one/y"), "got none"],
@@ -482,6 +491,7 @@ describe("hard links", () => {
 });
 
 describe("types and metadata", () => {
+  // docs/hostile-inputs.md, 89
   test("devices, with 0:0 as any other, and fifos", () => {
     const members = [device("null", 1, 3), device("zero", 0, 0), header({ name: "p", type: "6" })];
     const block = header({ name: "b", type: "4", deviceMajor: 259, deviceMinor: 300 });
@@ -504,6 +514,7 @@ describe("types and metadata", () => {
     expect(at(tree, "f")).toMatchObject({ mtimeSeconds: -2n, mtimeNanoseconds: 500_000_000 });
   });
 
+  // docs/hostile-inputs.md, 87
   test("all xattrs of the SCHILY form stay, as bytes", () => {
     const records = {
       "SCHILY.xattr.user.empty": "",
@@ -544,6 +555,7 @@ describe("types and metadata", () => {
     expect(listing(tree)).toEqual([`f = ${"\0".repeat(62)}ab`]);
   });
 
+  // docs/hostile-inputs.md, 80
   test("a symlink has 4095 bytes of target, kept as they are", () => {
     const link = (target: string) => [longName(target, "K"), symlink("l", "x")];
     const target = "/../".padEnd(4095, "\xff");

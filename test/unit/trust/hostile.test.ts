@@ -1,6 +1,8 @@
 /**
  * Hostile envelopes, keys, statements and policies, by group: each is refused with its code, or
  * accepted where that is right, by the whole verifier, from files to a bootstrap.
+ *
+ * Spec: docs/hostile-inputs.md, "B. Envelopes, keys, policies".
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -601,7 +603,7 @@ const rows: Row[] = [
   ],
 ];
 
-test.each(rows)("%i: %s", (_group, _what, attempt, code) => {
+test.each(rows)("docs/hostile-inputs.md, %i: %s", (_group, _what, attempt, code) => {
   expect(attempt()).toBe(code);
 });
 
@@ -623,7 +625,7 @@ describe("with a memory", () => {
     return refusal(() => openVerified(at("app"), {}, { trust, state, name, now }));
   };
 
-  test("54, 55: a lower version, and the same for another image", () => {
+  test("a lower version, and the same for another image (docs/hostile-inputs.md, 54, 55)", () => {
     expect(take(7)).toBe("accepted");
     expect(take(6)).toBe("ROLLBACK");
     expect(take(7, other)).toBe("EQUIVOCATION");
@@ -631,7 +633,7 @@ describe("with a memory", () => {
     expect(take(8, other)).toBe("accepted");
   });
 
-  test("57: a thief's highest version is forgotten with the next epoch", () => {
+  test("a thief's highest version is forgotten with the next epoch (docs/hostile-inputs.md, 57)", () => {
     const epoch = (value: number) => policyWith((p) => (p.epoch = value));
     expect(take(Number.MAX_SAFE_INTEGER, image, epoch(0))).toBe("accepted");
     expect(take(8, image, epoch(0))).toBe("ROLLBACK");
@@ -639,7 +641,7 @@ describe("with a memory", () => {
     expect(take(9, image, epoch(0))).toBe("ROLLBACK");
   });
 
-  test("58: a policy from before a revocation", () => {
+  test("a policy from before a revocation (docs/hostile-inputs.md, 58)", () => {
     const write = (version: number, change: (policy: any) => void = () => {}) => {
       const content = plainPolicy();
       content.version = version;
@@ -653,7 +655,7 @@ describe("with a memory", () => {
     expect(write(1)).toBe("POLICY_ROLLBACK");
   });
 
-  test("58: a damaged memory, and one that cannot be kept", () => {
+  test("a damaged memory, and one that cannot be kept (docs/hostile-inputs.md, 58)", () => {
     expect(take(7)).toBe("accepted");
     const [hash] = readdirSync(at("state/names"));
     const place = at(`state/names/${hash}`);

@@ -19,7 +19,8 @@ export function wanted(content: Uint8Array): WantedObject {
   return { digest: verityDigestOf(content), size: content.length };
 }
 
-type Behaviour = "good" | "wrong" | "dead" | "missing" | "hangs" | "drips";
+/** One that `waits` goes on when it is released; one that `drips` gives five bytes a second. */
+type Behaviour = "good" | "wrong" | "dead" | "missing" | "hangs" | "waits" | "drips";
 
 /** A source with these contents; what it does may be changed while it is in use. */
 export class FakeSource implements ObjectSource {
@@ -28,6 +29,9 @@ export class FakeSource implements ObjectSource {
   behaviour: Behaviour;
   /** Requests that came. */
   asked = 0;
+  /** Lets everything go on that waits. */
+  release!: () => void;
+  readonly #released = new Promise<void>((resolve) => (this.release = resolve));
   readonly #contents: ReadonlyMap<VerityDigest, Uint8Array>;
 
   constructor(
@@ -72,6 +76,10 @@ export class FakeSource implements ObjectSource {
           signal?.throwIfAborted();
           yield content.subarray(at, at + 1);
         }
+        return;
+      case "waits":
+        await this.#released;
+        yield content;
         return;
       case "good":
         yield content;

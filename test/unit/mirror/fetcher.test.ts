@@ -18,6 +18,7 @@ import { Transaction } from "../../../src/store/transaction.ts";
 import { verityDigestOf } from "../../../src/verity/hasher.ts";
 import { FakeSource, wanted } from "../../support/fake-source.ts";
 import { contentOf, damage } from "../../support/store.ts";
+import { until } from "../../support/until.ts";
 
 let directory: string;
 let store: Store;
@@ -55,16 +56,19 @@ describe("single flight", () => {
 
   test("who loses interest is free at once, the others get the object", async () => {
     const content = contentOf("one", 70);
-    const source = new FakeSource("m", [content], "drips");
+    const source = new FakeSource("m", [content], "waits");
     const fetcher = fetcherOf([source]);
     const controller = new AbortController();
     const reason = new Error("enough");
     const impatient = fetcher.fetch(wanted(content), { signal: controller.signal });
     const patient = fetcher.fetch(wanted(content), { signal: new AbortController().signal });
-    setTimeout(() => controller.abort(reason), 30);
+    await until(() => source.asked === 1);
+    controller.abort(reason);
     await expect(impatient).rejects.toBe(reason);
+    source.release();
     await patient;
     expect(source.asked).toBe(1);
+    expect(isGood(wanted(content))).toBe(true);
   });
 });
 
@@ -111,7 +115,7 @@ describe("what comes", () => {
     try {
       const fetcher = fetcherOf([new FakeSource("m", all)], {
         durability: "transaction",
-        lingerMs: 50,
+        lingerMs: 1000,
       });
       const result = await fetchAll(fetcher, all.map(wanted));
       expect(result).toMatchObject({ objects: 500, failed: [], untried: [] });
@@ -199,7 +203,7 @@ describe("a download that breaks off", () => {
     };
     const first = fetcherOf([slow]);
     await expect(first.fetch(wanted(content), { signal: controller.signal })).rejects.toThrow();
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => !first.isFetching(wanted(content).digest));
     await first.close();
     expect(readdirSync(join(store.path, "tmp"))).toHaveLength(1);
     const source = new BreakingSource("m", [content], 0, 0);

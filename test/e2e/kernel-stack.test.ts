@@ -57,6 +57,8 @@ function treeImage(): Uint8Array {
   const root = newDirectory();
   root.entries.set(ascii("inline"), bed.file(Buffer.from("inline\n")));
   root.entries.set(ascii("object"), bed.file(Buffer.alloc(9000, "object ")));
+  // Of this run alone: loop devices are found by their content.
+  root.mtimeSeconds = BigInt(process.pid);
   return writeImage(root);
 }
 
@@ -85,8 +87,7 @@ describe.each(layerStyles)("with layers by %s", (style: LayerStyle) => {
       unmountTarget(target);
     }
     expect(isMounted(target)).toBe(false);
-    await until(() => loops() === 0);
-    expect(descriptors()).toBe(before);
+    await until(() => loops() === 0 && descriptors() === before);
   });
 });
 
@@ -254,9 +255,10 @@ test("a failure at any step leaves no mount, no loop device and no open file", a
     () => mount(image, { objects: Array.from({ length: 600 }, () => place) }),
   ]) {
     expect(failing).toThrow(/\w/);
-    await until(() => loops() === 0);
-    expect(descriptors()).toBe(before.fds);
-    expect(readMounts()).toBe(before.mounts);
+    await until(() => {
+      const now = { fds: descriptors(), mounts: readMounts() };
+      expect({ ...now, loops: loops() }).toEqual({ ...before, loops: 0 });
+    });
   }
 });
 

@@ -4,17 +4,15 @@ import { once } from "node:events";
 import { chmodSync, closeSync, copyFileSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, readSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"; // prettier-ignore
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { probe } from "../../src/mount/probe/probe.ts";
 import { Store } from "../../src/store/store.ts";
 import { type Inode, newDirectory } from "../../src/tree/inode.ts";
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { VerityHasher, objectPath } from "../../src/verity/index.ts";
-import type { MountStatus } from "../../src/mount/status.ts";
-import { sealfsOk } from "../support/cli.ts";
 import { noKernelStack } from "../support/kernel.ts";
-import { MountBed, noise, noLibfuse, noMount } from "../support/mount-bed.ts";
+import { MountBed, isMounted, noise, noLibfuse, noMount } from "../support/mount-bed.ts";
+import { statusOf } from "../support/status.ts";
 import { until } from "../support/until.ts";
 
 const MIB = 1024 * 1024;
@@ -125,9 +123,9 @@ describe.each([
         const bytes = Buffer.alloc(4096);
         readSync(fd, bytes, 0, 4096, 2 * MIB);
         expect(bytes.equals(files.get("larger")!.bytes.subarray(2 * MIB, 2 * MIB + 4096))).toBe(true); // prettier-ignore
-        const [status] = JSON.parse(sealfsOk(["status", mnt, "--json"]).stdout) as MountStatus[];
-        expect(status?.promise).toBe("open");
-        expect(status?.counters?.requests["READ"]).toBeUndefined();
+        const status = await statusOf(mnt);
+        expect(status.promise).toBe("open");
+        expect(status.counters?.requests["READ"]).toBeUndefined();
         closeSync(fd);
       });
       Store.open(bed.store.path).objects.verify(files.get("larger")!.inode.digest!);
@@ -268,7 +266,7 @@ for name in sys.argv[2:]:
       for (let i = 0; i < 20; i++) readFileSync(join(directory, `small${i}`));
       readFileSync(join(directory, "large"));
       child.kill("SIGKILL");
-      await sleep(300);
+      await until(() => !isMounted(directory));
       await mounted(["--mirror", mirror], (mnt) => {
         for (const [name, { bytes }] of files)
           expect(readFileSync(join(mnt, name)).equals(bytes)).toBe(true);

@@ -1,14 +1,6 @@
 /** The modes of a mount with the real command: what each shows, promises, and leaves behind. */
 import { spawnSync } from "node:child_process";
-import {
-  chmodSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
@@ -18,6 +10,7 @@ import { HardLink, type Inode } from "../../src/tree/inode.ts";
 import { loopsOf, noKernelStack } from "../support/kernel.ts";
 import { MountBed, isMounted, newDirectory, noMount, run } from "../support/mount-bed.ts";
 import { errnoOf } from "../support/mounted-view.ts";
+import { serverOf } from "../support/remains.ts";
 import { until } from "../support/until.ts";
 
 const reason = noKernelStack() ?? noMount();
@@ -36,6 +29,8 @@ beforeAll(() => {
   large.nlink = 2;
   root.entries.set(ascii("small"), bed.file(Buffer.alloc(100, "small ")));
   root.entries.set(ascii("text"), bed.file(Buffer.from("text\n")));
+  // Of this run alone: loop devices are found by their content.
+  root.mtimeSeconds = BigInt(process.pid);
   root.entries.set(ascii("absent"), bed.file(Buffer.alloc(5000, "absent ")));
   rmSync(bed.objectOf(root.entries.get(ascii("absent")) as Inode));
   image = writeImage(root);
@@ -138,18 +133,6 @@ describe("hybrid mode", () => {
     }
   });
 });
-
-function serverOf(target: string): number {
-  for (const name of readdirSync("/run/sealfs")) {
-    if (!name.endsWith(".json")) continue;
-    const state = JSON.parse(readFileSync(join("/run/sealfs", name), "utf8")) as {
-      pid: number;
-      target: string;
-    };
-    if (state.target === target) return state.pid;
-  }
-  throw new Error(`no server of ${target}`);
-}
 
 describe("kernel mode with the promise metadata", () => {
   const args = ["--mode=kernel", "--require=metadata"];

@@ -8,6 +8,7 @@ import { writeImage } from "../../src/erofs/writer.ts";
 import { ways } from "../support/modes.ts";
 import { MountBed, isMounted, newDirectory, noMount, run } from "../support/mount-bed.ts";
 import { descriptorsOf, processesOf, remainsOf, serverOf } from "../support/remains.ts";
+import { statusOf } from "../support/status.ts";
 import { until } from "../support/until.ts";
 
 const reason = noMount();
@@ -86,8 +87,7 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
     mkdirSync(target);
     bed.mount("app:1", args, target);
     use(target);
-    const pid = (JSON.parse(run(process.execPath, [bin, "status", target, "--json"])) as { pid: number }[])[0]?.pid; // prettier-ignore
-    process.kill(pid!, "SIGKILL");
+    process.kill((await statusOf(target)).pid!, "SIGKILL");
     const gone = () => spawnSync(process.execPath, [bin, "status", target]).status === 7;
     await until(gone);
     expect(spawnSync("mountpoint", ["-q", target]).status).not.toBe(0);

@@ -3,12 +3,13 @@ import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
-import { type MountStatus, readStatus } from "../../src/mount/status.ts";
+import { readStatus } from "../../src/mount/status.ts";
 import { HardLink } from "../../src/tree/inode.ts";
-import { sealfs, sealfsOk } from "../support/cli.ts";
+import { sealfs } from "../support/cli.ts";
 import { ways } from "../support/modes.ts";
 import { MountBed, newDirectory, noMount } from "../support/mount-bed.ts";
 import { errnoOf } from "../support/mounted-view.ts";
+import { statusOf } from "../support/status.ts";
 import { until } from "../support/until.ts";
 
 const reason = noMount();
@@ -43,11 +44,9 @@ beforeAll(() => {
 });
 afterAll(() => bed?.close());
 
-const status = (target: string) =>
-  (JSON.parse(sealfsOk(["status", target, "--json"]).stdout) as MountStatus[])[0]!;
 const finished = async (target: string) => {
-  await until(() => status(target).prefetch?.state === "done");
-  return status(target).prefetch;
+  await until(async () => (await statusOf(target)).prefetch?.state === "done");
+  return (await statusOf(target)).prefetch;
 };
 
 describe.each(ways)("mode $name", ({ mode, args, missing }) => {
@@ -70,7 +69,7 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
       expect(readFileSync(join(target, name)).length).toBe(19_100);
     }
     // Readers find the leaf hashes.
-    if (mode !== "kernel") expect(status(target).counters?.hashedBytes).toBe(0);
+    if (mode !== "kernel") expect((await statusOf(target)).counters?.hashedBytes).toBe(0);
     expect(errnoOf(() => readFileSync(join(target, "missing")))).toBe(mode === "kernel" ? "ENOENT" : "EIO"); // prettier-ignore
     bed.unmount(target);
     bed.clearLog();

@@ -1,18 +1,21 @@
 /** Reading ahead: in every mode, and nobody waits for it. */
+import { spawnSync } from "node:child_process";
 import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
-import { readStatus } from "../../src/mount/status.ts";
 import { HardLink } from "../../src/tree/inode.ts";
 import { sealfs } from "../support/cli.ts";
 import { ways } from "../support/modes.ts";
 import { MountBed, newDirectory, noMount } from "../support/mount-bed.ts";
 import { errnoOf } from "../support/mounted-view.ts";
+import { processesOf } from "../support/remains.ts";
 import { statusOf } from "../support/status.ts";
 import { until } from "../support/until.ts";
 
 const reason = noMount();
+const blocked = fileURLToPath(new URL("../support/blocked-prefetch.cjs", import.meta.url));
 let bed: MountBed;
 beforeEach((context) => context.skip(reason !== undefined, reason));
 beforeAll(() => {
@@ -33,7 +36,7 @@ beforeAll(() => {
   rmSync(bed.objectOf(missing));
 
   const large = newDirectory();
-  for (let i = 0; i < 6; i++) large.entries.set(ascii(`large${i}`), bed.file(Buffer.alloc(96 * 2 ** 20 + i))); // prettier-ignore
+  large.entries.set(ascii("large"), bed.file(Buffer.alloc(300_000, "large ")));
   const names = newDirectory();
   const one = bed.file(Buffer.alloc(70, "one"));
   one.nlink = 8001;
@@ -87,11 +90,16 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
   });
 
   test("a large directory is listed while objects are still being hashed", async () => {
-    const target = bed.mount("large:1", [...args, "--prefetch=all"]);
+    const target = bed.directory();
+    const mount = bed.args("large:1", target, [...args, "--prefetch=all"]);
+    const env = { ...process.env, NODE_OPTIONS: `--require ${blocked}` };
+    const { status } = spawnSync(process.execPath, mount, { env, stdio: "ignore" });
+    expect(status).toBe(0);
     expect(readdirSync(join(target, "names")).length).toBe(8000);
-    // Asked directly: until a command has started, all of it may be done.
-    expect((await readStatus(target))[0]!.prefetch?.state).toBe("running");
+    const hashing = { prefetch: { state: "running", objects: 2 } };
+    await until(async () => expect(await statusOf(target)).toMatchObject(hashing));
     bed.unmount(target); // which ends it
+    expect(processesOf(JSON.stringify(target))).toEqual([]);
   });
 });
 

@@ -10,7 +10,6 @@ import {
   unlinkSync,
   writeFileSync,
 } from "node:fs";
-import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -37,6 +36,7 @@ const variants = [
   "redirect",
   "busy",
   "slow",
+  "crawling",
   "wrongCertificate",
 ] as const;
 type Variant = (typeof variants)[number];
@@ -67,7 +67,7 @@ describe.skipIf(nginx === undefined || !hasOpenssl)("nginx (needs nginx and open
     mkdirSync(at("tmp"));
     writeFileSync(at("nginx.conf"), configuration());
     process = spawn(nginx!, ["-p", folder, "-c", at("nginx.conf"), "-e", at("error.log")]);
-    await answering(ports.plain);
+    await until(() => globalThis.fetch(`http://127.0.0.1:${ports.plain}/meta.json`));
   });
   afterAll(() => {
     process.kill();
@@ -124,7 +124,8 @@ http {
   ${listen("noRange", "; max_ranges 0;")}
   ${listen("redirect", `; return 302 http://127.0.0.1:${ports.plain}$request_uri;`)}
   ${listen("busy", "; limit_req zone=two burst=2 nodelay;")}
-  ${listen("slow", "; limit_rate 64k;")}
+  ${listen("slow", "; limit_rate 256k;")}
+  ${listen("crawling", "; limit_rate 8k;")}
   ${listen("wrongCertificate", ssl("bad"))}
 }
 `;
@@ -195,7 +196,7 @@ http {
   test("Ctrl-C leaves a store from which the next run goes on", async () => {
     const bin = join(import.meta.dirname, "../../bin/sealfs.js");
     const places = ["--store", client.path, "--mirrors", "none"];
-    const mirror = ["--mirror", `http://127.0.0.1:${ports.slow}`, "--jobs", "16"];
+    const mirror = ["--mirror", `http://127.0.0.1:${ports.crawling}`, "--jobs", "16"];
     const argv = [bin, "fetch", name, ...places, ...mirror, ...trust()];
     const child = spawn(globalThis.process.execPath, argv);
     let said = "";
@@ -214,14 +215,3 @@ http {
     expect(log()).toMatch(/ 206 \d+ .* bytes=[1-9]/);
   });
 });
-
-async function answering(port: number): Promise<void> {
-  await until(
-    () =>
-      new Promise((resolve) => {
-        const socket = connect(port, "127.0.0.1");
-        socket.on("connect", () => resolve(true)).on("error", () => resolve(false));
-        socket.on("connect", () => socket.destroy());
-      }),
-  );
-}

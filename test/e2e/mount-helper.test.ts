@@ -72,7 +72,9 @@ describe("mount -t sealfs", () => {
     const { out, status } = system(
       `mount -t sealfs app:1 ${target} -o ro,${options},mode=fuse || exit
        cat ${target}/text; findmnt -n -o SOURCE,FSTYPE,OPTIONS ${target}
-       umount ${target}; sleep 0.5; pgrep -f '[s]erver.js.*${target}"'; grep -c ${target} /proc/self/mountinfo`,
+       umount ${target}
+       while pgrep -f '[s]erver.js.*${target}"' >/dev/null; do sleep 0.1; done
+       grep -c ${target} /proc/self/mountinfo`,
     );
     expect(out).toContain("mounted app:1 on");
     expect(out).toContain("\ntext\n");

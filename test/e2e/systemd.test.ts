@@ -30,11 +30,11 @@ say order; systemctl show -P After srv-site.mount opt-tools.mount
 say read; cksum </srv/site/large; cat /opt/tools/text
 say write; echo more >>/opt/tools/text; cat /opt/tools/text; touch /srv/site/new
 say stop; systemctl stop srv-site.mount; systemctl is-active srv-site.mount; mountpoint /srv/site
-for i in $(seq 200); do pgrep -f 'server.js "/srv/site"' >/dev/null || break; sleep 0.1; done
+while pgrep -f 'server.js "/srv/site"' >/dev/null; do sleep 0.1; done
 pgrep -fc 'server.js "/srv/site"'
 say start; systemctl start srv-site.mount; systemctl is-active srv-site.mount; cksum </srv/site/large
 say killed; pkill -9 -f 'server.js "/srv/site"'
-for i in $(seq 200); do systemctl is-active srv-site.mount >/dev/null || break; sleep 0.1; done
+while systemctl is-active srv-site.mount >/dev/null; do sleep 0.1; done
 systemctl is-active srv-site.mount; mountpoint /srv/site
 say again; systemctl restart srv-site.mount; systemctl is-active srv-site.mount; cksum </srv/site/large
 say status; node ${project}/bin/sealfs.js status --json | grep condition

@@ -6,7 +6,7 @@ import { Store } from "../../dist/store/store.js";
 const store = Store.open(process.argv[2]);
 for (;;) {
   try {
-    const { removed } = collectGarbage(store, { timeoutMs: 20_000 });
+    const { removed } = collectGarbage(store, { timeoutMs: 150_000 });
     writeSync(1, `collected ${removed.objects}\n`);
   } catch (error) {
     writeSync(1, `failed ${error.code} ${error.message}\n`);

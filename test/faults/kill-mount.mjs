@@ -50,7 +50,7 @@ const ways = {
 };
 
 /** What may not be left for longer than this. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 60_000;
 
 function sealfs(...args) {
   const run = spawnSync(process.execPath, [bin, ...args], { encoding: "utf8", env });
@@ -151,7 +151,8 @@ async function round(way, delay) {
   } catch {
     // it has ended already: it could not mount
   }
-  const ended = await Promise.race([exited.then(() => true), sleep(PATIENCE_MS).then(() => false)]);
+  const impatient = sleep(PATIENCE_MS, false, { ref: false });
+  const ended = await Promise.race([exited.then(() => true), impatient]);
   const left = ended ? [] : [`the command does not end: ${said}`];
   await until(() => leftOf(target).length === 0, PATIENCE_MS);
   left.push(...leftOf(target));

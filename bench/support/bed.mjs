@@ -58,8 +58,8 @@ async function publish(folder, tree) {
   const dist = (path) => import(join(root, "dist", path));
   run(process.execPath, [sealfs, "keygen", "-o", join(folder, "key")]);
   const { Store } = await dist("store/store.js");
-  const { signImage } = await dist("image/sign.js");
-  const { readPrivateKey } = await dist("image/key-files.js");
+  const { signImage } = await dist("sign/sign-image.js");
+  const { readPrivateKey } = await dist("keys/key-files.js");
   const { Transaction } = await dist("store/transaction.js");
   const store = Store.create(join(folder, "store"));
   const image = join(folder, "image");

@@ -10,6 +10,8 @@
  * | hybrid, fuse with passthrough | the same, the kernel reads the objects itself | open |
  * | kernel without fs-verity | EROFS and overlay | metadata |
  *
+ * Spec: docs/threat-model.md, "Promises of a mount".
+ *
  * @module
  */
 import { SystemError } from "../errors.ts";

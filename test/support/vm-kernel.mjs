@@ -18,18 +18,18 @@ import {
   writeSync,
 } from "node:fs";
 import { writeImage } from "./dist/erofs/writer.js";
-import { signImage } from "./dist/image/sign.js";
+import { signImage } from "./dist/sign/sign-image.js";
 import { Image } from "./dist/erofs/image.js";
 import { objectsOf } from "./dist/erofs/object-list.js";
 import { mountOverlay } from "./dist/mount/kernel/layers.js";
 import { mountStack } from "./dist/mount/kernel/stack.js";
 import { preflight } from "./dist/mount/preflight.js";
-import { probeKernel } from "./dist/mount/probe-kernel.js";
-import { protectObject, protectObjects } from "./dist/store/fsverity.js";
+import { probeKernel } from "./dist/mount/probe/kernel.js";
+import { protectObject, protectObjects } from "./dist/store/protect-objects.js";
 import { Store } from "./dist/store/store.js";
 import { Transaction } from "./dist/store/transaction.js";
 import { PrivateKey } from "./dist/trust/private-key.js";
-import { unmountTarget } from "./dist/sys/mount.js";
+import { unmountTarget } from "./dist/sys/mount-calls.js";
 import { Inode, S_IFREG, newDirectory } from "./dist/tree/inode.js";
 import { objectPath, verityDigestOf } from "./dist/verity/index.js";
 

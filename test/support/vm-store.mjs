@@ -13,9 +13,9 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { checkStore } from "./dist/store/fsck.js";
-import { collectGarbage } from "./dist/store/gc.js";
-import { repairFrom } from "./dist/store/repair-source.js";
+import { checkStore } from "./dist/store/fsck/fsck.js";
+import { collectGarbage } from "./dist/store/gc/gc.js";
+import { repairFrom } from "./dist/store/fsck/repair-source.js";
 import { Store } from "./dist/store/store.js";
 import { Transaction } from "./dist/store/transaction.js";
 import { measureVerity } from "./dist/sys/fsverity.js";

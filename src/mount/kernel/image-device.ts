@@ -3,6 +3,8 @@
  * any more. That is either a sealed memory file behind a read-only loop device, or an object on which
  * the kernel enforces fs-verity with the signed digest.
  *
+ * Spec: docs/threat-model.md, "The kernel".
+ *
  * @module
  */
 import { closeSync } from "node:fs";

@@ -66,7 +66,9 @@ const sources = ["src", "test", "bench"].flatMap((folder) =>
 );
 const documents = [
   ...readdirSync(root).filter((name) => name.endsWith(".md")),
-  ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`),
+  ...readdirSync(join(root, "docs"))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`),
 ];
 const read = (path: string) => readFileSync(join(root, path), "utf8");
 

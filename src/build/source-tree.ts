@@ -9,7 +9,7 @@ import { type ScannedFile, scanDirectory } from "../fs/scan.ts";
 import { limits } from "../limits.ts";
 import type { BlobRange } from "../oci/blob.ts";
 import { failure } from "../fs/failure.ts";
-import { readFully } from "../fs/regular-file.ts";
+import { readFully } from "../fs/descriptor-io.ts";
 import type { Transaction } from "../store/transaction.ts";
 import { parseDump } from "../tree/dump-reader.ts";
 import { type Directory, isDirectory } from "../tree/inode.ts";

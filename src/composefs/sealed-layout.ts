@@ -36,7 +36,7 @@ import {
   draftKey,
   draftParts,
 } from "./marks.ts";
-import { createFile } from "../fs/new-file.ts";
+import { createFile } from "../fs/whole-file.ts";
 import { type Signatory, verifyPkcs7 } from "./pkcs7.ts";
 
 /** What an artifact is about: the image's manifest, and the digests that are signed. */
@@ -136,7 +136,7 @@ export function writeArtifact(directory: string, artifact: SealArtifact): string
   const index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [entry] };
   mkdirSync(join(directory, "blobs/sha256"), { recursive: true });
   const write = (path: string, bytes: Uint8Array) =>
-    createFile(join(directory, path), bytes, 0o644);
+    createFile(join(directory, path), bytes, { mode: 0o644, sync: true });
   const blobs = new Map(
     [empty, ...parts.map(({ signature }) => signature), manifest].map((bytes) => [
       blobPath(digestOf(bytes)),

@@ -3,11 +3,13 @@
  *
  * @module
  */
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, statSync } from "node:fs";
+import { chmodSync, mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { errnoOf } from "./failure.ts";
+import { syncPath } from "./sync.ts";
 
 const ALL = 0o7777;
+const PRIVATE = 0o700;
 
 /**
  * Makes a directory that may exist, with the rights of the one that it is in: whoever lets a group
@@ -28,12 +30,18 @@ export function newDirectory(path: string, mode: number): void {
   if ((process.umask() & mode) !== 0) chmodSync(path, mode);
 }
 
-/** Waits until the names in a directory are on the disk. */
-export function syncDirectory(path: string): void {
-  const fd = openSync(path, "r");
+/**
+ * Makes a directory that may exist, and those above it, for this user alone. Each new name is on the
+ * disk before something is put inside.
+ */
+export function makePrivateDirectories(path: string): void {
   try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
+    mkdirSync(path, { mode: PRIVATE });
+  } catch (error) {
+    if (errnoOf(error) === "EEXIST") return;
+    if (errnoOf(error) !== "ENOENT" || dirname(path) === path) throw error;
+    makePrivateDirectories(dirname(path));
+    mkdirSync(path, { mode: PRIVATE });
   }
+  syncPath(dirname(path));
 }

@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { closeSync, constants, fchmodSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { FormatError, IntegrityError, NotFoundError } from "../errors.ts";
+import { readFully } from "./descriptor-io.ts";
 import { errnoOf, failure } from "./failure.ts";
 
 /** An open regular file. */
@@ -42,13 +43,6 @@ export function openRegular(path: string, what: string): OpenFile {
   throw wrongType(what, stat.isDirectory() ? "a directory" : "a fifo or device");
 }
 
-/** Creates a file that must not exist, open for writing, with exactly this mode whatever the umask. */
-export function createFile(path: string, mode: number): number {
-  const fd = openSync(path, "wx", mode);
-  if ((process.umask() & mode) !== 0) fchmodSync(fd, mode);
-  return fd;
-}
-
 /**
  * The bytes of a small file.
  *
@@ -68,17 +62,6 @@ export function readRegular(path: string, maxBytes: number, what: string): Uint8
   } finally {
     closeSync(fd);
   }
-}
-
-/** Fills `bytes` from `position` of a file on; returns how many bytes there were. */
-export function readFully(fd: number, bytes: Uint8Array, position: number): number {
-  let at = 0;
-  while (at < bytes.length) {
-    const got = readSync(fd, bytes, at, bytes.length - at, position + at);
-    if (got === 0) break;
-    at += got;
-  }
-  return at;
 }
 
 function wrongType(what: string, got: string): IntegrityError {

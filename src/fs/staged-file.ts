@@ -4,9 +4,10 @@
  *
  * @module
  */
-import { closeSync, fsyncSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync } from "node:fs";
+import { writeFully } from "./descriptor-io.ts";
 import { failure } from "./failure.ts";
-import { createFile } from "./regular-file.ts";
+import { openNewFile } from "./new-file.ts";
 
 const MODE = 0o444;
 
@@ -21,7 +22,7 @@ export class StagedFile {
   constructor(path: string) {
     this.#path = path;
     try {
-      this.#fd = createFile(path, MODE);
+      this.#fd = openNewFile(path, MODE);
     } catch (error) {
       throw failure(path, error);
     }
@@ -30,9 +31,7 @@ export class StagedFile {
   /** @throws {@link SystemError} `NO_SPACE`, `IO`, …; the file is closed then */
   write(bytes: Uint8Array): void {
     try {
-      for (let at = 0; at < bytes.length;) {
-        at += writeSync(this.#fd, bytes, at, bytes.length - at);
-      }
+      writeFully(this.#fd, bytes);
       this.size += bytes.length;
     } catch (error) {
       this.abandon();
@@ -73,8 +72,8 @@ export class StagedFile {
   }
 }
 
-/** Writes a file that is at hand; with `sync` it is on the disk afterwards. */
-export function writeWhole(path: string, bytes: Uint8Array, sync: boolean): void {
+/** Stages a file whose content is at hand; with `sync` that is on the disk afterwards. */
+export function writeStagedFile(path: string, bytes: Uint8Array, sync: boolean): void {
   const file = new StagedFile(path);
   file.write(bytes);
   file.close(sync);

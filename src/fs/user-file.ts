@@ -5,20 +5,30 @@
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { FormatError, NotFoundError } from "../errors.ts";
+import { errnoOf } from "./failure.ts";
 
 /**
- * The bytes of a file: symlinks and pipes are the user's business.
+ * Opens a file for reading; symlinks in its path are the user's own. `hint` says where else the file
+ * might be.
  *
- * @throws {@link NotFoundError} `NO_FILE`; {@link FormatError} `LIMIT` over `max` bytes
+ * @throws {@link NotFoundError} `NO_FILE`; what the system says otherwise
  */
-export function readUserFile(path: string, max: number, what: string): Uint8Array {
-  let fd: number;
+export function openUserFile(path: string, what: string, hint?: string): number {
   try {
-    fd = openSync(path, "r");
+    return openSync(path, "r");
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
-    throw new NotFoundError("NO_FILE", `${what}: no such file`, { cause });
+    if (!["ENOENT", "ENOTDIR"].includes(errnoOf(cause) ?? "")) throw cause;
+    throw new NotFoundError("NO_FILE", `${what}: no such file`, { cause, hint });
   }
+}
+
+/**
+ * The bytes of a file, which may be a pipe or a device.
+ *
+ * @throws as {@link openUserFile}; {@link FormatError} `LIMIT` over `max` bytes
+ */
+export function readUserFile(path: string, max: number, what: string, hint?: string): Uint8Array {
+  const fd = openUserFile(path, what, hint);
   try {
     const { size } = fstatSync(fd);
     if (size > max) throw tooLong(what, max, size);
@@ -28,12 +38,12 @@ export function readUserFile(path: string, max: number, what: string): Uint8Arra
   }
 }
 
-/** Whether a regular file is there, by whatever links: what was not named must not be waited for. */
+/** Whether `path` leads to a regular file. (Others are only waited for when the user has named them.) */
 export function isUserFile(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }
 
-/** To the end, which of a pipe or device nobody knows before. */
+/** Reads to the end; `size` is a guess for pipes and devices. */
 function readUpTo(fd: number, size: number, max: number, what: string): Uint8Array {
   let bytes = new Uint8Array(Math.min(max, Math.max(size, START)) + 1);
   let at = 0;
@@ -52,5 +62,5 @@ function readUpTo(fd: number, size: number, max: number, what: string): Uint8Arr
 const START = 64 * 1024;
 
 function tooLong(what: string, max: number, got: number): FormatError {
-  return new FormatError("LIMIT", `${what}: at most ${max} bytes, got ${got}`);
+  return new FormatError("LIMIT", `${what}: expected at most ${max} bytes, got ${got}`);
 }

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { closeSync, openSync, readSync } from "node:fs";
-import { NotFoundError } from "../errors.ts";
+import { closeSync, readSync } from "node:fs";
+import { openUserFile } from "../fs/user-file.ts";
 import type { VerityAlgorithm, VerityDigest } from "../verity/verity-digest.ts";
 import { VerityHasher } from "../verity/hasher.ts";
 
@@ -17,7 +17,7 @@ const STANDARD_INPUT = 0;
  * @throws {@link NotFoundError} `NO_FILE`
  */
 export function digestFile(path: string, algorithm: VerityAlgorithm): VerityDigest {
-  const fd = path === "-" ? STANDARD_INPUT : open(path);
+  const fd = path === "-" ? STANDARD_INPUT : openUserFile(path, path);
   try {
     const hasher = new VerityHasher(algorithm);
     const bytes = Buffer.allocUnsafeSlow(READ_BYTES);
@@ -29,14 +29,5 @@ export function digestFile(path: string, algorithm: VerityAlgorithm): VerityDige
     return hasher.digest();
   } finally {
     if (fd !== STANDARD_INPUT) closeSync(fd);
-  }
-}
-
-function open(path: string): number {
-  try {
-    return openSync(path, "r");
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
-    throw new NotFoundError("NO_FILE", `${path}: no such file`, { cause });
   }
 }

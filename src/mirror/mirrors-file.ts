@@ -19,12 +19,13 @@
  *
  * @module
  */
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { asArray, asObject, asSize, asString, optionalString } from "../bytes/json-fields.ts";
 import { type JsonObject, type JsonValue, parseJson } from "../bytes/json.ts";
 import { FormatError, NotFoundError, SealfsError } from "../errors.ts";
+import { readUserFile } from "../fs/user-file.ts";
 import { limits } from "../limits.ts";
 import { defined } from "../optional.ts";
 import { NamePattern } from "../trust/name-pattern.ts";
@@ -75,11 +76,7 @@ export const NO_MIRRORS = "none";
 export function readMirrorsFile(path: string): MirrorEntry[] {
   let bytes: Uint8Array;
   try {
-    const { size } = statSync(path);
-    if (size > limits.mirrorsBytes) {
-      throw new FormatError("LIMIT", `${path}: at most ${limits.mirrorsBytes} bytes, got ${size}`);
-    }
-    bytes = readFileSync(path);
+    bytes = readUserFile(path, limits.mirrorsBytes, path);
   } catch (cause) {
     if (cause instanceof SealfsError) throw cause;
     throw new NotFoundError("NO_FILE", `${path}: cannot be read`, { cause });

@@ -12,14 +12,14 @@ import {
   copyFileSync,
   mkdirSync,
   mkdtempSync,
-  openSync,
   readSync,
   renameSync,
   rmSync,
-  writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { IntegrityError } from "../errors.ts";
+import { writeFully } from "../fs/descriptor-io.ts";
+import { openNewFile } from "../fs/new-file.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
 import { type OpenFile, openRegular } from "../fs/regular-file.ts";
 import { FileSystemSync } from "../sys/syncfs.ts";
@@ -65,13 +65,12 @@ export class DigestStore {
   put(digest: VerityDigest, content: Uint8Array): void {
     const path = this.#stage(digest);
     try {
-      const fd = openSync(path, "wx", MODE);
+      const fd = openNewFile(path, MODE);
       try {
-        for (let at = 0; at < content.length;) at += writeSync(fd, content, at);
+        writeFully(fd, content);
       } finally {
         closeSync(fd);
       }
-      chmodSync(path, MODE);
     } catch (error) {
       throw failure(path, error);
     }

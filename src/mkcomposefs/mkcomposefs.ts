@@ -6,9 +6,10 @@
  *
  * @module
  */
-import { closeSync, lstatSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, lstatSync, openSync, readSync, writeFileSync } from "node:fs";
 import { UsageError } from "../errors.ts";
 import { type FormatVersion, writeImage } from "../erofs/writer.ts";
+import { replaceFile } from "../fs/whole-file.ts";
 import { parseDump } from "../tree/dump-reader.ts";
 
 /** mkcomposefs's options; a version is any number, and refused when no format has it. */
@@ -105,24 +106,9 @@ const MODE = 0o644;
  */
 export function writeImageFile(path: string, bytes: Uint8Array): void {
   const existing = lstatSync(path, { throwIfNoEntry: false });
-  if (existing !== undefined && !existing.isFile()) {
-    writeAndClose(openSync(path, "w", MODE), bytes);
-    return;
-  }
-  const temporary = `${path}.tmp-${process.pid}-${process.hrtime.bigint()}`;
-  try {
-    writeAndClose(openSync(temporary, "wx", MODE), bytes);
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
-  }
-}
-
-function writeAndClose(fd: number, bytes: Uint8Array): void {
-  try {
-    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
-  } finally {
-    closeSync(fd);
+  if (existing === undefined || existing.isFile()) {
+    replaceFile(path, bytes, { mode: MODE, sync: false });
+  } else {
+    writeFileSync(path, bytes, { mode: MODE });
   }
 }

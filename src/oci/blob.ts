@@ -4,10 +4,11 @@
  *
  * @module
  */
-import { closeSync, fstatSync, openSync } from "node:fs";
-import { FormatError, NotFoundError, UsageError } from "../errors.ts";
-import { errnoOf, failure } from "../fs/failure.ts";
-import { readFully } from "../fs/regular-file.ts";
+import { closeSync, fstatSync } from "node:fs";
+import { FormatError, UsageError } from "../errors.ts";
+import { failure } from "../fs/failure.ts";
+import { readFully } from "../fs/descriptor-io.ts";
+import { openUserFile } from "../fs/user-file.ts";
 import { algorithmOf, digestOf, verifyDigest, verifySize } from "./digest.ts";
 import type { OciDigest } from "./digest.ts";
 
@@ -88,11 +89,8 @@ export function verifyBlob(
 export function openNamed(path: string): BlobRange {
   let fd: number;
   try {
-    fd = openSync(path, "r");
+    fd = openUserFile(path, path);
   } catch (error) {
-    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") {
-      throw new NotFoundError("NO_FILE", `${path}: no such file`);
-    }
     throw failure(path, error);
   }
   const stat = fstatSync(fd);

@@ -12,7 +12,7 @@ import {
   verifyInForce,
   verifySuccessor,
 } from "../trust/policy-chain.ts";
-import { replaceFile } from "../fs/new-file.ts";
+import { replaceFile } from "../fs/whole-file.ts";
 import { readPolicyFile } from "./policy-files.ts";
 import { readUserFile } from "../fs/user-file.ts";
 
@@ -41,7 +41,7 @@ export function updatePolicy(path: string, successors: readonly string[], now: D
     throw new UsageError("USAGE", `${path}: is version ${current.content.version} already`);
   }
   verifyInForce(current, now, path);
-  replaceFile(path, bytes, 0o644);
+  replaceFile(path, bytes, { mode: 0o644, sync: true });
   return current;
 }
 

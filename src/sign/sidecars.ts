@@ -12,7 +12,7 @@ import type { PrivateKey } from "../trust/private-key.ts";
 import { formatSshSignature, sshSignedBytes } from "../trust/sshsig.ts";
 import type { Statement } from "../trust/statement.ts";
 import { formatTime } from "../trust/time.ts";
-import { replaceFile } from "../fs/new-file.ts";
+import { replaceFile } from "../fs/whole-file.ts";
 
 /** Forms of sidecars, and how their files end. */
 export const sidecarEndings = { ssh: ".sig", minisign: ".minisig" } as const;
@@ -48,7 +48,7 @@ export function writeSidecars(
 ): string[] {
   return forms.map((form) => {
     const path = `${image}${sidecarEndings[form]}`;
-    replaceFile(path, Buffer.from(sidecarOf(form, bytes, statement, key)), 0o644);
+    replaceFile(path, sidecarOf(form, bytes, statement, key), { mode: 0o644, sync: true });
     return path;
   });
 }

@@ -32,7 +32,7 @@ import {
   locateImage,
   requireIdentity,
 } from "../verify/locate.ts";
-import { replaceFile } from "../fs/new-file.ts";
+import { replaceFile } from "../fs/whole-file.ts";
 import {
   type ImageFacts,
   type PreparedStatement,
@@ -162,7 +162,7 @@ function putBundle(target: PreparedTarget, signed: SignedImage): string {
   const file = add
     ? formatEnvelope({ payloadType: STATEMENT_PAYLOAD_TYPE, payload, signatures })
     : bundle;
-  replaceFile(place, file, 0o644);
+  replaceFile(place, file, { mode: 0o644, sync: true });
   return place;
 }
 

@@ -11,7 +11,7 @@
  */
 import { dirname } from "node:path";
 import { FileSystemSync } from "../sys/syncfs.ts";
-import { syncDirectory } from "../fs/directory.ts";
+import { syncPath } from "../fs/sync.ts";
 
 export const durabilities = ["transaction", "object", "none"] as const;
 export type Durability = (typeof durabilities)[number];
@@ -48,12 +48,12 @@ export class Syncs {
   names(directories: Iterable<string>): void {
     if (this.durability === "transaction") this.#syncAll();
     if (this.durability !== "object") return;
-    for (const directory of directories) syncDirectory(directory);
+    for (const directory of directories) syncPath(directory);
   }
 
   /** After one name, `path`, that must not come back to the disk later than the next. */
   name(path: string): void {
-    if (this.durability !== "none") syncDirectory(dirname(path));
+    if (this.durability !== "none") syncPath(dirname(path));
   }
 
   close(): void {

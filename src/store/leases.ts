@@ -18,13 +18,15 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { closeSync, readFileSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, readFileSync, unlinkSync } from "node:fs";
 import { FormatError, NotFoundError, SystemError } from "../errors.ts";
 import { flock } from "../sys/flock.ts";
 import { type VerityDigest, parseVerityDigest } from "../verity/verity-digest.ts";
 import { makeDirectory } from "../fs/directory.ts";
+import { writeFully } from "../fs/descriptor-io.ts";
 import { failure } from "../fs/failure.ts";
-import { createFile, openRegular } from "../fs/regular-file.ts";
+import { openRegular } from "../fs/regular-file.ts";
+import { openNewFile } from "../fs/new-file.ts";
 import { bootId } from "./boot-id.ts";
 import { StoreLock } from "./lock.ts";
 import { entriesOf } from "./object-names.ts";
@@ -71,11 +73,11 @@ export class Lease {
   static #write(store: Store, content: LeaseContent): Lease {
     makeDirectory(`${store.path}/leases`); // a store that another tool made has none
     const path = `${store.path}/leases/${bootId()}-${randomBytes(12).toString("hex")}`;
-    const fd = createFile(path, 0o644);
+    const fd = openNewFile(path, 0o644);
     try {
       flock(fd, "exclusive"); // a file of our own: it is free, or cannot be locked at all
       const bytes = Buffer.from(format(content));
-      for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
+      writeFully(fd, bytes);
       return new Lease(path, fd);
     } catch (error) {
       unlinkSync(path);

@@ -8,14 +8,13 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
-import { renameSync, rmSync } from "node:fs";
 import { FormatError, IntegrityError, NotFoundError, SystemError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { type VerityDigest, objectPath } from "../verity/verity-digest.ts";
 import { makeDirectory } from "../fs/directory.ts";
 import { errnoOf } from "../fs/failure.ts";
 import { readRegular } from "../fs/regular-file.ts";
-import { writeWhole } from "../fs/staged-file.ts";
+import { replaceFile } from "../fs/whole-file.ts";
 
 /**
  * Bytes of the largest object that does without: it is read and hashed as a whole where others are
@@ -57,17 +56,12 @@ export class LeafCache {
   write(digest: VerityDigest, leaves: Uint8Array): boolean {
     const temporary = `${this.#root}/tmp/leaves-${randomUUID()}`;
     try {
-      writeWhole(temporary, leaves, false);
       makeDirectory(`${this.#root}/verity/${digest.slice(0, 2)}`);
-      renameSync(temporary, this.path(digest));
+      const options = { mode: 0o444, ignoreUmask: true, sync: false, temporary };
+      replaceFile(this.path(digest), leaves, options);
       return true;
     } catch (error) {
-      if (errnoOf(error) === undefined && !(error instanceof SystemError)) throw error;
-      try {
-        rmSync(temporary, { force: true });
-      } catch {
-        // as good as not written
-      }
+      if (errnoOf(error) === undefined) throw error;
       return false;
     }
   }

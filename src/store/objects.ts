@@ -16,7 +16,8 @@ import {
 } from "../verity/verity-digest.ts";
 import { VerityHasher } from "../verity/hasher.ts";
 import { failure } from "../fs/failure.ts";
-import { type OpenFile, openRegular, readFully } from "../fs/regular-file.ts";
+import { type OpenFile, openRegular } from "../fs/regular-file.ts";
+import { readFully } from "../fs/descriptor-io.ts";
 
 /** What stands under an object's name. */
 export type ObjectState = "absent" | "good" | "wrong";

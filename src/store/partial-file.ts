@@ -18,11 +18,11 @@ import {
   openSync,
   read as readCallback,
   unlinkSync,
-  writeSync,
 } from "node:fs";
 import { promisify } from "node:util";
 import { flock } from "../sys/flock.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
+import { writeFully } from "../fs/descriptor-io.ts";
 import { failure } from "../fs/failure.ts";
 import { PARTIAL_PREFIX } from "./layout.ts";
 import type { Store } from "./store.ts";
@@ -84,9 +84,7 @@ export class PartialFile {
   /** @throws {@link SystemError} `NO_SPACE`, `IO`, … */
   append(bytes: Uint8Array): void {
     try {
-      for (let at = 0; at < bytes.length;) {
-        at += writeSync(this.#fd, bytes, at, bytes.length - at, this.size + at);
-      }
+      writeFully(this.#fd, bytes, this.size);
       this.size += bytes.length;
     } catch (error) {
       throw failure(this.path, error);

@@ -18,7 +18,6 @@ import {
   renameSync,
   rmSync,
   writeFileSync,
-  writeSync,
 } from "node:fs";
 import { promisify } from "node:util";
 import { IntegrityError, SystemError } from "../errors.ts";
@@ -32,6 +31,8 @@ import {
 } from "../verity/index.ts";
 import { failure } from "../fs/failure.ts";
 import { type OpenFile, openRegular, readRegular } from "../fs/regular-file.ts";
+import { writeFully } from "../fs/descriptor-io.ts";
+import { replaceFile } from "../fs/whole-file.ts";
 import { PARTIAL_PREFIX } from "./layout.ts";
 
 const MODE = 0o444;
@@ -98,13 +99,9 @@ export function keepWhole(
   content: Uint8Array,
 ): WholeObject {
   const path = dataPath(directory, digest);
-  const temporary = `${path}.new`;
   try {
-    writeFileSync(temporary, content, { flag: "w", mode: MODE });
-    chmodSync(temporary, MODE); // whatever the umask
-    renameSync(temporary, path);
+    replaceFile(path, content, { mode: MODE, ignoreUmask: true, sync: false });
   } catch (error) {
-    rmSync(temporary, { force: true });
     throw failure(`object ${digest}`, error);
   }
   return { digest, size: content.length, path, remove: () => rmSync(path, { force: true }) };
@@ -250,9 +247,7 @@ export class PartialObject implements WholeObject {
     const bad = verifyBlocks(bytes, first, this.#leaves, algorithmOf(this.digest));
     const good = bad < 0 ? bytes.length : (bad - first) * VERITY_BLOCK_SIZE;
     try {
-      for (let at = 0; at < good;) {
-        at += writeSync(this.#fd, bytes, at, good - at, position + at);
-      }
+      writeFully(this.#fd, bytes.subarray(0, good), position);
     } catch (error) {
       throw failure(`part of object ${this.digest}`, error);
     }

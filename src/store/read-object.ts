@@ -6,7 +6,7 @@
  */
 import { closeSync, fstatSync } from "node:fs";
 import { IntegrityError, NotFoundError } from "../errors.ts";
-import { readFully } from "../fs/regular-file.ts";
+import { readFully } from "../fs/descriptor-io.ts";
 import type { Stores } from "./stores.ts";
 import {
   VERITY_BLOCK_SIZE,

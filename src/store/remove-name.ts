@@ -6,7 +6,7 @@
  */
 import { unlinkSync } from "node:fs";
 import { NotFoundError } from "../errors.ts";
-import { syncDirectory } from "../fs/directory.ts";
+import { syncPath } from "../fs/sync.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
 import { REFS } from "./layout.ts";
 import { StoreLock } from "./lock.ts";
@@ -33,7 +33,7 @@ export function removeNames(store: Store, names: readonly string[]): void {
         if (errnoOf(error) !== "ENOENT") throw error;
       }
     }
-    syncDirectory(directory);
+    syncPath(directory);
     lock.confirm();
   } catch (error) {
     throw failure(`store ${store.path}`, error);

@@ -25,7 +25,8 @@ import { type ObjectState, type ObjectStore, hashFile } from "./objects.ts";
 import { Presence } from "./presence.ts";
 import { LEAVES_ABOVE } from "./leaves.ts";
 import type { FreeSpace } from "./space.ts";
-import { StagedFile, writeWhole } from "../fs/staged-file.ts";
+import { syncPath } from "../fs/sync.ts";
+import { StagedFile, writeStagedFile } from "../fs/staged-file.ts";
 import { StagedVerity } from "./staged-verity.ts";
 
 /** What became of the objects of a transaction. */
@@ -119,7 +120,7 @@ export class StagedObjects {
     if (state !== "good") {
       number = this.#next++;
       this.#options.space.take(content.length);
-      writeWhole(this.#pathOf(number), content, this.#options.sync);
+      writeStagedFile(this.#pathOf(number), content, this.#options.sync);
     }
     this.#entries.set(digest, { number, size: content.length, replaces: state === "wrong" });
   }
@@ -177,7 +178,7 @@ export class StagedObjects {
   adopt(path: string, digest: VerityDigest, size: number): void {
     const number = this.#next++;
     renameSync(path, this.#pathOf(number));
-    if (this.#options.sync) syncFile(this.#pathOf(number));
+    if (this.#options.sync) syncPath(this.#pathOf(number));
     this.#add(digest, number, size);
   }
 
@@ -220,7 +221,7 @@ export class StagedObjects {
   /** Who put it there may have died before it was on the disk. */
   #syncPresent(path: string): void {
     if (!this.#options.sync) return; // the sync of the file system covers it
-    syncFile(path);
+    syncPath(path);
     this.directories.add(dirname(path));
   }
 
@@ -245,7 +246,7 @@ export class StagedObjects {
 
   #putLeaves(digest: VerityDigest, leaves: Uint8Array): void {
     const number = this.#next++;
-    writeWhole(this.#pathOf(number), leaves, this.#options.sync);
+    writeStagedFile(this.#pathOf(number), leaves, this.#options.sync);
     this.#leaves.set(digest, number);
   }
 
@@ -256,15 +257,6 @@ export class StagedObjects {
     makeDirectory(dirname(target));
     renameSync(this.#pathOf(number), target);
     this.directories.add(dirname(target)).add(this.#options.leaves);
-  }
-}
-
-function syncFile(path: string): void {
-  const fd = openSync(path, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }
 

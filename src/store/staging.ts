@@ -28,7 +28,7 @@ import { type LockResult, flock } from "../sys/flock.ts";
 import { bootId } from "./boot-id.ts";
 import { newDirectory } from "../fs/directory.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
-import { createFile } from "../fs/regular-file.ts";
+import { openNewFile } from "../fs/new-file.ts";
 import { PARTIAL_PREFIX } from "./layout.ts";
 
 const LOCK = "lock";
@@ -88,7 +88,7 @@ function tryCreate(
   newDirectory(path, 0o700);
   let lockFd: number;
   try {
-    lockFd = createFile(`${path}/${LOCK}`, 0o600);
+    lockFd = openNewFile(`${path}/${LOCK}`, 0o600);
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return undefined;
     removeDirectory(path);

@@ -5,24 +5,20 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
-import {
-  closeSync,
-  fsyncSync,
-  linkSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, readdirSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { FormatError, NotFoundError, SealfsError, SystemError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { VerityAlgorithm, VerityDigest } from "../verity/verity-digest.ts";
 import { type StoredBundle, readBundles } from "./bundles.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
-import { createFile, readFully, readRegular } from "../fs/regular-file.ts";
+import { readRegular } from "../fs/regular-file.ts";
+import { readFully } from "../fs/descriptor-io.ts";
+import { openNewFile } from "../fs/new-file.ts";
 import { ImageIndex } from "./images.ts";
-import { makeDirectory, syncDirectory } from "../fs/directory.ts";
+import { makeDirectory } from "../fs/directory.ts";
+import { syncPath } from "../fs/sync.ts";
+import { createFileIfAbsent } from "../fs/whole-file.ts";
 import {
   type ForeignKind,
   type ForeignStore,
@@ -196,43 +192,35 @@ function makeStore(path: string, algorithm: VerityAlgorithm): void {
   // All of the fan-out now: a directory made later would need a sync of its own.
   for (const name of fanOut) makeDirectory(`${path}/objects/${name}`, mode);
   for (const file of [LOCK_FILE, GATE_FILE]) createEmpty(`${path}/${file}`);
-  for (const directory of ["objects", "images", "."]) syncDirectory(`${path}/${directory}`);
+  for (const directory of ["objects", "images", "."]) syncPath(`${path}/${directory}`);
   syncParent(path);
   writeMeta(path, algorithm);
 }
 
 function createEmpty(path: string): void {
   try {
-    closeSync(createFile(path, 0o644));
+    closeSync(openNewFile(path, 0o644));
   } catch (error) {
     if (errnoOf(error) !== "EEXIST") throw error;
   }
 }
 
 function writeMeta(path: string, algorithm: VerityAlgorithm): void {
+  const meta = formatMeta({ version: STORE_VERSION, algorithm });
   const temporary = `${path}/tmp/meta-${randomUUID()}`;
-  try {
-    const text = formatMeta({ version: STORE_VERSION, algorithm });
-    const fd = createFile(temporary, 0o644);
-    try {
-      writeFileSync(fd, text);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    linkSync(temporary, `${path}/${META_FILE}`);
-    syncDirectory(path);
-  } catch (error) {
-    if (errnoOf(error) !== "EEXIST") throw error; // another process made the same store just now
-  } finally {
-    rmSync(temporary, { force: true });
-  }
+  // Where it exists, another process made the same store just now.
+  createFileIfAbsent(`${path}/${META_FILE}`, meta, {
+    mode: 0o644,
+    ignoreUmask: true,
+    sync: true,
+    temporary,
+  });
 }
 
 /** The store's own name: without this a crash may take all of a new store. */
 function syncParent(path: string): void {
   try {
-    syncDirectory(dirname(path));
+    syncPath(dirname(path));
   } catch (error) {
     const errno = errnoOf(error);
     if (errno !== "EACCES" && errno !== "EPERM") throw error; // a parent that we may not read

@@ -32,7 +32,7 @@ import { StoreLock } from "./lock.ts";
 import { encodeName } from "./names.ts";
 import { seekIndexOf, seekIndexPath } from "./seek-indexes.ts";
 import { FreeSpace } from "./space.ts";
-import { writeWhole } from "../fs/staged-file.ts";
+import { writeStagedFile } from "../fs/staged-file.ts";
 import { type Published, type StagedObject, StagedObjects } from "./staged-objects.ts";
 import { StagingDirectory, reapStaging } from "./staging.ts";
 import type { Store } from "./store.ts";
@@ -199,7 +199,7 @@ export class Transaction {
     if (image === undefined) return [];
     return bundles.map(({ keyId, bytes, name }, index) => {
       const from = `${this.#staging.path}/bundle-${index}`;
-      writeWhole(from, bytes, this.#syncs.eachFile);
+      writeStagedFile(from, bytes, this.#syncs.eachFile);
       return { from, to: bundlePath(image, keyId, name) };
     });
   }
@@ -208,7 +208,7 @@ export class Transaction {
     if (image === undefined) return [];
     return seekIndexes.map((bytes, index) => {
       const from = `${this.#staging.path}/seek-${index}`;
-      writeWhole(from, bytes, this.#syncs.eachFile);
+      writeStagedFile(from, bytes, this.#syncs.eachFile);
       return { from, to: seekIndexPath(image, seekIndexOf(bytes)) };
     });
   }

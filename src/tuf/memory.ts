@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { SystemError, TrustError } from "../errors.ts";
-import { replaceFile } from "../fs/new-file.ts";
+import { replaceFile } from "../fs/whole-file.ts";
 import { limits } from "../limits.ts";
 import { readRegular } from "../fs/regular-file.ts";
 import { flock } from "../sys/flock.ts";
@@ -86,7 +86,7 @@ export class TufMemory {
         const bytes = readRegular(join(this.work, name), limits.tufMetadataBytes, name);
         const before = this.#kept.get(name);
         if (before !== undefined && Buffer.from(before).equals(bytes)) continue;
-        replaceFile(join(this.#folder, name), bytes, 0o600);
+        replaceFile(join(this.#folder, name), bytes, { mode: 0o600, sync: true });
         this.#kept.set(name, bytes);
       }
     } catch (cause) {

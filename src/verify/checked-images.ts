@@ -8,21 +8,14 @@
  *
  * @module
  */
-import { randomUUID } from "node:crypto";
-import {
-  closeSync,
-  fstatSync,
-  mkdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, fstatSync, mkdirSync, statSync } from "node:fs";
 import type { Stats } from "node:fs";
 import { join } from "node:path";
 import { CHECKER_VERSION } from "../erofs/check.ts";
 import { limits } from "../limits.ts";
-import { openRegular, readFully } from "../fs/regular-file.ts";
+import { replaceFile } from "../fs/whole-file.ts";
+import { openRegular } from "../fs/regular-file.ts";
+import { readFully } from "../fs/descriptor-io.ts";
 
 const HEAD = `sealfs-checked-images ${CHECKER_VERSION}\n`;
 const LINE = 64 + 1;
@@ -49,7 +42,8 @@ export class CheckedImages {
     const all = [...others, sha256].slice(-limits.checkedImages);
     try {
       mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-      replaceFile(this.#path, HEAD + all.map((each) => `${each}\n`).join(""));
+      const text = HEAD + all.map((each) => `${each}\n`).join("");
+      replaceFile(this.#path, text, { mode: 0o600, sync: false });
     } catch {
       // then it is checked the next time, too
     }
@@ -70,18 +64,6 @@ export class CheckedImages {
     } catch {
       return [];
     }
-  }
-}
-
-/** In one step, so that no reader finds half of it. */
-function replaceFile(path: string, text: string): void {
-  const temporary = `${path}.${randomUUID()}.tmp`;
-  try {
-    writeFileSync(temporary, text, { flag: "wx", mode: 0o600 });
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
   }
 }
 

@@ -8,15 +8,14 @@
  *
  * @module
  */
-import { randomUUID } from "node:crypto";
-import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readdirSync } from "node:fs";
-import { renameSync, rmSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { readdirSync, rmSync } from "node:fs";
 import { asObject, asSize, asString } from "../bytes/json-fields.ts";
 import { NotFoundError, TrustError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { makePrivateDirectories } from "../fs/directory.ts";
 import { errnoOf } from "../fs/failure.ts";
 import { readRegular } from "../fs/regular-file.ts";
+import { createFileIfAbsent } from "../fs/whole-file.ts";
 import { parseDocument, refusing } from "../trust/document.ts";
 import type { Mark } from "../trust/high-water.ts";
 import { formatTime } from "../trust/time.ts";
@@ -65,37 +64,21 @@ export function writeMark(
   now: Date,
 ): KeptMark | undefined {
   const name = `${mark.epoch}.${mark.version}`;
-  const temporary = `${folder}/.${randomUUID()}.tmp`;
   const kept = { formatVersion: 1, about, ...mark, recorded: formatTime(now) };
   try {
-    makeFolders(folder);
-    writeFileSync(temporary, `${JSON.stringify(kept)}\n`, { flag: "wx", mode: 0o600, flush: true });
-    if (!place(temporary, `${folder}/${name}`)) return readExisting(folder, name, about);
-    syncFolder(folder);
+    makePrivateDirectories(folder);
+    const text = `${JSON.stringify(kept)}\n`;
+    const added = createFileIfAbsent(`${folder}/${name}`, text, { mode: 0o600, sync: true });
+    if (!added) return readExisting(folder, name, about);
   } catch (cause) {
     if (cause instanceof TrustError) throw cause;
     throw new TrustError("STATE_NOT_KEPT", `version ${mark.version} of ${about}: not remembered`, {
       cause,
       hint: "without a memory an older image would not be noticed: name a writable folder with --state, or go without it with --state none",
     });
-  } finally {
-    rmSync(temporary, { force: true });
   }
   removeLower(folder, mark);
   return undefined;
-}
-
-/** False when something stands there already. */
-function place(temporary: string, path: string): boolean {
-  try {
-    linkSync(temporary, path);
-    return true;
-  } catch (error) {
-    if (errnoOf(error) === "EEXIST") return false;
-    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "EMLINK"].includes(errnoOf(error) ?? "")) throw error;
-    renameSync(temporary, path); // a file system without hard links
-    return true;
-  }
 }
 
 function readExisting(folder: string, name: string, about: string): KeptMark | undefined {
@@ -153,28 +136,6 @@ function removeLower(folder: string, mark: Mark): void {
     }
   } catch {
     // the highest counts
-  }
-}
-
-/** Makes a folder and those above it; each new name is on the disk before something is put inside. */
-function makeFolders(folder: string): void {
-  try {
-    mkdirSync(folder, { mode: 0o700 });
-  } catch (error) {
-    if (errnoOf(error) === "EEXIST") return;
-    if (errnoOf(error) !== "ENOENT" || dirname(folder) === folder) throw error;
-    makeFolders(dirname(folder));
-    mkdirSync(folder, { mode: 0o700 });
-  }
-  syncFolder(dirname(folder));
-}
-
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }
 

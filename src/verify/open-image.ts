@@ -1,11 +1,10 @@
 /**
- * Opening an image to look into it. Nobody vouches for it then: what is read is what the file says.
+ * Opening an image to look into it. It is not verified: what is read is what the file says.
  *
  * @module
  */
-import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { Image } from "../erofs/image.ts";
-import { FormatError, NotFoundError } from "../errors.ts";
+import { readUserFile } from "../fs/user-file.ts";
 import { limits } from "../limits.ts";
 
 /**
@@ -39,26 +38,6 @@ export async function readImageBytes(
 }
 
 function readImageFile(path: string): Uint8Array {
-  let fd: number;
-  try {
-    fd = openSync(path, "r");
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
-    throw new NotFoundError("NO_FILE", `image ${path}: no such file`, {
-      cause,
-      hint: "an image in a store is found with --store",
-    });
-  }
-  try {
-    const { size } = fstatSync(fd);
-    if (size > limits.imageBytes) {
-      throw new FormatError(
-        "LIMIT",
-        `image ${path}: expected at most ${limits.imageBytes} bytes, got ${size}`,
-      );
-    }
-    return readFileSync(fd);
-  } finally {
-    closeSync(fd);
-  }
+  const hint = "an image in a store is found with --store";
+  return readUserFile(path, limits.imageBytes, `image ${path}`, hint);
 }

@@ -7,7 +7,7 @@ import type { Command } from "commander";
 import { readCertificate, signatureBeside } from "../../composefs/seal.ts";
 import { draftAnnotations, familyDigest } from "../../composefs/marks.ts";
 import { readSecretText } from "../../keys/key-files.ts";
-import { replaceFile } from "../../fs/new-file.ts";
+import { replaceFile } from "../../fs/whole-file.ts";
 import { openImage } from "../../verify/open-image.ts";
 import { parseSigningKey, signPkcs7, verifyPkcs7 } from "../../composefs/pkcs7.ts";
 import { readUserFile } from "../../fs/user-file.ts";
@@ -39,7 +39,7 @@ export function declare(command: Command, io: Io): void {
       const signatory = readCertificate(cert);
       const privateKey = parseSigningKey(readSecretText(key), signatory, `private key ${key}`);
       const signature = signPkcs7(digest, signatory, privateKey);
-      replaceFile(output, signature, 0o644);
+      replaceFile(output, signature, { mode: 0o644, sync: true });
       io.log(`signed: ${output}`);
       if (options.annotations === undefined) io.print(digest);
       else for (const pair of draftAnnotations(digest, signature)) io.print(pair.join("="));

@@ -5,7 +5,7 @@
  */
 import type { Command } from "commander";
 import { readPrivateKey } from "../../keys/key-files.ts";
-import { replaceFile } from "../../fs/new-file.ts";
+import { replaceFile } from "../../fs/whole-file.ts";
 import { readPolicyFile } from "../../policy/policy-files.ts";
 import {
   draftOf,
@@ -100,7 +100,7 @@ function declareSigning(command: Command, io: Io): void {
     .action((file: string, { key, passphraseFile, output = file }: SignOptions) => {
       const document = readPolicyFile(file);
       const privateKey = readPrivateKey(key, passphraseFor(key, passphraseFile));
-      replaceFile(output, signPolicy(document, privateKey), 0o644);
+      replaceFile(output, signPolicy(document, privateKey), { mode: 0o644, sync: true });
       const { name, version } = document.content;
       io.log(`${output}: ${name}, version ${version}, signed by ${privateKey.publicKey.id}`);
     });

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { replaceFile } from "../../fs/whole-file.ts";
 import { formatMetrics } from "./metrics.ts";
 import type { MountReport } from "./report.ts";
 import { serveReports } from "./report-server.ts";
@@ -46,7 +46,8 @@ export async function startMetrics(
   let failed = false;
   const write = (up: boolean) => {
     try {
-      replaceFile(place, formatMetrics(report(), up));
+      // Not synced: it is worthless after a power loss.
+      replaceFile(place, formatMetrics(report(), up), { mode: 0o644, sync: false });
       failed = false;
     } catch (error) {
       if (!failed) onProblem(`metrics: ${(error as Error).message}`);
@@ -61,16 +62,4 @@ export async function startMetrics(
       write(false);
     },
   };
-}
-
-/** Readers see the old text or the new one. Not synced: it is worthless after a power loss. */
-function replaceFile(path: string, text: string): void {
-  const temporary = `${path}.${process.pid}`;
-  try {
-    writeFileSync(temporary, text, { mode: 0o644 });
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
-  }
 }

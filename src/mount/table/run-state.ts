@@ -10,9 +10,10 @@
  *
  * @module
  */
-import { lstatSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"; // prettier-ignore
+import { lstatSync, mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { SystemError } from "../../errors.ts";
+import { replaceFile } from "../../fs/whole-file.ts";
 import type { TransportName } from "../../fuse/transport.ts";
 import type { VerityDigest } from "../../verity/verity-digest.ts";
 import type { MountPromise, Mode } from "./modes.ts";
@@ -83,14 +84,7 @@ export function statePath(device: string, suffix: (typeof suffixes)[number]): st
 
 export function writeState(device: string, state: MountState): void {
   const path = statePath(device, "json");
-  const temporary = `${path}.${process.pid}`;
-  try {
-    writeFileSync(temporary, JSON.stringify(state), { mode: 0o600 });
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
-  }
+  replaceFile(path, JSON.stringify(state), { mode: 0o600, sync: false });
 }
 
 /** What is known of the mount with this device number; undefined when that is nothing, or not enough. */

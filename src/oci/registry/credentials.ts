@@ -8,12 +8,12 @@
  * @module
  */
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { asObject, asString, optionalString } from "../../bytes/json-fields.ts";
 import { type JsonObject, parseJson } from "../../bytes/json.ts";
 import { FormatError, NotFoundError, SystemError } from "../../errors.ts";
+import { readUserFile } from "../../fs/user-file.ts";
 import { limits } from "../../limits.ts";
 import { errnoOf, failure } from "../../fs/failure.ts";
 
@@ -64,9 +64,9 @@ function usualFiles(env: NodeJS.ProcessEnv): string[] {
 function readAuthFile(path: string): JsonObject | undefined {
   let bytes: Uint8Array;
   try {
-    bytes = readFileSync(path);
+    bytes = readUserFile(path, limits.authFileBytes, path);
   } catch (error) {
-    if (["ENOENT", "ENOTDIR", "EACCES"].includes(errnoOf(error) ?? "")) return undefined;
+    if (error instanceof NotFoundError || errnoOf(error) === "EACCES") return undefined;
     throw failure(path, error);
   }
   return asObject(parseJson(bytes, { what: path, maxBytes: limits.authFileBytes }), path);

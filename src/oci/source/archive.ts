@@ -7,7 +7,7 @@
 import { type ByteString, fromText, printable } from "../../bytes/bytestring.ts";
 import { FormatError, IntegrityError, NotFoundError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
-import { readFully } from "../../fs/regular-file.ts";
+import { readFully } from "../../fs/descriptor-io.ts";
 import type { TarEntry } from "../../tar/entry.ts";
 import { TarParser } from "../../tar/parser.ts";
 import { type BlobRange, type LayoutFiles, partOf } from "../blob.ts";

@@ -6,7 +6,7 @@
 import { lstatSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { FormatError, NotFoundError, UsageError } from "../../errors.ts";
-import { readFully } from "../../fs/regular-file.ts";
+import { readFully } from "../../fs/descriptor-io.ts";
 import { ArchiveFiles } from "./archive.ts";
 import { type BlobRange, openNamed } from "../blob.ts";
 import { sniff } from "../codec/sniff.ts";

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { constants, gunzipSync } from "node:zlib";
 import { toByteString } from "../../bytes/bytestring.ts";
 import { FormatError, NotFoundError, SealfsError } from "../../errors.ts";
-import { readFully } from "../../fs/regular-file.ts";
+import { readFully } from "../../fs/descriptor-io.ts";
 import { limits } from "../../limits.ts";
 import { ArchiveFiles } from "./archive.ts";
 import { type BlobRange, openNamed, partOf, readFile } from "../blob.ts";

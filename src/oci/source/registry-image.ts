@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { writeSync } from "node:fs";
 import { NetworkError, NotFoundError } from "../../errors.ts";
+import { writeFully } from "../../fs/descriptor-io.ts";
 import { failure } from "../../fs/failure.ts";
 import { limits } from "../../limits.ts";
 import { type BlobRange, partOf } from "../blob.ts";
@@ -189,7 +189,7 @@ class SpooledBlobs {
 
 function writeAll(fd: number, bytes: Uint8Array): void {
   try {
-    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
+    writeFully(fd, bytes);
   } catch (error) {
     throw failure("temporary file", error);
   }

@@ -5,18 +5,11 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  openSync,
-  readFileSync,
-  unlinkSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { SystemError } from "../../errors.ts";
+import { writeFully } from "../../fs/descriptor-io.ts";
 import { failure } from "../../fs/failure.ts";
 import type { BlobRange } from "../blob.ts";
 
@@ -35,7 +28,7 @@ export async function spool(stream: Readable & { readonly fd?: number }): Promis
   let size = 0;
   try {
     for await (const chunk of stream as AsyncIterable<Buffer>) {
-      for (let at = 0; at < chunk.length;) at += writeSync(copy, chunk, at);
+      writeFully(copy, chunk);
       size += chunk.length;
     }
   } catch (error) {

@@ -9,7 +9,8 @@ import { IntegrityError, NotFoundError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { type VerityDigest, algorithmOf } from "../../verity/verity-digest.ts";
 import { VerityHasher } from "../../verity/hasher.ts";
-import { makeDirectory, syncDirectory } from "../../fs/directory.ts";
+import { makeDirectory } from "../../fs/directory.ts";
+import { syncPath } from "../../fs/sync.ts";
 import { checkObject } from "./fsck-object.ts";
 import type { StoreProblem } from "./problem.ts";
 import { exclusively } from "../lock.ts";
@@ -130,7 +131,7 @@ export function removeWrong(
   exclusively(store, timeoutMs, () => {
     for (const problem of problems) mend(store, problem);
     for (const name of ["objects", "images", "images/refs", "bundles"]) {
-      syncDirectory(`${store.path}/${name}`);
+      syncPath(`${store.path}/${name}`);
     }
   });
 }

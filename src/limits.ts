@@ -39,8 +39,6 @@ export const limits = {
   tufDelegations: 32,
   /** Bytes of a file of the client's memory of versions. */
   markBytes: 16 * KIB,
-  /** Images of which it is remembered that they were checked. */
-  checkedImages: 256,
   /** Bytes of an OCI manifest, index or configuration. */
   manifestBytes: 4 * MIB,
   /** Indexes nested in one another. */
@@ -84,8 +82,6 @@ export const limits = {
   layers: 512,
   /** Bytes of a zstd window. */
   zstdWindowBytes: 128 * MIB,
-  /** Content bytes that a bootstrap holds itself (docs/image-format.md, "Content in the image"). */
-  inlineBytes: 64,
   /** Bytes of cached leaf hashes of one object (an object of 128 GiB with sha256). */
   leafBytes: GIB,
   /** Objects that one source is remembered to lack, or to have wrong; the oldest are forgotten. */
@@ -94,19 +90,13 @@ export const limits = {
   mirrorsBytes: 256 * KIB,
   mirrors: 64,
   mirrorNames: 256,
-  /** `sealfs serve`: bytes of a request's headers, and milliseconds until they are there. */
+  /** `sealfs serve`: bytes of a request's headers, and connections at a time. */
   requestHeaderBytes: 16 * KIB,
-  requestHeaderMs: 10_000,
-  /** Connections at a time, milliseconds of one that is idle, and of one that takes nothing. */
   connections: 1024,
-  idleConnectionMs: 15_000,
-  stalledResponseMs: 60_000,
   /** Bytes of the headers of an HTTP answer, informational answers before it, and redirects. */
   httpHeaderBytes: 16 * KIB,
   httpInformational: 16,
   httpRedirects: 5,
-  /** Seconds that a server may ask to be left alone; one that wants more is not asked again. */
-  httpRetryAfter: 30,
   /** Bytes of an error that a server explains, and of a token. */
   httpErrorBytes: 64 * KIB,
   /** Bytes of a file with credentials for registries. */

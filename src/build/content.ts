@@ -7,10 +7,10 @@
  *
  * @module
  */
-import { limits } from "../limits.ts";
 import type { StagedObject } from "../store/staged-objects.ts";
 import type { Transaction } from "../store/transaction.ts";
 import type { ContentSink } from "../tar/entry.ts";
+import { INLINE_BYTES } from "../tree/inline-content.ts";
 import type { VerityAlgorithm, VerityDigest } from "../verity/verity-digest.ts";
 import { VerityHasher, verityDigestOf } from "../verity/hasher.ts";
 
@@ -41,7 +41,7 @@ export class ContentIntake {
     if (size > WHOLE_BYTES) return this.#stream(file);
     let at = 0;
     const finish = (bytes: Uint8Array) => {
-      if (size <= limits.inlineBytes) file.content = Uint8Array.from(bytes);
+      if (size <= INLINE_BYTES) file.content = Uint8Array.from(bytes);
       else file.digest = this.#put(bytes);
     };
     return {

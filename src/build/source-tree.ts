@@ -6,14 +6,14 @@
 import { fromText, printable } from "../bytes/bytestring.ts";
 import { FormatError, NotFoundError } from "../errors.ts";
 import { type ScannedFile, scanDirectory } from "../fs/scan.ts";
-import { limits } from "../limits.ts";
 import type { BlobRange } from "../oci/blob.ts";
 import { failure } from "../fs/failure.ts";
 import { readFully } from "../fs/descriptor-io.ts";
 import type { Transaction } from "../store/transaction.ts";
 import { parseDump } from "../tree/dump-reader.ts";
+import { INLINE_BYTES } from "../tree/inline-content.ts";
 import { type Directory, isDirectory } from "../tree/inode.ts";
-import { WHITEOUT } from "../tree/merge-whiteout.ts";
+import { WHITEOUT } from "../tree/whiteouts.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
 import { ContentIntake, type FileContent } from "./content.ts";
 import { objectsOfTree } from "./tree-objects.ts";
@@ -47,7 +47,7 @@ export function treeOfFolder(
 
 /** One try tells whether the file systems of directory and store can share blocks. */
 function cloneObject({ inode, open }: ScannedFile, transaction: Transaction) {
-  if (inode.size <= limits.inlineBytes) return "inline";
+  if (inode.size <= INLINE_BYTES) return "inline";
   const digest = open((fd) => transaction.clone(fd));
   if (digest === undefined) return "impossible";
   inode.digest = digest;

@@ -7,6 +7,7 @@
  */
 import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { INLINE_BYTES_ALLOWED } from "../tree/inline-content.ts";
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../tree/inode.ts";
 import {
   BLOCK_BITS,
@@ -22,7 +23,6 @@ import type { Order } from "./writer-order.ts";
 import { bodySize } from "./writer-xattrs.ts";
 
 const HALF_BLOCK = BLOCK_SIZE / 2;
-const CONTENT_MAX = 5000;
 const CHUNKS_MAX = 1024n;
 const CHUNK_ADDRESS_SIZE = 4;
 const ROOT_NID_MAX = 65534;
@@ -98,7 +98,7 @@ function shape(nodes: Nodes, node: number): void {
   } else if (nodes.is(node, EXTERNAL)) {
     nodes.tail[node] = CHUNK_ADDRESS_SIZE * shapeChunks(nodes, node);
   } else if (type === S_IFREG && size > 0) {
-    if (size > CONTENT_MAX) {
+    if (size > INLINE_BYTES_ALLOWED) {
       throw new FormatError("LIMIT", `content of ${size} bytes in the image`);
     }
     setBlocks(nodes, node, Math.floor(size / BLOCK_SIZE), size % BLOCK_SIZE);

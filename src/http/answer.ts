@@ -5,8 +5,8 @@
  * @module
  */
 import { NetworkError } from "../errors.ts";
-import { limits } from "../limits.ts";
 import { wrongSize } from "./body.ts";
+import { timeouts } from "./timeouts.ts";
 
 /** Header names in lower case, each value as it came. */
 export type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -155,5 +155,6 @@ export function retryAfter(headers: Headers, now = Date.now()): number | undefin
   const date = /^[A-Z][a-z]{2}, /.test(value) ? Date.parse(value) : NaN;
   const seconds = /^\d{1,10}$/.test(value) ? Number(value) : (date - now) / 1000;
   if (Number.isNaN(seconds)) return undefined;
-  return seconds <= limits.httpRetryAfter ? Math.max(0, seconds) * 1000 : undefined;
+  const ms = Math.max(0, seconds) * 1000;
+  return ms <= timeouts.retryAfterMs ? ms : undefined;
 }

@@ -8,6 +8,7 @@
 import type { Readable } from "node:stream";
 import { NetworkError } from "../errors.ts";
 import { networkFailure } from "./failure.ts";
+import { type Pace, timeouts } from "./timeouts.ts";
 
 /** What a body must keep to. */
 export interface BodyRules {
@@ -18,18 +19,6 @@ export interface BodyRules {
   readonly max: number;
   readonly pace: Pace;
 }
-
-/** Fewer bytes a second over so many ms of waiting are too slow. */
-export interface Pace {
-  readonly bytesPerSecond: number;
-  readonly windowMs: number;
-}
-
-/** The pace of ostree's fetcher, too. */
-export const usualPace: Pace = { bytesPerSecond: 1000, windowMs: 30_000 };
-
-/** How long a body that is all there may take to say so. */
-const GRACE_MS = 500;
 
 /**
  * The bytes of `stream`, which is done with when this ends, however it does. Only time in which we
@@ -49,7 +38,9 @@ export async function* readBody(
   try {
     for (;;) {
       const isWhole = got === exactly;
-      const waiting = isWhole ? within(chunks.next(), GRACE_MS) : watch.over(chunks.next(), stream);
+      const waiting = isWhole
+        ? within(chunks.next(), timeouts.endMs)
+        : watch.over(chunks.next(), stream);
       const next = await until(waiting, signal, stream);
       // All is there, and the end does not come: it is the connection that is to go.
       if (next === undefined || next.done === true) break;

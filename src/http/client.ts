@@ -13,13 +13,13 @@ import { NetworkError, NotFoundError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { defined } from "../optional.ts";
 import { type Asked, type Extent, type Headers, extentOf, refuseEncoding } from "./answer.ts";
-import { type Pace, readBody, usualPace } from "./body.ts";
+import { readBody } from "./body.ts";
 import { Connections, type Origin, type Resolve } from "./connections.ts";
 import { networkFailure } from "./failure.ts";
 import { type Environment, Proxies } from "./proxies.ts";
 import { redact } from "./redact.ts";
 import { isRedirect, redirectTarget } from "./redirects.ts";
-import { Timers } from "./timers.ts";
+import { type Pace, Timers, timeouts, usualPace } from "./timeouts.ts";
 import { proxyHeaders, proxyName, refused } from "./tunnel.ts";
 
 export interface HttpClientOptions {
@@ -75,8 +75,6 @@ export interface GoodResponse extends HttpResponse {
   readonly extent: Extent;
 }
 
-const HEADERS_MS = 10_000;
-
 interface Raw {
   readonly status: number;
   readonly headers: Headers;
@@ -97,10 +95,16 @@ export class HttpClient {
    * @throws {@link UsageError} for a proxy in the environment that cannot be asked
    */
   constructor(options: HttpClientOptions = {}) {
-    const { caFile, insecure, headersMs = HEADERS_MS, pace = usualPace, resolve } = options;
+    const { caFile, insecure, pace = usualPace, resolve } = options;
+    const { headersMs = timeouts.headersMs } = options;
     const ca = caFile === undefined ? undefined : readCa(caFile);
     const proxies = new Proxies(options.environment ?? process.env);
-    const connecting = { ca, insecure, connectMs: headersMs, proxies };
+    const connecting = {
+      ca,
+      insecure,
+      connectMs: Math.min(headersMs, timeouts.connectMs),
+      proxies,
+    };
     this.#connections = new Connections(connecting, resolve);
     this.#userAgent = options.userAgent ?? "sealfs";
     this.#headersMs = headersMs;
@@ -305,13 +309,14 @@ async function* watched(
 }
 
 /** Most of an answer that is not wanted, to keep its connection. */
-const DUMP_BYTES = 16 * 1024;
-const DUMP_MS = 1_000;
+const REST_BYTES = 16 * 1024;
 
 /** Gives up a body: a short one is read to its end in the background, else the connection ends. */
 function drop({ stream }: Raw): void {
   const body = stream as Readable & Dispatcher.ResponseData["body"];
-  body.dump({ limit: DUMP_BYTES, signal: AbortSignal.timeout(DUMP_MS) }).catch(() => undefined);
+  body
+    .dump({ limit: REST_BYTES, signal: AbortSignal.timeout(timeouts.restMs) })
+    .catch(() => undefined);
 }
 
 function readCa(path: string): string {

@@ -6,7 +6,7 @@
  */
 import { ascii, fromText, toBytes } from "../bytes/bytestring.ts";
 import { type ScanOptions, type ScannedFile, scanDirectory } from "../fs/scan.ts";
-import { limits } from "../limits.ts";
+import { INLINE_BYTES } from "../tree/inline-content.ts";
 import type { Directory } from "../tree/inode.ts";
 import { objectPath } from "../verity/verity-digest.ts";
 import { VerityHasher } from "../verity/hasher.ts";
@@ -22,7 +22,7 @@ export function treeOfDirectory(
   const buffer = new Uint8Array(HELD_BYTES);
   try {
     const tree = scanDirectory(fromText(path), { ...options, hardLinks: false }, (file) => {
-      if (file.inode.size <= limits.inlineBytes) readInline(file);
+      if (file.inode.size <= INLINE_BYTES) readInline(file);
       else readObject(file, store, buffer);
     });
     store?.publish();

@@ -17,6 +17,7 @@ import { cutAtNul } from "./dump-fields.ts";
 import { CONTENT, DumpLine, GID, NLINK, PATH, PAYLOAD, RDEV, SIZE, UID } from "./dump-line.ts";
 import { DumpTree } from "./dump-paths.ts";
 import { XattrReader } from "./dump-xattrs.ts";
+import { INLINE_BYTES_ALLOWED } from "./inline-content.ts";
 import {
   type Directory,
   Inode,
@@ -39,8 +40,6 @@ export interface DumpOptions {
   readonly algorithm?: VerityAlgorithm;
 }
 
-/** The content limit of the format, far above the 64 bytes that builders put inline. */
-const CONTENT_MAX = 5000;
 const PAYLOAD_MAX = 4095;
 /** mkcomposefs checks the last newline per buffer, and misses it in a file of exactly this size. */
 const STRICT_EXCEPTION = 65536;
@@ -209,8 +208,9 @@ export class DumpReader {
       }
       return;
     }
-    if (content !== undefined && content.length > CONTENT_MAX) {
-      throw new FormatError("LIMIT", `content of ${content.length} bytes, at most ${CONTENT_MAX}`);
+    if (content !== undefined && content.length > INLINE_BYTES_ALLOWED) {
+      const message = `content of ${content.length} bytes, at most ${INLINE_BYTES_ALLOWED}`;
+      throw new FormatError("LIMIT", message);
     }
     if (payload !== undefined && payload.length > PAYLOAD_MAX) {
       throw new FormatError("LIMIT", `payload of ${payload.length} bytes, at most ${PAYLOAD_MAX}`);

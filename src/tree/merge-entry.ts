@@ -11,6 +11,7 @@ import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { TarEntry, TarEntryType } from "../tar/entry.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
+import { INLINE_BYTES } from "./inline-content.ts";
 import {
   type Directory,
   Inode,
@@ -25,7 +26,7 @@ import {
 /** An entry of a layer, and where its content is. */
 export interface LayerEntry {
   readonly entry: TarEntry;
-  /** The content of a regular file of up to `limits.inlineBytes` bytes. */
+  /** The content of a regular file of up to `INLINE_BYTES` bytes. */
   readonly content?: Uint8Array;
   /** The object that holds the content of a larger one. */
   readonly digest?: VerityDigest;
@@ -142,7 +143,7 @@ export class MergeEntry {
     const { content, digest } = this.#source;
     inode.size = BigInt(size);
     if (size === 0) return;
-    if (size <= limits.inlineBytes) {
+    if (size <= INLINE_BYTES) {
       if (content?.length !== size) throw new TypeError(`${this.place()}: content is not given`);
       inode.content = content;
       return;

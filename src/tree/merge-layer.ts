@@ -5,7 +5,7 @@
  */
 import { type ByteString, ascii } from "../bytes/bytestring.ts";
 import { type Layer, type LayerEntry, MergeEntry } from "./merge-entry.ts";
-import { WHITEOUT, whiteoutKind } from "./merge-whiteout.ts";
+import { WHITEOUT, whiteoutKind } from "./whiteouts.ts";
 
 /** An entry with its path taken apart. */
 export interface LocatedEntry {

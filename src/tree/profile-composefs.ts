@@ -15,7 +15,7 @@ import { limits } from "../limits.ts";
 import { type Directory, Inode, S_IFCHR, isDirectory, typeOf } from "./inode.ts";
 import { type Layer, MergeEntry, newRoot, quote } from "./merge-entry.ts";
 import { separateHardLinks } from "./merge-links.ts";
-import { OPAQUE, WHITEOUT } from "./merge-whiteout.ts";
+import { WHITEOUT, applyWhiteout } from "./whiteouts.ts";
 
 const NAME = "composefs-oci-v1";
 
@@ -73,10 +73,8 @@ export class ComposefsMerge {
     }
     const target = entry.type === "hardlink" ? this.#linked(item) : undefined;
     const parent = this.#directory(item, names, "parents");
-    if (name === OPAQUE) parent.entries.clear();
-    else if (name.startsWith(WHITEOUT)) {
-      parent.entries.delete(ascii(name.slice(WHITEOUT.length)));
-    } else this.#place(item, parent, name, target);
+    if (name.startsWith(WHITEOUT)) applyWhiteout(name, parent);
+    else this.#place(item, parent, name, target);
   }
 
   #place(item: MergeEntry, parent: Directory, name: ByteString, target: Inode | undefined): void {

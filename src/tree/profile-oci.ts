@@ -15,7 +15,7 @@ import { type Directory, Inode, isDirectory, newDirectory } from "./inode.ts";
 import { type Layer, MergeEntry, newRoot, quote } from "./merge-entry.ts";
 import { type LayerParts, type LocatedEntry, joinPath, sortLayer } from "./merge-layer.ts";
 import { separateHardLinks } from "./merge-links.ts";
-import { OPAQUE, WHITEOUT } from "./merge-whiteout.ts";
+import { OPAQUE, WHITEOUT, applyWhiteout } from "./whiteouts.ts";
 
 const NAME = "oci-v1";
 
@@ -88,9 +88,7 @@ export class OciMerge {
       }
       directory = child;
     }
-    const name = names.at(-1)!;
-    if (name === OPAQUE) directory.entries.clear();
-    else directory.entries.delete(ascii(name.slice(WHITEOUT.length)));
+    applyWhiteout(names.at(-1)!, directory);
   }
 
   #add({ item, names }: LocatedEntry, parts: LayerParts): void {

@@ -12,14 +12,15 @@ import { closeSync, fstatSync, mkdirSync, statSync } from "node:fs";
 import type { Stats } from "node:fs";
 import { join } from "node:path";
 import { CHECKER_VERSION } from "../erofs/check.ts";
-import { limits } from "../limits.ts";
 import { replaceFile } from "../fs/whole-file.ts";
 import { openRegular } from "../fs/regular-file.ts";
 import { readFully } from "../fs/descriptor-io.ts";
 
 const HEAD = `sealfs-checked-images ${CHECKER_VERSION}\n`;
 const LINE = 64 + 1;
-const MOST_BYTES = HEAD.length + LINE * limits.checkedImages;
+/** Images that are remembered; the oldest are forgotten. */
+export const MOST_CHECKED_IMAGES = 256;
+const MOST_BYTES = HEAD.length + LINE * MOST_CHECKED_IMAGES;
 
 /** The memory in the folder of a client's state. */
 export class CheckedImages {
@@ -39,7 +40,7 @@ export class CheckedImages {
   /** Remembers one that has passed; the oldest are forgotten. What cannot be written is not kept. */
   add(sha256: string): void {
     const others = this.#read().filter((each) => each !== sha256);
-    const all = [...others, sha256].slice(-limits.checkedImages);
+    const all = [...others, sha256].slice(-MOST_CHECKED_IMAGES);
     try {
       mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
       const text = HEAD + all.map((each) => `${each}\n`).join("");

@@ -36,7 +36,15 @@ export interface ServedMirror {
 
 const FOREVER = "public, max-age=31536000, immutable";
 const MAY_CHANGE = "no-cache";
-const GRACE_MS = 3000;
+
+/** What a client has to send a request, headers and all. */
+const REQUEST_MS = 10_000;
+/** How long a connection is kept for the next request. */
+const IDLE_MS = 15_000;
+/** After which a client that takes nothing of its answer is gone. */
+const STALLED_MS = 60_000;
+/** What requests under way have when the server ends. */
+const GRACE_MS = 3_000;
 
 /** @throws {@link SystemError} when it cannot listen there */
 export async function serveMirror({
@@ -49,9 +57,9 @@ export async function serveMirror({
   const server = createServer(
     {
       maxHeaderSize: limits.requestHeaderBytes,
-      headersTimeout: limits.requestHeaderMs,
-      requestTimeout: limits.requestHeaderMs,
-      keepAliveTimeout: limits.idleConnectionMs,
+      headersTimeout: REQUEST_MS,
+      requestTimeout: REQUEST_MS,
+      keepAliveTimeout: IDLE_MS,
       connectionsCheckingInterval: 1000,
     },
     (request, response) => {
@@ -60,8 +68,7 @@ export async function serveMirror({
     },
   );
   server.maxConnections = limits.connections;
-  // A reader that takes nothing for so long is gone.
-  server.setTimeout(limits.stalledResponseMs);
+  server.setTimeout(STALLED_MS);
   await listen(server, host, port);
   const { address, family, port: bound } = server.address() as AddressInfo;
   const name = family === "IPv6" ? `[${address}]` : address;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { CHECKER_VERSION, ImageRuleError } from "../../../src/erofs/check.ts";
-import { CheckedImages } from "../../../src/verify/checked-images.ts";
+import { CheckedImages, MOST_CHECKED_IMAGES } from "../../../src/verify/checked-images.ts";
 import { openVerified } from "../../../src/verify/locate.ts";
 import { sha256Of } from "../../../src/sys/sha256.ts";
 import { imageFacts, signFacts } from "../../../src/sign/sign-image.ts";
@@ -37,7 +37,7 @@ describe("an image", () => {
   });
 
   test("is forgotten when many were added after it", () => {
-    const all = Array.from({ length: limits.checkedImages + 1 }, (_, i) => digestOf(`${i}`));
+    const all = Array.from({ length: MOST_CHECKED_IMAGES + 1 }, (_, i) => digestOf(`${i}`));
     for (const each of all) memory().add(each);
     expect(memory().has(all[0]!)).toBe(false);
     expect(memory().has(all[1]!)).toBe(true);
@@ -65,7 +65,7 @@ describe("the memory counts for nothing", () => {
     ["nothing", () => ""],
     ["half a line", (text) => text.slice(0, -2)],
     ["a word in between", (text) => `${text}and\n`],
-    ["more than it may hold", (text) => text + `${two}\n`.repeat(limits.checkedImages)],
+    ["more than it may hold", (text) => text + `${two}\n`.repeat(MOST_CHECKED_IMAGES)],
   ])("when it holds %s", (_, change) => {
     rewrite(change);
     expect(memory().has(one)).toBe(false);

@@ -5,6 +5,29 @@
  */
 import { NetworkError } from "../errors.ts";
 
+/** What a server has, in milliseconds, from one step of a request to the next. */
+export const timeouts = {
+  /** To accept a connection, TLS included; to connect it on, for a proxy. */
+  connectMs: 10_000,
+  /** From the request to the end of the answer's headers; for each redirect again. */
+  headersMs: 10_000,
+  /** To end a body of which every byte has come. */
+  endMs: 500,
+  /** To send the rest of a short answer that is not wanted, so that its connection can be kept. */
+  restMs: 1_000,
+  /** To be left alone, when it asks for that; one that asks for more is not asked again. */
+  retryAfterMs: 30_000,
+} as const;
+
+/** A body is too slow that brings fewer bytes a second while it is waited for that long. */
+export interface Pace {
+  readonly bytesPerSecond: number;
+  readonly windowMs: number;
+}
+
+/** The pace of ostree's fetcher, too. */
+export const usualPace: Pace = { bytesPerSecond: 1000, windowMs: 30_000 };
+
 /** The deadlines of one request. */
 export class Timers {
   readonly #what: string;

@@ -1,11 +1,12 @@
 /**
- * Names by which a layer hides what lies below it.
+ * Whiteouts: names by which a layer removes what the layers below it have.
  *
  * Spec: docs/profiles.md, "whiteouts"; OCI image specification, layer.md, "Whiteouts".
  *
  * @module
  */
-import type { ByteString } from "../bytes/bytestring.ts";
+import { type ByteString, ascii } from "../bytes/bytestring.ts";
+import type { Directory } from "./inode.ts";
 import { type MergeEntry, quote } from "./merge-entry.ts";
 
 /** A file of this prefix hides its sibling of the name after it. */
@@ -14,6 +15,12 @@ export const WHITEOUT = ".wh.";
 export const OPAQUE = ".wh..wh..opq";
 /** What AUFS kept in its branches; the opaque marker has such a name too. */
 const AUFS = ".wh..wh.";
+
+/** Removes from a directory what the whiteout called `name` hides. */
+export function applyWhiteout(name: ByteString, { entries }: Directory): void {
+  if (name === OPAQUE) entries.clear();
+  else entries.delete(ascii(name.slice(WHITEOUT.length)));
+}
 
 /**
  * Whether an entry is a file of the layer, a whiteout, or something that AUFS left.

@@ -18,12 +18,9 @@ export interface CheckReport {
   readonly objects?: readonly ObjectProblem[];
 }
 
-/** What a check found, for all uses. */
+/** What a check found, and what to fail with. */
 export interface CheckResult {
   readonly report: CheckReport;
-  /** For people. */
-  readonly lines: readonly string[];
-  /** What to fail with. */
   readonly error?: FormatError | IntegrityError;
 }
 
@@ -44,25 +41,21 @@ export async function checkImageFile(
   } catch (error) {
     if (!(error instanceof ImageRuleError)) throw error;
     const { rule, offset, message } = error;
-    return { report: { ok: false, image: { rule, offset, message } }, lines: [], error };
+    return { report: { ok: false, image: { rule, offset, message } }, error };
   }
-  const passed = `${target}: obeys every rule of the format`;
-  if (stores === undefined || stores.length === 0) return { report: { ok: true }, lines: [passed] };
+  if (stores === undefined || stores.length === 0) return { report: { ok: true } };
 
   const [{ checkObjects }, { Stores }] = await Promise.all([
     import("./check-objects.ts"),
     import("../store/stores.ts"),
   ]);
   const objects = [...checkObjects(image, Stores.open(stores), onProgress)];
-  const lines = [passed, ...objects.map(({ problem, path }) => `${problem} ${path}`)];
-  if (objects.length === 0) {
-    return { report: { ok: true, objects }, lines: [...lines, "every object is there and right"] };
-  }
+  if (objects.length === 0) return { report: { ok: true, objects } };
   const wrong = objects.filter(({ problem }) => problem === "wrong").length;
   const error = new IntegrityError(
     "DIGEST_MISMATCH",
     `${target}: ${wrong} objects are wrong, ${objects.length - wrong} are missing`,
-    { hint: "build the image again into the store to mend it" },
+    { hint: "to repair them, build the image into the store again" },
   );
-  return { report: { ok: false, objects }, lines, error };
+  return { report: { ok: false, objects }, error };
 }

@@ -71,29 +71,3 @@ function summaryOf(digest: string, bytes: Uint8Array): SeekSummary {
   const total = layers.reduce((sum, layer) => sum + layer.bytes, 0);
   return { digest, size: bytes.length, share: total > 0 ? bytes.length / total : 0, layers };
 }
-
-/** A summary for people: a line for the index, and one for each layer. */
-export function seekLines({ digest, size, share, layers }: SeekSummary): string[] {
-  const rows = layers.map((layer) => [
-    layer.digest,
-    layer.compression,
-    `${layer.bytes} bytes`,
-    `${layer.objects} objects`,
-    layer.seekable ? `${layer.points} points` : "only as a whole",
-    `${layer.indexBytes} bytes (${percent(layer.indexBytes / Math.max(1, layer.bytes))})`,
-  ]);
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
-  return [
-    `seek index ${digest}: ${size} bytes, ${percent(share)} of the uncompressed layers`,
-    ...rows.map((row) =>
-      row
-        .map((cell, i) => cell.padEnd(widths[i]!))
-        .join("  ")
-        .trimEnd(),
-    ),
-  ];
-}
-
-function percent(share: number): string {
-  return `${(share * 100).toFixed(3)} %`;
-}

@@ -1,5 +1,5 @@
 /**
- * What an image holds, as lines and as records.
+ * The files of an image, as records.
  *
  * @module
  */
@@ -54,22 +54,22 @@ export function* listFiles(
 }
 
 const types = new Map([
-  [S_IFREG, { name: "file", letter: "-" }],
-  [S_IFDIR, { name: "directory", letter: "d" }],
-  [S_IFLNK, { name: "symlink", letter: "l" }],
-  [S_IFCHR, { name: "character", letter: "c" }],
-  [S_IFBLK, { name: "block", letter: "b" }],
-  [S_IFIFO, { name: "fifo", letter: "p" }],
-  [S_IFSOCK, { name: "socket", letter: "s" }],
+  [S_IFREG, "file"],
+  [S_IFDIR, "directory"],
+  [S_IFLNK, "symlink"],
+  [S_IFCHR, "character"],
+  [S_IFBLK, "block"],
+  [S_IFIFO, "fifo"],
+  [S_IFSOCK, "socket"],
 ]);
 
-const typeOf = ({ mode }: ImageInode) =>
-  types.get(mode & S_IFMT) ?? { name: "unknown", letter: "?" };
+/** The word for a file's type. */
+export const typeOf = ({ mode }: ImageInode): string => types.get(mode & S_IFMT) ?? "unknown";
 
 /** The record of one file. */
 export function recordOf(image: Image, { path, inode }: WalkedFile): FileRecord {
   const xattrs = image.xattrs(inode);
-  const { name } = typeOf(inode);
+  const name = typeOf(inode);
   const content = name === "file" ? image.content(inode) : undefined;
   return {
     path: path === "" ? "/" : printable(path),
@@ -90,46 +90,7 @@ export function recordOf(image: Image, { path, inode }: WalkedFile): FileRecord 
   };
 }
 
-/** One line as `ls -l` prints it, with the whole path. */
-export function longLine(image: Image, { path, inode }: WalkedFile): string {
-  const { letter, name } = typeOf(inode);
-  const size =
-    name === "character" || name === "block"
-      ? `${deviceOf(inode).major},${deviceOf(inode).minor}`
-      : String(inode.size);
-  const owner = `${inode.uid} ${inode.gid}`;
-  const arrow = name === "symlink" ? ` -> ${printable(image.target(inode))}` : "";
-  const links = String(inode.nlink).padStart(3);
-  return (
-    `${letter}${permissions(inode.mode)} ${links} ${owner.padEnd(9)} ${size.padStart(12)} ` +
-    `${formatTime(inode)} ${path === "" ? "/" : printable(path)}${arrow}`
-  );
-}
-
-/** The nine letters of the permissions, set-id and sticky bits among them. */
-function permissions(mode: number): string {
-  const letters = Array.from("rwxrwxrwx", (letter, i) => ((mode >> (8 - i)) & 1 ? letter : "-"));
-  const special = [
-    [0o4000, 2, "s"],
-    [0o2000, 5, "s"],
-    [0o1000, 8, "t"],
-  ] as const;
-  for (const [bit, at, letter] of special) {
-    if (mode & bit) letters[at] = letters[at] === "x" ? letter : letter.toUpperCase();
-  }
-  return letters.join("");
-}
-
 /** Linux `new_decode_dev`. */
-function deviceOf({ rdev }: ImageInode): { major: number; minor: number } {
+export function deviceOf({ rdev }: ImageInode): { major: number; minor: number } {
   return { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) };
-}
-
-/** The time to the second in UTC; seconds where a calendar does not reach. */
-function formatTime(inode: ImageInode): string {
-  const date = new Date(Number(inode.mtimeSeconds) * 1000);
-  if (Number.isNaN(date.getTime()) || date.getUTCFullYear() < 0 || date.getUTCFullYear() > 9999) {
-    return String(inode.mtimeSeconds).padStart(20);
-  }
-  return date.toISOString().replace(".000Z", "Z");
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
-import { checkImageFile } from "../../inspect/check-image.ts";
+import { type CheckReport, checkImageFile } from "../../inspect/check-image.ts";
 import type { Io } from "../terminal/io.ts";
 import { addImageArgument } from "../options/image-argument.ts";
 
@@ -18,10 +18,19 @@ export function declare(command: Command, io: Io): void {
     .option("--json", "print one JSON document")
     .action(async (target: string, { json, store }: Options) => {
       const bar = io.progress("checking objects");
-      const result = await checkImageFile(target, store, (done, total) => bar.update(done, total));
+      const { report, error } = await checkImageFile(target, store, (done, total) =>
+        bar.update(done, total),
+      );
       bar.end();
-      if (json) io.print(JSON.stringify(result.report));
-      else for (const line of result.lines) io.print(line);
-      if (result.error !== undefined) throw result.error;
+      if (json) io.print(JSON.stringify(report));
+      else for (const line of lines(target, report)) io.print(line);
+      if (error !== undefined) throw error;
     });
+}
+
+function lines(target: string, { image, objects }: CheckReport): string[] {
+  if (image !== undefined) return []; // the error tells
+  const problems = objects?.map(({ problem, path }) => `${problem} ${path}`) ?? [];
+  const good = objects?.length === 0 ? ["every object is there and right"] : [];
+  return [`${target}: obeys every rule of the format`, ...problems, ...good];
 }

@@ -7,6 +7,7 @@ import type { Command } from "commander";
 import { Store } from "../../store/store.ts";
 import { type ImageUsage, measureUsage } from "../../store/usage.ts";
 import { formatBytes, type Io } from "../terminal/io.ts";
+import { type Column, tableRow } from "../terminal/table.ts";
 import { addNote } from "../options/help-note.ts";
 
 interface Options {
@@ -30,7 +31,13 @@ export function declare(command: Command, io: Io): void {
     });
 }
 
+const COLUMNS: readonly Column[] = [
+  { width: 10, align: "right" },
+  { width: 10, align: "right", gap: 1 },
+  { width: 10, align: "right", gap: 1 },
+];
+
 function line({ id, names, own, shared, total }: ImageUsage): string {
-  const sizes = [own, shared, total].map((bytes) => formatBytes(bytes).padStart(10)).join(" ");
-  return `${sizes}  ${names.length === 0 ? id : names.join(" ")}`;
+  const name = names.length === 0 ? id : names.join(" ");
+  return tableRow([...[own, shared, total].map(formatBytes), name], COLUMNS);
 }

@@ -5,8 +5,9 @@
  */
 import type { Command } from "commander";
 import { UsageError } from "../../errors.ts";
-import { explain, explanationLines } from "../../inspect/explain.ts";
+import { explain } from "../../inspect/explain.ts";
 import { type ProfileName, profileNames } from "../../tree/merge.ts";
+import { explanationLines } from "../print/explain.ts";
 import type { Io } from "../terminal/io.ts";
 import { repeated } from "../options/repeated.ts";
 

@@ -10,6 +10,7 @@ import { formatTime } from "../../trust/time.ts";
 import { formatBytes, type Io } from "../terminal/io.ts";
 import { addNote } from "../options/help-note.ts";
 import { LineWriter } from "../terminal/line-writer.ts";
+import { type Column, tableRow } from "../terminal/table.ts";
 
 interface Options {
   store: string;
@@ -32,12 +33,20 @@ export function declare(command: Command, io: Io): void {
     });
 }
 
+/** Rows come one after the other, so that widths are not those of all cells. */
+const COLUMNS: readonly Column[] = [
+  {},
+  { width: 10, align: "right" },
+  { width: 7, align: "right", gap: 1 },
+  { width: 9, align: "right", gap: 1 },
+];
+
 function asLine({ id, names, contents, problem, bundles }: ListedImage): string {
   const size = contents === undefined ? "damaged" : formatBytes(contents.objectBytes);
   const signed = bundles.length === 0 ? "unsigned" : `${bundles.length} signed`;
   const objects = String(contents?.objects ?? "-");
   const name = names.length === 0 ? "-" : names.join(" ");
-  const row = `${id}  ${size.padStart(10)} ${objects.padStart(7)} ${signed.padStart(9)}  ${name}`;
+  const row = tableRow([id, size, objects, signed, name], COLUMNS);
   return problem === undefined ? row : `${row}  (${problem})`;
 }
 

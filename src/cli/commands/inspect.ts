@@ -6,13 +6,13 @@
 import type { Command } from "commander";
 import { UsageError } from "../../errors.ts";
 import { inspectImage } from "../../inspect/inspect-image.ts";
-import { summaryLines } from "../../inspect/inspect-text.ts";
-import { inspectSeekIndexes, seekLines } from "../../inspect/inspect-seek.ts";
+import { inspectSeekIndexes } from "../../inspect/inspect-seek.ts";
 import { missingObjects } from "../../store/missing-objects.ts";
 import { objectsOf } from "../../erofs/object-list.ts";
 import { openImage } from "../../verify/open-image.ts";
 import { Stores } from "../../store/stores.ts";
 import { objectPath } from "../../verity/verity-digest.ts";
+import { seekLines, summaryLines } from "../print/inspect.ts";
 import type { Io } from "../terminal/io.ts";
 import { addImageArgument } from "../options/image-argument.ts";
 import { LineWriter } from "../terminal/line-writer.ts";

@@ -5,9 +5,10 @@
  */
 import type { Command } from "commander";
 import { printable } from "../../bytes/bytestring.ts";
-import { listFiles, longLine, recordOf } from "../../inspect/list-files.ts";
+import { listFiles, recordOf } from "../../inspect/list-files.ts";
 import { openImage } from "../../verify/open-image.ts";
 import { parsePrintable } from "../../tree/paths.ts";
+import { longLine } from "../print/ls.ts";
 import type { Io } from "../terminal/io.ts";
 import { addImageArgument } from "../options/image-argument.ts";
 import { LineWriter } from "../terminal/line-writer.ts";

@@ -14,10 +14,11 @@ import {
   withSettings,
   writePolicy,
 } from "../../policy/policy-edit.ts";
-import { policyLines, policyWarnings } from "../../policy/policy-report.ts";
+import { policyWarnings } from "../../policy/policy-warnings.ts";
 import { updatePolicy } from "../../policy/policy-update.ts";
 import { signPolicy, verifyInForce, verifySuccessor } from "../../trust/policy-chain.ts";
 import type { PolicyContent } from "../../trust/policy.ts";
+import { policyLines } from "../print/policy.ts";
 import type { Io } from "../terminal/io.ts";
 import { passphraseFor } from "../terminal/passphrase.ts";
 import {

@@ -5,7 +5,8 @@
  */
 import { tmpdir } from "node:os";
 import type { Command } from "commander";
-import { preflight, preflightLines } from "../../mount/preflight.ts";
+import { preflight } from "../../mount/preflight.ts";
+import { preflightLines } from "../print/preflight.ts";
 import type { Io } from "../terminal/io.ts";
 import { addNote } from "../options/help-note.ts";
 

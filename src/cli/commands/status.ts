@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
-import { statusColumns, statusDetails, statusTable } from "../terminal/status-lines.ts";
+import { statusColumns, statusDetails, statusTable } from "../print/status.ts";
 import { readStatus } from "../../mount/status.ts";
 import type { Io } from "../terminal/io.ts";
 import { addNote } from "../options/help-note.ts";

@@ -4,9 +4,10 @@
  * @module
  */
 import type { Command } from "commander";
-import { reportTrust, trustLines } from "../../policy/trust-report.ts";
+import { reportTrust } from "../../policy/trust-report.ts";
 import { Stores } from "../../store/stores.ts";
 import { TrustError } from "../../errors.ts";
+import { trustLines } from "../print/trust.ts";
 import type { Io } from "../terminal/io.ts";
 import { addNote } from "../options/help-note.ts";
 import { type SignedImageOptions, declareSignedImage } from "../options/signed-image-options.ts";

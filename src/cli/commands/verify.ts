@@ -11,6 +11,7 @@ import type { VerifiedImage } from "../../verify/verified-image.ts";
 import { Stores } from "../../store/stores.ts";
 import { formatTime } from "../../trust/time.ts";
 import type { Io } from "../terminal/io.ts";
+import { factLines } from "../terminal/table.ts";
 import { type SourceFlags, declareSource, sourceOptions } from "../options/registry-options.ts";
 import { addNote } from "../options/help-note.ts";
 import { type SignedImageOptions, declareSignedImage } from "../options/signed-image-options.ts";
@@ -90,9 +91,12 @@ async function verifySeal(image: string, cert: string, options: Options, io: Io)
   const { digest, compared, subject } = verdict;
   if (options.json) io.print(JSON.stringify(verdict));
   else {
-    io.print(`verified    ${compared.join(", ")}`);
-    io.print(`image       ${digest}`);
-    if (subject !== undefined) io.print(`manifest    ${subject}`);
+    const facts: [string, string][] = [
+      ["verified", compared.join(", ")],
+      ["image", digest],
+    ];
+    if (subject !== undefined) facts.push(["manifest", subject]);
+    for (const line of factLines(facts)) io.print(line);
   }
   io.log("a certificate covers the image's bytes, but no name, version or expiry");
   if (subject !== undefined && !compared.includes("manifest")) {
@@ -113,19 +117,18 @@ function asJson(verified: VerifiedImage): object {
   };
 }
 
-function lines(verified: VerifiedImage): string[] {
-  const { statement, keyIds } = verified;
-  const { count, bytes } = statement.objects;
-  return [
-    `verified    ${statement.name}`,
-    `image       ${statement.verityDigest} (${statement.size} bytes)`,
-    `sha256      ${statement.sha256}`,
-    ...keyIds.map((id) => `signed by   ${id}`),
-    `version     ${statement.version}`,
-    `created     ${formatTime(statement.created)}`,
-    `expires     ${formatTime(statement.expires)}`,
-    ...(statement.profile === undefined ? [] : [`profile     ${statement.profile}`]),
-    ...(statement.source === undefined ? [] : [`source      ${statement.source.digest}`]),
-    `objects     ${count} (${bytes} bytes)`,
-  ];
+function lines({ statement, keyIds }: VerifiedImage): string[] {
+  const { profile, source, objects } = statement;
+  return factLines([
+    ["verified", statement.name],
+    ["image", `${statement.verityDigest} (${statement.size} bytes)`],
+    ["sha256", statement.sha256],
+    ...keyIds.map((id) => ["signed by", id] as const),
+    ["version", String(statement.version)],
+    ["created", formatTime(statement.created)],
+    ["expires", formatTime(statement.expires)],
+    ...(profile === undefined ? [] : [["profile", profile] as const]),
+    ...(source === undefined ? [] : [["source", source.digest] as const]),
+    ["objects", `${objects.count} (${objects.bytes} bytes)`],
+  ]);
 }

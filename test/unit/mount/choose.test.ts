@@ -9,7 +9,7 @@ import {
 } from "../../../src/mount/choose.ts";
 import type { MountPromise } from "../../../src/mount/table/modes.ts";
 import type { Finding } from "../../../src/mount/probe/finding.ts";
-import { preflightLines } from "../../../src/mount/preflight.ts";
+import { preflightLines } from "../../../src/cli/print/preflight.ts";
 import type { Findings } from "../../../src/mount/probe/probe.ts";
 
 const yes: Finding = { ok: true };

@@ -37,7 +37,9 @@ describe("images", () => {
     });
     expect(second).toMatchObject({ id: nameless, names: [], bundles: [] });
     const lines = (await run("images", "--store", store.path)).out.trimEnd().split("\n");
-    expect(lines[0]).toMatch(new RegExp(`^${app} +9\\.8 KiB +2 +1 signed  registry\\.example`));
+    expect(lines[0]).toMatch(
+      new RegExp(`^${app} {5}9\\.8 KiB {7}2 {2}1 signed {2}registry\\.example`),
+    );
     expect(lines[1]).toMatch(new RegExp(`^${nameless} .* unsigned  -$`));
   });
 
@@ -113,7 +115,7 @@ describe("du", () => {
     const again = JSON.parse((await run("du", "--store", store.path, "--json")).out);
     expect(again.unreferenced).toBe(5000 + imageBytes("4"));
     const { out, err } = await run("du", "--store", store.path);
-    expect(out.split("\n")[0]).toMatch(/KiB {3,}4\.9 KiB .* a$/);
+    expect(out.split("\n")[0]).toMatch(/^.{7}KiB {4}4\.9 KiB.{8}KiB {2}a$/);
     expect(err).toContain("belong to no image");
   });
 

@@ -1,5 +1,5 @@
 /**
- * Mounts described for a person: one line each, or all about one.
+ * What `sealfs status` prints: one line for each mount, or all about one.
  *
  * @module
  */
@@ -9,9 +9,10 @@ import type { PrefetchStatus } from "../../fuse/prefetch/prefetch-input.ts";
 import type { ContentFigures } from "../../mount/content.ts";
 import type { LazyStatus } from "../../mount/report/lazy-status.ts";
 import type { MountStatus } from "../../mount/status.ts";
-import { formatBytes } from "./io.ts";
+import { formatBytes } from "../terminal/io.ts";
+import { factLines, tableLines } from "../terminal/table.ts";
 
-/** Columns of {@link statusTable}. */
+/** The columns of {@link statusTable}. */
 export const statusColumns =
   "directory, image, mode, promise, condition, time since it was mounted";
 
@@ -25,8 +26,7 @@ export function statusTable(all: readonly MountStatus[]): string[] {
     status.condition,
     status.uptimeSeconds === undefined ? "-" : duration(status.uptimeSeconds),
   ]);
-  const widths = rows[0]?.map((_, i) => Math.max(...rows.map((row) => row[i]!.length))) ?? [];
-  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ").trimEnd()); // prettier-ignore
+  return tableLines(rows);
 }
 
 /** Everything that is known of one. */
@@ -55,7 +55,7 @@ export function statusDetails(status: MountStatus): string[] {
   if (status.prefetch !== undefined) lines.push(["prefetch", prefetchLine(status.prefetch)]);
   if (status.fetch !== undefined) lines.push(...fetchLines(status.fetch));
   if (status.log !== undefined) lines.push(["log", plain(status.log)]);
-  return lines.map(([name, value]) => `${name.padEnd(11)} ${value}`);
+  return factLines(lines);
 }
 
 const conditions: Readonly<Record<MountStatus["condition"], string>> = {

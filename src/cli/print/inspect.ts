@@ -1,9 +1,11 @@
 /**
- * A summary of an image for people.
+ * What `sealfs inspect` prints.
  *
  * @module
  */
-import type { ImageSummary } from "./inspect-image.ts";
+import type { ImageSummary } from "../../inspect/inspect-image.ts";
+import type { SeekSummary } from "../../inspect/inspect-seek.ts";
+import { tableLines } from "../terminal/table.ts";
 
 const nameLabels: Record<string, string> = {
   files: "files",
@@ -41,6 +43,25 @@ export function summaryLines(summary: ImageSummary): string[] {
   if (summary.unverifiable > 0) {
     rows.push(["unverifiable", `${summary.unverifiable} files whose content nothing vouches for`]);
   }
-  const width = Math.max(...rows.map(([label]) => label.length));
-  return rows.map(([label, value]) => `${label.padEnd(width)}  ${value}`);
+  return tableLines(rows);
+}
+
+/** A line for the index, and one for each layer. */
+export function seekLines({ digest, size, share, layers }: SeekSummary): string[] {
+  const rows = layers.map((layer) => [
+    layer.digest,
+    layer.compression,
+    `${layer.bytes} bytes`,
+    `${layer.objects} objects`,
+    layer.seekable ? `${layer.points} points` : "only as a whole",
+    `${layer.indexBytes} bytes (${percent(layer.indexBytes / Math.max(1, layer.bytes))})`,
+  ]);
+  return [
+    `seek index ${digest}: ${size} bytes, ${percent(share)} of the uncompressed layers`,
+    ...tableLines(rows),
+  ];
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(3)} %`;
 }

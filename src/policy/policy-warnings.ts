@@ -1,0 +1,47 @@
+/**
+ * What to mind about a policy.
+ *
+ * @module
+ */
+import type { PolicyDocument } from "../trust/policy-chain.ts";
+import { formatTime } from "../trust/time.ts";
+import { keyringWarning } from "../keys/key-files.ts";
+
+const SOON_DAYS = 30;
+const DAY_MS = 24 * 3600 * 1000;
+
+/** One sentence for each thing that is odd, or will soon be. */
+export function policyWarnings({ policy, content, envelope }: PolicyDocument, now: Date): string[] {
+  const warnings: string[] = [];
+  const good = content.keys.filter(({ key }) => policy.standing(key.id, now) === "good");
+  const signing = good.filter(({ names }) => names.length > 0).length;
+  const testKey = keyringWarning(policy.keyring);
+  if (testKey !== undefined) warnings.push(testKey.replace(/^warning: /, ""));
+  if (envelope === undefined) warnings.push("not signed: whoever can write the file decides");
+  for (const { names, threshold } of [
+    { names: { text: "every name" }, threshold: content.threshold },
+    ...content.thresholds,
+  ]) {
+    if (threshold <= signing) continue;
+    warnings.push(`${names.text}: needs ${threshold} keys, and only ${signing} are good now`);
+  }
+  const deciding = content.authority.keyIds.filter((id) => policy.standing(id, now) === "good");
+  if (deciding.length < content.authority.threshold) {
+    warnings.push("too few keys that are good now could sign the next policy");
+  }
+  for (const { key, notAfter } of content.keys) {
+    const standing = policy.standing(key.id, now);
+    if (standing === "no longer valid") warnings.push(`key ${key.id} is no longer valid`);
+    else if (standing === "good" && isSoon(notAfter, now)) {
+      warnings.push(`key ${key.id} is valid until ${formatTime(notAfter!)} only`);
+    }
+  }
+  if (isSoon(content.expires, now)) {
+    warnings.push(`the policy expires ${formatTime(content.expires!)}`);
+  }
+  return warnings;
+}
+
+function isSoon(time: Date | undefined, now: Date): boolean {
+  return time !== undefined && time.getTime() - now.getTime() < SOON_DAYS * DAY_MS;
+}

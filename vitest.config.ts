@@ -1,6 +1,9 @@
 import { defineConfig } from "vitest/config";
+import { cleanEnvironment } from "./test/support/environment.ts";
 
 const report = process.env["VITEST_REPORT"];
+
+cleanEnvironment();
 
 export default defineConfig({
   test: {

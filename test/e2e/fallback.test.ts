@@ -6,7 +6,6 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { SystemError } from "../../src/errors.ts";
@@ -19,8 +18,9 @@ import { digestOfFile } from "../../src/store/objects.ts";
 import { noKernelStack } from "../support/kernel.ts";
 import { MountBed, newDirectory, noLibfuse, noMount } from "../support/mount-bed.ts";
 import { asNobody, noOrdinaryUser, noUserNamespace } from "../support/ordinary-user.ts";
+import { readableBin, readableProject } from "../support/readable-project.ts";
 
-const bin = fileURLToPath(new URL("../../bin/sealfs.js", import.meta.url));
+const bin = readableBin();
 const reason = noMount() ?? noKernelStack();
 let bed: MountBed;
 beforeEach((context) => context.skip(reason !== undefined, reason));
@@ -154,7 +154,7 @@ describe("--mode=auto", () => {
   });
 
   const withoutKoffi = {
-    NODE_OPTIONS: `--require ${fileURLToPath(new URL("../support/without-koffi.cjs", import.meta.url))}`,
+    NODE_OPTIONS: `--require ${join(readableProject(), "test/support/without-koffi.cjs")}`,
   };
 
   test("without koffi, as root", () => {

@@ -5,14 +5,14 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { MountBed, newDirectory, noMount } from "../support/mount-bed.ts";
 import { noKernelStack } from "../support/kernel.ts";
 import { until } from "../support/until.ts";
+import { readableProject } from "../support/readable-project.ts";
 
-const helper = fileURLToPath(new URL("../../bin/mount.sealfs.js", import.meta.url));
+const helper = join(readableProject(), "bin/mount.sealfs.js");
 const own = spawnSync("unshare", ["-m", "--propagation", "private", "mount", "-t", "tmpfs", "t", "/mnt"]); // prettier-ignore
 const reason = noMount() ?? (own.status === 0 ? undefined : "no mount namespace of our own");
 

@@ -2,16 +2,16 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
 import type { Inode } from "../../src/tree/inode.ts";
 import { goldenImage } from "../support/golden-images.ts";
 import { MountBed, newDirectory, noLibfuse } from "../support/mount-bed.ts";
 import { asNobody, noOrdinaryUser, noUserNamespace } from "../support/ordinary-user.ts";
+import { readableBin, readableProject } from "../support/readable-project.ts";
 
-const bin = fileURLToPath(new URL("../../bin/sealfs.js", import.meta.url));
-const listing = fileURLToPath(new URL("../support/user-listing.py", import.meta.url));
+const bin = readableBin();
+const listing = join(readableProject(), "test/support/user-listing.py");
 const hasPython = spawnSync("python3", ["-V"]).status === 0;
 const reason = noOrdinaryUser() ?? (hasPython ? undefined : "no python3");
 

@@ -7,6 +7,7 @@ import { type Preflight, preflight } from "../../src/mount/preflight.ts";
 import { sealfs, sealfsOk } from "../support/cli.ts";
 import { noKernelStack } from "../support/kernel.ts";
 import { MountBed } from "../support/mount-bed.ts";
+import { readableBin } from "../support/readable-project.ts";
 
 const reason = noKernelStack();
 let bed: MountBed;
@@ -50,8 +51,7 @@ describe("the preflight", () => {
     const store = join(bed.path, "shared");
     mkdirSync(store);
     chmodSync(store, 0o777);
-    const bin = new URL("../../bin/sealfs.js", import.meta.url).pathname;
-    const args = ["--reuid=65534", "--clear-groups", process.execPath, bin, "preflight"];
+    const args = ["--reuid=65534", "--clear-groups", process.execPath, readableBin(), "preflight"];
     const run = spawnSync("setpriv", [...args, "--store", store], { encoding: "utf8" });
     expect(run.stderr).toBe("");
     expect(run.stdout).toMatch(/^kernel +block +no: only root may mount \(CAP_SYS_ADMIN\)$/m);

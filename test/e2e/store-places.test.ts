@@ -17,6 +17,7 @@ import { fanOut } from "../../src/store/layout.ts";
 import { Store } from "../../src/store/store.ts";
 import { sealfs, sealfsOk } from "../support/cli.ts";
 import { Disks, hasMaker, noDisks } from "../support/disks.ts";
+import { readableBin } from "../support/readable-project.ts";
 
 const reason = noDisks();
 let disks: Disks;
@@ -180,18 +181,16 @@ describe.skipIf(reason !== undefined)(`a store (${reason ?? "with disks of its o
 
   describe("of another user", () => {
     const nobody = 65534;
-    /** As that user, with the right to read this project. */
     const asNobody = (...args: string[]) =>
-      spawnSync(process.execPath, ["bin/sealfs.js", ...args], {
+      spawnSync(process.execPath, [readableBin(), ...args], {
+        cwd: "/",
         uid: nobody,
         gid: nobody,
         encoding: "utf8",
         env: { PATH: process.env["PATH"], SEALFS_STATE: "none" },
       });
-    const canRun = () => asNobody("--version").status === 0;
 
     test("can be read, is not written to, and is left as it is", async () => {
-      if (!canRun()) return;
       const store = join(disks.folder(), "store");
       const source = tree(2, 1000);
       build(source, store, "app");
@@ -210,7 +209,6 @@ describe.skipIf(reason !== undefined)(`a store (${reason ?? "with disks of its o
     });
 
     test("works for its owner under a umask that takes everything", async () => {
-      if (!canRun()) return;
       const folder = disks.folder();
       chownSync(folder, nobody, nobody);
       const source = tree(2, 400_000);
@@ -219,8 +217,9 @@ describe.skipIf(reason !== undefined)(`a store (${reason ?? "with disks of its o
         `build dir:${source} --store ${store} --name app`,
         `gc --store ${store}`,
       ]) {
-        const command = `umask 777; exec "$0" bin/sealfs.js ${args}`;
+        const command = `umask 777; exec "$0" ${readableBin()} ${args}`;
         const result = spawnSync("sh", ["-c", command, process.execPath], {
+          cwd: "/",
           uid: nobody,
           gid: nobody,
           encoding: "utf8",
@@ -232,7 +231,6 @@ describe.skipIf(reason !== undefined)(`a store (${reason ?? "with disks of its o
     });
 
     test("that both may write to works for both", async () => {
-      if (!canRun()) return;
       const folder = disks.folder();
       chownSync(folder, nobody, nobody);
       const store = join(folder, "store");

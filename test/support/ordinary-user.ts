@@ -37,6 +37,7 @@ export function asNobody(script: string, env: NodeJS.ProcessEnv = {}): string {
     `exec setpriv --reuid=${NOBODY} --regid=${NOBODY} --clear-groups sh -c "$SCRIPT" 2>&1`;
   try {
     const run = spawnSync("unshare", ["-m", "--propagation", "private", "sh", "-c", prepare], {
+      cwd: "/",
       encoding: "utf8",
       env: { ...process.env, HOME: "/nonexistent", ...env, SCRIPT: script },
       timeout: 300_000,

@@ -259,7 +259,7 @@ describe("what an error names can be looked up", () => {
   test.each([
     ["src/tree/profile-oci.ts", "The profile oci-v1"],
     ["src/tree/profile-composefs.ts", "The profile composefs-oci-v1"],
-    ["src/tree/merge-whiteout.ts", "The profile oci-v1"],
+    ["src/tree/whiteouts.ts", "The profile oci-v1"],
     ["src/tree/merge-entry.ts", "The profile oci-v1"],
   ])("each rule that %s refuses by is described below %j", (path, heading) => {
     const text = read("docs/profiles.md").split(`\n## ${heading}\n`)[1]!.split("\n## ")[0]!;

@@ -128,7 +128,7 @@ function archiveOf(command: string, args: readonly string[]): Buffer {
 }
 
 describe.skipIf(!has("tar"))("GNU tar (skipped where it is missing)", () => {
-  const names = ["--sort=name", "-cf", "-", "../../unit/tar"];
+  const names = ["--sort=name", "-cf", "-", "."];
 
   test.each([
     ["gnu", [], { nanoseconds: false, xattrs: false }],
@@ -166,7 +166,7 @@ describe.skipIf(!has("bsdtar"))("bsdtar (skipped where it is missing)", () => {
     ["pax", { nanoseconds: true, xattrs: true }],
     ["gnutar", { nanoseconds: false, xattrs: false }],
   ])("--format=%s", (format, expectation) => {
-    const bytes = archiveOf("bsdtar", [`--format=${format}`, "-cf", "-", "../../unit/tar"]);
+    const bytes = archiveOf("bsdtar", [`--format=${format}`, "-cf", "-", "."]);
     const entries = readTar(bytes);
     if (format === "pax") expectTree(entries, expectation);
     else expect(entries).toHaveLength(isRoot ? 17 : 14);

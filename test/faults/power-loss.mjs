@@ -93,7 +93,7 @@ async function mount(kind) {
 }
 
 async function unmount() {
-  for (let i = 0; i < 50; i++) {
+  for (let i = 0; i < 1000; i++) {
     if (spawnSync("umount", [disk]).status === 0) return;
     await sleep(20);
   }
@@ -163,7 +163,8 @@ async function cycle(kind, expected, turn, flag, waitMs) {
   let said = "";
   child.stdout.setEncoding("utf8").on("data", (text) => (said += text));
   const ended = once(child, "close");
-  while (said === "" && child.exitCode === null) await sleep(2);
+  // There is something to be lost.
+  while (!/^(published|removed) /m.test(said) && child.exitCode === null) await sleep(2);
   await sleep(waitMs);
   shutDown(flag);
   child.kill("SIGKILL");

@@ -25,10 +25,10 @@ function run(name: string, ...args: string[]) {
 describe.skipIf(!canTrace)("faults (skipped where strace cannot trace)", () => {
   // Coprime steps, so that different calls are hit in each scenario.
   test.each([
-    ["gc", "7"],
-    ["rm", "2"],
-    ["import", "11"],
-    ["build-object", "17"],
+    ["gc", "13"],
+    ["rm", "5"],
+    ["import", "23"],
+    ["build-object", "37"],
   ])("%s killed or failing at a call leaves a good store", (scenario, every) => {
     const args = ["--scenario", scenario, "--every", every, "--errors", "EIO,EDQUOT"];
     const { status, stdout, stderr, totals } = run("sweep.mjs", ...args);

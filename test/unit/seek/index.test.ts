@@ -294,7 +294,9 @@ describe("an index that is not right is refused", () => {
 
   test("flipped bits give other places and windows within bounds, or a FormatError", () => {
     const outcomes = new Set<string>();
-    for (let bit = 0; bit < bytes.length * 8; bit += bit < 4000 ? 1 : 151) {
+    // The header and the layers first; SLOW=1 flips each of their bits.
+    const [here, further] = process.env["SLOW"] === "1" ? [1, 151] : [7, 1009];
+    for (let bit = 0; bit < bytes.length * 8; bit += bit < 4000 ? here : further) {
       const copy = Uint8Array.from(bytes);
       copy[bit >> 3]! ^= 1 << (bit & 7);
       outcomes.add(codeOf(copy));

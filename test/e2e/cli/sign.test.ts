@@ -19,6 +19,7 @@ import { goldenImage } from "../../support/golden-images.ts";
 import { oracle } from "../../support/oracle.ts";
 import { run } from "../../support/run.ts";
 import { alice, refusal, utf8 } from "../../support/trust.ts";
+import { until } from "../../support/until.ts";
 
 const image = goldenImage("ext-basic.v1").bytes;
 const id = verityDigestOf(image);
@@ -256,9 +257,7 @@ describe("a key that is elsewhere", () => {
       const socket = at("agent");
       const agent = spawn(oracle("ssh-agent")!, ["-D", "-a", socket], { stdio: "ignore" });
       try {
-        for (let i = 0; i < 100 && !existsSync(socket); i++) {
-          await new Promise((done) => setTimeout(done, 50));
-        }
+        await until(() => existsSync(socket));
         const env = { ...process.env, SSH_AUTH_SOCK: socket };
         execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", at("ssh")]);
         expect(spawnSync("ssh-add", ["-q", at("ssh")], { env }).status).toBe(0);

@@ -11,7 +11,7 @@ const content = "what the server has";
 
 /** The body, or the error. */
 async function outcome(url: string, options: HttpClientOptions): Promise<string | NetworkError> {
-  const client = new HttpClient({ headersMs: 5_000, ...options });
+  const client = new HttpClient({ headersMs: 600_000, ...options });
   onTestFinished(() => client.close());
   try {
     const response = await client.get(new URL(url), { expectedSize: content.length });

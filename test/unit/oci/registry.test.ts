@@ -341,8 +341,7 @@ describe("pull", () => {
       if (headers.range !== undefined) return false;
       const bytes = server.blobs.get(big)!;
       response.writeHead(200, { "content-length": bytes.length });
-      response.write(bytes.subarray(0, 100));
-      setTimeout(() => response.destroy(), 50);
+      response.write(bytes.subarray(0, 100), () => response.destroy());
       return true;
     };
     let big = "";

@@ -1,6 +1,6 @@
 /**
  * What tuf-js gets its files through: every one is capped, metadata is looked at strictly first, and
- * what went wrong on the way is kept, because tuf-js tells it in words only.
+ * what went wrong on the way is kept, because tuf-js puts it into words.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { limits } from "../limits.ts";
 import { checkMetadata } from "./metadata.ts";
 import { type TufPlace, tooLong } from "./place.ts";
 
-/** Stands for the repository in the URLs that tuf-js makes; nobody is asked for it. */
+/** Stands for the repository in the URLs that tuf-js makes; no server of that name is ever asked. */
 export const BASE = "http://repository.invalid/";
 
 /** Reads from a place; for one update. */

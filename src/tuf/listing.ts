@@ -42,7 +42,7 @@ export function openListing(
   if (tuf === undefined && tufRoot === undefined) return undefined;
   if (tuf === undefined || tufRoot === undefined) {
     throw new UsageError("USAGE", "--tuf and --tuf-root: expected both or neither", {
-      hint: "the root is the file root.json that came to you from whoever keeps the repository",
+      hint: "the root is the file root.json that the keepers of the repository gave you",
     });
   }
   const root = readUserFile(tufRoot, limits.tufRootBytes, `TUF root ${tufRoot}`);
@@ -67,7 +67,7 @@ class TufListing implements Listing {
 
   async bundlesOf(name: string): Promise<Uint8Array[]> {
     const paths = targetPaths(name);
-    // Only who asks for it pays for loading tuf-js.
+    // Loaded only where a repository is asked.
     const { updateRepository } = await import("./update.ts");
     const temporary =
       this.#state === undefined ? mkdtempSync(join(tmpdir(), "sealfs-")) : undefined;

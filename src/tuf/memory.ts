@@ -131,7 +131,7 @@ function readKept(folder: string, name: string): Uint8Array {
 function damaged(folder: string, why: string, cause?: unknown): TrustError {
   return new TrustError("BAD_STATE", `memory of TUF metadata in ${folder}: ${why}`, {
     cause,
-    hint: "what was seen before cannot be told: mend the file, or remove the folder to start anew",
+    hint: "what was seen before is lost: repair the file, or remove the folder to start anew",
   });
 }
 

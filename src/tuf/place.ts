@@ -17,7 +17,7 @@ export interface TufPlace {
   /**
    * The bytes of a file, such as `metadata/2.root.json`.
    *
-   * @throws {@link NotFoundError} `NO_FILE` when the place says that it has none
+   * @throws {@link NotFoundError} `NO_FILE` when the place says that it does not have it
    * @throws {@link TransportError} or {@link NetworkError} when it cannot be reached, and for more
    *   than `max` bytes
    */
@@ -26,7 +26,7 @@ export interface TufPlace {
   close(): Promise<void>;
 }
 
-/** @throws {@link UsageError} for a URL that is none */
+/** @throws {@link UsageError} for a URL of another kind */
 export function openPlace(text: string): TufPlace {
   return /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? urlPlace(text) : folderPlace(text);
 }
@@ -55,7 +55,7 @@ function urlPlace(text: string): TufPlace {
   return {
     text: redact(base),
     read: async (path, max) => {
-      // Only who needs HTTP pays for loading it.
+      // Loaded only where the repository is a URL.
       const http = await import("../http/client.ts");
       client ??= new http.HttpClient();
       return get(client, new URL(path, base), max);
@@ -81,7 +81,7 @@ async function get(client: HttpClient, url: URL, max: number): Promise<Uint8Arra
   throw new TransportError("REFUSED", `${what}: status ${status}`);
 }
 
-/** What sends more than it may. */
+/** The error for a source that sends more than it may. */
 export function tooLong(what: string, max: number): TransportError {
   return new TransportError("REFUSED", `${what}: expected at most ${max} bytes, got more`);
 }

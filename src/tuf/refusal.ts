@@ -1,48 +1,66 @@
 /**
- * The errors of tuf-js in our words. Its classes are not told apart everywhere (some causes are only
- * in a message), so the wording decides where the class does not.
+ * The errors of tuf-js as ours: by its classes, and where it has none by its words.
  *
  * @module
  */
-import { BadVersionError, ExpiredMetadataError } from "tuf-js/dist/error.js";
+import { BadVersionError, ExpiredMetadataError, RuntimeError } from "tuf-js/dist/error.js";
 import { NotFoundError, SealfsError, TransportError, TrustError } from "../errors.ts";
 
-const EXPIRED = /is expired$/;
-const BACKWARDS =
-  /less than current version|Expected version|does not match snapshot version|doesn't match timestamp|^Missing file /;
+const SHOWN_CHARS = 300;
 
-/** @param failure what the fetcher knows about the last file */
+/** Everything that tuf-js tells in words only, and what it means; a test makes it say each. */
+const words: readonly { readonly says: RegExp; readonly code: "TUF_ROLLBACK" }[] = [
+  // TUF 1.0.34, section 5.5.5: a snapshot that no longer has a file which an older one had.
+  { says: /^Missing file .+ in new snapshot$/, code: "TUF_ROLLBACK" },
+];
+
+const hints = {
+  TUF_EXPIRED: "its keepers have not renewed it, or somebody hides that they have",
+  TUF_ROLLBACK:
+    "the repository offers older metadata than before, or files that do not belong together",
+  BAD_TUF: undefined,
+} as const;
+
+/** What is known about the last file beside what the updater has thrown. */
+export interface LastFile {
+  /** Why it could not be had; undefined when it could. */
+  readonly failure: SealfsError | undefined;
+  /** Why it was refused; undefined when it was not. */
+  readonly refusal: Error | undefined;
+}
+
+/** @param thrown by the updater of the repository at `place` */
 export function refusalOf(
-  error: unknown,
-  failure: SealfsError | undefined,
+  thrown: unknown,
+  { failure, refusal }: LastFile,
   place: string,
 ): SealfsError {
-  if (error instanceof SealfsError) return error;
+  if (thrown instanceof SealfsError) return thrown;
   if (failure instanceof NotFoundError) {
     return new TransportError("REFUSED", `${failure.message}, though the repository lists it`, {
-      cause: error,
+      cause: thrown,
     });
   }
   if (failure !== undefined) return failure;
-  const said = innermost(error instanceof Error ? error.message : String(error));
-  const message = `TUF repository ${place}: ${said}`;
-  if (error instanceof ExpiredMetadataError || EXPIRED.test(said)) {
-    return new TrustError("TUF_EXPIRED", message, {
-      cause: error,
-      hint: "whoever keeps the repository has not renewed it, or somebody hides that they have",
-    });
-  }
-  if (error instanceof BadVersionError || BACKWARDS.test(said)) {
-    return new TrustError("TUF_ROLLBACK", message, {
-      cause: error,
-      hint: "the repository offers older metadata than before, or files that do not belong together",
-    });
-  }
-  return new TrustError("BAD_TUF", message, { cause: error });
+  const cause = isWrapped(refusal, thrown) ? refusal : thrown;
+  const said = printable(cause instanceof Error ? cause.message : String(cause));
+  const code = codeOf(cause, said);
+  return new TrustError(code, `TUF repository ${place}: ${said}`, { cause, hint: hints[code] });
 }
 
-/** tuf-js wraps one message into another; what it says may hold a server's text. */
-function innermost(message: string): string {
-  const inner = message.replace(/^Unable to load \w+(?: metadata)? error (?:\w*Error: )?/, "");
-  return inner.replace(/[^\x20-\x7e]+/g, " ").slice(0, 300);
+/** Whether the updater has put the words of `refusal` behind its own. */
+function isWrapped(refusal: Error | undefined, thrown: unknown): boolean {
+  if (!(thrown instanceof RuntimeError) || refusal === undefined) return false;
+  return thrown.message.endsWith(refusal.message);
+}
+
+function codeOf(error: unknown, said: string): keyof typeof hints {
+  if (error instanceof ExpiredMetadataError) return "TUF_EXPIRED";
+  if (error instanceof BadVersionError) return "TUF_ROLLBACK";
+  return words.find(({ says }) => says.test(said))?.code ?? "BAD_TUF";
+}
+
+/** What tuf-js says may hold a server's text. */
+export function printable(message: string): string {
+  return message.replace(/[^\x20-\x7e]+/g, " ").slice(0, SHOWN_CHARS);
 }

@@ -14,7 +14,8 @@ import { limits } from "../limits.ts";
 import { BASE, CheckedFetcher } from "./fetcher.ts";
 import { TufMemory } from "./memory.ts";
 import type { TufPlace } from "./place.ts";
-import { refusalOf } from "./refusal.ts";
+import { printable, refusalOf } from "./refusal.ts";
+import { TrustedMetadata } from "./trusted-metadata.ts";
 
 /** Which repository, and since when it is known. */
 export interface TufRepository {
@@ -48,10 +49,8 @@ export async function updateRepository<T>(
   const memory = await TufMemory.open(folder, root);
   try {
     const fetcher = new CheckedFetcher(place, memory.work);
+    const { updater, trusted } = openUpdater(memory.work, fetcher, now);
     try {
-      const updater = openUpdater(memory.work, fetcher);
-      // TUF 1.0.34, section 5.1: one time for the whole update, and it is ours.
-      updater["trustedSet"].referenceTime = now;
       try {
         await updater.refresh();
         memory.keep();
@@ -62,16 +61,21 @@ export async function updateRepository<T>(
         memory.keep(); // what was verified before something failed, and delegated roles
       }
     } catch (error) {
-      throw refusalOf(error, fetcher.failure, place.text);
+      const last = { failure: fetcher.failure, refusal: trusted.refusal };
+      throw refusalOf(error, last, place.text);
     }
   } finally {
     memory.close();
   }
 }
 
-function openUpdater(work: string, fetcher: CheckedFetcher): Updater {
+function openUpdater(
+  work: string,
+  fetcher: CheckedFetcher,
+  now: Date,
+): { readonly updater: Updater; readonly trusted: TrustedMetadata } {
   try {
-    return new Updater({
+    const updater = new Updater({
       metadataDir: work,
       metadataBaseUrl: `${BASE}metadata/`,
       targetBaseUrl: `${BASE}targets/`,
@@ -85,8 +89,11 @@ function openUpdater(work: string, fetcher: CheckedFetcher): Updater {
         targetsMaxLength: limits.tufMetadataBytes,
       },
     });
+    const trusted = new TrustedMetadata(readFileSync(join(work, "root.json")), now);
+    updater["trustedSet"] = trusted;
+    return { updater, trusted };
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message.slice(0, 300) : String(cause);
+    const why = cause instanceof Error ? printable(cause.message) : String(cause);
     throw new TrustError("BAD_TUF", `TUF root: ${why}`, { cause });
   }
 }

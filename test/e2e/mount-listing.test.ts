@@ -15,7 +15,7 @@ import { noKernelStack } from "../support/kernel.ts";
 import { MountBed, noLibfuse, noMount } from "../support/mount-bed.ts";
 import { expectView, shownGolden, walk } from "../support/mounted-view.ts";
 
-// What these are about, fuse-native cannot show (see src/fuse/libfuse.ts).
+// What these are about, fuse-native cannot show (see src/fuse/libfuse/libfuse-server.ts).
 const beyondLibfuse = ["names-", "symlink-bytes", "mtime-", "ids-many", "xattr-binary"];
 beyondLibfuse.push("xattr-value-sizes", "ext-size-2p40", "all-extended", "root-attrs");
 

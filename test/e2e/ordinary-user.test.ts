@@ -31,7 +31,7 @@ beforeAll(() => {
 afterAll(() => bed?.close());
 
 const shown = ["names-nonutf8", "symlink-bytes", "mtime-nsec", "mtime-negative", "hardlink-100", "modes", "acl-access", "xattr-many", "dir-5000"]; // prettier-ignore
-// What fuse-native cannot show (see src/fuse/libfuse.ts).
+// What fuse-native cannot show (see src/fuse/libfuse/libfuse-server.ts).
 const beyondLibfuse = /^(names|symlink-bytes|mtime|acl|xattr-many)/;
 // The image's root is himself there, so that he may more than elsewhere; the others are nobody.
 const beyondNamespace = /^(modes|acl)/;

@@ -21,3 +21,10 @@ test.each(["NODE_EXTRA_CA_CERTS", "https_proxy", "NO_PROXY", "SEALFS_STATE", "LC
     expect(foreignVariables({ [name]: "x", PATH: "/bin" })).toEqual([name]);
   },
 );
+
+test.each(["SEALFS_BED", "SEALFS_POWER_LOSS", "XDG_CACHE_HOME", "PATH"])(
+  "%s, by which tests are told what to use, is not",
+  (name) => {
+    expect(foreignVariables({ [name]: "x" })).toEqual([]);
+  },
+);

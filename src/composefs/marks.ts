@@ -32,7 +32,7 @@ import { type VerityAlgorithm, type VerityDigest, algorithmOf } from "../verity/
 import { verityDigestOf } from "../verity/hasher.ts";
 
 /** The label that holds the digest. */
-export const COMPOSEFS_LABEL = "containers.composefs.fsverity";
+const COMPOSEFS_LABEL = "containers.composefs.fsverity";
 
 /** The digest by which others know the image: of the algorithm of its objects, unless told. */
 export function familyDigest(image: Image, algorithm?: VerityAlgorithm): VerityDigest {

@@ -117,7 +117,7 @@ export class DirectoryReader {
 }
 
 /** One block (or the tail) of a directory. */
-export class DirectoryBlock {
+class DirectoryBlock {
   readonly start: number;
   readonly length: number;
   /** True for the part that stands after the inode. */

@@ -57,7 +57,7 @@ const compact = InodeCompact.offsets;
 const extended = InodeExtended.offsets;
 
 /** Bytes of an xattr body with this `i_xattr_icount` (which counts in 4 bytes after the header). */
-export function xattrBodySize(icount: number): number {
+function xattrBodySize(icount: number): number {
   return icount === 0 ? 0 : XattrIbodyHeader.size + (icount - 1) * 4;
 }
 

@@ -7,7 +7,7 @@
 import type { ByteString } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { type DumpSource, formatDumpOf } from "../tree/dump-writer.ts";
+import { type DumpSource, formatDump } from "../tree/dump-writer.ts";
 import { type Directory, HardLink, Inode, S_IFDIR, S_IFMT } from "../tree/inode.ts";
 import { FT_CHRDEV } from "./format.ts";
 import type { Image, ImageInode, ListedDirent } from "./image.ts";
@@ -60,7 +60,7 @@ export function readTree(image: Image): Directory {
  */
 export function dumpImage(image: Image): Generator<Uint8Array, void, undefined> {
   directoryAt(image, image.root);
-  return formatDumpOf(new ImageDumpSource(image));
+  return formatDump(new ImageDumpSource(image));
 }
 
 /** Feeds the dump writer straight from the image; inodes are known by their nid. */

@@ -200,7 +200,7 @@ function withFile<T>(path: ByteString, seen: BigIntStats, use: (fd: number) => T
 }
 
 /** A path for Node's functions: a Buffer keeps its bytes. */
-export function systemPath(path: ByteString): Buffer {
+function systemPath(path: ByteString): Buffer {
   return Buffer.from(toBytes(path));
 }
 

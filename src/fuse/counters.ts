@@ -8,7 +8,7 @@
 import { Opcode } from "./wire.ts";
 
 /** Why a request failed, as far as that can be said in a word. */
-export const failureCauses = [
+const failureCauses = [
   /** No place has the object. */
   "missing",
   /** An object is longer or shorter than the image says. */

@@ -11,7 +11,6 @@ import { serveImageInThread } from "./image-thread.ts";
 import { hashInLanes } from "../sys/sha256-lanes.ts";
 
 const tell: Tell = (message) => {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has no origin
   parentPort?.postMessage(message);
 };
 

@@ -58,7 +58,6 @@ export function startThreads(job: ThreadWork, options: ThreadOptions): Threads {
   const turns = Turns.memory(count);
   const start = (number: number, thread = newThread()) => {
     const started = listenTo(thread, options);
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
     thread.postMessage({ ...job, input: { ...job.input, turns, thread: number } });
     return started;
   };

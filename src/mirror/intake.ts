@@ -13,7 +13,7 @@ import type { Publisher } from "./publisher.ts";
 import type { WantedObject } from "./source.ts";
 
 /** Objects up to this size arrive in memory. */
-export const MEMORY_BYTES = 1024 * 1024;
+const MEMORY_BYTES = 1024 * 1024;
 
 /** An object on its way in. */
 export interface Intake {

@@ -204,5 +204,4 @@ class ByteQueue {
   }
 }
 
-// oxlint-disable-next-line require-yield
 async function* nothing(): AsyncGenerator<Uint8Array> {}

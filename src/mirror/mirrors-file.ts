@@ -57,7 +57,7 @@ export const mirrorsFields = {
 } as const;
 
 /** Less would look like a mirror that hangs. */
-export const LEAST_RATE_LIMIT = 4096;
+const LEAST_RATE_LIMIT = 4096;
 
 /** The file that is read when none is named; undefined when there is none. */
 export function findMirrorsFile(env: NodeJS.ProcessEnv = process.env): string | undefined {

@@ -115,7 +115,7 @@ export function chooseMode(options: readonly ModeOption[], wanted: Wanted): Mode
 }
 
 /** Why an option is not possible, in words. */
-export function reasonsOf({ missing }: ModeOption): string[] {
+function reasonsOf({ missing }: ModeOption): string[] {
   return missing.map(({ reason }) => reason);
 }
 

@@ -16,7 +16,7 @@ import { SLACK_BYTES, WINDOW_BYTES } from "./deflate-codes.ts";
 import { WindowWalk } from "./window-walk.ts";
 
 /** Output between two access points, at least. */
-export const SPAN_BYTES = 256 * 1024;
+const SPAN_BYTES = 256 * 1024;
 
 /** A point from which a raw deflate decoder can start. */
 export interface FoundPoint {

@@ -44,7 +44,7 @@ export interface LeaseContent {
 }
 
 /** A lease of this process. */
-export class Lease {
+class Lease {
   readonly path: string;
   #fd: number;
 

@@ -5,7 +5,7 @@
  * @module
  */
 import { closeSync } from "node:fs";
-import { IntegrityError, NotFoundError, SealfsError, SystemError } from "../errors.ts";
+import { IntegrityError, NotFoundError } from "../errors.ts";
 import { enableVerity, measureVerity } from "../sys/fsverity.ts";
 import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
 import type { ObjectStore } from "./objects.ts";
@@ -43,25 +43,6 @@ export function protectObject(objects: ObjectStore, digest: VerityDigest): boole
       "DIGEST_MISMATCH",
       `object ${digest}: the kernel measures ${measured ?? "no fs-verity"}`,
     );
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** Whether an object is there and the kernel already answers for it. */
-export function isProtected(objects: ObjectStore, digest: VerityDigest): boolean {
-  let fd: number;
-  try {
-    fd = objects.open(digest);
-  } catch (error) {
-    if (error instanceof SealfsError) return false;
-    throw error;
-  }
-  try {
-    return measureVerity(fd) === digest;
-  } catch (error) {
-    if (error instanceof SystemError) return false; // no fs-verity here
-    throw error;
   } finally {
     closeSync(fd);
   }

@@ -17,7 +17,7 @@ import type { Store } from "./store.ts";
 const LEAVING = "gc-";
 
 /** The directory; made where a store that another tool made has none. */
-export function quarantineOf(store: Store): string {
+function quarantineOf(store: Store): string {
   const directory = `${store.path}/quarantine`;
   makeDirectory(directory);
   return directory;

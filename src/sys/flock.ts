@@ -55,7 +55,7 @@ function callFlock(fd: number, kind: LockKind, timeoutMs: number): LockResult {
 }
 
 /** The way without koffi. */
-export function runFlock(fd: number, kind: LockKind, timeoutMs = 0): LockResult {
+function runFlock(fd: number, kind: LockKind, timeoutMs = 0): LockResult {
   const wait = timeoutMs > 0 ? ["-w", (timeoutMs / 1000).toFixed(3)] : ["-n"];
   const run = spawnSync("flock", [kind === "shared" ? "-s" : "-x", ...wait, "3"], {
     stdio: ["ignore", "ignore", "ignore", fd],

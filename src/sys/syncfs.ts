@@ -50,7 +50,7 @@ export class FileSystemSync {
 }
 
 /** The way without koffi. */
-export function runSync(directory: string): void {
+function runSync(directory: string): void {
   const run = spawnSync("sync", ["-f", "--", directory], { encoding: "utf8" });
   if (run.status === 0) return;
   const reason = run.error?.message ?? run.stderr.trim();

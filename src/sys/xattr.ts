@@ -18,9 +18,6 @@ const calls = lazy(() => {
     get: libc.func<[Uint8Array, Uint8Array, Uint8Array, number]>(
       "intptr_t lgetxattr(const void *path, const void *name, void *value, size_t size)",
     ),
-    set: libc.func<[Uint8Array, Uint8Array, Uint8Array, number, number]>(
-      "int lsetxattr(const void *path, const void *name, const void *value, size_t size, int flags)",
-    ),
     errno: () => libc.errno(),
     buffer: new Uint8Array(XATTR_MAX),
   };
@@ -68,19 +65,6 @@ export function readXattrs(path: ByteString): Map<ByteString, ByteString> {
     if (value !== undefined) xattrs.set(name, value); // undefined: removed meanwhile
   }
   return xattrs;
-}
-
-/**
- * Sets one extended attribute.
- *
- * @throws {@link SystemError} `NO_KOFFI`, or what the kernel says; {@link NotFoundError} `NO_FILE`
- */
-export function setXattr(path: ByteString, name: ByteString, value: ByteString): void {
-  const { set, errno } = calls();
-  const bytes = toBytes(value);
-  if (set(cString(path), cString(name), bytes, bytes.length, 0) !== 0) {
-    throw errnoError(errno(), `setxattr ${printable(path)} ${printable(name)}`);
-  }
 }
 
 function cString(text: ByteString): Uint8Array {

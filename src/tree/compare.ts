@@ -41,12 +41,6 @@ interface Level {
   next: number;
 }
 
-/** The first difference, or undefined when the trees are equal. */
-export function compareTrees(left: Directory, right: Directory): TreeDifference | undefined {
-  for (const difference of treeDifferences(left, right)) return difference;
-  return undefined;
-}
-
 /** Every difference. What stands below a name that only one side has is not gone through. */
 export function* treeDifferences(left: Directory, right: Directory): Generator<TreeDifference> {
   // The name under which an inode was met first stands for its other names.
@@ -75,13 +69,6 @@ export function* treeDifferences(left: Directory, right: Directory): Generator<T
     // A further name of a directory (a broken image may have one) is not gone through again.
     if (isDirectory(a) && isDirectory(b)) stack.push(enter(path, a, b));
   }
-}
-
-/** A difference in one line: `usr/x: mode: oci-v1 has 0644, composefs-oci-v1 0755`. */
-export function formatDifference(difference: TreeDifference, left: string, right: string): string {
-  const { path, what } = difference;
-  const place = path === "" ? "/" : printable(path);
-  return `${place}: ${what}: ${left} has ${difference.left}, ${right} ${difference.right}`;
 }
 
 function enter(path: ByteString, left: Directory, right: Directory): Level {

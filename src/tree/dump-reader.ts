@@ -67,7 +67,7 @@ const SLICE = 1 << 18;
 const NEWLINE = 0x0a;
 
 /** Push reader: `write` chunks, then `end`. */
-export class DumpReader {
+class DumpReader {
   readonly #strict: boolean;
   /** Hex digits of a digest. */
   readonly #digits: number;

@@ -5,20 +5,11 @@
  *
  * @module
  */
-import { type ByteString, compareBytes, toByteString } from "../bytes/bytestring.ts";
+import { type ByteString, toByteString } from "../bytes/bytestring.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
-import {
-  type Directory,
-  HardLink,
-  type Inode,
-  S_IFDIR,
-  S_IFLNK,
-  S_IFMT,
-  inodeOf,
-  isDirectory,
-} from "./inode.ts";
+import { S_IFDIR, S_IFLNK, S_IFMT } from "./inode.ts";
 
-/** What a line says of an inode; {@link Inode} is one. */
+/** What a line says of an inode; an `Inode` is one. */
 export interface DumpNode {
   readonly mode: number;
   readonly nlink: number;
@@ -45,26 +36,15 @@ export interface DumpSource<Key> {
   linked(): ReadonlySet<Key>;
 }
 
-/**
- * Yields the dump file of `root` in chunks: directories before what is in them, names in bytewise
- * order. Of several names of an inode the first in that order stands for it, the others refer to it.
- */
-export function formatDump(root: Directory): Generator<Uint8Array, void, undefined> {
-  return formatDumpOf<Inode>({
-    root,
-    node: (inode) => inode,
-    entries: (inode) => sortedEntries(inode),
-    linked: () => linkTargets(root),
-  });
-}
-
 /** Bytes gathered before they are handed out as one chunk. */
 const CHUNK_BYTES = 1 << 18;
 
-/** The same of any source; nothing is held but the path to where the walk is. */
-export function* formatDumpOf<Key>(
-  source: DumpSource<Key>,
-): Generator<Uint8Array, void, undefined> {
+/**
+ * Yields the dump file of `source` in chunks: directories before what is in them, names in bytewise
+ * order. Of several names of an inode the first in that order stands for it, the others refer to it.
+ * Nothing is held but the path to where the walk is.
+ */
+export function* formatDump<Key>(source: DumpSource<Key>): Generator<Uint8Array, void, undefined> {
   const linked = source.linked();
   /** The escaped paths that stand for inodes with several names. */
   const firstPaths = new Map<Key, string>();
@@ -106,26 +86,6 @@ function formatLine(path: string, node: DumpNode, firstPath: string | undefined)
     `${payload} ${content} ${node.digest ?? "-"}`;
   for (const [key, value] of node.xattrs) line += ` ${escapeXattr(key)}=${escapeXattr(value)}`;
   return `${line}\n`;
-}
-
-/** Every inode that some hard link leads to. */
-function linkTargets(root: Directory): Set<Inode> {
-  const targets = new Set<Inode>();
-  const queue: Directory[] = [root];
-  for (const directory of queue) {
-    for (const entry of directory.entries.values()) {
-      if (entry instanceof HardLink) targets.add(entry.target);
-      else if (isDirectory(entry)) queue.push(entry);
-    }
-  }
-  return targets;
-}
-
-function* sortedEntries(directory: Inode): Generator<[ByteString, Inode], void, undefined> {
-  const entries = [...(directory.entries ?? [])];
-  const isSorted = entries.every(([name], i) => i === 0 || entries[i - 1]![0] < name);
-  if (!isSorted) entries.sort(([a], [b]) => compareBytes(a, b));
-  for (const [name, entry] of entries) yield [name, inodeOf(entry)];
 }
 
 const needsEscape = /[^!-~]|\\/;

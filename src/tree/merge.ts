@@ -46,16 +46,6 @@ export function mergeLayers(
   return merge.finish();
 }
 
-/** @throws {@link UsageError} `USAGE` when `text` is no profile's name */
-export function parseProfileName(text: string): ProfileName {
-  const name = profileNames.find((known) => known === text);
-  if (name === undefined) {
-    const known = profileNames.join(", ");
-    throw new UsageError("USAGE", `profile: expected one of ${known}, got ${JSON.stringify(text)}`);
-  }
-  return name;
-}
-
 function newMerge(profile: ProfileName, options: MergeOptions): OciMerge | ComposefsMerge {
   if (profile === "composefs-oci-v1") return new ComposefsMerge(options.xattrs);
   if (options.xattrs !== undefined) {

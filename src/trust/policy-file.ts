@@ -51,7 +51,7 @@ import { parsePublicKey } from "./public-key.ts";
 import { formatTime } from "./time.ts";
 
 /** `type` of every policy file of this version of the format. */
-export const POLICY_TYPE = "https://sealfs.dev/policy/v1";
+const POLICY_TYPE = "https://sealfs.dev/policy/v1";
 
 /** Fields of the objects of a policy file; all others are refused. */
 export const policyFields = {

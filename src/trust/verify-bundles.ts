@@ -50,21 +50,6 @@ export interface Refusal {
   readonly error: TrustError;
 }
 
-/**
- * Steps 1 to 8 for one bundle.
- *
- * @throws {@link TrustError} with the code of the first step that fails
- */
-export function verifyBundle(
-  file: Uint8Array,
-  trust: Trust,
-  expected: Expectation,
-): VerifiedStatement {
-  const { accepted, refused } = verifyBundles([file], trust, expected);
-  if (accepted[0] !== undefined) return accepted[0];
-  throw refused[0]!.error;
-}
-
 /** Steps 1 to 8 for bundles about one image, whose signatures count together. */
 export function verifyBundles(
   files: readonly Uint8Array[],

@@ -22,7 +22,7 @@ import { CheckedImages } from "./checked-images.ts";
 import { type KeptMark, readMark, writeMark } from "./mark-file.ts";
 
 /** No memory, on purpose. */
-export const NO_STATE = "none";
+const NO_STATE = "none";
 
 /** The memory in one folder. */
 export class TrustState {

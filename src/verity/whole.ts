@@ -13,7 +13,7 @@ import { descriptorDigest } from "./levels.ts";
 const FIRST_HASHES = 256;
 
 /** Computes one digest after another over one implementation. */
-export class WholeHasher {
+class WholeHasher {
   readonly #hash: BlockHash;
   /** The block that is padded: the last one of the file or of a level. */
   readonly #block = new Uint8Array(VERITY_BLOCK_SIZE);

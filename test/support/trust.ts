@@ -6,10 +6,15 @@
 import { formatBundle } from "../../src/trust/bundle.ts";
 import { preAuthEncoding } from "../../src/trust/dsse.ts";
 import { Keyring } from "../../src/trust/keyring.ts";
-import type { TrustPolicy } from "../../src/trust/policy.ts";
+import type { Trust, TrustPolicy } from "../../src/trust/policy.ts";
 import { parsePolicy } from "../../src/trust/policy-file.ts";
 import { PrivateKey } from "../../src/trust/private-key.ts";
 import { STATEMENT_PAYLOAD_TYPE } from "../../src/trust/statement.ts";
+import {
+  type Expectation,
+  type VerifiedStatement,
+  verifyBundles,
+} from "../../src/trust/verify-bundles.ts";
 import { SealfsError } from "../../src/errors.ts";
 
 /** A key whose seed is one byte, 32 times. */
@@ -104,4 +109,15 @@ export function refusal(call: () => unknown): string {
     throw error;
   }
   return "accepted";
+}
+
+/** The statement of one bundle, or the error with which it is refused. */
+export function verifyBundle(
+  file: Uint8Array,
+  trust: Trust,
+  expected: Expectation,
+): VerifiedStatement {
+  const { accepted, refused } = verifyBundles([file], trust, expected);
+  if (accepted[0] !== undefined) return accepted[0];
+  throw refused[0]!.error;
 }

@@ -42,7 +42,6 @@ const reader = new ObjectReader(places, leaves, new Counters(counters));
 const piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
 
 function tell(message: PrefetchMessage): void {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has no origin
   parentPort?.postMessage(message);
 }
 

@@ -78,7 +78,6 @@ export class Prefetch {
     } catch (error) {
       answer = { failed: encodeError(error) };
     }
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
     this.#worker.postMessage(answer);
   }
 }

@@ -50,7 +50,6 @@ export class StackThread {
    *   mounted then
    */
   async mount(job: StackJob): Promise<void> {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
     this.#worker.postMessage(job);
     const failure = await this.#ended;
     if (failure !== undefined) throw failure;

@@ -15,7 +15,6 @@ import type { StackImage, StackJob, StackMessage } from "./stack-messages.ts";
 const O_PATH = 0o10000000;
 
 function tell(message: StackMessage): void {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has no origin
   parentPort?.postMessage(message);
 }
 

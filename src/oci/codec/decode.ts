@@ -82,7 +82,7 @@ export async function* decode(
 }
 
 /** The most uncompressed bytes that a blob of `size` bytes may hold. */
-export function maxOutput(size: number, compression: Compression): number {
+function maxOutput(size: number, compression: Compression): number {
   if (compression === "none") return limits.layerBytes;
   const byRatio = Math.max(limits.decompressionFloor, size * limits.decompressionRatio);
   return Math.min(limits.layerBytes, byRatio);

@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { readPublicKey } from "../../../src/keys/key-files.ts";
 import { deadlinesOf } from "../../../src/policy/trust-report.ts";
-import { verifyBundle } from "../../../src/trust/verify-bundles.ts";
 import { goldenImage } from "../../support/golden-images.ts";
 import { run } from "../../support/run.ts";
 import {
@@ -17,6 +16,7 @@ import {
   plainStatement,
   policyWith,
   testKey,
+  verifyBundle,
 } from "../../support/trust.ts";
 import { formatEnvelope } from "../../../src/trust/bundle.ts";
 

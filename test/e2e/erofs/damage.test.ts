@@ -12,11 +12,11 @@ import { readTree } from "../../../src/erofs/tree.ts";
 import { ImageView } from "../../../src/erofs/view.ts";
 import { writeImage } from "../../../src/erofs/writer.ts";
 import { FormatError } from "../../../src/errors.ts";
-import { formatDump } from "../../../src/tree/dump-writer.ts";
 import { S_IFDIR, S_IFMT } from "../../../src/tree/inode.ts";
 import { goldenImage } from "../../support/golden-images.ts";
 import { oracle } from "../../support/oracle.ts";
 import { direntAt, imageOf } from "../../support/small-image.ts";
+import { dumpOfTree } from "../../support/dump.ts";
 
 const slow = process.env["SLOW"] === "1";
 if (slow) vi.setConfig({ testTimeout: 1_800_000 });
@@ -32,8 +32,7 @@ const small = imageOf(
   "/null 0 20666 1 0 0 259 100.0 - - -",
 );
 
-const dumpOf = (bytes: Uint8Array) =>
-  Buffer.concat([...formatDump(readTree(Image.open(bytes)))]).toString("latin1");
+const dumpOf = (bytes: Uint8Array) => dumpOfTree(readTree(Image.open(bytes)));
 
 /** Uses every part of the reader; the result does not matter. */
 function readEverything(bytes: Uint8Array): void {

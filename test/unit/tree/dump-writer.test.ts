@@ -3,12 +3,10 @@ import { describe, expect, test } from "vitest";
 import { ascii } from "../../../src/bytes/bytestring.ts";
 import { Image } from "../../../src/erofs/image.ts";
 import { readTree } from "../../../src/erofs/tree.ts";
-import { formatDump } from "../../../src/tree/dump-writer.ts";
 import { HardLink, Inode, S_IFREG, newDirectory } from "../../../src/tree/inode.ts";
 import type { Directory } from "../../../src/tree/inode.ts";
 import { goldenImage, goldenImages } from "../../support/golden-images.ts";
-
-const dumpOf = (root: Directory) => Buffer.concat([...formatDump(root)]).toString("latin1");
+import { dumpOfTree } from "../../support/dump.ts";
 
 // composefs-info 1.0.8 reads a payload two bytes too far when no padding follows it.
 const overread = new Map([
@@ -22,7 +20,7 @@ test.each(goldenImages().filter(({ dump }) => dump !== null))(
     const surplus = overread.get(name.split(".")[0]!);
     const expected = surplus === undefined ? dump! : dump!.replaceAll(surplus, "");
     expect(surplus === undefined || expected !== dump).toBe(true);
-    const printed = dumpOf(readTree(Image.open(bytes)));
+    const printed = dumpOfTree(readTree(Image.open(bytes)));
     // Compared line by line first: a failure then shows the one line that differs.
     const lines = expected.split("\n");
     expect(printed.split("\n").find((line, i) => line !== lines[i])).toBe(undefined);
@@ -31,7 +29,7 @@ test.each(goldenImages().filter(({ dump }) => dump !== null))(
 );
 
 test("prints a tree of 1000 levels, where composefs-info overflows its stack", () => {
-  const printed = dumpOf(readTree(Image.open(goldenImage("deep-1000.v1").bytes)));
+  const printed = dumpOfTree(readTree(Image.open(goldenImage("deep-1000.v1").bytes)));
   const paths = printed
     .trimEnd()
     .split("\n")
@@ -42,7 +40,7 @@ test("prints a tree of 1000 levels, where composefs-info overflows its stack", (
 describe("a tree made in memory", () => {
   const file = () => new Inode(S_IFREG | 0o644);
   const pathsOf = (root: Directory) =>
-    dumpOf(root)
+    dumpOfTree(root)
       .trimEnd()
       .split("\n")
       .map((line) => line.split(" "))
@@ -90,7 +88,7 @@ describe("a tree made in memory", () => {
     odd.size = 1n;
     odd.xattrs = new Map([[ascii("user.a=b c"), ascii("=\n\\")]]);
     root.entries.set(ascii("\t\x7f"), odd);
-    expect(dumpOf(root).split("\n")[1]).toBe(
+    expect(dumpOfTree(root).split("\n")[1]).toBe(
       "/\\t\\x7f 1 100644 1 0 0 0 0.0 - \\x2d - user.a\\x3db\\x20c=\\x3d\\n\\\\",
     );
   });

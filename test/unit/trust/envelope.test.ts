@@ -10,7 +10,7 @@ import { formatBundle, formatEnvelope, parseBundle } from "../../../src/trust/bu
 import { preAuthEncoding } from "../../../src/trust/dsse.ts";
 import { Keyring } from "../../../src/trust/keyring.ts";
 import { parsePublicKey } from "../../../src/trust/public-key.ts";
-import { ANY_NAME, verifyBundle } from "../../../src/trust/verify-bundles.ts";
+import { ANY_NAME } from "../../../src/trust/verify-bundles.ts";
 import {
   alice,
   bundleOf,
@@ -24,6 +24,7 @@ import {
   refusal,
   testKey,
   utf8,
+  verifyBundle,
 } from "../../support/trust.ts";
 
 const payload = JSON.stringify(plainStatement());

@@ -7,7 +7,7 @@ import { NamePattern } from "../../../src/trust/name-pattern.ts";
 import type { TrustPolicy } from "../../../src/trust/policy.ts";
 import { formatPolicy, parsePolicy } from "../../../src/trust/policy-file.ts";
 import { PrivateKey } from "../../../src/trust/private-key.ts";
-import { ANY_NAME, verifyBundle, verifyBundles } from "../../../src/trust/verify-bundles.ts";
+import { ANY_NAME, verifyBundles } from "../../../src/trust/verify-bundles.ts";
 import { formatEnvelope } from "../../../src/trust/bundle.ts";
 import {
   alice,
@@ -23,6 +23,7 @@ import {
   refusal,
   testKey,
   utf8,
+  verifyBundle,
 } from "../../support/trust.ts";
 
 const bob = testKey(3);

@@ -7,7 +7,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Statement, formatStatement, parseStatement } from "../../../src/trust/statement.ts";
 import { formatTime, parseTime } from "../../../src/trust/time.ts";
-import { ANY_NAME, verifyBundle } from "../../../src/trust/verify-bundles.ts";
+import { ANY_NAME } from "../../../src/trust/verify-bundles.ts";
 import { parseVerityDigest } from "../../../src/verity/verity-digest.ts";
 import {
   bundleOf,
@@ -17,6 +17,7 @@ import {
   now,
   plainStatement,
   refusal,
+  verifyBundle,
 } from "../../support/trust.ts";
 
 const verdict = (change: (statement: any) => void, at = now) =>

@@ -1,12 +1,13 @@
 /**
  * Joins the compiled modules of `dist/` into few files for the command and its processes, because
- * loading hundreds of modules takes Node longer than a mount does. The library stays as it is.
+ * loading hundreds of modules takes Node longer than a mount does. The library stays as it is. What the
+ * compiler leaves out, scripts, is copied.
  *
  * Usage: node bundle.mjs [DIST]
  *
  * @module
  */
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "rolldown";
@@ -124,5 +125,10 @@ const bundles = [
 ];
 
 for (const each of bundles) await build(each);
+
+// Scripts of the shell lie beside the modules that run them.
+for (const name of readdirSync(join(root, "src"), { recursive: true })) {
+  if (name.endsWith(".sh")) copyFileSync(join(root, "src", name), join(dist, name));
+}
 
 thinMaps(join(dist, "bundle"));

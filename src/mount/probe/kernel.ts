@@ -25,7 +25,7 @@ import { hasLibc } from "../../sys/koffi.ts";
 import { Inode, S_IFREG, newDirectory } from "../../tree/inode.ts";
 import { type VerityDigest, objectPath, verityDigestOf } from "../../verity/index.ts";
 import { type Finding, attempt } from "./finding.ts";
-import { guardDirectory } from "../guard/guard.ts";
+import { guardDirectory } from "../guard/directory-guard.ts";
 import { type ImageDevice, sealedDevice, verityDevice } from "../kernel/image-device.ts";
 import { type LayerStyle, layerStyles, mountErofs, mountOverlay } from "../kernel/layers.ts";
 

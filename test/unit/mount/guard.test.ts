@@ -1,12 +1,16 @@
 /** What stands by should a process be killed. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { until } from "../../support/until.ts";
 
-const compiled = new URL("../../../dist/mount/guard/guard.js", import.meta.url).href;
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+const scripts = ["guard.sh", "arm.sh"].map((name) => `mount/guard/${name}`);
+
+const compiled = new URL("../../../dist/mount/guard/directory-guard.js", import.meta.url).href;
 let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "sealfs-guard-"));
@@ -38,4 +42,24 @@ test("it stays when the guard was dismissed", async () => {
   const path = run("dismiss();");
   await until(() => spawnSync("pgrep", ["-f", path]).status === 1);
   expect(existsSync(join(path, "file"))).toBe(true);
+});
+
+test("shellcheck has nothing to say about the guard's scripts", (context) => {
+  const missing = spawnSync("shellcheck", ["--version"]).status !== 0;
+  context.skip(missing, "shellcheck is missing");
+  const files = scripts.map((name) => `src/${name}`);
+  const { stdout, status } = spawnSync("shellcheck", ["-s", "sh", ...files], { cwd: root });
+  expect(stdout.toString()).toBe("");
+  expect(status).toBe(0);
+});
+
+test("the scripts lie beside the compiled modules that start them, and so in the package", () => {
+  const { files } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    files: string[];
+  };
+  expect(files).toContain("dist");
+  for (const name of scripts) {
+    const text = readFileSync(join(root, "src", name), "utf8");
+    expect(readFileSync(join(root, "dist", name), "utf8")).toBe(text);
+  }
 });

@@ -1,0 +1,29 @@
+/**
+ * A temporary directory that goes with its process, also when that is killed: a small process stands by.
+ *
+ * @module
+ */
+import { spawn } from "node:child_process";
+
+/** The end of the input without a line is the end of the process. */
+const REMOVE = 'read -r _ || rm -rf -- "$1"';
+
+/**
+ * Removes a directory when this process is killed before it has called the returned function. The
+ * directory need not exist yet.
+ */
+export function guardDirectory(path: string): () => void {
+  const guard = spawn("/bin/sh", ["-c", REMOVE, "sealfs-guard", path], {
+    detached: true, // keys that end the command do not end its guard
+    cwd: "/",
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  guard.on("error", () => undefined); // no shell: a dead command leaves its directory
+  guard.stdin.on("error", () => undefined);
+  guard.unref();
+  (guard.stdin as unknown as { unref(): void }).unref();
+  return () => {
+    guard.stdin.write("done\n"); // a pipe takes that at once
+    guard.stdin.destroy();
+  };
+}

@@ -1,7 +1,7 @@
 /**
  * Joins the compiled modules of `dist/` into few files for the command and its processes, because
- * loading hundreds of modules takes Node longer than a mount does. The library stays as it is. What the
- * compiler leaves out, scripts, is copied.
+ * loading hundreds of modules takes Node longer than a mount does. The library stays as it is. Shell
+ * scripts, which the compiler does not copy, are copied.
  *
  * Usage: node bundle.mjs [DIST]
  *
@@ -126,7 +126,7 @@ const bundles = [
 
 for (const each of bundles) await build(each);
 
-// Scripts of the shell lie beside the modules that run them.
+// Shell scripts lie beside the modules that run them.
 for (const name of readdirSync(join(root, "src"), { recursive: true })) {
   if (name.endsWith(".sh")) copyFileSync(join(root, "src", name), join(dist, name));
 }

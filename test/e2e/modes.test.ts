@@ -10,7 +10,7 @@ import { HardLink, type Inode } from "../../src/tree/inode.ts";
 import { loopsOf, noKernelStack } from "../support/kernel.ts";
 import { MountBed, isMounted, newDirectory, noMount, run } from "../support/mount-bed.ts";
 import { errnoOf } from "../support/mounted-view.ts";
-import { serverOf } from "../support/remains.ts";
+import { serverOf } from "../support/processes.ts";
 import { until } from "../support/until.ts";
 
 const reason = noKernelStack() ?? noMount();

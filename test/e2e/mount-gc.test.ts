@@ -7,7 +7,7 @@ import { collectGarbage } from "../../src/store/gc/gc.ts";
 import { removeNames } from "../../src/store/remove-name.ts";
 import { ways } from "../support/modes.ts";
 import { MountBed, isMounted, newDirectory } from "../support/mount-bed.ts";
-import { serverOf } from "../support/remains.ts";
+import { serverOf } from "../support/processes.ts";
 import { objectsIn } from "../support/store.ts";
 import { until } from "../support/until.ts";
 

@@ -13,7 +13,8 @@ import { writeImage } from "../../src/erofs/writer.ts";
 import { findFusermount } from "../../src/sys/fusermount.ts";
 import { ways } from "../support/modes.ts";
 import { MountBed, isMounted, newDirectory, noMount, run } from "../support/mount-bed.ts";
-import { processesOf, remainsOf, serverOf } from "../support/remains.ts";
+import { processesOf, serverOf } from "../support/processes.ts";
+import { remainsOf } from "../support/remains.ts";
 import { until } from "../support/until.ts";
 
 const bin = fileURLToPath(new URL("../../bin/sealfs.js", import.meta.url));

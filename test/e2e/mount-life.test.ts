@@ -7,7 +7,8 @@ import { ascii } from "../../src/bytes/bytestring.ts";
 import { writeImage } from "../../src/erofs/writer.ts";
 import { ways } from "../support/modes.ts";
 import { MountBed, isMounted, newDirectory, noMount, run } from "../support/mount-bed.ts";
-import { descriptorsOf, processesOf, remainsOf, serverOf } from "../support/remains.ts";
+import { processesOf, serverOf } from "../support/processes.ts";
+import { descriptorsOf, remainsOf } from "../support/remains.ts";
 import { statusOf } from "../support/status.ts";
 import { until } from "../support/until.ts";
 

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { ways } from "../support/modes.ts";
 import { MountBed, newDirectory, noMount, run } from "../support/mount-bed.ts";
-import { descriptorsOf, serverOf } from "../support/remains.ts";
+import { serverOf } from "../support/processes.ts";
+import { descriptorsOf } from "../support/remains.ts";
 import { statusOf } from "../support/status.ts";
 
 const reason = noMount();

@@ -10,7 +10,7 @@ import { sealfs } from "../support/cli.ts";
 import { ways } from "../support/modes.ts";
 import { MountBed, newDirectory, noMount } from "../support/mount-bed.ts";
 import { errnoOf } from "../support/mounted-view.ts";
-import { processesOf } from "../support/remains.ts";
+import { processesOf } from "../support/processes.ts";
 import { statusOf } from "../support/status.ts";
 import { until } from "../support/until.ts";
 

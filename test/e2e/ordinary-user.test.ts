@@ -116,7 +116,8 @@ describe.each(ways)("mounting $way", ({ transport, does, lack }) => {
   test("leaves nothing behind when its server is killed", () => {
     const place = target();
     const kill =
-      'kill -9 $(pgrep -f "[s]erver.js.*$PWD"); cd /; ' +
+      "for each in /proc/[0-9]*; do tr '\\0' ' ' <$each/cmdline | " +
+      'grep -q "[s]erver.js.*$PWD" && kill -9 ${each#/proc/}; done 2>/dev/null; cd /; ' +
       'while grep -qF "$OLDPWD" /proc/self/mountinfo; do sleep 0.1; done; echo gone';
     const said = does(script("app,1:odd\\name", place, kill, how));
     expect(said).toMatch(/^gone$/m);

@@ -8,31 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loopsOf } from "./kernel.ts";
 import type { MountBed } from "./mount-bed.ts";
+import { processesOf } from "./processes.ts";
 
 const runDirectories = ["/run/sealfs", `${tmpdir()}/sealfs-${process.geteuid?.() ?? 0}`];
-
-/** Processes that have this text among their arguments. */
-export function processesOf(text: string): string[] {
-  const found: string[] = [];
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    if (Number(pid) === process.pid) continue;
-    try {
-      const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-      if (words.some((word) => word.includes(text))) found.push(`${pid} ${words.join(" ")}`);
-    } catch {
-      // gone meanwhile
-    }
-  }
-  return found;
-}
-
-/** The server of a mount. */
-export function serverOf(target: string): number {
-  const servers = processesOf(JSON.stringify(target)).filter((each) => each.includes("server"));
-  const [pid] = servers[0]?.split(" ") ?? [];
-  if (pid === undefined) throw new Error(`no server of ${target}`);
-  return Number(pid);
-}
 
 /** Files in the run directory that tell of the target, or that a server of it had. */
 function runFiles(target: string): string[] {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Becomes a guard to which the kernel sends SIGURG when the thread that has started it ends
-# (PR_SET_PDEATHSIG), where there is a setpriv(1) that can ask for that.
+# Runs the guard so that the kernel sends it SIGURG when the thread that started it ends
+# (PR_SET_PDEATHSIG), where setpriv(1) can ask for that.
 #
 #   arm.sh PROGRAM ARGUMENT...
 #

@@ -1,11 +1,11 @@
 /**
- * A temporary directory that goes with its process, also when that is killed: a small process stands by.
+ * Removes a temporary directory when the process that uses it is killed: a small process stands by.
  *
  * @module
  */
 import { spawn } from "node:child_process";
 
-/** The end of the input without a line is the end of the process. */
+/** The input ends without a line when the process has been killed. */
 const REMOVE = 'read -r _ || rm -rf -- "$1"';
 
 /**

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The guard of a mount: it waits for the end of the mount's server, and takes away what a server that was
-# killed has left (see guard.ts).
+# The guard of a mount: waits for the end of the mount's server, and removes what a killed server has left:
+# the mount, its files in the run directory, its socket (see guard.ts).
 #
 #   guard.sh TARGET POINT BEFORE DIRECTORY SOCKET SERVER
 #
@@ -11,9 +11,9 @@
 #   SOCKET     a further file that goes with the server, or nothing
 #   SERVER     the server's process id
 #
-# Standard input has a line "mounted DEVICE" as soon as there is a mount, and "done" when there is nothing
-# to guard any more. The server is dead at the end of that input, or when its first thread is: the kernel
-# tells of that by SIGURG. Nothing at TARGET is asked for: it might not answer.
+# Standard input gets a line "mounted DEVICE" once the image is mounted, and "done" when there is nothing
+# left to guard. The server is dead when that input ends, or when its first thread has ended, which the
+# kernel tells by SIGURG. Nothing below TARGET is accessed: the mount might not answer.
 
 target=$1 point=$2 before=$3 directory=$4 socket=$5 server=$6
 device='' word='' value='' interrupted=''
@@ -25,7 +25,7 @@ hear() {
   esac
 }
 
-# Sets top to the device number of the topmost mount on the target, should that be of sealfs.
+# Sets top to the device number of the topmost mount on the target if that is one of sealfs, else to nothing.
 look() {
   top=
   while read -r _ _ number _ where _ _ rest; do
@@ -39,7 +39,7 @@ look() {
 
 clean() {
   look
-  # A server that could not even say what it had mounted has mounted what was not there before.
+  # A server killed before it could tell: what it mounted is what was not there before.
   if [ -z "$device" ] && [ "$top" != "$before" ]; then device=$top; fi
   [ -n "$device" ] || exit 0
   if [ "$top" = "$device" ]; then
@@ -55,9 +55,9 @@ clean() {
   exit 0
 }
 
-# The server's first thread has ended: the process as well, if its input does or it is a zombie.
+# The server's first thread has ended. The process is dead if the input ends or it is a zombie.
 orphaned() {
-  hear # what was being read when the signal came
+  hear # the line that was being read when the signal came
   if left=$(timeout 1 cat); then ended=1; else ended=; fi
   while read -r word value; do hear; done <<END
 $left

@@ -12,20 +12,20 @@ import { mountAt } from "../table/mountinfo.ts";
 import { stateDirectory } from "../table/run-state.ts";
 
 /**
- * The guard's program, which is a shell's: a small process that needs nothing of ours. It hears of the
- * mount through a pipe, and the server is dead
+ * The guard's program, a shell script: a small process that needs none of this project's files. The
+ * server tells it through a pipe what has been mounted. The server is taken for dead
  *
- * - at the end of the pipe. Programs that it has started hold the pipe as well, so that a mount which
- *   fusermount3 is still about to make is not missed;
- * - when its first thread is: of that the kernel tells by a signal (prctl(2), PR_SET_PDEATHSIG). A
- *   process of which a thread waits for a file system that its other threads have served cannot end,
- *   and its pipe does not; but the file system can be ended, and then it does.
+ * - when the pipe ends. Programs that the server has started hold the pipe as well, so that a mount
+ *   that fusermount3 is still about to make is not missed;
+ * - when the server's first thread has ended, which the kernel tells by a signal (prctl(2),
+ *   PR_SET_PDEATHSIG). A process cannot end, and neither can its pipe, while one of its threads waits
+ *   for the file system that the others served; ending the file system's connection lets it end.
  */
 const GUARD = "./guard.sh";
-/** Asks for the signal, and becomes the guard. */
+/** Asks for that signal, then runs the guard in its place. */
 const ARM = "./arm.sh";
 
-/** Given to the shell as text: neither must it be able to read our files, nor do they stay open. */
+/** The shell gets the text: it need not be able to read the file, and holds none open. */
 function script(file: string): string {
   return readFileSync(new URL(file, import.meta.url), "utf8");
 }

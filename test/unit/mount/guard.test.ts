@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { processesOf } from "../../support/processes.ts";
 import { until } from "../../support/until.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -40,7 +41,7 @@ test("a guarded directory goes with its process when that is killed", async () =
 
 test("it stays when the guard was dismissed", async () => {
   const path = run("dismiss();");
-  await until(() => spawnSync("pgrep", ["-f", path]).status === 1);
+  await until(() => processesOf(path).length === 0);
   expect(existsSync(join(path, "file"))).toBe(true);
 });
 

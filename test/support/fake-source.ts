@@ -11,6 +11,7 @@ import type {
   SourceKind,
   WantedObject,
 } from "../../src/mirror/source.ts";
+import { Gate } from "./gate.ts";
 import { type VerityDigest } from "../../src/verity/verity-digest.ts";
 import { verityDigestOf } from "../../src/verity/hasher.ts";
 
@@ -19,7 +20,7 @@ export function wanted(content: Uint8Array): WantedObject {
   return { digest: verityDigestOf(content), size: content.length };
 }
 
-/** One that `waits` goes on when it is released; one that `drips` gives five bytes a second. */
+/** One that `waits` goes on when its gate is opened; one that `drips` gives five bytes a second. */
 type Behaviour = "good" | "wrong" | "dead" | "missing" | "hangs" | "waits" | "drips";
 
 /** A source with these contents; what it does may be changed while it is in use. */
@@ -29,9 +30,8 @@ export class FakeSource implements ObjectSource {
   behaviour: Behaviour;
   /** Requests that came. */
   asked = 0;
-  /** Lets everything go on that waits. */
-  release!: () => void;
-  readonly #released = new Promise<void>((resolve) => (this.release = resolve));
+  /** Where what `waits` waits. */
+  readonly gate = new Gate();
   readonly #contents: ReadonlyMap<VerityDigest, Uint8Array>;
 
   constructor(
@@ -78,7 +78,7 @@ export class FakeSource implements ObjectSource {
         }
         return;
       case "waits":
-        await this.#released;
+        await this.gate.opened;
         yield content;
         return;
       case "good":

@@ -65,7 +65,7 @@ describe("single flight", () => {
     await until(() => source.asked === 1);
     controller.abort(reason);
     await expect(impatient).rejects.toBe(reason);
-    source.release();
+    source.gate.open();
     await patient;
     expect(source.asked).toBe(1);
     expect(isGood(wanted(content))).toBe(true);

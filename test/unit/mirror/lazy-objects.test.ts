@@ -3,8 +3,8 @@ import { setMaxListeners } from "node:events";
 import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, readSync, readdirSync, rmSync, writeFileSync } from "node:fs"; // prettier-ignore
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { setImmediate as turn } from "node:timers/promises";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { NotFoundError, TransportError } from "../../../src/errors.ts";
 import { Health } from "../../../src/mirror/health.ts";
 import { LazyObjects, type LazyOptions } from "../../../src/mirror/lazy-objects.ts";
@@ -13,6 +13,8 @@ import { PartialObject, openPartial } from "../../../src/store/partial-objects.t
 import { Store } from "../../../src/store/store.ts";
 import { Stores } from "../../../src/store/stores.ts";
 import { VerityHasher } from "../../../src/verity/index.ts";
+import { Gate } from "../../support/gate.ts";
+import { until } from "../../support/until.ts";
 
 const BLOCK = 4096;
 const MIB = 1024 * 1024;
@@ -47,7 +49,8 @@ function made(size: number, seed = 1): Made {
 interface How {
   readonly leaves?: Uint8Array | undefined;
   readonly spoil?: (content: Buffer, range: ByteRange) => Uint8Array;
-  readonly delayMs?: number;
+  /** What the piece that begins at this byte of the object waits for. */
+  readonly pause?: (at: number) => Promise<unknown> | undefined;
   readonly fail?: () => Error | undefined;
 }
 
@@ -56,6 +59,8 @@ class Fake implements ObjectSource {
   readonly kind = "mirror";
   readonly asked: ByteRange[] = [];
   leavesAsked = 0;
+  /** Reads that have come to their end, or were given up. */
+  ended = 0;
   readonly leaves?: NonNullable<ObjectSource["leaves"]>;
   readonly name: string;
   readonly object: Made;
@@ -80,9 +85,13 @@ class Fake implements ObjectSource {
     if (error !== undefined) throw error;
     const right = Buffer.from(this.object.content.subarray(range.start, range.end));
     const bytes = this.how.spoil?.(right, range) ?? right;
-    for (let at = 0; at < bytes.length; at += 50_000) {
-      if (this.how.delayMs !== undefined) await sleep(this.how.delayMs);
-      yield bytes.subarray(at, at + 50_000);
+    try {
+      for (let at = 0; at < bytes.length; at += 50_000) {
+        await this.how.pause?.(range.start + at);
+        yield bytes.subarray(at, at + 50_000);
+      }
+    } finally {
+      this.ended += 1;
     }
   }
 
@@ -153,9 +162,7 @@ describe("a small object", () => {
     const object = made(50_000);
     let there = false;
     const fail = () => (there ? undefined : new TransportError("UNREACHABLE", "no route"));
-    const objects = from([new Fake("a", object, { fail }), new Fake("b", object, { fail })], {
-      deadlineMs: 2000,
-    });
+    const objects = from([new Fake("a", object, { fail }), new Fake("b", object, { fail })], {});
     await expect(objects.provide(object, undefined, none)).rejects.toMatchObject({
       code: "ALL_FAILED",
       message: expect.stringMatching(/a: no route.*b: no route/),
@@ -302,18 +309,20 @@ describe("a large object", () => {
 
   test("who waits for the first blocks does not wait for the last ones of the same request", async () => {
     const object = made(2 * MIB);
-    const source = new Fake("slow", object, { leaves: object.leaves, delayMs: 30 });
+    const gate = new Gate();
+    const pause = (at: number) => (at > 512 * 1024 ? gate.opened : undefined);
+    const source = new Fake("slow", object, { leaves: object.leaves, pause });
     const objects = from([source]);
     await objects.provide(object, { start: 0, end: 512 * 1024 }, none);
     const [first] = source.asked;
     expect(first!.end).toBeGreaterThan(512 * 1024);
-    const { bytes } = objects.stats();
-    expect(bytes).toBeLessThan(first!.end);
+    expect(source.ended).toBe(0);
+    gate.open();
   });
 
   test("thirty readers at random: right blocks, none fetched twice", async () => {
     const object = made(6 * MIB + 777);
-    const source = new Fake("a", object, { leaves: object.leaves, delayMs: 1 });
+    const source = new Fake("a", object, { leaves: object.leaves, pause: () => turn() });
     const objects = from([source]);
     let seed = 12345;
     const random = (below: number) => (seed = (seed * 1103515245 + 12345) & 0x7fffffff) % below;
@@ -334,38 +343,52 @@ describe("a large object", () => {
 describe("time", () => {
   test("a read never waits longer than its deadline, and what comes later is kept", async () => {
     const object = made(3 * MIB);
-    const source = new Fake("slow", object, { leaves: object.leaves, delayMs: 400 });
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const gate = new Gate();
+    const pause = (at: number) => (at > 512 * 1024 ? gate.opened : undefined);
+    const source = new Fake("slow", object, { leaves: object.leaves, pause });
     const objects = from([source], { deadlineMs: 250 });
-    const start = performance.now();
-    await expect(objects.provide(object, { start: 0, end: MIB }, none)).rejects.toMatchObject({
+    const late = objects.provide(object, { start: 0, end: MIB }, none);
+    late.catch(() => undefined);
+    while (objects.stats().bytes === 0) await turn();
+    await vi.advanceTimersByTimeAsync(250);
+    await expect(late).rejects.toMatchObject({
       message: expect.stringMatching(/slow|not there after/),
     });
-    expect(performance.now() - start).toBeLessThan(2000);
+    gate.open();
+    const range = { start: 0, end: 64 * BLOCK };
+    expect(read(object, range).equals(object.content.subarray(range.start, range.end))).toBe(true);
   });
 
   test("who is interrupted stops waiting; the others get what was asked for", async () => {
     const object = made(200_000);
-    const source = new Fake("slow", object, { delayMs: 40 });
+    const gate = new Gate();
+    const source = new Fake("slow", object, { pause: () => gate.opened });
     const objects = from([source]);
     const first = new AbortController();
     const waiting = objects.provide(object, undefined, first.signal);
     const other = objects.provide(object, undefined, none);
     first.abort(new Error("interrupted"));
     await expect(waiting).rejects.toThrow("interrupted");
+    gate.open();
     await other;
     expect(source.asked.length).toBe(1);
   });
 
   test("after the end nothing is written any more, and nothing stays in the staging area", async () => {
     const object = made(3 * MIB);
-    const source = new Fake("slow", object, { leaves: object.leaves, delayMs: 20 });
+    const gate = new Gate();
+    const pause = (at: number) => (at > 512 * 1024 ? gate.opened : undefined);
+    const source = new Fake("slow", object, { leaves: object.leaves, pause });
     const objects = from([source]);
     const waiting = objects.provide(object, { start: 0, end: 2 * MIB }, none);
     waiting.catch(() => undefined);
-    while (objects.stats().bytes === 0) await sleep(5);
+    await until(() => objects.stats().bytes > 0);
     objects.close();
     await expect(waiting).rejects.toThrow(/the mount has ended/);
-    await sleep(60);
+    gate.open();
+    await until(() => source.ended === source.asked.length);
     expect(readdirSync(join(store.path, "tmp"))).toEqual([`partial-blocks-${object.digest}`]);
     expect(() => openPartial(objects.directory, object.digest)).toThrow(NotFoundError);
   });

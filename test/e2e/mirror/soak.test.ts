@@ -53,13 +53,9 @@ test.each([
   const urls = [await deadUrl(), liar.url, slow.url, honest.url];
   const mirrors = order.map((i) => mirrorAt(urls[i]!));
   const fetcher = new Fetcher({ store: client, sources: mirrors, durability: "none" });
-  const start = performance.now();
   const result = await fetchAll(fetcher, contents.map(wanted));
-  const seconds = (performance.now() - start) / 1000;
   expect(result).toMatchObject({ objects: OBJECTS, failed: [], untried: [] });
   expect(good()).toBe(OBJECTS);
-  // Twice what the slow one may take for itself, with a machine under load.
-  expect(seconds).toBeLessThan(60);
   const stats = new Map(fetcher.stats().map((each) => [each.name, each]));
   const [ofDead, ofLiar, ofSlow, ofHonest] = urls.map((url) => stats.get(url)!);
   expect(ofHonest).toMatchObject({ coolingMs: 0, lastFault: undefined });

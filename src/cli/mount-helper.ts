@@ -108,11 +108,13 @@ function mountArguments({ image, directory, options, sloppy, fake }: HelperCall)
     args.push(value === undefined ? `--${long}` : `--${long}=${value}`);
   }
   if (isWritable !== hasUpper) {
-    const problem = hasUpper ? "ro and upper= exclude each other" : "an image is read-only";
+    const problem = hasUpper
+      ? "options ro and upper: expected only one of them"
+      : "an image is read-only";
     throw new UsageError("USAGE", problem, {
       hint: hasUpper
-        ? "without upper= and work=, or rw"
-        : "add ro, or upper=DIR,work=DIR for changes",
+        ? "leave out upper= and work=, or mount rw"
+        : "add ro, or upper=DIR,work=DIR to keep changes in",
     });
   }
   const name = image.startsWith(SOURCE_PREFIX) ? image.slice(SOURCE_PREFIX.length) : image;

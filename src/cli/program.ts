@@ -85,7 +85,7 @@ function namesOf(command: Command): string[] {
   return [...(command.parent === null ? [] : namesOf(command.parent)), command.name()];
 }
 
-/** `$COLUMNS`, else a terminal's width, else what mail and man pages have. */
+/** `$COLUMNS`, else a terminal's width, else 80. */
 function widthOf(stream: NodeJS.WriteStream): number {
   const wished = Number(process.env["COLUMNS"]);
   if (Number.isInteger(wished) && wished > 0) return wished;

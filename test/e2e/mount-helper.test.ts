@@ -103,7 +103,7 @@ describe("mount -t sealfs", () => {
     [
       "ro with directories for changes",
       "ro,upper=/u,work=/w",
-      /ro and upper= exclude each other/,
+      /options ro and upper: expected only one/,
       1,
     ],
     ["an option that nobody knows", "ro,colour=blue", /option colour: not known/, 1],

@@ -17,7 +17,8 @@ import { parseSource } from "../../oci/reference.ts";
 import { Store } from "../../store/store.ts";
 import type { NewBundle } from "../../store/transaction.ts";
 import { interruptible } from "../terminal/interruption.ts";
-import { type Io, formatBytes } from "../terminal/io.ts";
+import type { Io } from "../terminal/io.ts";
+import { formatBytes } from "../terminal/units.ts";
 import { type SourceFlags, declareSource, sourceOptions } from "../options/registry-options.ts";
 import { passphraseFor } from "../terminal/passphrase.ts";
 import {

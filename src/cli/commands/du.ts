@@ -6,7 +6,8 @@
 import type { Command } from "commander";
 import { Store } from "../../store/store.ts";
 import { type ImageUsage, measureUsage } from "../../store/usage.ts";
-import { formatBytes, type Io } from "../terminal/io.ts";
+import type { Io } from "../terminal/io.ts";
+import { formatBytes } from "../terminal/units.ts";
 import { type Column, tableRow } from "../terminal/table.ts";
 import { addNote } from "../options/help-note.ts";
 

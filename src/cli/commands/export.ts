@@ -7,7 +7,8 @@ import type { Command } from "commander";
 import { UsageError } from "../../errors.ts";
 import { exportImage } from "../../archive/export.ts";
 import { Store } from "../../store/store.ts";
-import { formatBytes, type Io } from "../terminal/io.ts";
+import type { Io } from "../terminal/io.ts";
+import { formatBytes } from "../terminal/units.ts";
 import { addNote } from "../options/help-note.ts";
 
 export function declare(command: Command, io: Io): void {

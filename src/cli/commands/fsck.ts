@@ -14,7 +14,8 @@ import { META_FILE } from "../../store/layout.ts";
 import { type RepairSource, repairFrom } from "../../store/fsck/repair-source.ts";
 import { Store } from "../../store/store.ts";
 import { addNote } from "../options/help-note.ts";
-import { formatBytes, type Io } from "../terminal/io.ts";
+import type { Io } from "../terminal/io.ts";
+import { formatBytes } from "../terminal/units.ts";
 import { wholeNumber } from "../options/numbers.ts";
 import { repeated } from "../options/repeated.ts";
 

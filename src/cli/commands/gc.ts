@@ -1,12 +1,13 @@
 /**
- * `sealfs gc`: removes what no name leads to.
+ * `sealfs gc`: removes images without a name, and objects of no image.
  *
  * @module
  */
 import type { Command } from "commander";
 import { type GcResult, collectGarbage } from "../../store/gc/gc.ts";
 import { Store } from "../../store/store.ts";
-import { formatBytes, type Io } from "../terminal/io.ts";
+import type { Io } from "../terminal/io.ts";
+import { formatBytes } from "../terminal/units.ts";
 import { addNote } from "../options/help-note.ts";
 import { wholeNumber } from "../options/numbers.ts";
 

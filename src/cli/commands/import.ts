@@ -7,7 +7,8 @@ import { createReadStream } from "node:fs";
 import type { Command } from "commander";
 import { UsageError } from "../../errors.ts";
 import { importImage } from "../../archive/import.ts";
-import { formatBytes, type Io } from "../terminal/io.ts";
+import type { Io } from "../terminal/io.ts";
+import { formatBytes } from "../terminal/units.ts";
 import { type WriteOptions, declareWriting } from "../options/write-options.ts";
 import { type TrustOptions, declareTrust, readTrust } from "../options/trust-options.ts";
 

@@ -9,7 +9,7 @@ import type { Command } from "commander";
 import { SealfsError } from "../../errors.ts";
 import { makeComposefs, writeImageFile } from "../../mkcomposefs/mkcomposefs.ts";
 import type { Io } from "../terminal/io.ts";
-import { OptionError, parseLongOptions } from "../options/long-options.ts";
+import { OptionError, parseLongOptions } from "../options/getopt-long.ts";
 
 const OPTIONS_HELP = `Options:
   --digest-store=PATH   Store content files in this directory

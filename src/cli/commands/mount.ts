@@ -13,6 +13,7 @@ import { foreignNames } from "../../store/foreign.ts";
 import { Stores } from "../../store/stores.ts";
 import { hashInLanes } from "../../sys/sha256-lanes.ts";
 import type { VerifiedImage } from "../../verify/verified-image.ts";
+import { mountedLine } from "../print/mount.ts";
 import type { Io } from "../terminal/io.ts";
 import { addNote } from "../options/help-note.ts";
 import { declareMirrors } from "../options/mirror-options.ts";
@@ -82,9 +83,8 @@ async function mount(image: string, directory: string, options: Options, io: Io)
   }
   // Once it is said to be mounted, a signal may come at any time.
   const held = foreground ? holdMount(mounted) : undefined;
-  const { mode, transport, promise, target, log } = mounted;
-  const way = mode === "fuse" ? `${mode} over ${transport}` : mode;
-  io.log(`mounted ${verified.statement.name} on ${target} (${way}, ${promise})`);
+  const { promise, log } = mounted;
+  io.log(mountedLine(verified.statement.name, mounted));
   if (promise === "metadata") {
     io.log("warning: file content is not checked: it is only as safe as the store directory");
   }

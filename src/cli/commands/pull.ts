@@ -8,8 +8,10 @@ import { type Pulled, pullImage } from "../../distribution/pull.ts";
 import { mountImage } from "../../mount/mount-image.ts";
 import { parseRegistryReference } from "../../oci/registry-reference.ts";
 import { formatTime } from "../../trust/time.ts";
+import { mountedLine } from "../print/mount.ts";
 import { interruptible } from "../terminal/interruption.ts";
-import { type Io, formatBytes } from "../terminal/io.ts";
+import type { Io } from "../terminal/io.ts";
+import { formatBytes } from "../terminal/units.ts";
 import { addNote } from "../options/help-note.ts";
 import { type SourceFlags, declareSource, sourceOptions } from "../options/registry-options.ts";
 import { repeated } from "../options/repeated.ts";
@@ -78,7 +80,7 @@ async function pull(text: string, options: Options, io: Io): Promise<void> {
     stores,
     lazy: { mirrors, reach: registry },
   });
-  io.log(`mounted ${pulled.name} on ${mount.target} (${mount.mode}, ${mount.promise})`);
+  io.log(mountedLine(pulled.name, mount));
 }
 
 function report(

@@ -16,7 +16,7 @@ export function declare(command: Command, io: Io): void {
       const { server } = await unmountImage(directory, options);
       if (server === undefined) return;
       io.log(
-        `still in use, here or in another mount namespace: its server, process ${server}, ends when that ends`,
+        `still in use, here or in another mount namespace: its server, process ${server}, ends later`,
       );
     });
 }

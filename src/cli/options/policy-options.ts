@@ -97,20 +97,20 @@ export function settingsOf(options: SettingOptions): PolicySettings {
   const number = (text: string | undefined, what: string) =>
     text === undefined ? undefined : wholeNumber(text, what);
   return {
-    threshold: number(options.threshold, "threshold"),
+    threshold: number(options.threshold, "--threshold"),
     thresholds: (options.rule ?? []).map(ruleOf),
-    policyThreshold: number(options.policyThreshold, "policy threshold"),
-    epoch: number(options.epoch, "epoch"),
-    maxAge: duration(options.maxAge, "max age"),
-    maxValidity: duration(options.maxValidity, "max validity"),
-    expires: time(options.expires, "expires"),
+    policyThreshold: number(options.policyThreshold, "--policy-threshold"),
+    epoch: number(options.epoch, "--epoch"),
+    maxAge: duration(options.maxAge, "--max-age"),
+    maxValidity: duration(options.maxValidity, "--max-validity"),
+    expires: time(options.expires, "--expires"),
   };
 }
 
 /** @throws {@link UsageError} when the file exists */
 export function firstPolicy(file: string, options: InitOptions): PolicyContent {
   if (existsSync(file)) {
-    throw new UsageError("USAGE", `${file}: exists already, and is not overwritten`);
+    throw new UsageError("USAGE", `${file}: expected a new file, and this one exists`);
   }
   const names = options.names ?? ["**"];
   const grants = options.key.map((path) => ({ key: readPublicKey(path), names }));
@@ -132,8 +132,8 @@ export function grantOf(path: string, options: GrantOptions): KeyGrant {
     key: readPublicKey(path),
     names,
     comment,
-    notBefore: time(options.notBefore, "not before"),
-    notAfter: time(options.notAfter, "not after"),
+    notBefore: time(options.notBefore, "--not-before"),
+    notAfter: time(options.notAfter, "--not-after"),
     authority: options.policyKey ?? false,
   };
 }
@@ -148,9 +148,9 @@ export function revocationTarget(what: string): string {
 function ruleOf(text: string): { names: string; threshold: number } {
   const at = text.lastIndexOf("=");
   if (at < 1) {
-    throw new UsageError("USAGE", `rule: expected PATTERN=N, got ${JSON.stringify(text)}`);
+    throw new UsageError("USAGE", `--rule: expected PATTERN=N, got ${JSON.stringify(text)}`);
   }
-  return { names: text.slice(0, at), threshold: wholeNumber(text.slice(at + 1), "rule") };
+  return { names: text.slice(0, at), threshold: wholeNumber(text.slice(at + 1), "--rule") };
 }
 
 function duration(text: string | undefined, what: string): number | undefined {

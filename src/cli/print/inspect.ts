@@ -41,7 +41,7 @@ export function summaryLines(summary: ImageSummary): string[] {
     ["objects", `${objects.count} of ${objects.bytes} bytes, named by ${summary.algorithm}`],
   );
   if (summary.unverifiable > 0) {
-    rows.push(["unverifiable", `${summary.unverifiable} files whose content nothing vouches for`]);
+    rows.push(["unverifiable", `${summary.unverifiable} files whose content has no digest`]);
   }
   return tableLines(rows);
 }

@@ -9,14 +9,14 @@ import type { PrefetchStatus } from "../../fuse/prefetch/prefetch-input.ts";
 import type { ContentFigures } from "../../mount/content.ts";
 import type { LazyStatus } from "../../mount/report/lazy-status.ts";
 import type { MountStatus } from "../../mount/status.ts";
-import { formatBytes } from "../terminal/io.ts";
 import { factLines, tableLines } from "../terminal/table.ts";
+import { formatBytes, formatElapsed } from "../terminal/units.ts";
 
 /** The columns of {@link statusTable}. */
 export const statusColumns =
   "directory, image, mode, promise, condition, time since it was mounted";
 
-/** One line for each. */
+/** One line for each mount. */
 export function statusTable(all: readonly MountStatus[]): string[] {
   const rows = all.map((status) => [
     plain(status.target),
@@ -24,12 +24,12 @@ export function statusTable(all: readonly MountStatus[]): string[] {
     wayOf(status),
     status.promise ?? "-",
     status.condition,
-    status.uptimeSeconds === undefined ? "-" : duration(status.uptimeSeconds),
+    status.uptimeSeconds === undefined ? "-" : formatElapsed(status.uptimeSeconds),
   ]);
   return tableLines(rows);
 }
 
-/** Everything that is known of one. */
+/** Everything that is known of one mount, a line for each fact. */
 export function statusDetails(status: MountStatus): string[] {
   const { image, counters, pid, residentBytes, uptimeSeconds } = status;
   const lines: [string, string][] = [
@@ -46,7 +46,7 @@ export function statusDetails(status: MountStatus): string[] {
   if (status.stores !== undefined) lines.push(["stores", status.stores.map(plain).join(" ")]);
   if (status.content !== undefined) lines.push(...contentLines(status.content));
   if (pid !== undefined) {
-    const up = uptimeSeconds === undefined ? "" : `, up ${duration(uptimeSeconds)}`;
+    const up = uptimeSeconds === undefined ? "" : `, up ${formatElapsed(uptimeSeconds)}`;
     const memory = residentBytes === undefined ? "" : `, ${formatBytes(residentBytes)}`;
     lines.push(["server", `process ${pid}${up}${memory}`]);
   }
@@ -130,14 +130,7 @@ function wayOf({ mode, transport }: MountStatus): string {
   return mode === "fuse" && transport !== undefined ? `fuse over ${transport}` : mode;
 }
 
-function duration(seconds: number): string {
-  const [days, hours, minutes] = [86_400, 3600, 60].map((unit) => Math.floor(seconds / unit)) as [number, number, number]; // prettier-ignore
-  if (days > 0) return `${days}d${hours % 24}h`;
-  if (hours > 0) return `${hours}h${minutes % 60}m`;
-  return minutes > 0 ? `${minutes}m${seconds % 60}s` : `${seconds}s`;
-}
-
-/** What somebody else named does not move the cursor. */
+/** Names must not move the cursor. */
 function plain(text: string): string {
   return printable(fromText(text));
 }

@@ -14,7 +14,7 @@ export function trustLines(report: TrustReport): string[] {
   add("image", report.target);
   add("trusted", refusal === undefined ? "yes" : `NO, ${refusal.code}: ${refusal.message}`);
   if (statement !== undefined) {
-    add("name", statement.name + (report.asked === undefined ? " (nobody asked for a name)" : ""));
+    add("name", statement.name + (report.asked === undefined ? " (no name was asked for)" : ""));
     for (const { keyId, comment, by, notAfter } of report.signedBy) {
       const notes = [comment, by.length > 0 ? `by ${by.join(" ")}` : undefined];
       if (notAfter !== undefined) notes.push(`until ${notAfter}`);

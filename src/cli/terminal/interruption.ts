@@ -1,5 +1,5 @@
 /**
- * Ending a command in order when a signal comes.
+ * Ending a command in order when it gets a signal.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Passphrases: from a file, or typed on the terminal without showing.
+ * Passphrases: from a file, or typed on the terminal without being shown.
  *
  * @module
  */
@@ -22,9 +22,10 @@ export function passphraseFor(key: string, file: string | undefined): () => stri
  */
 export function newPassphrase(key: string, file: string | undefined): string {
   const passphrase = passphraseFor(key, file)();
-  if (passphrase === "") throw new UsageError("USAGE", "passphrase: is empty");
-  if (file === undefined && ask("the same once more: ") !== passphrase) {
-    throw new UsageError("USAGE", "passphrase: the two differ");
+  if (passphrase === "")
+    throw new UsageError("USAGE", "passphrase: expected one, got an empty line");
+  if (file === undefined && ask("the same again: ") !== passphrase) {
+    throw new UsageError("USAGE", "passphrase: expected the same one twice");
   }
   return passphrase;
 }
@@ -34,7 +35,7 @@ function ask(question: string): string {
   try {
     fd = openSync("/dev/tty", "r+");
   } catch (cause) {
-    throw new UsageError("USAGE", "passphrase: there is no terminal to ask on", {
+    throw new UsageError("USAGE", "passphrase: expected a terminal to ask on, found none", {
       cause,
       hint: "give it in a file with --passphrase-file",
     });

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { statusDetails, statusTable } from "../../../src/cli/print/status.ts";
 import { trustLines } from "../../../src/cli/print/trust.ts";
 import { seekLines } from "../../../src/cli/print/inspect.ts";
+import { barLine } from "../../../src/cli/terminal/progress.ts";
 import { factLines, tableLines, tableRow } from "../../../src/cli/terminal/table.ts";
 import type { MountStatus } from "../../../src/mount/status.ts";
 import type { TrustReport } from "../../../src/policy/trust-report.ts";
@@ -153,4 +154,14 @@ test("inspect --seek: a line for the index, and a table of its layers", () => {
     "sha256:aa  gzip  100000 bytes  12 objects  3 points         5 bytes (0.005 %)",
     "sha256:aa  zstd  50 bytes      12 objects  only as a whole  5 bytes (10.000 %)",
   ]);
+});
+
+test("progress: a bar with share, rate and the time that is left, where the total is known", () => {
+  const mib = 1024 * 1024;
+  expect(barLine("build", 25 * mib, 100 * mib, 10_000)).toBe(
+    "build [######------------------] 25% 25.0 MiB 2.5 MiB/s 30s left",
+  );
+  expect(barLine("fetch", mib, 10_000 * mib, 1000)).toMatch(/ 2h46m left$/);
+  expect(barLine("import", 3 * mib, undefined, 2000)).toBe("import 3.0 MiB 1.5 MiB/s");
+  expect(barLine("build", 0, 10, 0)).toBe("build [------------------------] 0% 0 B 0 B/s");
 });

@@ -11,7 +11,7 @@
  * objects/…                     its objects, by digest
  * ```
  *
- * In this order, so that whoever reads it can check each object before the next one comes.
+ * In this order, so that a reader can check each object before the next one comes.
  *
  * Spec: POSIX.1-2017 pax, "pax Interchange Format" (ustar with extended headers).
  *

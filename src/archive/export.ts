@@ -1,7 +1,7 @@
 /**
- * Writing an image with all that belongs to it as one archive (see `archive-layout.ts`). Objects are
- * compared with their digests on the way out: what is damaged ends the export, and the archive is
- * left without its end.
+ * Writing an image with all that belongs to it as one archive (see `archive-layout.ts`). Objects
+ * are compared with their digests on the way out: what is damaged ends the export, and the archive
+ * is left without its end.
  *
  * @module
  */
@@ -36,8 +36,8 @@ export interface Exported {
 }
 
 /**
- * Exports an image by name or id; `write` takes the archive piece by piece. The same image gives the
- * same archive.
+ * Exports an image by name or id; `write` takes the archive piece by piece. The same image gives
+ * the same archive.
  *
  * @throws {@link NotFoundError} `NO_REF`, or `NO_OBJECT` for an object that the store lacks
  * @throws {@link IntegrityError} `DIGEST_MISMATCH` for an object that is damaged
@@ -147,7 +147,7 @@ async function addObject(
       hasher.update(chunk.subarray(0, got));
       left -= got;
       if (entry.write(chunk.subarray(0, got))) continue;
-      // Closed before it drained: whoever reads the archive has gone, and tells why itself.
+      // Closed before it drained: the reader of the archive has gone, and tells why itself.
       await Promise.race([new Promise<void>((resolve) => entry.once("drain", resolve)), closed]);
       if (archive.destroying) return;
     }
@@ -161,6 +161,6 @@ async function addObject(
 
 function damaged(digest: VerityDigest, message: string): IntegrityError {
   return new IntegrityError("DIGEST_MISMATCH", `object ${digest}: ${message}`, {
-    hint: "sealfs fsck --repair --from STORE can mend it",
+    hint: "sealfs fsck --repair --from STORE can restore it",
   });
 }

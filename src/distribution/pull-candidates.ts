@@ -1,6 +1,6 @@
 /**
- * What lies beside an image in a registry and claims to be its bootstrap: found, sorted and bounded, not
- * believed.
+ * What lies beside an image in a registry and claims to be its bootstrap: found, sorted and
+ * bounded, not believed.
  *
  * Spec: docs/registry-artifact.md, "Pull".
  *
@@ -28,7 +28,7 @@ export interface Candidate {
   readonly leafHashes: Descriptor[];
 }
 
-/** Bundles that are fetched in all, whoever pushed how many. */
+/** Bundles that are fetched in all, whatever number was pushed. */
 const BUNDLES_IN_ALL = 4 * limits.bundles;
 
 /**
@@ -47,8 +47,8 @@ export async function findCandidates(
   const isOurs = (keyId: string | undefined) =>
     keyId !== undefined && keyring.get(keyId) !== undefined;
   const artifacts: ParsedArtifact[] = [];
-  // Who names a trusted key first: strangers must not crowd out the good ones. Then the newest, which
-  // stand last in every list that is written by appending.
+  // Who names a trusted key first: strangers must not crowd out the good ones. Then the newest,
+  // which stand last in every list that is written by appending.
   const newest = listed.toReversed();
   const claiming = newest.filter((entry) => claimedKeys(entry).some(isOurs));
   const others = newest.filter((entry) => !claiming.includes(entry));
@@ -61,7 +61,7 @@ export async function findCandidates(
   }
   if (artifacts.length === 0) {
     throw new NotFoundError("NO_REF", `${registry.label}: no signed image beside ${subject}`, {
-      hint: "whoever built it pushes it there with sealfs push",
+      hint: "its builder pushes it there with: sealfs push",
     });
   }
   const wanted = artifacts.flatMap((artifact) =>

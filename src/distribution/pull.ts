@@ -1,8 +1,8 @@
 /**
- * Finding a signed image beside an OCI image in a registry. Whoever may write to the repository may put
- * anything there, so that every candidate is a stranger until it is verified, exactly as `sealfs verify`
- * does. Statements are looked at before any bootstrap is downloaded, and only one that a good statement
- * is about.
+ * Finding a signed image beside an OCI image in a registry. Anyone who may write to the repository
+ * may put anything there, so that every candidate is a stranger until it is verified, exactly as
+ * `sealfs verify` does. Statements are looked at before any bootstrap is downloaded, and only one
+ * that a good statement is about.
  *
  * Spec: docs/registry-artifact.md, "Pull".
  *
@@ -60,7 +60,8 @@ export interface Pulled {
 }
 
 /**
- * Pulls the image beside `reference`: of several that may be trusted the one with the highest version.
+ * Pulls the image beside `reference`: of several that may be trusted the one with the highest
+ * version.
  *
  * @throws {@link NotFoundError} `NO_REF` when there is none
  * @throws {@link TrustError} when nobody who is trusted vouches for any of them
@@ -136,7 +137,7 @@ async function firstGood(
       const verified = verifyImageFile({ bytes, bundles, trust, name, now, markOf });
       return { verified, candidate };
     } catch (error) {
-      // What is signed and broken is no other bundle's to mend.
+      // What is signed and broken is not made good by another bundle.
       if (!(error instanceof TrustError)) throw error;
       refusals.push({ label: candidate.bootstrap.digest, error });
     }

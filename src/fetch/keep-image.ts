@@ -1,6 +1,6 @@
 /**
- * Keeping a verified image in a store that has its objects: without it nothing leads to them, and gc
- * would take them.
+ * Keeping a verified image in a store that has its objects: without it nothing leads to them, and
+ * gc would take them.
  *
  * @module
  */
@@ -15,8 +15,8 @@ import { parseBundle } from "../trust/bundle.ts";
 import type { VerifiedImage } from "../verify/verified-image.ts";
 
 /**
- * Publishes the image with its bundles, under `name` where that is given, unless the store has all of
- * it already. Returns whether anything was new.
+ * Publishes the image with its bundles, under `name` where that is given, unless the store has all
+ * of it already. Returns whether anything was new.
  *
  * @throws {@link SystemError} when the store cannot take it
  */
@@ -75,7 +75,7 @@ function seekIndexesOf({ digest, statement }: VerifiedImage, stores: Stores): Ui
   return [];
 }
 
-/** None for what cannot be read: whoever verified the image did not need it. */
+/** None for what cannot be read: the image was verified without it. */
 function newBundle(bytes: Uint8Array): NewBundle[] {
   try {
     const keyId = parseBundle(bytes).signatures[0]?.keyId || "unnamed";

@@ -18,7 +18,7 @@ import type { VerityDigest } from "../verity/verity-digest.ts";
  *
  * @param id of `image`
  * @throws {@link IntegrityError} when only something else is in its place
- * @throws {@link FormatError} for one that was signed and still is none
+ * @throws {@link FormatError} for one that is signed and still malformed
  */
 export function openSeekIndex(
   stores: Pick<Stores, "all">,

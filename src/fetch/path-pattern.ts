@@ -1,7 +1,7 @@
 /**
- * Patterns of paths in an image, as shells have them: `*` and `?` stay within one name, `**` does not;
- * everything else stands for itself, and `\*` for a star. A pattern that matches a directory means
- * everything below it as well.
+ * Patterns of paths in an image, as shells have them: `*` and `?` stay within one name, `**` does
+ * not; everything else stands for itself, and `\*` for a star. A pattern that matches a directory
+ * means everything below it as well.
  *
  * @module
  */
@@ -21,10 +21,11 @@ export class PathPattern {
   readonly #names: readonly (NamePart | typeof DEEP)[];
 
   /**
-   * `text` is UTF-8 with `\xhh` for the bytes that are none, as listings print paths; a leading slash
-   * may be left away.
+   * `text` is UTF-8 with `\xhh` for bytes that are not UTF-8, as listings print paths; a leading
+   * slash may be omitted.
    *
-   * @throws {@link UsageError} for a backslash that escapes nothing, and a pattern longer than a path
+   * @throws {@link UsageError} for a backslash that escapes nothing, and a pattern longer than a
+   *   path
    */
   constructor(text: string) {
     if (text.length > limits.pathBytes) {

@@ -12,8 +12,8 @@ const ALL = 0o7777;
 const PRIVATE = 0o700;
 
 /**
- * Makes a directory that may exist, with the rights of the one that it is in: whoever lets a group
- * write to a store does so once. Not the recursive call of Node: on a read-only file system that one
+ * Makes a directory that may exist, with the rights of the one that it is in: an owner lets a group
+ * write to a store once. Not the recursive call of Node: on a read-only file system that one
  * says "not found".
  */
 export function makeDirectory(path: string, mode = statSync(dirname(path)).mode & ALL): void {
@@ -31,8 +31,8 @@ export function newDirectory(path: string, mode: number): void {
 }
 
 /**
- * Makes a directory that may exist, and those above it, for this user alone. Each new name is on the
- * disk before something is put inside.
+ * Makes a directory that may exist, and those above it, for this user alone. Each new name is on
+ * the disk before something is put inside.
  */
 export function makePrivateDirectories(path: string): void {
   try {

@@ -38,7 +38,10 @@ export interface Latency {
 
 /** All counts of one mount since it began. */
 export interface CounterValues {
-  /** Requests that were answered, by the names of their operations; those that never came are left out. */
+  /**
+   * Requests that were answered, by the names of their operations; those that never came are left
+   * out.
+   */
   readonly requests: Readonly<Record<string, number>>;
   /** Bytes of content that readers were given. */
   readonly readBytes: number;
@@ -71,7 +74,7 @@ const LATENCY_WORDS = BUCKETS + 2;
 const ROW = Math.ceil((LATENCY + latencyKinds.length * LATENCY_WORDS) / 8) * 8;
 const WORD_BYTES = 8;
 
-/** Memory for the counts of so many threads. */
+/** Memory for the counts of this number of threads. */
 export function counterMemory(rows: number): SharedArrayBuffer {
   return new SharedArrayBuffer(rows * ROW * WORD_BYTES);
 }
@@ -85,13 +88,13 @@ export class Counters {
     this.#row = new Float64Array(memory, row * ROW * WORD_BYTES, ROW);
   }
 
-  /** A request was answered, with so many bytes of payload; negative for an error. */
+  /** A request was answered, with this many bytes of payload; negative for an error. */
   answered(opcode: number, payload: number): void {
     this.#row[opcode < OPCODES ? opcode : 0]! += 1;
     if (opcode === Opcode.READ && payload > 0) this.#row[READ_BYTES]! += payload;
   }
 
-  /** A reader got so many bytes; where {@link answered} does not know. */
+  /** A reader got this many bytes; where {@link answered} does not know. */
   gave(bytes: number): void {
     this.#row[READ_BYTES]! += bytes;
   }

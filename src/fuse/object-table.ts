@@ -69,7 +69,7 @@ export class ObjectTable {
     return index < 0 ? 0 : FIRST_OBJECT + index;
   }
 
-  /** The node of an object; 0 when it is none of these. */
+  /** The node of an object; 0 for any other node. */
   nodeOf(digest: VerityDigest): number {
     const index = this.#search(Buffer.from(digest, "hex"));
     return index < 0 ? 0 : FIRST_OBJECT + index;
@@ -102,7 +102,7 @@ export class ObjectTable {
   }
 }
 
-/** The byte of two lower-case hex digits; -1 when they are none. */
+/** The byte of two lower-case hex digits; -1 for other bytes. */
 function hexByte(name: Uint8Array, at: number): number {
   const high = HEX.indexOf(name[at]!);
   const low = HEX.indexOf(name[at + 1]!);

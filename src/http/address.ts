@@ -1,7 +1,7 @@
 /**
- * Which machines an address leads to. What a server says must not make us ask a machine that only we
- * can reach: a redirect never leads from the outside in.
- * Spec: docs/hostile-inputs.md, 121; IANA special-purpose address registries (RFC 6890 and updates).
+ * Which machines an address leads to. What a server says must not make us ask a machine that only
+ * we can reach: a redirect never leads from the outside in. Spec: docs/hostile-inputs.md, 121; IANA
+ * special-purpose address registries (RFC 6890 and updates).
  *
  * @module
  */
@@ -105,7 +105,7 @@ export function outer(a: Reach, b: Reach): Reach {
 
 /**
  * Whether a URL that the user wrote may lead to an address: everywhere when it names the address
- * itself or this machine; else, because whoever answers for the name decides about it, not to this
+ * itself or this machine; else, because the name's server decides about it, not to this
  * machine and nothing special.
  */
 export function mayUserReach(host: string, reach: Reach): boolean {

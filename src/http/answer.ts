@@ -33,8 +33,8 @@ export interface Extent {
 /**
  * What the body of an answer with status 200 or 206 has to be.
  *
- * @throws {@link NetworkError} `BAD_RESPONSE` or `WRONG_SIZE` for an answer to something else; by its
- *   status for what is no good answer
+ * @throws {@link NetworkError} `BAD_RESPONSE` or `WRONG_SIZE` for an answer to something else; by
+ *   its status for what is no good answer
  */
 export function extentOf(status: number, headers: Headers, asked: Asked, what: string): Extent {
   refuseEncoding(headers, what);
@@ -142,7 +142,7 @@ export function statusFailure(
     }
   }
   if (status >= 200 && status < 400) {
-    return told("BAD_RESPONSE", `answers with status ${status}, which is none to the request`);
+    return told("BAD_RESPONSE", `answers with status ${status}, which does not fit the request`);
   }
   return told("STATUS", `failed (${status})`);
 }

@@ -2,10 +2,10 @@
  * Which requests go through a proxy: the environment says, as it does to curl, podman and skopeo
  * (`http_proxy`, `https_proxy`, `no_proxy`, in lower or upper case, the lower first).
  *
- * This machine is never asked through a proxy. Elsewhere a proxy looks names up for us, so that nobody
- * here can tell where they lead. What is checked all the same: the proxy's own address, as one that the
- * user named; addresses that stand in a URL; and a server that was met behind a proxy counts as one
- * outside, which may send us to no address inside.
+ * This machine is never asked through a proxy. Elsewhere a proxy looks names up for us, so that
+ * nobody here can tell where they lead. What is checked all the same: the proxy's own address, as
+ * one that the user named; addresses that stand in a URL; and a server that was met behind a proxy
+ * counts as one outside, which may send us to no address inside.
  *
  * @module
  */
@@ -36,7 +36,7 @@ export class Proxies {
   constructor(environment: Environment) {
     const lower = (name: string) => environment[name] || undefined;
     const either = (name: string) => lower(name) ?? lower(name.toUpperCase());
-    // A web server gives a CGI program the header "Proxy" of whoever asks under that name.
+    // A web server gives a CGI program a request's header "Proxy" under that name.
     const isCgi = lower("REQUEST_METHOD") !== undefined;
     this.#http = parseProxy("http_proxy", isCgi ? lower("http_proxy") : either("http_proxy"));
     this.#https = parseProxy("https_proxy", either("https_proxy"));

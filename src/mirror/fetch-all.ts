@@ -1,6 +1,6 @@
 /**
- * Fetching many objects: as planned where the sources keep their word, from others where they do not,
- * and to the end even when some objects cannot be had.
+ * Fetching many objects: as planned where the sources keep their word, from others where they do
+ * not, and to the end even when some objects cannot be had.
  *
  * @module
  */
@@ -40,7 +40,7 @@ export interface FetchResult {
 
 /** Objects under way at a time, most of them waiting to be published. */
 const WINDOW = 2048;
-/** So many failures in a row, with no source fit to be asked, end it. */
+/** This many failures in a row, with no source fit to be asked, end it. */
 const FAILURES_IN_A_ROW = 16;
 
 /**
@@ -190,7 +190,7 @@ class Bulk {
     this.#options.onProgress?.({ objects: this.#objects, bytes: this.#received });
   }
 
-  /** Waits until at most so many are under way. */
+  /** Waits until at most `count` are under way. */
   async #settled(count: number): Promise<void> {
     while (this.#pending > count) await new Promise<void>((resolve) => this.#wake.push(resolve));
   }

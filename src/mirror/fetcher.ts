@@ -1,6 +1,6 @@
 /**
- * Gets objects from sources into a store: each once, however many ask for it; so many at a time; every
- * one compared with its digest before it is published.
+ * Gets objects from sources into a store: each once, however many ask for it; a bounded number at a
+ * time; every one compared with its digest before it is published.
  *
  * @module
  */
@@ -81,8 +81,8 @@ export class Fetcher {
   /**
    * Gets an object; when this resolves, it is in the store.
    *
-   * @throws {@link FetchError} when no source has it right; {@link SystemError} when the store cannot
-   *   take it; the reason of `signal`
+   * @throws {@link FetchError} when no source has it right; {@link SystemError} when the store
+   *   cannot take it; the reason of `signal`
    */
   fetch(object: WantedObject, options: FetchOptions = {}): Promise<void> {
     return this.#flights.run(object.digest, options.signal, (signal) =>
@@ -91,8 +91,8 @@ export class Fetcher {
   }
 
   /**
-   * Gets the objects of a group that are not on their way yet, in one request; those that do not come
-   * right are fetched one by one.
+   * Gets the objects of a group that are not on their way yet, in one request; those that do not
+   * come right are fetched one by one.
    */
   fetchGroup(source: ObjectSource, group: ObjectGroup, options: FetchOptions = {}): GroupFetch {
     const ours = group.objects.filter(({ digest }) => !this.#flights.has(digest));

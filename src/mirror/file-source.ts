@@ -33,7 +33,7 @@ export class FileSource implements ObjectSource {
 
   cost(object: WantedObject, range?: ByteRange): number | undefined {
     const stat = this.#stat(object.digest);
-    // A file of another size is none of ours; what it holds need not be read to know.
+    // A file of another size is not the object; what it holds need not be read to know.
     if (stat === undefined || stat.size !== object.size) return undefined;
     return range === undefined ? object.size : range.end - range.start;
   }

@@ -38,7 +38,7 @@ export class Landings {
     this.#open = new Map(this.#all);
   }
 
-  /** Undefined when it did not land, or is none of these. */
+  /** Undefined when it did not land, or is not in the group. */
   of({ digest }: WantedObject): Promise<Landed | undefined> {
     return this.#all.get(digest)?.done ?? Promise.resolve(undefined);
   }

@@ -1,7 +1,7 @@
 /**
  * What is remembered of sources: which of them is to be asked first, which to be left alone for a
- * while, and why. A source that failed cools down, longer each time; one that sent wrong bytes longer
- * than one that could not be reached. It is still asked when nobody else is left.
+ * while, and why. A source that failed cools down, longer each time; one that sent wrong bytes
+ * longer than one that could not be reached. It is still asked when nobody else is left.
  *
  * @module
  */
@@ -18,8 +18,8 @@ import { type ObjectSource, RestartError, type WantedObject } from "./source.ts"
 
 /**
  * Why a source could not give an object: it sent something else, or is not who it should be; it has
- * none; it wants credentials, or gives no parts; it asked to be left alone; it was too slow; it could
- * not be reached or broke off.
+ * none; it wants credentials, or gives no parts; it asked to be left alone; it was too slow; it
+ * could not be reached or broke off.
  */
 export type FaultKind = "wrong" | "missing" | "refused" | "busy" | "slow" | "unreachable";
 
@@ -39,7 +39,7 @@ const coolDowns: Readonly<Record<FaultKind, readonly [number, number]>> = {
   busy: [1_000, 30_000],
   missing: [5_000, 60_000],
 };
-/** Not having an object is no fault, but so many in a row say that asking is a waste of time. */
+/** Not having an object is no fault, but this many in a row say that asking is a waste of time. */
 const MISSING_IN_A_ROW = 16;
 /** How long a source is not asked again for an object that it lacks, or has wrong. */
 const SET_ASIDE_MS = 10_000;
@@ -47,7 +47,7 @@ const SET_ASIDE_MS = 10_000;
 const RATE_BYTES = 16 * 1024;
 /** Bytes per second under which an unknown source is worth a try. */
 const SLUGGISH = 64 * 1024;
-/** So many times slower than another source is too slow. */
+/** This many times slower than another source is too slow. */
 const OUTPACED = 8;
 
 /** What `sealfs status` tells of a source. */
@@ -169,8 +169,9 @@ export class Health {
   }
 
   /**
-   * Whether a transfer at `rate` bytes per second should be given up for another source: one that is
-   * known to be much faster, or, when this one is slow by any measure, one that is not known yet.
+   * Whether a transfer at `rate` bytes per second should be given up for another source: one that
+   * is known to be much faster, or, when this one is slow by any measure, one that is not known
+   * yet.
    */
   isOutpaced(source: ObjectSource, rate: number, others: readonly ObjectSource[]): boolean {
     return others.some((other) => {

@@ -1,6 +1,6 @@
 /**
- * Which objects of a layer to ask for together: those that lie near one another come in one request,
- * and what lies between them is passed over.
+ * Which objects of a layer to ask for together: those that lie near one another come in one
+ * request, and what lies between them is passed over.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export interface Run {
   readonly cost: number;
 }
 
-/** A request costs about as much as so many bytes. */
+/** A request costs about as much as this many bytes. */
 const REQUEST_BYTES = 64 * 1024;
 /** Requests are not merged over this: several are under way at a time. */
 const MOST_BYTES = 16 * 1024 * 1024;

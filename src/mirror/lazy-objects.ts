@@ -3,8 +3,8 @@
  * that nobody trusts. What has come lies in a staging directory of the store, checked, and is
  * published when it is whole.
  *
- * - Of an object over 1 MiB the leaf hashes come first, checked against the object's name; then only
- *   the blocks that are read, and some ahead of readers that go on in order.
+ * - Of an object over 1 MiB the leaf hashes come first, checked against the object's name; then
+ *   only the blocks that are read, and some ahead of readers that go on in order.
  * - A block that fails its check blames its source, and the next one is asked for it.
  * - Where no source has leaf hashes the object is fetched whole; {@link LazyStats.whole} says so.
  *
@@ -78,8 +78,8 @@ export class LazyObjects {
   /**
    * Resolves when the object can be opened, or with a `range` when these bytes can be read.
    *
-   * @throws {@link FetchError} with what was wrong with each source; {@link TransportError} `TIMEOUT`
-   *   at the deadline; {@link SystemError} when what came cannot be written
+   * @throws {@link FetchError} with what was wrong with each source; {@link TransportError}
+   *   `TIMEOUT` at the deadline; {@link SystemError} when what came cannot be written
    */
   async provide(
     object: WantedObject,
@@ -127,7 +127,7 @@ export class LazyObjects {
     if (range !== undefined) await part.provide(range);
   }
 
-  /** One at a time for each object; whoever else asks gets the same result. */
+  /** One at a time for each object; others that ask get the same result. */
   #once(digest: VerityDigest, work: () => Promise<void>): Promise<void> {
     let coming = this.#coming.get(digest);
     if (coming === undefined) {

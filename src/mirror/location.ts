@@ -2,10 +2,11 @@
  * Where a mirror is, as `--mirror` and `mirrors.json` say it:
  *
  * - `DIR`: a store, or a directory laid out like `objects/`;
- * - `http://…`, `https://…`: a web server over a store: `objects/ab/cdef…`, perhaps `verity/ab/cdef…`;
+ * - `http://…`, `https://…`: a web server over a store: `objects/ab/cdef…`, perhaps
+ *   `verity/ab/cdef…`;
  * - `docker://HOST[:PORT]/REPO`: the image's layers in a registry;
- * - `oci:DIR`, `oci-archive:FILE`, `oci:https://…`: the image's layers in an OCI layout, an archive, or
- *   a plain web server over a layout.
+ * - `oci:DIR`, `oci-archive:FILE`, `oci:https://…`: the image's layers in an OCI layout, an
+ *   archive, or a plain web server over a layout.
  *
  * @module
  */
@@ -20,7 +21,7 @@ export type Location =
   | { readonly kind: "archive"; readonly path: string }
   | { readonly kind: "http-layout"; readonly url: URL };
 
-/** @throws {@link UsageError} for what is none of these */
+/** @throws {@link UsageError} for anything else */
 export function parseLocation(text: string): Location {
   if (text === "" || text.includes("\0")) throw bad(text, "expected a path or a URL");
   if (/^https?:/i.test(text)) return { kind: "http", url: parseBase(text) };

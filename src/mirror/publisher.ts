@@ -1,7 +1,7 @@
 /**
  * Publishing what was fetched, many objects at a time: one sync of the file system costs as much as
- * fetching hundreds of small files. Objects are staged as they come; whoever waits for one waits for
- * the next publication.
+ * fetching hundreds of small files. Objects are staged as they come; a reader that waits for one
+ * waits for the next publication.
  *
  * @module
  */
@@ -47,7 +47,9 @@ export class Publisher {
     return this.#add(content.length, (transaction) => transaction.put(digest, content));
   }
 
-  /** The same for one that lies complete in a file of the store's `tmp/`, which is moved at once. */
+  /**
+   * The same for one that lies complete in a file of the store's `tmp/`, which is moved at once.
+   */
   adopt(path: string, digest: VerityDigest, size: number): Promise<void> {
     return this.#add(size, (transaction) => transaction.adopt(path, digest, size));
   }

@@ -1,6 +1,6 @@
 /**
- * A source that is asked for no more than so many bytes a second, so that fetching leaves the line to
- * others.
+ * A source that is asked for no more than a number of bytes a second, so that fetching leaves the
+ * line to others.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * A mirror as a place from which a store is mended.
+ * A mirror as a place from which a store is repaired.
  *
  * @module
  */

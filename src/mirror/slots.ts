@@ -1,5 +1,5 @@
 /**
- * Bounded parallelism: so many at a time, the urgent ones first.
+ * Bounded parallelism: a fixed number at a time, the urgent ones first.
  *
  * @module
  */

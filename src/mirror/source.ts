@@ -1,6 +1,6 @@
 /**
- * Where objects may come from. None of these places is trusted: what is read is good once it has the
- * digest that the signed image gives it, or, block by block, once its leaf hashes have.
+ * Where objects may come from. None of these places is trusted: what is read is good once it has
+ * the digest that the signed image gives it, or, block by block, once its leaf hashes have.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export type { ByteRange } from "../store/partial-objects.ts";
 export type SourceKind = "store" | "directory" | "mirror" | "layers";
 
 /**
- * Which version of an object a source sent first. Whoever reads one object in several requests hands
+ * Which version of an object a source sent first. A reader of one object in several requests hands
  * the same one to each: the source then asks for more of that very version, and says so with a
  * {@link RestartError} when it has another one now.
  */
@@ -61,10 +61,14 @@ export interface ObjectSource {
   /** For messages and status: the URL or path, without credentials. */
   readonly name: string;
   readonly kind: SourceKind;
-  /** Bytes to be moved for an object or a part of it; undefined when this source lacks it, as far as it knows. */
+  /**
+   * Bytes to be moved for an object or a part of it; undefined when this source lacks it, as far as
+   * it knows.
+   */
   cost(object: WantedObject, range?: ByteRange): number | undefined;
   /**
-   * The bytes of `range`, unchecked, never more of them. A chunk is good until the next is asked for.
+   * The bytes of `range`, unchecked, never more of them. A chunk is good until the next is asked
+   * for.
    *
    * @throws typed errors ({@link NotFoundError}, {@link IntegrityError}, {@link TransportError}, …)
    *   that say why this source cannot give it

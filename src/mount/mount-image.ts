@@ -35,7 +35,9 @@ export interface MountOptions {
   readonly require?: MountPromise;
   /** How FUSE is spoken; `auto` takes the raw way where that is possible. */
   readonly transport?: TransportName | "auto";
-  /** Directories of one file system for what is changed: the mount is writable. Not with FUSE alone. */
+  /**
+   * Directories of one file system for what is changed: the mount is writable. Not with FUSE alone.
+   */
   readonly writable?: { readonly upper: string; readonly work: string };
   /** Fetches what no store has. Not in mode kernel, unless nothing is missing. */
   readonly lazy?: LazyOptions;
@@ -56,8 +58,8 @@ export interface MountOptions {
   /** File for the log; otherwise standard error in the foreground, one named in the result else. */
   readonly log?: string;
   /**
-   * Where metrics for Prometheus go: a file, replaced every ten seconds and at the end, or `unix:` and
-   * the path of a socket that answers `GET /metrics`.
+   * Where metrics for Prometheus go: a file, replaced every ten seconds and at the end, or `unix:`
+   * and the path of a socket that answers `GET /metrics`.
    */
   readonly metrics?: string;
   /** Read everything, or the files in a list, before anybody asks: in the background. */
@@ -70,7 +72,10 @@ export interface MountOptions {
 
 /** How to fetch what no store has. */
 export interface LazyOptions {
-  /** Where from: places as `sealfs fetch` takes them, in order; behind them those of the configuration. */
+  /**
+   * Where from: places as `sealfs fetch` takes them, in order; behind them those of the
+   * configuration.
+   */
   readonly mirrors: readonly string[];
   /** The configuration of mirrors, where it is not in its usual places. */
   readonly mirrorsFile?: string | undefined;
@@ -104,8 +109,8 @@ export interface Mount {
 
 /**
  * Mounts `verified` on an existing directory: read-only, without set-user-id programs and devices,
- * and with the promise that {@link Mount.promise} tells, which is no weaker than the required one. In
- * the background the mount goes on when this process ends.
+ * and with the promise that {@link Mount.promise} tells, which is no weaker than the required one.
+ * In the background the mount goes on when this process ends.
  *
  * @throws {@link UsageError} or {@link NotFoundError} for the directory; {@link NotFoundError}
  *   `NO_STORE`; {@link SystemError} when this machine cannot do it; nothing is mounted then
@@ -224,7 +229,7 @@ function asMount(
   const ended = new Promise<boolean>((done) => {
     if (!foreground) return;
     child.once("exit", (code) => {
-      // Killed: its guard cleans up, but whoever waits here should find it done.
+      // Killed: its guard cleans up, but a caller that waits here should find it done.
       if (code === null) endConnection(target, status.device);
       done(code === 0 || asked);
     });

@@ -9,9 +9,9 @@ import type { VerifiedImage } from "../verify/verified-image.ts";
 
 /**
  * Finds and verifies the image to be mounted: by its name in a store, by its id, or as a file whose
- * name is in `demands`. Without one of these, whoever can swap files could have any image mounted
- * that the key has ever signed. An image that was mounted before is not checked against the rules of
- * its format again, where the client has a memory.
+ * name is in `demands`. Without one of these, anyone who can swap files could have any image
+ * mounted that the key has ever signed. An image that was mounted before is not checked against the
+ * rules of its format again, where the client has a memory.
  *
  * @throws {@link UsageError} for a file without a name; otherwise as {@link openCurrent}
  */

@@ -29,17 +29,19 @@ export interface MountStatus extends Partial<MountReport> {
   readonly name: string;
   /** Whether it can be seen in this mount namespace. */
   readonly visible: boolean;
-  /** What it holds; counted only for mounts that were asked for, and as far as it can be from here. */
+  /**
+   * What it holds; counted only for mounts that were asked for, and as far as it can be from here.
+   */
   readonly content?: ContentFigures;
 }
 
 const ANSWER_MS = 2000;
-/** A report is a few KiB; more is none. */
+/** A report is a few KiB; anything larger is not one. */
 const MOST_BYTES = 16 * 1024 * 1024;
 
 /**
- * Every mount, or those of one image's name or one directory, in the order of their directories. What
- * dead servers have left in the run directory is removed, unless their mount still stands.
+ * Every mount, or those of one image's name or one directory, in the order of their directories.
+ * What dead servers have left in the run directory is removed, unless their mount still stands.
  *
  * @throws {@link NotFoundError} `NO_FILE` when `wanted` names none
  */

@@ -27,7 +27,7 @@ const documents: ReadonlyMap<string, DocumentKind> = new Map([
   [DOCKER_LIST, "index"],
 ]);
 
-/** What a document of this media type is; undefined when it is none of ours. */
+/** What a document of this media type is; undefined for one that we do not know. */
 export function documentKind(mediaType: string): DocumentKind | undefined {
   return documents.get(mediaType);
 }

@@ -3,11 +3,11 @@
  * stores; nothing is ever written to them, as sealfs knows neither their locks nor what they keep.
  *
  * - a repository of composefs-rs: `objects/`, `images/`, `streams/`, in later versions `meta.json`;
- * - the object directory of `mkcomposefs --digest-store`, or the `objects/` of any store: `ab/cdef…`
- *   right below it.
+ * - the object directory of `mkcomposefs --digest-store`, or the `objects/` of any store:
+ *   `ab/cdef…` right below it.
  *
- * A repository of ostree is recognised, to say why it cannot be read: its files are named by ostree's
- * checksums, so none can be found by its verity digest.
+ * A repository of ostree is recognised, to say why it cannot be read: its files are named by
+ * ostree's checksums, so none can be found by its verity digest.
  *
  * Spec: docs/store.md, "Foreign stores".
  *
@@ -46,8 +46,8 @@ export function isComposefsRepository(path: string): boolean {
 const hasStreams = (path: string) => isFolder(`${path}/streams`);
 
 /**
- * The directory of another tool at `path`, which has no `meta.json`; undefined when it is none, or
- * holds no object yet.
+ * The directory of another tool at `path`, which has no `meta.json`; undefined when it is not one,
+ * or holds no object yet.
  *
  * @throws {@link FormatError} `UNSUPPORTED` for a repository of ostree
  * @throws {@link SystemError} when it cannot be read

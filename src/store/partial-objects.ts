@@ -1,7 +1,7 @@
 /**
- * Objects of which a part is there: a sparse file and the object's leaf hashes, in a staging directory
- * of their own. Only blocks that match their leaf are ever written, so that what a reader finds in
- * such a file is right, or a hole, which its own check tells apart.
+ * Objects of which a part is there: a sparse file and the object's leaf hashes, in a staging
+ * directory of their own. Only blocks that match their leaf are ever written, so that what a reader
+ * finds in such a file is right, or a hole, which its own check tells apart.
  *
  * Spec: docs/store.md, "Partial objects".
  *
@@ -88,8 +88,8 @@ export interface WholeObject {
 }
 
 /**
- * Keeps an object whose content is at hand, and right. It has no leaf hashes beside it: small objects
- * are hashed when they are opened.
+ * Keeps an object whose content is at hand, and right. It has no leaf hashes beside it: small
+ * objects are hashed when they are opened.
  *
  * @throws {@link SystemError} when it cannot be written; nothing is kept then
  */
@@ -135,7 +135,7 @@ export class PartialObject implements WholeObject {
     this.#missing = Math.ceil(size / VERITY_BLOCK_SIZE);
     this.#blocks = new Uint8Array(this.#missing);
     try {
-      // First: whoever finds the data finds its leaves.
+      // First: a process that finds the data finds its leaves.
       writeFileSync(leavesPath(directory, digest), leaves, { flag: "wx", mode: MODE });
       this.#fd = open(this.path);
       fchmodSync(this.#fd, MODE); // whatever the umask
@@ -158,7 +158,7 @@ export class PartialObject implements WholeObject {
 
   /**
    * The same, with the blocks that an earlier process has left by {@link leave}, as far as they are
-   * right. Whoever comes first gets them.
+   * right. The first to come gets them.
    */
   static async resume(
     store: string,

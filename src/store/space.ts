@@ -9,7 +9,7 @@
 import { statfsSync } from "node:fs";
 import { SystemError } from "../errors.ts";
 
-/** What stays free by default, as in ostree: so many per cent of the file system, … */
+/** What stays free by default, as in ostree: a percentage of the file system, … */
 export const MIN_FREE_PERCENT = 3;
 /** … but no more than this. */
 const MOST_FREE_BYTES = 1024 ** 3;
@@ -45,7 +45,7 @@ export class FreeSpace {
   }
 
   /**
-   * Makes sure that so many bytes and the margin are free.
+   * Makes sure that `bytes` and the margin are free.
    *
    * @throws {@link SystemError} `NO_SPACE`
    */

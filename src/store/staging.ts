@@ -1,8 +1,8 @@
 /**
  * Staging directories, `tmp/<name>`: where a writer keeps what is not published yet. Each holds a
- * file `lock` on which its writer has an exclusive flock; whoever starts a new one removes those
- * whose lock is free, for their writers are dead. Neither process ids nor times count as signs of
- * life.
+ * file `lock` on which its writer has an exclusive flock; a process that starts a new one removes
+ * those whose lock is free, for their writers are dead. Neither process ids nor times count as
+ * signs of life.
  *
  * Where files cannot be locked the name starts with `unlocked-<boot id>-`. Such a directory is only
  * removed once the machine was restarted since, and a day has passed.

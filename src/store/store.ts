@@ -233,7 +233,7 @@ function requireDirectory(path: string): void {
   try {
     isDirectory = statSync(path, { throwIfNoEntry: false })?.isDirectory();
   } catch (error) {
-    if (errnoOf(error) !== "ENOTDIR") return; // whoever opens it says what is wrong
+    if (errnoOf(error) !== "ENOTDIR") return; // opening it says what is wrong
     isDirectory = false;
   }
   if (isDirectory === false) {
@@ -242,8 +242,8 @@ function requireDirectory(path: string): void {
 }
 
 /**
- * The rights of a new store's directories: its owner's in any case, those of others as the umask says,
- * but nobody else's to write.
+ * The rights of a new store's directories: its owner's in any case, those of others as the umask
+ * says, but nobody else's to write.
  */
 function storeMode(): number {
   return (0o755 & ~process.umask()) | 0o700;

@@ -100,7 +100,7 @@ export class Stores implements LocalObjects {
     for (const store of this.all) {
       try {
         const bytes = store.readImage(id);
-        // There is no other to choose: whoever uses it compares its digest anyway.
+        // There is no other to choose, and its digest is compared when it is used.
         if (this.all.length === 1) return bytes;
         if (verityDigestOf(bytes, algorithmOf(id)) === id) return bytes;
         wrong ??= bytes;

@@ -47,7 +47,7 @@ function callFlock(fd: number, kind: LockKind, timeoutMs: number): LockResult {
     const name = errnoName(errno);
     if (name === "EINTR") continue;
     if (CANNOT_LOCK.has(name)) return "unavailable";
-    // Whoever went on after any other error would work without a lock that others rely on.
+    // A caller that went on after any other error would work without a lock that others rely on.
     if (name !== "EAGAIN" && name !== "EWOULDBLOCK") throw errnoError(errno, "flock");
     if (performance.now() >= end) return "busy";
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);

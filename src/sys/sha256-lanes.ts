@@ -1,11 +1,11 @@
 /**
- * SHA-256 of several blocks at a time: a processor with SHA instructions, which wait for one another
- * within a message, hashes two messages in the time of one.
+ * SHA-256 of several blocks at a time: a processor with SHA instructions, which wait for one
+ * another within a message, hashes two messages in the time of one.
  *
- * OpenSSL has that for its own TLS records, as `sha256_multi_block` (crypto/sha/asm/sha256-mb-x86_64.pl,
- * OpenSSL 3): Node's executable exports it, but no header declares it. So it is only used where it is
- * found, and after it was seen to give the same hashes as node:crypto; everywhere else blocks are hashed
- * one by one.
+ * OpenSSL has that for its own TLS records, as `sha256_multi_block`
+ * (crypto/sha/asm/sha256-mb-x86_64.pl, OpenSSL 3): Node's executable exports it, but no header
+ * declares it. So it is only used where it is found, and after it was seen to give the same hashes
+ * as node:crypto; everywhere else blocks are hashed one by one.
  *
  * @module
  */
@@ -54,7 +54,10 @@ export class Sha256Lanes {
     for (let lane = 0; lane < LANES; lane++) setInput(words, lane, at, 1);
   }
 
-  /** Undefined where this cannot be: another processor, no koffi, another OpenSSL; `plain` is compared with. */
+  /**
+   * Undefined where this cannot be: another processor, no koffi, another OpenSSL; `plain` is
+   * compared with.
+   */
   static load(plain: BlockHash): Sha256Lanes | undefined {
     if (process.arch !== "x64" || !process.versions.openssl.startsWith("3.")) return undefined;
     try {
@@ -115,7 +118,7 @@ export class Sha256Lanes {
   }
 }
 
-/** Has a lane read so many of SHA-256's blocks from an address on. */
+/** Has a lane read a number of SHA-256's blocks from an address on. */
 function setInput(words: Uint32Array, lane: number, address: number, blocks: number): void {
   const at = lane * INPUT_WORDS;
   words[at] = address; // elements take a value modulo 2^32
@@ -138,7 +141,9 @@ const BLOCKS_BEFORE = 512;
 /** Fewer gain nothing. */
 const LEAST_BLOCKS = 2;
 
-/** Has this thread hash blocks several at a time, where that can be, once there are many of them. */
+/**
+ * Has this thread hash blocks several at a time, where that can be, once there are many of them.
+ */
 export function hashInLanes(): void {
   const plain = blockHash("sha256");
   let left = BLOCKS_BEFORE;

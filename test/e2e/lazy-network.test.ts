@@ -143,7 +143,7 @@ describe.each([
     await mirror.stop();
   });
 
-  /** Mounts; a reader waits so many seconds at most. */
+  /** Mounts; a reader waits for a number of seconds at most. */
   const mount = (seconds: number) => {
     mnt = bed.mount("app", [...options, "--mirror", mirror.url, "--deadline", String(seconds)]);
   };

@@ -41,7 +41,7 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
   };
   const use = (target: string) => expect(readFileSync(file(target)).equals(content)).toBe(true);
 
-  test(`${rounds} mounts and unmounts in a row leave nothing, whoever unmounts`, async () => {
+  test(`${rounds} mounts and unmounts in a row leave nothing, whichever way they are unmounted`, async () => {
     const target = bed.directory();
     const own = descriptorsOf(process.pid).length;
     for (let i = 0; i < rounds; i++) {

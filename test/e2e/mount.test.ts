@@ -398,7 +398,7 @@ describe("nothing is mounted", () => {
     expect(isMounted(mnt)).toBe(false);
   });
 
-  test("where the store is none", () => {
+  test("where the directory is not a store", () => {
     const args = ["--store", bed.path];
     const got = attempt("app:1", bed.directory(), args);
     expect(got.status).toBe(7);

@@ -1,5 +1,5 @@
 // Servers killed at every moment of their lives: a mount is started, and its server process gets SIGKILL
-// so many milliseconds after it has come to be, from 0 on, or right after the mount command has
+// a number of milliseconds after it has come to be, from 0 on, or right after the mount command has
 // returned. Afterwards nothing of it is left: no process (a thread that waits for an answer of the file
 // system that it serves itself cannot even be killed), no mount, and after a gc no lease, no staging
 // directory and no loop device.

@@ -38,7 +38,7 @@ const { values: options } = parseArgs({
   },
 });
 
-// In a mount namespace of its own: whoever makes one meanwhile would get a copy of our mounts, and keep a
+// In a mount namespace of its own: one that is made meanwhile would get a copy of our mounts, and keep a
 // file system alive that was shut down.
 if (process.env.SEALFS_POWER_LOSS === undefined) {
   const { status } = spawnSync(

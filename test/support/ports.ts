@@ -6,7 +6,7 @@
 import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 
-/** Below those that the system gives to whoever wants just any (Linux: 32768 and up; servers with port 0, too). */
+/** Below those that the system gives to those who want just any (Linux: 32768 and up; servers with port 0, too). */
 const FIRST = 10_000;
 const LAST = 32_000;
 

@@ -16,7 +16,7 @@ export interface RegistryHabits {
   readonly chunkedOnly?: boolean;
   readonly noRanges?: boolean;
   readonly noMount?: boolean;
-  /** Sends elsewhere for blobs, by URLs that are good for so many requests. */
+  /** Sends elsewhere for blobs, by URLs that are good for a number of requests. */
   readonly redirectUses?: number;
   /** Entries on a page of referrers. */
   readonly pageSize?: number;

@@ -1,6 +1,7 @@
 /**
- * Leaf hashes for who wants single blocks of large objects: from the store's cache, or by hashing the
- * object once. One object at a time: whoever asks for many waits, and everybody else is served.
+ * Leaf hashes for who wants single blocks of large objects: from the store's cache, or by hashing
+ * the object once. One object at a time: a client that asks for many waits, and the others are
+ * served.
  *
  * @module
  */

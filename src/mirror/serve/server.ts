@@ -1,6 +1,6 @@
 /**
  * A small read-only HTTP mirror of a store: GET and HEAD, single ranges, entity tags, content that
- * may be cached for ever. It checks nothing, as no mirror is trusted: whoever fetches does.
+ * may be cached for ever. It checks nothing, as no mirror is trusted: the client does.
  *
  * Spec: docs/registry-artifact.md, "HTTP mirror"; RFC 9110 (HTTP semantics), RFC 9111 and RFC
  * 8246 (caching, immutable).

@@ -44,7 +44,7 @@ export class LazyMount implements Supply {
   /**
    * Opens the sources; what comes is kept in the first store.
    *
-   * @throws {@link UsageError} for a mirror that is none; {@link SystemError} when the store cannot
+   * @throws {@link UsageError} for what is not a mirror; {@link SystemError} when the store cannot
    *   be written to
    */
   static async open(

@@ -1,5 +1,5 @@
 /**
- * Ending a mount, whoever does it: the server on a signal, its guard after its death, or
+ * Ending a mount, whichever process does it: the server on a signal, its guard after its death, or
  * `sealfs umount`.
  *
  * @module
@@ -21,8 +21,8 @@ export function unmountAny(target: string, options: UnmountOptions = {}): void {
 
 /**
  * Takes a mount out of the tree and ends its connection, also while it is in use. Other mounts at
- * the same place are left alone. Returns false when the connection may live on, because the mount is
- * not there (another mount namespace may hold a copy) and the kernel's abort file is not either.
+ * the same place are left alone. Returns false when the connection may live on, because the mount
+ * is not there (another mount namespace may hold a copy) and the kernel's abort file is not either.
  */
 export function endConnection(target: string, device: string): boolean {
   try {

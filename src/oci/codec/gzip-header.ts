@@ -1,6 +1,6 @@
 /**
- * Passing over what stands between the deflate streams of a gzip file: the trailer of one member and
- * the header of the next.
+ * Passing over what stands between the deflate streams of a gzip file: the trailer of one member
+ * and the header of the next.
  *
  * Spec: RFC 1952, section 2.3.
  *
@@ -17,7 +17,7 @@ const FCOMMENT = 0x10;
 
 type Part = "trailer" | "fixed" | "extra length" | "extra" | "name" | "comment" | "crc" | "done";
 
-/** What follows the fixed part when its flag is set: in this order, with so many bytes. */
+/** What follows the fixed part when its flag is set: in this order, with its number of bytes. */
 const optional: readonly (readonly [flag: number, part: Part, bytes: number])[] = [
   [FEXTRA, "extra length", 2],
   [FNAME, "name", 0],

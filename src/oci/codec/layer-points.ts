@@ -18,7 +18,7 @@ export class LayerPoints {
   /** A frame of which it is not known yet whether any output comes of it. */
   #frame: { readonly offset: number; readonly out: number } | undefined;
 
-  /** A zstd frame begins, after so many bytes of the blob and of the uncompressed layer. */
+  /** A zstd frame begins, after this many bytes of the blob and of the uncompressed layer. */
   readonly frame = (offset: number, out: number): void => {
     this.#settle(out);
     if (this.#frame !== undefined || out - this.#last >= FRAME_SPAN_BYTES) {

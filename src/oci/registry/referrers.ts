@@ -1,6 +1,6 @@
 /**
- * What refers to an image: by the registry's own list where it has one, else by an index under the tag
- * `sha256-<hex>` that writers keep themselves.
+ * What refers to an image: by the registry's own list where it has one, else by an index under the
+ * tag `sha256-<hex>` that writers keep themselves.
  *
  * Spec: docs/registry-artifact.md, "Referrers"; OCI distribution spec 1.1, "Listing Referrers"
  * and "Pushing Manifests with Subject".
@@ -28,10 +28,10 @@ export function referrersTag(subject: OciDigest): string {
 }
 
 /**
- * The manifests of one kind that refer to `subject`, so many of them at most as are looked at; the
+ * The manifests of one kind that refer to `subject`, no more of them than are looked at; the
  * registry is believed in nothing else.
  *
- * @throws {@link NetworkError}; {@link FormatError} for a list that is none
+ * @throws {@link NetworkError}; {@link FormatError} for what is not such a list
  */
 export async function listReferrers(
   registry: Registry,
@@ -143,8 +143,8 @@ const TRIES = 6;
 const PAUSE_MS = 100;
 
 /**
- * Puts `entry` into the list under the tag. Two writers may do so at once, and no registry is bound to
- * notice: the list is read again afterwards, and written again when the entry is gone.
+ * Puts `entry` into the list under the tag. Two writers may do so at once, and no registry is bound
+ * to notice: the list is read again afterwards, and written again when the entry is gone.
  *
  * @throws {@link NetworkError}
  */

@@ -133,7 +133,7 @@ export class RegistrySession {
     try {
       return await this.#ping(secure);
     } catch (error) {
-      // What has no TLS at all may be a plain server; one with a wrong certificate is none.
+      // What has no TLS at all may be a plain server; one with a wrong certificate is not.
       if (!mayBePlain || !hasNoTls(error)) throw error;
       return this.#ping(new URL(`http://${host}/v2/`));
     }

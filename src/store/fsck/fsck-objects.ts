@@ -31,7 +31,7 @@ export interface ObjectsOptions {
 }
 
 const MOST_THREADS = 16;
-/** A batch ends when it has so many objects or bytes. */
+/** A batch ends at this number of objects or bytes. */
 const BATCH_OBJECTS = 256;
 const BATCH_BYTES = 64 * 1024 * 1024;
 

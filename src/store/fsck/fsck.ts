@@ -1,5 +1,5 @@
 /**
- * Checking a whole store, and mending it. The check holds the shared lock, so gc stays away while
+ * Checking a whole store, and repairing it. The check holds the shared lock, so gc stays away while
  * writers go on; only what takes wrong things out of their place holds the exclusive one, shortly.
  *
  * Spec: docs/store.md, "Check and repair".
@@ -19,7 +19,7 @@ import type { RepairSource } from "./repair-source.ts";
 import type { Store } from "../store.ts";
 
 export interface FsckOptions extends ObjectsOptions {
-  /** Mend what can be mended. */
+  /** Repair what can be repaired. */
   readonly repair?: boolean;
   /** Where objects may be copied from, asked in this order. */
   readonly from?: Iterable<RepairSource>;
@@ -42,7 +42,7 @@ export interface FsckResult {
 }
 
 /**
- * Checks every name, image, bundle, cache and object; with `repair` mends what it can.
+ * Checks every name, image, bundle, cache and object; with `repair` it repairs what it can.
  *
  * @throws {@link SystemError} when the store cannot be read, or with `repair` not be written to
  */
@@ -104,7 +104,9 @@ async function repair(
   review(store, problems);
 }
 
-/** Judges what is left to be desired: images that can be read again may need more than was known. */
+/**
+ * Judges what is left to be desired: images that can be read again may need more than was known.
+ */
 function review(store: Store, problems: StoreProblem[]): void {
   const now = checkImages(store);
   for (const problem of problems) problem.bad = isBadStill(store, problem, now.needed);
@@ -112,7 +114,7 @@ function review(store: Store, problems: StoreProblem[]): void {
   problems.push(...now.problems.filter(({ path }) => !known.has(path)));
 }
 
-/** Quarantine mends what nothing needs; an object that an image needs is missing now. */
+/** Quarantine is enough for what nothing needs; an object that an image needs is missing now. */
 function isBadStill(
   store: Store,
   { kind, digest, repair: done }: StoreProblem,

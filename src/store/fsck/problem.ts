@@ -21,7 +21,7 @@ export type ProblemKind =
   | "seek"
   | "directory"; // a directory that a store must have
 
-/** `quarantined` mends a store only as far as nothing needs what was wrong. */
+/** `quarantined` repairs a store only as far as nothing needs what was wrong. */
 export type Repair = "restored" | "quarantined" | "removed" | "fixed";
 
 /** One thing that is wrong. */

@@ -1,6 +1,6 @@
 /**
- * Places that fsck may take objects from, to mend a store: other stores, and whatever else can give
- * an object. None is trusted.
+ * Places that fsck may take objects from, to repair a store: other stores, and whatever else can
+ * give an object. None is trusted.
  *
  * @module
  */
@@ -12,8 +12,9 @@ import type { LocalObjects } from "../store.ts";
 /** A place that may have objects. */
 export interface RepairSource {
   /**
-   * The bytes of an object, unchecked; undefined when it is not there. A source that fails on the way
-   * throws, and the next one is asked. `size` is undefined for images, whose size nobody has signed.
+   * The bytes of an object, unchecked; undefined when it is not there. A source that fails on the
+   * way throws, and the next one is asked. `size` is undefined for images, whose size nobody has
+   * signed.
    */
   give(digest: VerityDigest, size: number | undefined): AsyncIterable<Uint8Array> | undefined;
 }

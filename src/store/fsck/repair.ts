@@ -1,6 +1,6 @@
 /**
- * Mending a store: what other stores or mirrors have is copied from them, compared with its digest on the way;
- * what is wrong and cannot be had goes to quarantine.
+ * Repairing a store: what other stores or mirrors have is copied from them, compared with its
+ * digest on the way; what is wrong and cannot be had goes to quarantine.
  *
  * @module
  */
@@ -22,8 +22,8 @@ import { objectsOfStored } from "../stored-image.ts";
 import { Transaction } from "../transaction.ts";
 
 /**
- * Copies objects from elsewhere, and what turns out to be needed once an image is there again. Gives
- * those that could be had.
+ * Copies objects from elsewhere, and what turns out to be needed once an image is there again.
+ * Gives those that could be had.
  *
  * @throws {@link SystemError} when the store cannot be written to
  */
@@ -129,14 +129,14 @@ export function removeWrong(
 ): void {
   if (problems.length === 0) return;
   exclusively(store, timeoutMs, () => {
-    for (const problem of problems) mend(store, problem);
+    for (const problem of problems) repairInPlace(store, problem);
     for (const name of ["objects", "images", "images/refs", "bundles"]) {
       syncPath(`${store.path}/${name}`);
     }
   });
 }
 
-function mend(store: Store, problem: StoreProblem): void {
+function repairInPlace(store: Store, problem: StoreProblem): void {
   const { kind, path, digest } = problem;
   switch (kind) {
     case "object":
@@ -170,7 +170,7 @@ function mend(store: Store, problem: StoreProblem): void {
       problem.repair = "quarantined";
       return;
     case "link":
-      mendLink(store, problem);
+      removeLink(store, problem);
       return;
     case "missing":
     case "image":
@@ -179,7 +179,7 @@ function mend(store: Store, problem: StoreProblem): void {
 }
 
 /** What stands in the place of a link goes; the link itself comes back when its image is there. */
-function mendLink(store: Store, { path }: StoreProblem): void {
+function removeLink(store: Store, { path }: StoreProblem): void {
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) quarantine(store, path);
 }
 

@@ -40,7 +40,7 @@ test("it prints its address, answers, and ends in order with SIGTERM", async () 
   expect(await exited).toEqual([0, null]);
 });
 
-test("an address in use, and what is none, are told as such", async () => {
+test("an address in use, and what is not an address, are told as such", async () => {
   const { child, url } = await start("--listen", "0");
   const port = new URL(url).port;
   const busy = sealfs(["serve", store.path, "--listen", `127.0.0.1:${port}`]);

@@ -53,7 +53,7 @@ beforeEach(async () => {
   await pushedImage();
 });
 
-/** Builds, signs and pushes with a store of one's own: the same statement bytes whoever does it. */
+/** Builds, signs and pushes with a store of one's own: the same statement bytes for everyone. */
 async function publishBy(who: keyof typeof people): Promise<string> {
   const created = `${new Date(Date.now() - 3_600_000).toISOString().slice(0, 14)}00:00Z`;
   const times = ["--created", created, "--expires", "30d", "--version", "5"];
@@ -87,7 +87,7 @@ describe("a policy that wants two keys", () => {
     const good = await pull(...trust());
     expect(good).toMatchObject({ status: 0 });
     expect(JSON.parse(good.out)).toMatchObject({ id, version: 5 });
-    // What was kept is enough for whoever verifies again, without the registry.
+    // What was kept is enough to verify again, without the registry.
     expect(await run("verify", name(), "--store", at("client"), ...trust())).toMatchObject({
       status: 0,
     });

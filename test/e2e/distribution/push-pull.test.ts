@@ -314,7 +314,7 @@ describe("strangers", () => {
 });
 
 describe("refusals", () => {
-  test("nothing is there: whoever looks is told what is missing", async () => {
+  test("where nothing is there, the client is told what is missing", async () => {
     const host = await started({});
     expect((await pull(host, "client")).status).toBe(7);
     await pushOci(host);

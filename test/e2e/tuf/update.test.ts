@@ -161,7 +161,7 @@ describe("the listed image", () => {
     },
   );
 
-  test("is not taken from bundles that lie about, whoever asks", async () => {
+  test("is not taken from bundles that lie about, by any command", async () => {
     writeFileSync(at("app.bundle.json"), bundleOf(image, 7));
     const listing = openListing({ tuf: at("repository"), tufRoot: repository.root }, state, now);
     const trust = TrustPolicy.ofKeyring(keyring).withListing(listing);

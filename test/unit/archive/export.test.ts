@@ -287,7 +287,7 @@ describe("an import is refused, and nothing is published,", () => {
         ),
     ],
     [
-      "a bundle is none",
+      "a bundle is malformed",
       "BAD_BUNDLE",
       (all) =>
         all.map((e) =>

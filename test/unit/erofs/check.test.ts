@@ -130,7 +130,7 @@ describe("headers", () => {
     ["blocks", superblock(36, le(2 ** 32 - 1, 4)), "file.size"],
   ]);
 
-  refuses("a root that is none (docs/hostile-inputs.md, 6, 7)", () => [
+  refuses("a root that is not an image's root directory (docs/hostile-inputs.md, 6, 7)", () => [
     ["past the end", superblock(14, le(65535, 2)), "superblock.root"],
     ["in the superblock", superblock(14, le(32, 2)), "superblock.root"],
     ["zero", superblock(14, le(0, 2)), "superblock.root"],
@@ -361,7 +361,7 @@ describe("directories", () => {
   });
 
   refuses(
-    "whiteouts that are no stubs, and a root that is none (docs/hostile-inputs.md, 27)",
+    "whiteouts that are not stubs, and a root without its stubs (docs/hostile-inputs.md, 27)",
     () => [
       ["device 0:0", inode("/null", 16, le(0, 4)), "whiteout.device"],
       ["a stub is missing", renamed("/", "7f", "7g"), "whiteout.device"],

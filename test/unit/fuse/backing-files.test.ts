@@ -215,7 +215,7 @@ test("a table that is full takes no more: those are served block by block", () =
 
 /** Changes the first byte as another process would, which waits for the lease's end. */
 function spawnInto(path: string, files: BackingFiles): void {
-  // The kernel asks for the lease by SIGIO; whoever opens without waiting fails until it is given up.
+  // The kernel asks for the lease by SIGIO; an open that does not wait fails until it is given up.
   const write =
     "import os,sys\nfd=os.open(sys.argv[1],os.O_WRONLY|os.O_NONBLOCK)\nos.pwrite(fd,b'X',0)";
   expect(spawnSync("python3", ["-c", write, path]).status).not.toBe(0);

@@ -244,7 +244,7 @@ describe("the memory of faults", () => {
     expect(health.stats([lie])[0]!.coolingMs).toBeGreaterThan(2_000);
   });
 
-  test("holds no more than so many objects that a source lacks", () => {
+  test("remembers a bounded number of objects that a source lacks", () => {
     const health = new Health(() => 0);
     for (let i = 0; i < 6000; i++) {
       const digest = i.toString(16).padStart(64, "0") as typeof object.digest;

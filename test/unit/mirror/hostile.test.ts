@@ -400,7 +400,7 @@ describe("what a redirect or a certificate must not do (docs/hostile-inputs.md, 
 });
 
 describe("resuming", () => {
-  /** Breaks off after so many bytes, then answers as `then` says. */
+  /** Breaks off after `at` bytes, then answers as `then` says. */
   const breaking = (then: RawAnswer, at = 700_000): RawAnswer => {
     return (request) => {
       if (request.number === 1) {

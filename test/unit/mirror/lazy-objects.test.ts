@@ -1,4 +1,4 @@
-/** Objects that come while they are read: right blocks only, from whoever has them, each once. */
+/** Objects that come while they are read: right blocks only, from any source that has them, each once. */
 import { setMaxListeners } from "node:events";
 import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, readSync, readdirSync, rmSync, writeFileSync } from "node:fs"; // prettier-ignore
 import { tmpdir } from "node:os";
@@ -228,7 +228,7 @@ describe("a large object", () => {
     expect(health.stats([liar])[0]!.lastFault).toMatch(/block 100 is not as signed/);
   });
 
-  test("leaf hashes that are wrong are not believed, whoever sends them", async () => {
+  test("leaf hashes that are wrong are not believed, whichever source sends them", async () => {
     const object = made(3 * MIB);
     const liar = new Fake("liar", object, { leaves: made(3 * MIB, 9).leaves });
     const short = new Fake("short", object, { leaves: object.leaves.subarray(32) });

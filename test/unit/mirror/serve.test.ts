@@ -186,7 +186,7 @@ describe("what a mirror does not give", () => {
     expect([status, body.length]).toEqual([404, 0]);
   });
 
-  test("what stands in an object's place but is none: a symlink, a directory", async () => {
+  test("what stands in an object's place and is not one: a symlink, a directory", async () => {
     for (const [i, make] of [
       (path: string) => symlinkSync(join(scratch, "secret"), path),
       (path: string) => mkdirSync(path),

@@ -163,7 +163,7 @@ describe("credentials", () => {
     expect(await refusal(evil)).toBe("MALFORMED");
   });
 
-  test("challenges are read as they are written in the wild, and nonsense is none", () => {
+  test("challenges are read as they are written in the wild, and nonsense is not one", () => {
     expect(parseChallenge('Bearer realm="https://a/t?x=1",service="s,\\"q\\""')).toEqual({
       scheme: "bearer",
       realm: "https://a/t?x=1",

@@ -1,4 +1,4 @@
-/** Leaf hashes of an image's large objects in one piece: right ones are kept, whoever made them. */
+/** Leaf hashes of an image's large objects in one piece: right ones are kept, whichever process made them. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -15,7 +15,7 @@ describe("what a listing prints", () => {
     );
   });
 
-  test("is text where it is text, and bytes where it is none", () => {
+  test("is text where it is UTF-8, and bytes where it is not", () => {
     expect(parsePrintable("/\u00e9t\u00e9")).toBe(fromText("/\u00e9t\u00e9"));
     expect(parsePrintable("\\xff\\x0A\\\\x")).toBe("\xff\n\\x");
   });

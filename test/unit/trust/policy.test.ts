@@ -140,7 +140,7 @@ describe("the file", () => {
     ["a key of small order", (p) => (p.keys[0].pem = smallOrderPem)],
     ["an id of another key", (p) => (p.keys[0].id = mallory.publicKey.id)],
     ["a key without names", (p) => delete p.keys[0].names],
-    ["a pattern that is none", (p) => (p.keys[0].names = ["app?"])],
+    ["a malformed pattern", (p) => (p.keys[0].names = ["app?"])],
     [
       "a key that is never valid",
       (p) => Object.assign(p.keys[0], { notBefore: time, notAfter: time }),

@@ -96,11 +96,6 @@ export class TrustError extends SealfsError<(typeof TrustError.codes)[number]> {
   ] as const;
 }
 
-/** A server or the way to it failed; `retriable` says whether asking again may help. */
-export class TransportError extends SealfsError<(typeof TransportError.codes)[number]> {
-  static readonly codes = ["UNREACHABLE", "REFUSED", "TIMEOUT"] as const;
-}
-
 /** Answers that no honest server in working order gives. */
 const faulty: ReadonlySet<NetworkError["code"]> = new Set([
   "TLS",
@@ -110,10 +105,13 @@ const faulty: ReadonlySet<NetworkError["code"]> = new Set([
   "ADDRESS",
 ]);
 
-/** A web server or the way to it failed. URLs in the message have neither credentials nor queries. */
+/**
+ * A server, another source of content, or the way to it failed. URLs in the message have neither
+ * credentials nor queries.
+ */
 export class NetworkError extends SealfsError<(typeof NetworkError.codes)[number]> {
   static readonly codes = [
-    // No name, no route, no answer.
+    // No name, no route, no answer; a folder in place of a server that cannot be read.
     "UNREACHABLE",
     // No TLS connection that can be trusted.
     "TLS",

@@ -9,7 +9,6 @@ import {
   IntegrityError,
   NetworkError,
   NotFoundError,
-  TransportError,
   TrustError,
   UsageError,
 } from "../errors.ts";
@@ -54,9 +53,7 @@ export const exitStatuses = {
     status: 6,
     meaning: "a server or the way to it failed",
     isGivenBy: (error) =>
-      error instanceof TransportError ||
-      error instanceof FetchError ||
-      (error instanceof NetworkError && error.code !== "NOT_FOUND"),
+      error instanceof FetchError || (error instanceof NetworkError && error.code !== "NOT_FOUND"),
   },
   notFound: {
     status: 7,

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { IntegrityError, NetworkError, TransportError } from "../errors.ts";
+import { IntegrityError, NetworkError } from "../errors.ts";
 import type { Attempt } from "./failover.ts";
 import type { Intake } from "./intake.ts";
 import { type ObjectSource, RestartError, Validator, type WantedObject } from "./source.ts";
@@ -106,7 +106,7 @@ function cutShort(source: ObjectSource, { digest, size }: WantedObject, got: num
 }
 
 function canResume(error: unknown): boolean {
-  if (error instanceof IntegrityError) return error.code === "CUT_SHORT";
-  if (error instanceof NetworkError) return error.code === "CUT_SHORT";
-  return error instanceof TransportError && error.code !== "TIMEOUT";
+  return (
+    (error instanceof IntegrityError || error instanceof NetworkError) && error.code === "CUT_SHORT"
+  );
 }

@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { FetchError, SystemError, TransportError } from "../errors.ts";
+import { FetchError, SystemError, NetworkError } from "../errors.ts";
 import type { Fault, Health } from "./health.ts";
 import type { ObjectSource, WantedObject } from "./source.ts";
 
@@ -102,7 +102,7 @@ export async function failover<T>(request: FailoverRequest<T>): Promise<T> {
  * One turn of one source. It is praised when it succeeds; blaming it is left to the caller.
  * `others` are those that may take over when it is slow.
  *
- * @throws what the attempt throws; {@link TransportError} `TIMEOUT`; the reason of the signal
+ * @throws what the attempt throws; {@link NetworkError} `TIMEOUT`; the reason of the signal
  */
 export async function attemptSource<T>(
   {
@@ -120,7 +120,7 @@ export async function attemptSource<T>(
   let bytes = 0;
   const giveUp = (why: string) =>
     controller.abort(
-      new TransportError("TIMEOUT", `object ${object.digest}: ${source.name}: ${why}`),
+      new NetworkError("TIMEOUT", `object ${object.digest}: ${source.name}: ${why}`),
     );
   const timer = setTimeout(() => giveUp(`not done after ${seconds(shareMs)} s`), shareMs);
   const pace = setInterval(() => {
@@ -153,7 +153,7 @@ export async function attemptSource<T>(
     clearTimeout(timer);
     clearInterval(pace);
     signal?.removeEventListener("abort", stop);
-    controller.abort(new TransportError("TIMEOUT", `object ${object.digest}: done with it`));
+    controller.abort(new NetworkError("TIMEOUT", `object ${object.digest}: done with it`));
   }
 }
 

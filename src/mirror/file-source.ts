@@ -6,7 +6,7 @@
  */
 import { closeSync, read as readCallback, statSync } from "node:fs";
 import { promisify } from "node:util";
-import { IntegrityError, SystemError, TransportError } from "../errors.ts";
+import { IntegrityError, SystemError, NetworkError } from "../errors.ts";
 import { failure } from "../fs/failure.ts";
 import { LeafCache } from "../store/leaves.ts";
 import { ObjectStore } from "../store/objects.ts";
@@ -88,7 +88,7 @@ export class FileSource implements ObjectSource {
   #translate(digest: VerityDigest, error: unknown): Error {
     const typed = failure(`object ${digest}`, error);
     if (!(typed instanceof SystemError)) return typed;
-    return new TransportError("UNREACHABLE", `${this.name}: ${typed.message}`, { cause: typed });
+    return new NetworkError("UNREACHABLE", `${this.name}: ${typed.message}`, { cause: typed });
   }
 
   #stat(digest: VerityDigest) {

@@ -5,13 +5,7 @@
  *
  * @module
  */
-import {
-  FormatError,
-  IntegrityError,
-  NetworkError,
-  NotFoundError,
-  TransportError,
-} from "../errors.ts";
+import { FormatError, IntegrityError, NetworkError, NotFoundError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
 import { type ObjectSource, RestartError, type WantedObject } from "./source.ts";
@@ -225,8 +219,6 @@ export function kindOf(error: Error): FaultKind {
   if (error instanceof NotFoundError) return "missing";
   if (error instanceof IntegrityError || error instanceof FormatError) return "wrong";
   if (error instanceof RestartError) return "wrong"; // it keeps changing its mind
-  if (retryAfterMs(error) !== undefined) return "busy";
-  if (error instanceof TransportError && error.code === "TIMEOUT") return "slow";
   return "unreachable";
 }
 
@@ -251,8 +243,7 @@ function kindOfNetwork(error: NetworkError): FaultKind {
 
 /** How long the source asked to be left alone. */
 export function retryAfterMs(error: Error): number | undefined {
-  const { retryAfterMs: ms } = error as { retryAfterMs?: unknown };
-  return typeof ms === "number" && ms >= 0 ? ms : undefined;
+  return error instanceof NetworkError ? error.retryAfterMs : undefined;
 }
 
 /** Memory does not grow with what a mirror lacks: the oldest entries go first. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { SystemError, TransportError } from "../errors.ts";
+import { SystemError, NetworkError } from "../errors.ts";
 import { openArchive } from "../oci/source/open-source.ts";
 import { type BlobRanges, fileRanges } from "../oci/blob-ranges.ts";
 import type { BlobRange, LayoutFiles } from "../oci/blob.ts";
@@ -55,6 +55,6 @@ async function* ownFaults(chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint
     yield* chunks;
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    throw new TransportError("UNREACHABLE", error.message, { cause: error });
+    throw new NetworkError("UNREACHABLE", error.message, { cause: error });
   }
 }

@@ -11,7 +11,7 @@
  * @module
  */
 import { setMaxListeners } from "node:events";
-import { IntegrityError, TransportError } from "../errors.ts";
+import { IntegrityError, NetworkError } from "../errors.ts";
 import { LEAVES_ABOVE } from "../store/leaves.ts";
 import { PartialObject, keepWhole } from "../store/partial-objects.ts";
 import { StagingDirectory } from "../store/staging.ts";
@@ -78,7 +78,7 @@ export class LazyObjects {
   /**
    * Resolves when the object can be opened, or with a `range` when these bytes can be read.
    *
-   * @throws {@link FetchError} with what was wrong with each source; {@link TransportError}
+   * @throws {@link FetchError} with what was wrong with each source; {@link NetworkError}
    *   `TIMEOUT` at the deadline; {@link SystemError} when what came cannot be written
    */
   async provide(
@@ -98,7 +98,7 @@ export class LazyObjects {
   /** Publishes what is whole and lets go of the rest. */
   close(): void {
     if (this.#ending.signal.aborted) return;
-    this.#ending.abort(new TransportError("UNREACHABLE", "the mount has ended"));
+    this.#ending.abort(new NetworkError("UNREACHABLE", "the mount has ended"));
     for (const part of this.#parts.values()) this.#leave(part);
     this.#unpublished.flush();
     this.#staging.remove();
@@ -261,7 +261,7 @@ async function within(
   const ended = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
       const message = `object ${digest}: not there after ${(ms / 1000).toFixed(1)} s`;
-      reject(new TransportError("TIMEOUT", message));
+      reject(new NetworkError("TIMEOUT", message));
     }, ms);
     stop = () => reject(signal.reason as Error);
     signal.addEventListener("abort", stop, { once: true });

@@ -70,7 +70,7 @@ export interface ObjectSource {
    * The bytes of `range`, unchecked, never more of them. A chunk is good until the next is asked
    * for.
    *
-   * @throws typed errors ({@link NotFoundError}, {@link IntegrityError}, {@link TransportError}, …)
+   * @throws typed errors ({@link NotFoundError}, {@link IntegrityError}, {@link NetworkError}, …)
    *   that say why this source cannot give it
    */
   read(object: WantedObject, range: ByteRange, options: ReadOptions): AsyncIterable<Uint8Array>;

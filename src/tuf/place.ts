@@ -5,7 +5,7 @@
  * @module
  */
 import { join } from "node:path";
-import { NotFoundError, TransportError, UsageError } from "../errors.ts";
+import { NotFoundError, NetworkError, UsageError } from "../errors.ts";
 import type { HttpClient } from "../http/client.ts";
 import { redact } from "../http/redact.ts";
 import { readRegular } from "../fs/regular-file.ts";
@@ -18,7 +18,7 @@ export interface TufPlace {
    * The bytes of a file, such as `metadata/2.root.json`.
    *
    * @throws {@link NotFoundError} `NO_FILE` when the place says that it does not have it
-   * @throws {@link TransportError} or {@link NetworkError} when it cannot be reached, and for more
+   * @throws {@link NetworkError} when it cannot be reached, and for more
    *   than `max` bytes
    */
   read(path: string, max: number): Promise<Uint8Array>;
@@ -78,10 +78,10 @@ async function get(client: HttpClient, url: URL, max: number): Promise<Uint8Arra
   }
   await response.discard();
   if (ABSENT.has(status)) throw new NotFoundError("NO_FILE", `${what}: not there (${status})`);
-  throw new TransportError("REFUSED", `${what}: status ${status}`);
+  throw new NetworkError("STATUS", `${what}: status ${status}`);
 }
 
 /** The error for a source that sends more than it may. */
-export function tooLong(what: string, max: number): TransportError {
-  return new TransportError("REFUSED", `${what}: expected at most ${max} bytes, got more`);
+export function tooLong(what: string, max: number): NetworkError {
+  return new NetworkError("WRONG_SIZE", `${what}: expected at most ${max} bytes, got more`);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { BadVersionError, ExpiredMetadataError, RuntimeError } from "tuf-js/dist/error.js";
-import { NotFoundError, SealfsError, TransportError, TrustError } from "../errors.ts";
+import { NotFoundError, SealfsError, NetworkError, TrustError } from "../errors.ts";
 
 const SHOWN_CHARS = 300;
 
@@ -37,7 +37,7 @@ export function refusalOf(
 ): SealfsError {
   if (thrown instanceof SealfsError) return thrown;
   if (failure instanceof NotFoundError) {
-    return new TransportError("REFUSED", `${failure.message}, though the repository lists it`, {
+    return new NetworkError("BAD_RESPONSE", `${failure.message}, though the repository lists it`, {
       cause: thrown,
     });
   }

@@ -39,7 +39,7 @@ export interface UpdatedRepository {
  * Brings the trusted metadata up to date, and lets `use` ask for targets.
  *
  * @throws {@link TrustError} `TUF_EXPIRED`, `TUF_ROLLBACK` or `BAD_TUF`; `BAD_STATE` or
- *   `STATE_NOT_KEPT` about the memory; {@link TransportError} when the repository cannot be read
+ *   `STATE_NOT_KEPT` about the memory; {@link NetworkError} when the repository cannot be read
  */
 export async function updateRepository<T>(
   { place, folder, root }: TufRepository,

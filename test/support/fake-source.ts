@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { IntegrityError, NotFoundError, TransportError } from "../../src/errors.ts";
+import { IntegrityError, NotFoundError, NetworkError } from "../../src/errors.ts";
 import type {
   ByteRange,
   ObjectSource,
@@ -61,7 +61,7 @@ export class FakeSource implements ObjectSource {
     await Promise.resolve();
     switch (this.behaviour) {
       case "dead":
-        throw new TransportError("UNREACHABLE", `${this.name}: connection refused`);
+        throw new NetworkError("UNREACHABLE", `${this.name}: connection refused`);
       case "missing":
         throw new NotFoundError("NO_OBJECT", `${this.name}: 404 Not Found`);
       case "wrong":

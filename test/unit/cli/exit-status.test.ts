@@ -32,7 +32,6 @@ test("each class of errors has its status, and anything else is a failure", () =
     ["FormatError", 3],
     ["IntegrityError", 4],
     ["TrustError", 5],
-    ["TransportError", 6],
     ["NetworkError", 6],
     ["FetchError", 6],
     ["NotFoundError", 7],

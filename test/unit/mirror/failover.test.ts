@@ -1,6 +1,6 @@
 /** Asking sources in turn: who is asked, who is blamed, how long it may take. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { FetchError, NotFoundError, SystemError, TransportError } from "../../../src/errors.ts";
+import { FetchError, NotFoundError, SystemError, NetworkError } from "../../../src/errors.ts";
 import { failover } from "../../../src/mirror/failover.ts";
 import { Health } from "../../../src/mirror/health.ts";
 import type { ObjectSource } from "../../../src/mirror/source.ts";
@@ -170,7 +170,7 @@ describe("one object", () => {
 
   test("waits for a source that asked for a moment, when there is no other", async () => {
     const source = new FakeSource("busy", [content]);
-    const busy = Object.assign(new TransportError("REFUSED", "busy: 503"), { retryAfterMs: 300 });
+    const busy = new NetworkError("BUSY", "busy: 503", { retryAfterMs: 300 });
     let tries = 0;
     const asking = failover({
       object,
@@ -194,7 +194,7 @@ describe("the memory of faults", () => {
   test("asks a source that cools down last, and first again when it has cooled down", () => {
     let now = 0;
     const health = new Health(() => now);
-    health.blame(a, object, new TransportError("UNREACHABLE", "no route"));
+    health.blame(a, object, new NetworkError("UNREACHABLE", "no route"));
     expect(health.order([a, b], other).ask).toEqual([b, a]);
     now += 2_000;
     expect(health.order([a, b], other).ask).toEqual([a, b]);
@@ -205,7 +205,7 @@ describe("the memory of faults", () => {
     const health = new Health(() => now);
     const cooling: number[] = [];
     for (let i = 0; i < 12; i++) {
-      health.blame(a, object, new TransportError("UNREACHABLE", "no route"));
+      health.blame(a, object, new NetworkError("UNREACHABLE", "no route"));
       cooling.push(health.stats([a])[0]!.coolingMs);
       now += 1_000_000;
     }
@@ -240,7 +240,7 @@ describe("the memory of faults", () => {
     const before = health.stats([lie])[0]!.faults;
     health.praise(lie, 1, 1);
     expect(health.stats([lie])[0]!.faults).toEqual(before);
-    health.blame(lie, object, new TransportError("UNREACHABLE", "gone"));
+    health.blame(lie, object, new NetworkError("UNREACHABLE", "gone"));
     expect(health.stats([lie])[0]!.coolingMs).toBeGreaterThan(2_000);
   });
 

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
-import { NotFoundError, TransportError } from "../../../src/errors.ts";
+import { NotFoundError, NetworkError } from "../../../src/errors.ts";
 import { Health } from "../../../src/mirror/health.ts";
 import { LazyObjects, type LazyOptions } from "../../../src/mirror/lazy-objects.ts";
 import type { ByteRange, ObjectSource, WantedObject } from "../../../src/mirror/source.ts";
@@ -161,7 +161,7 @@ describe("a small object", () => {
   test("that nobody has is one error with each reason, and can be had once somebody has it", async () => {
     const object = made(50_000);
     let there = false;
-    const fail = () => (there ? undefined : new TransportError("UNREACHABLE", "no route"));
+    const fail = () => (there ? undefined : new NetworkError("UNREACHABLE", "no route"));
     const objects = from([new Fake("a", object, { fail }), new Fake("b", object, { fail })], {});
     await expect(objects.provide(object, undefined, none)).rejects.toMatchObject({
       code: "ALL_FAILED",

@@ -4,30 +4,16 @@
  *
  * @module
  */
-import { randomUUID } from "node:crypto";
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
-import { ascii } from "../../bytes/bytestring.ts";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { SealfsError, SystemError } from "../../errors.ts";
-import { writeImage } from "../../erofs/writer.ts";
-import { failure } from "../../fs/failure.ts";
 import { enableVerity, measureVerity } from "../../sys/fsverity.ts";
 import { newMount } from "../../sys/fsmount.ts";
 import { hasLibc } from "../../sys/koffi.ts";
-import { Inode, S_IFREG, newDirectory } from "../../tree/inode.ts";
-import { type VerityDigest, objectPath, verityDigestOf } from "../../verity/index.ts";
-import { type Finding, attempt } from "./finding.ts";
-import { guardDirectory } from "../guard/directory-guard.ts";
 import { type ImageDevice, sealedDevice, verityDevice } from "../kernel/image-device.ts";
 import { type LayerStyle, layerStyles, mountErofs, mountOverlay } from "../kernel/layers.ts";
+import { type Finding, attempt } from "./finding.ts";
+import { type ProbeFile, probeContents, probeDigest, probeImage } from "./probe-image.ts";
+import { ScratchObjects } from "./scratch-objects.ts";
 
 /** What was found about the kernel. */
 export interface KernelFindings {
@@ -51,35 +37,31 @@ export interface KernelTrials {
   readonly measureVerity: typeof measureVerity;
 }
 
-/** Tries the kernel; `store` is a store, or any directory of the objects' file system. */
+/**
+ * Tries the kernel; `store` is a store, or any directory of the objects' file system. What is made for
+ * it is gone when it returns.
+ */
 export function probeKernel(store: string, trials: Partial<KernelTrials> = {}): KernelFindings {
-  const own: KernelTrials = { sealedDevice, mountOverlay, enableVerity, measureVerity };
-  const place = new ProbePlace(store, { ...own, ...trials });
+  const kernel: KernelTrials = {
+    sealedDevice,
+    mountOverlay,
+    enableVerity,
+    measureVerity,
+    ...trials,
+  };
+  const privileged = attempt(probePrivilege);
+  let scratch: ScratchObjects | undefined;
+  const place = attempt(() => void (scratch = ScratchObjects.make(store)));
+  if (scratch === undefined) {
+    const image = privileged.ok ? place : privileged;
+    return { privileged, image, overlay: image, verity: place, enforcement: image };
+  }
   try {
-    const privileged = attempt(probePrivilege);
-    const verity = attempt(() => probeVerity(place), "NO_VERITY");
-    const image = privileged.ok
-      ? attempt(() => probeImage(place, verity.ok), "NO_IMAGE_DEVICE")
-      : privileged;
-    const overlay = image.ok ? attempt(() => probeOverlay(place), "NO_OVERLAY") : image;
-    const tried = [overlay, verity].find(({ ok }) => !ok);
-    const enforcement = tried ?? attempt(() => probeEnforcement(place), "NO_VERITY");
-    return { privileged, image, overlay, verity, enforcement };
+    return { privileged, ...new KernelProbe(scratch, kernel).run(privileged) };
   } finally {
-    place.remove();
+    scratch.remove();
   }
 }
-
-const contents = {
-  good: Buffer.from("sealfs probe: content with the signed digest. ".repeat(4)),
-  /** Under the right name and with the right bytes, but the kernel does not answer for them. */
-  plain: Buffer.from("sealfs probe: content without fs-verity. ".repeat(4)),
-  /** fs-verity is on, but with the digest of other bytes. */
-  wrong: Buffer.from("sealfs probe: content that was exchanged. ".repeat(4)),
-} as const;
-type Name = keyof typeof contents;
-
-const digestOf = (name: Name): VerityDigest => verityDigestOf(contents[name], "sha256");
 
 function probePrivilege(): string | void {
   // Without koffi nothing can be tried, but the mount command may do for FUSE.
@@ -100,102 +82,139 @@ export function needsVerityImage({ image }: Pick<KernelFindings, "image">): bool
   return image.ok && image.detail === VERITY_IMAGE;
 }
 
-function probeImage(place: ProbePlace, hasVerity: boolean): string {
-  try {
-    closeSync(mountProbe(place));
-    return "loop device";
-  } catch (error) {
-    if (!hasVerity) throw error;
-    place.useVerityImage();
-    closeSync(mountProbe(place));
-    return VERITY_IMAGE;
-  }
-}
+class KernelProbe {
+  readonly #scratch: ScratchObjects;
+  readonly #kernel: KernelTrials;
+  readonly #image = probeImage();
+  #hasVerityImage = false;
 
-/** Mounts the probe's image, as the place can do it. */
-function mountProbe(place: ProbePlace): number {
-  const device = place.imageDevice();
-  try {
-    return mountErofs(device.source);
-  } finally {
-    device.close();
+  constructor(scratch: ScratchObjects, kernel: KernelTrials) {
+    this.#scratch = scratch;
+    this.#kernel = kernel;
   }
-}
 
-function probeOverlay(place: ProbePlace): LayerStyle {
-  place.put("good", contents.good);
-  const problems: string[] = [];
-  for (const style of layerStyles) {
+  run(privileged: Finding): Omit<KernelFindings, "privileged"> {
+    const verity = attempt(() => this.#verity(), "NO_VERITY");
+    const image = privileged.ok
+      ? attempt(() => this.#mountedImage(verity.ok), "NO_IMAGE_DEVICE")
+      : privileged;
+    const overlay = image.ok ? attempt(() => this.#overlay(), "NO_OVERLAY") : image;
+    const tried = [overlay, verity].find(({ ok }) => !ok);
+    const enforcement = tried ?? attempt(() => this.#enforcement(), "NO_VERITY");
+    return { image, overlay, verity, enforcement };
+  }
+
+  #verity(): void {
+    const fd = this.#scratch.openInStore("good");
     try {
-      const { good } = readThrough(place, ["good"], false, style);
-      if (good === "read") return style;
-      problems.push(`a file of the image cannot be read: ${good}`);
-    } catch (error) {
-      if (!(error instanceof SealfsError)) throw error;
-      problems.push(error.message);
+      this.#kernel.enableVerity(fd, "sha256");
+      const measured = this.#kernel.measureVerity(fd);
+      const expected = probeDigest("good");
+      if (measured === expected) return;
+      throw new SystemError("NO_VERITY", `fs-verity: expected ${expected}, got ${measured}`);
+    } finally {
+      closeSync(fd);
     }
   }
-  throw new SystemError("NO_OVERLAY", `overlay: ${problems[0]}`, {
-    hint: "data-only layers need Linux 6.5 or later",
-  });
-}
 
-function probeVerity(place: ProbePlace): void {
-  const fd = place.open("good");
-  try {
-    place.trials.enableVerity(fd, "sha256");
-    const measured = place.trials.measureVerity(fd);
-    if (measured === digestOf("good")) return;
-    throw new SystemError("NO_VERITY", `fs-verity: expected ${digestOf("good")}, got ${measured}`);
-  } finally {
+  #mountedImage(hasVerity: boolean): string {
+    try {
+      closeSync(this.#mountImage());
+      return "loop device";
+    } catch (error) {
+      if (!hasVerity) throw error;
+      this.#useVerityImage();
+      closeSync(this.#mountImage());
+      return VERITY_IMAGE;
+    }
+  }
+
+  /** From now on the image is a file beside the objects that has fs-verity. */
+  #useVerityImage(): void {
+    const fd = this.#scratch.putImage(this.#image.bytes);
+    try {
+      this.#kernel.enableVerity(fd, "sha256");
+    } finally {
+      closeSync(fd);
+    }
+    this.#hasVerityImage = true;
+  }
+
+  #mountImage(): number {
+    const device = this.#imageDevice();
+    try {
+      return mountErofs(device.source);
+    } finally {
+      device.close();
+    }
+  }
+
+  #imageDevice(): ImageDevice {
+    if (!this.#hasVerityImage) return this.#kernel.sealedDevice(this.#image);
+    return verityDevice(this.#scratch.openImage(), this.#image);
+  }
+
+  #overlay(): LayerStyle {
+    const problems: string[] = [];
+    for (const style of layerStyles) {
+      try {
+        const { good } = this.#readThrough(["good"], false, style);
+        if (good === "read") return style;
+        problems.push(`a file of the image cannot be read: ${good}`);
+      } catch (error) {
+        if (!(error instanceof SealfsError)) throw error;
+        problems.push(error.message);
+      }
+    }
+    throw new SystemError("NO_OVERLAY", `overlay: ${problems[0]}`, {
+      hint: "data-only layers need Linux 6.5 or later",
+    });
+  }
+
+  /** Kernels have had faults here, so that the promise is tried and not believed. */
+  #enforcement(): void {
+    this.#scratch.put("plain", probeContents.plain);
+    this.#scratch.put("wrong", Buffer.from(probeContents.wrong.toString().toUpperCase()));
+    const fd = this.#scratch.openInStore("wrong");
+    this.#kernel.enableVerity(fd, "sha256");
     closeSync(fd);
+    const outcomes = this.#readThrough(["good", "plain", "wrong"], true);
+    if (outcomes.good !== "read") {
+      throw new SystemError("NO_VERITY", `overlay: content with its digest: ${outcomes.good}`);
+    }
+    for (const [name, what] of [
+      ["plain", "without fs-verity"],
+      ["wrong", "with another digest"],
+    ] as const) {
+      if (outcomes[name] !== "read") continue;
+      throw new SystemError(
+        "NO_VERITY",
+        `overlay: content ${what} was read although verity=require was set`,
+        { hint: "this kernel does not keep the promise: update it" },
+      );
+    }
   }
-}
 
-/** Kernels have had faults here, so that the promise is tried and not believed. */
-function probeEnforcement(place: ProbePlace): void {
-  place.put("plain", contents.plain);
-  place.put("wrong", Buffer.from(contents.wrong.toString().toUpperCase()));
-  const fd = place.open("wrong");
-  place.trials.enableVerity(fd, "sha256");
-  closeSync(fd);
-  const outcomes = readThrough(place, ["good", "plain", "wrong"], true);
-  if (outcomes.good !== "read") {
-    throw new SystemError("NO_VERITY", `overlay: content with its digest: ${outcomes.good}`);
-  }
-  for (const [name, what] of [
-    ["plain", "without fs-verity"],
-    ["wrong", "with another digest"],
-  ] as const) {
-    if (outcomes[name] !== "read") continue;
-    throw new SystemError(
-      "NO_VERITY",
-      `overlay: content ${what} was read although verity=require was set`,
-      { hint: "this kernel does not keep the promise: update it" },
-    );
-  }
-}
-
-/** What became of reading each file through an overlay that is attached nowhere. */
-function readThrough<N extends Name>(
-  place: ProbePlace,
-  names: readonly N[],
-  requireVerity: boolean,
-  style?: LayerStyle,
-): Record<N, string> {
-  const fds: number[] = [];
-  try {
-    const erofs = mountProbe(place);
-    fds.push(erofs);
-    const objects = openSync(place.objects, "r");
-    fds.push(objects);
-    const options = { source: "sealfs-probe", objects: [objects], requireVerity };
-    const overlay = place.trials.mountOverlay(erofs, options, style);
-    fds.push(overlay);
-    const outcomes = names.map((name) => [name, outcomeOf(`/proc/self/fd/${overlay}/${name}`)]);
-    return Object.fromEntries(outcomes) as Record<N, string>;
-  } finally {
-    for (const fd of fds) closeSync(fd);
+  /** What became of reading each file through an overlay that is attached nowhere. */
+  #readThrough<N extends ProbeFile>(
+    names: readonly N[],
+    requireVerity: boolean,
+    style?: LayerStyle,
+  ): Record<N, string> {
+    const fds: number[] = [];
+    try {
+      const erofs = this.#mountImage();
+      fds.push(erofs);
+      const objects = openSync(this.#scratch.path, "r");
+      fds.push(objects);
+      const options = { source: "sealfs-probe", objects: [objects], requireVerity };
+      const overlay = this.#kernel.mountOverlay(erofs, options, style);
+      fds.push(overlay);
+      const outcomes = names.map((name) => [name, outcomeOf(`/proc/self/fd/${overlay}/${name}`)]);
+      return Object.fromEntries(outcomes) as Record<N, string>;
+    } finally {
+      for (const fd of fds) closeSync(fd);
+    }
   }
 }
 
@@ -205,101 +224,5 @@ function outcomeOf(path: string): string {
     return "read";
   } catch (error) {
     return (error as NodeJS.ErrnoException).code ?? String(error);
-  }
-}
-
-function probeTree(): Uint8Array {
-  const root = newDirectory();
-  for (const name of Object.keys(contents) as Name[]) {
-    const inode = new Inode(S_IFREG | 0o444);
-    inode.size = BigInt(contents[name].length);
-    inode.digest = digestOf(name);
-    inode.payload = ascii(objectPath(inode.digest));
-    root.entries.set(ascii(name), inode);
-  }
-  return writeImage(root);
-}
-
-/** A directory for objects of the probe: in the store, or where else it may write. */
-class ProbePlace {
-  readonly trials: KernelTrials;
-  readonly #store: string;
-  readonly #image = probeTree();
-  readonly #digest = verityDigestOf(this.#image, "sha256");
-  #hasVerityImage = false;
-  #path: string | undefined;
-  #dismiss = () => {};
-  #isInStore = false;
-
-  constructor(store: string, trials: KernelTrials) {
-    this.#store = store;
-    this.trials = trials;
-  }
-
-  /** From now on the image is a file of the store that has fs-verity. */
-  useVerityImage(): void {
-    const path = `${this.objects}/image`;
-    writeFileSync(path, this.#image, { mode: 0o444 });
-    const fd = openSync(path, "r");
-    try {
-      this.trials.enableVerity(fd, "sha256");
-    } finally {
-      closeSync(fd);
-    }
-    this.#hasVerityImage = true;
-  }
-
-  imageDevice(): ImageDevice {
-    const image = { bytes: this.#image, digest: this.#digest };
-    if (!this.#hasVerityImage) return this.trials.sealedDevice(image);
-    return verityDevice(openSync(`${this.objects}/image`, "r"), image);
-  }
-
-  get objects(): string {
-    if (this.#path !== undefined) return this.#path;
-    let problem: unknown;
-    const inStore = [`${this.#store}/tmp`, this.#store];
-    for (const parent of [...inStore, tmpdir()]) {
-      const path = `${parent}/probe-${randomUUID()}`;
-      const dismiss = guardDirectory(path);
-      try {
-        mkdirSync(path, { mode: 0o700 });
-        this.#dismiss = dismiss;
-        this.#isInStore = inStore.includes(parent);
-        return (this.#path = path);
-      } catch (error) {
-        dismiss();
-        problem = error;
-      }
-    }
-    throw failure("probe", problem);
-  }
-
-  /** Puts content under an object's name, unless there is some: with fs-verity it cannot be written to. */
-  put(name: Name, content: Uint8Array): void {
-    const path = `${this.objects}/${objectPath(digestOf(name))}`;
-    if (existsSync(path)) return;
-    mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
-    writeFileSync(path, content, { mode: 0o444 });
-  }
-
-  /** Opens a file in the store itself: another file system would tell nothing. */
-  open(name: Name): number {
-    const { objects } = this;
-    if (!this.#isInStore) {
-      throw new SystemError("READ_ONLY", `${this.#store}: not writable, so fs-verity is not tried`);
-    }
-    const path = `${objects}/${objectPath(digestOf(name))}`;
-    try {
-      return openSync(path, "r");
-    } catch {
-      this.put(name, contents[name]);
-      return openSync(path, "r");
-    }
-  }
-
-  remove(): void {
-    if (this.#path !== undefined) rmSync(this.#path, { recursive: true, force: true });
-    this.#dismiss();
   }
 }

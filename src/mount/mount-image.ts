@@ -12,7 +12,7 @@ import type { IdMap } from "../sys/idmap.ts";
 import type { TransportName } from "../fuse/transport.ts";
 import { absoluteLocation, parseLocation } from "../mirror/location.ts";
 import { type MirrorReach, NO_MIRRORS } from "../mirror/mirrors-file.ts";
-import { endConnection } from "./table/end.ts";
+import { endConnection } from "./table/end-mount.ts";
 import { type Launched, MountServer } from "./launch.ts";
 import type { LazyInput, ServerInput } from "./server/server-input.ts";
 import type { MountPromise, Mode } from "./table/modes.ts";

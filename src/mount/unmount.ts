@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { NotFoundError, SystemError, UsageError } from "../errors.ts";
-import { unmountAny } from "./table/end.ts";
+import { unmountAny } from "./table/end-mount.ts";
 import { isSealfs, mountAt } from "./table/mountinfo.ts";
 import { type MountState, isServer, readState, removeState } from "./table/run-state.ts";
 import { mountPoint } from "./table/target.ts";

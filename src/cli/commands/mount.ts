@@ -7,7 +7,7 @@ import type { Command } from "commander";
 import { holdMount } from "../../mount/foreground.ts";
 import { MountServer } from "../../mount/launch.ts";
 import { type Mount, mountImage } from "../../mount/mount-image.ts";
-import { openNamed } from "../../mount/named.ts";
+import { openNamedImage } from "../../mount/named-image.ts";
 import { checkTarget } from "../../mount/table/target.ts";
 import { foreignNames } from "../../store/foreign.ts";
 import { Stores } from "../../store/stores.ts";
@@ -103,5 +103,5 @@ function verify(image: string, options: Options, io: Io): Promise<VerifiedImage>
   for (const { path, foreign } of places.stores.all) {
     if (foreign !== undefined) io.log(`store ${path}: ${foreignNames[foreign]}, only read`);
   }
-  return openNamed(image, places, { trust, state, name, now });
+  return openNamedImage(image, places, { trust, state, name, now });
 }

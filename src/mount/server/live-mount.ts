@@ -5,7 +5,7 @@
  */
 import { SystemError } from "../../errors.ts";
 import type { Served } from "../../fuse/transport.ts";
-import { endConnection } from "../table/end.ts";
+import { endConnection } from "../table/end-mount.ts";
 import { mountAt } from "../table/mountinfo.ts";
 
 /** A live mount, and its end. */

@@ -5,7 +5,7 @@
  */
 import type { ServeInput, Served } from "../../fuse/transport.ts";
 import { Store } from "../../store/store.ts";
-import { whenGone } from "./gone.ts";
+import { whenEnded } from "./file-system-end.ts";
 import { serveHybrid, stackWishes } from "./hybrid.ts";
 import { mountStack } from "../kernel/stack.ts";
 import type { ServerInput } from "./server-input.ts";
@@ -41,5 +41,5 @@ function serveKernel(input: ServeInput & ServerInput): Served {
       ...stackWishes(input),
     },
   );
-  return { transport: undefined, ended: whenGone(input.target) };
+  return { transport: undefined, ended: whenEnded(input.target) };
 }

@@ -17,7 +17,7 @@ import { openCurrent, openVerified } from "../../../src/verify/locate.ts";
 import { signImage } from "../../../src/sign/sign-image.ts";
 import { TrustState } from "../../../src/verify/trust-state.ts";
 import { limits } from "../../../src/limits.ts";
-import { openNamed } from "../../../src/mount/named.ts";
+import { openNamedImage } from "../../../src/mount/named-image.ts";
 import { Store } from "../../../src/store/store.ts";
 import { Stores } from "../../../src/store/stores.ts";
 import { TrustPolicy } from "../../../src/trust/policy.ts";
@@ -680,7 +680,7 @@ describe("the commands", () => {
       openListing({ tuf: at("repository"), tufRoot: repository.root }, state, now),
     );
     const mount = (listed: typeof trust) =>
-      openNamed(name, { stores: new Stores([store]) }, { trust: listed, now });
+      openNamedImage(name, { stores: new Stores([store]) }, { trust: listed, now });
     const take = async (listed: typeof trust, options: { name?: string } = { name }) =>
       importImage(at("target"), Readable.from([archive]), {
         trust: { trust: listed, state: undefined },

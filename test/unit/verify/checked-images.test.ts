@@ -12,7 +12,7 @@ import { sha256Of } from "../../../src/sys/sha256.ts";
 import { imageFacts, signFacts } from "../../../src/sign/sign-image.ts";
 import { TrustState } from "../../../src/verify/trust-state.ts";
 import { limits } from "../../../src/limits.ts";
-import { openNamed } from "../../../src/mount/named.ts";
+import { openNamedImage } from "../../../src/mount/named-image.ts";
 import { verityDigestOf } from "../../../src/verity/hasher.ts";
 import { goldenImage } from "../../support/golden-images.ts";
 import { alice, keyring, name, now } from "../../support/trust.ts";
@@ -134,7 +134,7 @@ describe("mounting", () => {
   }
   const state = () => new TrustState(at("state"));
   const mountable = (path: string, kept = true) =>
-    openNamed(path, {}, { trust: keyring, state: kept ? state() : undefined, name, now });
+    openNamedImage(path, {}, { trust: keyring, state: kept ? state() : undefined, name, now });
 
   test("remembers an image that was verified, and only that", async () => {
     const verified = await mountable(release(good));

@@ -14,7 +14,7 @@ import { mountAt } from "../table/mountinfo.ts";
 const POLL_MS = 1000;
 
 /** Resolves when the file system that is mounted on `target` now is no more. */
-export async function whenGone(target: string): Promise<void> {
+export async function whenEnded(target: string): Promise<void> {
   const device = mountAt(target)?.device;
   if (device === undefined) return;
   let watcher: FSWatcher;

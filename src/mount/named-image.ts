@@ -15,7 +15,7 @@ import type { VerifiedImage } from "../verify/verified-image.ts";
  *
  * @throws {@link UsageError} for a file without a name; otherwise as {@link openCurrent}
  */
-export async function openNamed(
+export async function openNamedImage(
   target: string,
   places: Places,
   demands: Demands,

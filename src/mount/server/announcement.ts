@@ -13,7 +13,7 @@ import type { ServerInput } from "./server-input.ts";
 import { type MountState, removeState, statePath, writeState } from "../table/run-state.ts";
 
 /** What there is to see. */
-export interface AttendanceInput {
+export interface AnnouncementInput {
   readonly device: string;
   readonly state: MountState;
   readonly served: Served;
@@ -23,7 +23,7 @@ export interface AttendanceInput {
 }
 
 /** What has been started around a mount. */
-export interface Attendance {
+export interface Announcement {
   end(): void;
 }
 
@@ -32,10 +32,10 @@ export interface Attendance {
  *
  * @throws {@link SystemError} when metrics were asked for and cannot be given out
  */
-export async function attend(
+export async function announce(
   { metrics }: Pick<ServerInput, "metrics">,
-  { device, state, served, prefetch, lazy, log }: AttendanceInput,
-): Promise<Attendance> {
+  { device, state, served, prefetch, lazy, log }: AnnouncementInput,
+): Promise<Announcement> {
   const report = (): MountReport => reportOf({ state, prefetch, lazy, counters: served.counters });
   // Asked-for first: its failure fails the mount.
   const output = metrics === undefined ? undefined : await startMetrics(metrics, report, log);

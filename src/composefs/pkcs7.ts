@@ -1,6 +1,6 @@
 /**
- * Signatures that the Linux kernel itself checks: PKCS#7 over the fs-verity digest of an image, by
- * the key of an X.509 certificate in the keyring `.fs-verity`. The composefs project puts the same
+ * Signatures that the Linux kernel itself checks: PKCS#7 over the fs-verity digest of an image, by the
+ * key of an X.509 certificate in the keyring `.fs-verity`. The composefs project puts the same
  * signature beside images in registries. It binds the image's bytes and nothing else: no name, no
  * version, no expiry.
  *
@@ -77,7 +77,7 @@ export function parseCertificate(text: string, what: string): Signatory {
   throw new TrustError("BAD_KEY", `${what}: expected the certificate of an RSA or EC key`);
 }
 
-/** @throws {@link TrustError} `BAD_KEY` when it is not a private key, or not the certificate's */
+/** @throws {@link TrustError} `BAD_KEY` when it is none, or not the certificate's */
 export function parseSigningKey(text: string, signatory: Signatory, what: string): KeyObject {
   let key: KeyObject;
   try {
@@ -100,8 +100,8 @@ export function signPkcs7(digest: VerityDigest, signatory: Signatory, key: KeyOb
 }
 
 /**
- * @throws {@link TrustError} `BAD_ENCODING` when it is no signature of the one form by this
- *   signatory; `BAD_SIGNATURE` when it is not over this digest
+ * @throws {@link TrustError} `BAD_ENCODING` when it is no signature of the one form by this signatory;
+ *   `BAD_SIGNATURE` when it is not over this digest
  */
 export function verifyPkcs7(file: Uint8Array, digest: VerityDigest, signatory: Signatory): void {
   const algorithm = algorithmOf(digest);

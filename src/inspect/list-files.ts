@@ -19,7 +19,7 @@ import {
   S_IFSOCK,
 } from "../tree/inode.ts";
 
-/** A listed file. Texts are printable: UTF-8, `\xhh` for bytes that are not UTF-8. */
+/** A listed file. Texts are printable: UTF-8, `\xhh` for bytes that are none. */
 export interface FileRecord {
   readonly path: string;
   readonly type: string;

@@ -1,6 +1,6 @@
 /**
  * Keys that sign, wherever they are: in a file that was read, behind a command (an HSM, a card, a
- * machine without a network), or in ssh-agent. What comes back is checked by the caller.
+ * machine without a network), or in ssh-agent. What comes back is checked by whoever asked.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Whom to trust, from what the user named: key files and folders, or a policy; and where versions
- * are remembered.
+ * Whom to trust, from what the user named: key files and folders, or a policy; and where versions are
+ * remembered.
  *
  * Spec: docs/policy.md, "In force".
  *
@@ -40,12 +40,12 @@ export interface OpenedTrust {
 const UNSIGNED = "0".repeat(64);
 
 /**
- * Reads keys or policy. A policy older than one that was in force here before is refused, and a
- * newer one is remembered.
+ * Reads keys or policy. A policy older than one that was in force here before is refused, and a newer
+ * one is remembered.
  *
  * @throws {@link UsageError} for keys beside a policy, which would go around it
- * @throws {@link TrustError} `NO_KEY`, `BAD_KEY`, `BAD_POLICY`, `POLICY_EXPIRED`,
- *   `POLICY_NOT_SIGNED`, `POLICY_ROLLBACK`, `BAD_STATE` or `STATE_NOT_KEPT`
+ * @throws {@link TrustError} `NO_KEY`, `BAD_KEY`, `BAD_POLICY`, `POLICY_EXPIRED`, `POLICY_NOT_SIGNED`,
+ *   `POLICY_ROLLBACK`, `BAD_STATE` or `STATE_NOT_KEPT`
  */
 export function openTrust(request: TrustRequest, now: Date): OpenedTrust {
   const state = TrustState.open(request.state);
@@ -86,7 +86,7 @@ function rememberVersion(
   };
   const kept = state.policyMark(content.name);
   const before = kept && { ...kept, epoch: 0 };
-  // Anyone who can write the file would otherwise only have to leave the signatures away.
+  // Whoever could write the file would otherwise only have to leave the signatures away.
   if (!signed && before !== undefined && before.sha256 !== UNSIGNED) {
     throw new TrustError(
       "POLICY_NOT_SIGNED",

@@ -61,8 +61,8 @@ export function newPolicy(
 }
 
 /**
- * What a change starts from: of a signed policy the next version, of a draft the draft itself, or
- * the next version too when that is asked for.
+ * What a change starts from: of a signed policy the next version, of a draft the draft itself, or the
+ * next version too when that is asked for.
  */
 export function draftOf({ content, envelope }: PolicyDocument, next = false): PolicyContent {
   return envelope === undefined && !next ? content : { ...content, version: content.version + 1 };
@@ -80,8 +80,8 @@ export function withKey(content: PolicyContent, grant: KeyGrant): PolicyContent 
 }
 
 /**
- * Revokes a key (by its id) or an image (by its SHA-256 or fs-verity digest). A revoked key no
- * longer signs policies.
+ * Revokes a key (by its id) or an image (by its SHA-256 or fs-verity digest). A revoked key no longer
+ * signs policies.
  *
  * @throws {@link UsageError} when it is revoked already, or too few keys for signing policies would
  *   be left
@@ -130,7 +130,7 @@ export function withSettings(content: PolicyContent, settings: PolicySettings): 
 /**
  * Writes the draft of a policy.
  *
- * @throws {@link TrustError} `BAD_POLICY` when clients would not take it
+ * @throws {@link TrustError} `BAD_POLICY` when it is none that clients would take
  */
 export function writePolicy(path: string, content: PolicyContent): PolicyDocument {
   const bytes = formatPolicy(content);

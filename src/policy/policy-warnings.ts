@@ -17,7 +17,7 @@ export function policyWarnings({ policy, content, envelope }: PolicyDocument, no
   const signing = good.filter(({ names }) => names.length > 0).length;
   const testKey = keyringWarning(policy.keyring);
   if (testKey !== undefined) warnings.push(testKey.replace(/^warning: /, ""));
-  if (envelope === undefined) warnings.push("not signed: anyone who can write the file decides");
+  if (envelope === undefined) warnings.push("not signed: whoever can write the file decides");
   for (const { names, threshold } of [
     { names: { text: "every name" }, threshold: content.threshold },
     ...content.thresholds,

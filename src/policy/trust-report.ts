@@ -31,9 +31,7 @@ export interface TrustReport {
   /** Whether the image would be accepted now. */
   readonly ok: boolean;
   readonly refusal: { readonly code: string; readonly message: string } | undefined;
-  /**
-   * The name asked for; undefined when none was, so that the statement's is the reader's to judge.
-   */
+  /** The name asked for; undefined when none was, so that the statement's is the reader's to judge. */
   readonly asked: string | undefined;
   readonly statement: ReportedStatement | undefined;
   readonly signedBy: readonly ReportedKey[];
@@ -176,7 +174,7 @@ export function deadlinesOf(verified: VerifiedStatement, policy: TrustPolicy): D
     const end = new Date(statement.created.getTime() + content.maxAge * 1000);
     ends.push([end, "the statement is older than the policy's maxAge"]);
   }
-  // The number that may end before those that are left are too few.
+  // So many may end before those that are left are too few.
   const spare = keyIds.length - threshold.needed;
   const keyEnds = keyIds
     .map((id) => ({ id, end: entryOf(policy, id)?.notAfter?.getTime() ?? Infinity }))

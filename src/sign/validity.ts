@@ -5,8 +5,8 @@
  * - created: `--created`, else `SOURCE_DATE_EPOCH`, else now;
  * - expires: `--expires` as a date or as a time from creation (`365d`), else a year from creation;
  * - version: `--version`, else the seconds of creation, so that what is signed later has the higher
- *   version. A signer that fixes the time of creation (a reproducible build) and signs different
- *   images under one name gives versions too; a signer that gives versions once gives them always.
+ *   version. Whoever fixes the time of creation (a reproducible build) and signs different images
+ *   under one name gives versions too; whoever gives versions once gives them always.
  *
  * Spec: docs/statement.md, "Defaults of the signer".
  *
@@ -37,7 +37,7 @@ const DEFAULT_EXPIRES = "365d";
 /**
  * Settles the three, to the second.
  *
- * @throws {@link UsageError} for text in none of the forms, or a time of expiry that is reached
+ * @throws {@link UsageError} for text that is none of the forms, or a time of expiry that is reached
  *   already though nobody has asked for that very time
  */
 export function settleValidity(request: ValidityRequest, now: Date): Validity {

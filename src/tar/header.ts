@@ -66,7 +66,7 @@ function sumOf(bytes: Uint8Array, at: number): number {
   return (lanes & 0xffff) + (lanes >>> 16);
 }
 
-/** @throws {@link FormatError} `UNSUPPORTED` when tar tools do not agree on the magic */
+/** @throws {@link FormatError} `UNSUPPORTED` when the magic is none that tar tools agree on */
 export function formatOf(bytes: Uint8Array, at: number): HeaderFormat {
   const magic = toByteString(bytes, at + MAGIC, at + MAGIC + 8);
   if (magic.startsWith("ustar\0")) return "ustar";

@@ -1,5 +1,5 @@
 /**
- * Paths as people type them: text in UTF-8, with `\xhh` for bytes that are not UTF-8, as listings
+ * Paths as people type them: text in UTF-8, with `\xhh` for the bytes that are none, as listings
  * print them.
  *
  * @module
@@ -26,7 +26,7 @@ export function parsePrintable(text: string): ByteString {
 
 /**
  * The names in a path, from the root. Slashes at either end, doubled slashes and "." say nothing;
- * ".." stays, for the code that walks.
+ * ".." stays, for whoever walks.
  */
 export function splitPath(path: ByteString): ByteString[] {
   return path.split("/").filter((name) => name !== "" && name !== ".") as ByteString[];

@@ -73,8 +73,7 @@ function readSigstoreBundle(object: JsonObject, what: string): Envelope {
       dsse: asObject(object.get("dsseEnvelope"), `${what}: dsseEnvelope`),
     };
   });
-  // One of `dsseEnvelope` and `messageSignature`, by the schema; a bare envelope beside it is not
-  // one.
+  // One of `dsseEnvelope` and `messageSignature`, by the schema; a bare envelope beside it is none.
   for (const name of ["messageSignature", "payload", "signatures"]) {
     if (object.has(name)) throw new TrustError("BAD_BUNDLE", `${what}: unexpected ${name}`);
   }

@@ -16,7 +16,7 @@ export interface Pem {
 const BLOCK =
   /^(?:#[^\r\n]*\r?\n)*-----BEGIN ([A-Z0-9 ]{1,40})-----\r?\n([A-Za-z0-9+/=\r\n]*?)\r?\n-----END \1-----\s*$/;
 
-/** The block that `text` is, or undefined when it is not exactly one. */
+/** The block that `text` is, or undefined when it is none, or more than one. */
 export function parsePem(text: string): Pem | undefined {
   const match = BLOCK.exec(text);
   if (match === null) return undefined;

@@ -1,13 +1,13 @@
 /**
- * Signed policies, and the rule by which one follows another: the new one is signed by a threshold
- * of the keys of the old and by a threshold of its own keys, and its version is exactly one higher.
- * So neither a thief of few keys nor an administrator alone can replace those who decide, and no
+ * Signed policies, and the rule by which one follows another: the new one is signed by a threshold of
+ * the keys of the old and by a threshold of its own keys, and its version is exactly one higher. So
+ * neither a thief of few keys nor an administrator alone can replace those who decide, and no
  * revocation can be skipped.
  *
  * A signed policy is a DSSE envelope whose payload is the policy file.
  *
- * Spec: docs/policy.md, "Signed policies"; TUF 1.0.34, section 5.3 (client workflow: update the
- * root role).
+ * Spec: docs/policy.md, "Signed policies"; TUF 1.0.34, section 5.3 (client workflow: update the root
+ * role).
  *
  * @module
  */
@@ -36,8 +36,7 @@ export interface PolicyDocument {
 /**
  * Reads a policy, signed or not.
  *
- * @throws {@link TrustError} `BAD_POLICY`; `BAD_BUNDLE` or `BAD_ENCODING` for what is not an
- *   envelope
+ * @throws {@link TrustError} `BAD_POLICY`; `BAD_BUNDLE` or `BAD_ENCODING` for an envelope that is none
  */
 export function readPolicy(bytes: Uint8Array, what = "policy"): PolicyDocument {
   const object = parseDocument(bytes, what, "BAD_POLICY");
@@ -65,15 +64,15 @@ export function verifyInForce(document: PolicyDocument, now: Date, what = "polic
   if (document.envelope !== undefined) requireAuthority(document, document.policy, now, what);
   if (content.expires === undefined || now < content.expires) return;
   throw new TrustError("POLICY_EXPIRED", `${what}: expired ${formatTime(content.expires)}`, {
-    hint: "get the next one from its keepers, and take it with: sealfs policy update",
+    hint: "get the next one from whoever keeps it, and take it with sealfs policy update",
   });
 }
 
 /**
  * The rule for successors.
  *
- * @throws {@link TrustError} `POLICY_NOT_SIGNED` below one of the two thresholds; `POLICY_ROLLBACK`
- *   for a version that is not the next, or a lower epoch; `BAD_POLICY` for another policy's name
+ * @throws {@link TrustError} `POLICY_NOT_SIGNED` below one of the two thresholds; `POLICY_ROLLBACK` for
+ *   a version that is not the next, or a lower epoch; `BAD_POLICY` for another policy's name
  */
 export function verifySuccessor(
   old: PolicyDocument,

@@ -24,7 +24,7 @@ export interface PolicyKey {
   readonly comment: string | undefined;
 }
 
-/** At least this many keys have to sign names that match. */
+/** So many keys at least have to sign names that match. */
 export interface NameThreshold {
   readonly names: NamePattern;
   readonly threshold: number;

@@ -9,8 +9,8 @@
 const UTC_SECONDS = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/;
 
 /**
- * The time that `text` is, or undefined when it is not one: an offset, a fraction, a leap second
- * and 30 February are not times.
+ * The time that `text` is, or undefined when it is none: an offset, a fraction, a leap second and
+ * 30 February are none.
  */
 export function parseTime(text: string): Date | undefined {
   if (!UTC_SECONDS.test(text)) return undefined;

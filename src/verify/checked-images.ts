@@ -1,12 +1,10 @@
 /**
- * Which images have passed the strict check of their format already, so that mounting one again
- * need not repeat it. What an image's rules say follows from its bytes alone: an image is
- * remembered by the SHA-256 that was signed and that its bytes have, together with {@link
- * CHECKER_VERSION}.
+ * Which images have passed the strict check of their format already, so that mounting one again need
+ * not repeat it. What an image's rules say follows from its bytes alone: an image is remembered by the
+ * SHA-256 that was signed and that its bytes have, together with {@link CHECKER_VERSION}.
  *
- * The memory lies with that of versions (`trust-state.ts`), never in a store. It can only save
- * time: one that is missing, malformed, of another checker, or that somebody else could have
- * written, does not count.
+ * The memory lies with that of versions (`trust-state.ts`), never in a store. It can only save time:
+ * one that is missing, malformed, of another checker, or that somebody else could have written, is none.
  *
  * @module
  */
@@ -39,9 +37,7 @@ export class CheckedImages {
     return this.#read().includes(sha256);
   }
 
-  /**
-   * Remembers one that has passed; the oldest are forgotten. What cannot be written is not kept.
-   */
+  /** Remembers one that has passed; the oldest are forgotten. What cannot be written is not kept. */
   add(sha256: string): void {
     const others = this.#read().filter((each) => each !== sha256);
     const all = [...others, sha256].slice(-MOST_CHECKED_IMAGES);

@@ -47,9 +47,7 @@ export interface Demands {
   /** The name that has to be signed; the one asked for in the store by default. */
   readonly name?: string | undefined;
   readonly now: Date;
-  /**
-   * Where it is remembered which images have passed the check of their format; by default nowhere.
-   */
+  /** Where it is remembered which images have passed the check of their format; by default nowhere. */
   readonly checked?: CheckedImages | undefined;
 }
 
@@ -94,9 +92,9 @@ export function locateImage(target: string, places: Places, keyring?: Keyring): 
 
 /**
  * Finds a bootstrap and verifies it. A name that leads to it in a store has to be the signed one;
- * of a file, or an image given by its id, only `demands.name` can say the name. Step 12: the
- * version is remembered, when everything else is right; of an image without a name there is nothing
- * to remember.
+ * of a file, or an image given by its id, only `demands.name` can say the name. Step 12: the version
+ * is remembered, when everything else is right; of an image without a name there is nothing to
+ * remember.
  *
  * @throws as {@link locateImage}, {@link verifyImageFile} and `TrustState.remember`
  */
@@ -211,8 +209,8 @@ function resolve(stores: Stores, target: string): VerityDigest | undefined {
 }
 
 /**
- * A bounded number, those that name a trusted key first: a writer who fills a store with bundles
- * must neither keep its readers busy nor crowd the good one out.
+ * So many at most, those that name a trusted key first: whoever fills a store with bundles must
+ * neither keep its readers busy nor crowd the good one out.
  */
 function bundlesAbout(
   stores: Stores,

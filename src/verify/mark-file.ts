@@ -1,9 +1,8 @@
 /**
  * A mark that only goes up, on the disk. A folder per thing that has versions, a file per version
- * (`<epoch>.<version>`); the highest counts, lower ones are removed afterwards. A version appears
- * by link(2) of a file that is on the disk already: whole or not at all, and never in another's
- * place, so that processes need no lock: none can lower the mark, and two images with one version
- * meet.
+ * (`<epoch>.<version>`); the highest counts, lower ones are removed afterwards. A version appears by
+ * link(2) of a file that is on the disk already: whole or not at all, and never in another's place,
+ * so that processes need no lock: none can lower the mark, and two images with one version meet.
  *
  * Spec: docs/statement.md, "What a client remembers".
  *
@@ -128,7 +127,7 @@ function parseMark(bytes: Uint8Array, name: string, about: string): KeptMark {
   throw new TrustError("BAD_STATE", `${name}: holds something else than its name says`);
 }
 
-/** Lower marks do no harm, so they stay where they cannot be removed. */
+/** Lower marks do no harm; whoever cannot remove them leaves them. */
 function removeLower(folder: string, mark: Mark): void {
   const name = `${mark.epoch}.${mark.version}`;
   try {
@@ -144,6 +143,6 @@ function unreadable(folder: string, cause: unknown): TrustError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new TrustError("BAD_STATE", `memory of versions in ${folder}: cannot be read: ${reason}`, {
     cause,
-    hint: "what might be older than what was seen is not verified: repair the file, or remove the folder to start anew",
+    hint: "nothing is verified that might be older than what was seen: mend the file, or remove the folder to start anew",
   });
 }

@@ -1,7 +1,6 @@
 /**
  * Verifying a bootstrap: a bundle's steps (see `trust/verify-bundles.ts`), then the bootstrap's own
- * bytes. This module alone makes a {@link VerifiedImage}, and mounting and fetching take nothing
- * else.
+ * bytes. This module alone makes a {@link VerifiedImage}, and mounting and fetching take nothing else.
  *
  * Spec: docs/statement.md, "The verifier's steps".
  *
@@ -109,16 +108,15 @@ export class VerifiedImage {
 /**
  * Verifies a bootstrap. Of several good statements the one with the highest version counts.
  *
- * @throws {@link TrustError} `NO_BUNDLE` without bundles; the code of the step that failed with
- *   one; with several, that code if all failed alike and otherwise `NO_GOOD_BUNDLE`, the message
- *   giving each one's reason; `NOT_LISTED` when only the bundles of a listing count and nobody
- *   fetched them
+ * @throws {@link TrustError} `NO_BUNDLE` without bundles; the code of the step that failed with one;
+ *   with several, that code if all failed alike and otherwise `NO_GOOD_BUNDLE`, the message giving
+ *   each one's reason; `NOT_LISTED` when only the bundles of a listing count and nobody fetched them
  * @throws {@link FormatError} when the bootstrap is the signed one and breaks a rule of its format
  */
 export function verifyImageFile(request: VerificationRequest): VerifiedImage {
   const { bytes, bundles, problems = [] } = request;
   const policy = policyOf(request.trust);
-  // A caller that has fetched the bundles there says so by a policy without it.
+  // Whoever has fetched the bundles there says so by a policy without it.
   if (policy.listing !== undefined) {
     throw new TrustError("NOT_LISTED", `image: its bundles are not from ${policy.listing.text}`);
   }
@@ -136,8 +134,7 @@ export function verifyImageFile(request: VerificationRequest): VerifiedImage {
       const progress = compareWithMemory(verified.statement, policy, request);
       // Step 10: the statement is about these bytes.
       verifyIdentity(bytes, verified.statement);
-      // Step 11: they obey every rule, or are known to; what is signed and broken is not made good
-      // by another bundle.
+      // Step 11: they obey every rule, or are known to; what is signed and broken is no other bundle's to mend.
       const isChecked = request.checked?.has(verified.statement.sha256) === true;
       const image = isChecked ? Image.open(bytes) : verifyImage(bytes);
       return make(image, verified, request.name !== ANY_NAME, progress);
@@ -149,9 +146,7 @@ export function verifyImageFile(request: VerificationRequest): VerifiedImage {
   throw allRefused(refusals, problems);
 }
 
-/**
- * Undefined when nobody has a memory, or no name was asked for whose versions could be compared.
- */
+/** Undefined when nobody has a memory, or no name was asked for whose versions could be compared. */
 function compareWithMemory(
   statement: Statement,
   policy: TrustPolicy,

@@ -385,6 +385,16 @@ describe("nothing is mounted", () => {
     expect(isMounted(mnt)).toBe(false);
   });
 
+  test("where it would hide a part of its store", () => {
+    const objects = join(bed.store.path, "objects");
+    const mnt = join(objects, readdirSync(objects)[0] ?? "");
+    const got = attempt("app:1", mnt, ["--nonempty"]);
+    const hidden = `would hide part of ${bed.store.path}, which the mount needs`;
+    expect(got.stderr).toContain(`mount point ${mnt}: ${hidden}`);
+    expect(got.status).toBe(2);
+    expect(isMounted(mnt)).toBe(false);
+  });
+
   test.each([
     ["that is not there", "/nonexistent/mirror", 7],
     ["that is no place to fetch from", "ftp://127.0.0.1/mirror", 2],

@@ -48,27 +48,34 @@ export function checkTarget(directory: string, options: { nonempty?: boolean } =
 }
 
 /**
- * Makes sure that a mount on `target` does not hide what its server needs: it would ask itself for
- * that, and wait for ever.
+ * Makes sure that a mount on `target` hides nothing of what its server needs: the server would ask
+ * itself for that, and wait forever. So `target` may neither contain a needed path nor lie inside one.
  *
- * @throws {@link UsageError} with the first of the paths that would be hidden
+ * @throws {@link UsageError} with the first of the paths that would be hidden, as a whole or in part
  */
 export function checkHidesNothing(target: string, needed: readonly string[]): void {
-  const below = target === "/" ? target : `${target}/`;
   for (const path of needed) {
     const real = realPath(resolve(path));
-    if (real !== target && !real.startsWith(below)) continue;
+    const isInside = isAtOrBelow(target, real) && target !== real;
+    if (!isInside && !isAtOrBelow(real, target)) continue;
+    const what = isInside ? `part of ${path}` : path;
     throw new UsageError(
       "USAGE",
-      `mount point ${target}: would hide ${path}, which the mount needs`,
+      `mount point ${target}: would hide ${what}, which the mount needs`,
       {
-        hint: "mount it elsewhere, or move that out of the way",
+        hint: isInside
+          ? `mount it outside of ${path}`
+          : "mount it elsewhere, or move that out of the way",
       },
     );
   }
 }
 
-/** The path without symlinks, as far as it is there. */
+function isAtOrBelow(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(directory === "/" ? directory : `${directory}/`);
+}
+
+/** The path without symlinks, as far as it exists. */
 function realPath(path: string): string {
   try {
     return realpathSync(path);

@@ -57,17 +57,34 @@ describe("a mount point", () => {
   });
 });
 
-test("a mount hides nothing that its server needs", () => {
-  mkdirSync(join(scratch, "mnt/store"), { recursive: true });
-  mkdirSync(join(scratch, "mnt2"));
-  symlinkSync(join(scratch, "mnt/store"), join(scratch, "link"));
-  const target = join(scratch, "mnt");
-  const hides = (path: string) => () => checkHidesNothing(target, [scratch, path]);
-  for (const path of ["mnt", "mnt/store", "mnt/log/that/is/not/there", "link", "link/objects"]) {
-    expect(hides(join(scratch, path)), path).toThrow(/would hide .*, which the mount needs/);
-  }
-  for (const path of ["mnt2", "mnt2/log", "mnt.log"]) hides(join(scratch, path))();
-  expect(() => checkHidesNothing("/", [scratch])).toThrow(UsageError);
+describe("a mount hides nothing that its server needs", () => {
+  const target = () => join(scratch, "mnt");
+  const hides = (...names: string[]) => () => checkHidesNothing(target(), names.map((name) => join(scratch, name))); // prettier-ignore
+  beforeEach(() => {
+    mkdirSync(join(scratch, "mnt/store"), { recursive: true });
+    mkdirSync(join(scratch, "mnt2"));
+    symlinkSync(join(scratch, "mnt/store"), join(scratch, "link"));
+  });
+
+  test("as a whole", () => {
+    for (const path of ["mnt", "mnt/store", "mnt/log/that/is/not/there", "link", "link/objects"]) {
+      const refused = new RegExp(`would hide ${join(scratch, path)}, which the mount needs`);
+      expect(hides("mnt2", path), path).toThrow(refused);
+    }
+    for (const path of ["mnt2", "mnt2/log", "mnt.log"]) hides(path)();
+    expect(() => checkHidesNothing("/", [scratch])).toThrow(UsageError);
+  });
+
+  test("in part", () => {
+    const place = join(scratch, "mnt/store/objects/ab");
+    for (const path of ["mnt/store", "mnt/store/objects", "link"]) {
+      const needed = [join(scratch, "mnt2"), join(scratch, path)];
+      const check = () => checkHidesNothing(place, needed);
+      expect(check, path).toThrow(UsageError);
+      expect(check, path).toThrow(`would hide part of ${join(scratch, path)}, which the mount needs`); // prettier-ignore
+    }
+    expect(() => checkHidesNothing(place, [join(scratch, "mnt/store/obj")])).not.toThrow();
+  });
 });
 
 test("the list of mounts is read with its escapes, and the topmost mount counts", () => {

@@ -46,7 +46,7 @@ test.each([
   ["the good one last", [0, 1, 2, 3]],
   ["the good one first", [3, 0, 1, 2]],
   ["the slow one first", [2, 1, 3, 0]],
-])("everything comes, right, in bounded time: %s", async (_, order) => {
+])("everything comes, and right: %s", async (_, order) => {
   const liar = await serve(lyingly(server.path));
   const slow = await serve(slowly(server.path));
   const honest = await serve(honestly(server.path));

@@ -307,7 +307,7 @@ describe("a large object", () => {
     ]);
   });
 
-  test("who waits for the first blocks does not wait for the last ones of the same request", async () => {
+  test("a read of the first blocks does not wait for the last ones of the same request", async () => {
     const object = made(2 * MIB);
     const gate = new Gate();
     const pause = (at: number) => (at > 512 * 1024 ? gate.opened : undefined);
@@ -361,7 +361,7 @@ describe("time", () => {
     expect(read(object, range).equals(object.content.subarray(range.start, range.end))).toBe(true);
   });
 
-  test("who is interrupted stops waiting; the others get what was asked for", async () => {
+  test("an interrupted read stops waiting; the others get what they asked for", async () => {
     const object = made(200_000);
     const gate = new Gate();
     const source = new Fake("slow", object, { pause: () => gate.opened });

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { minisign } from "../trust/minisign.ts";
+import { minisign, minisignKey } from "../trust/minisign.ts";
 import type { PrivateKey } from "../trust/private-key.ts";
 import { formatSshSignature, sshSignedBytes } from "../trust/sshsig.ts";
 import type { Statement } from "../trust/statement.ts";
@@ -38,17 +38,30 @@ export function sidecarOf(
   return minisign(bytes, comment, publicKey, (message) => key.sign(message));
 }
 
-/** Writes the sidecars of an image file; returns their paths. */
+/** A sidecar that was written. */
+export interface Sidecar {
+  readonly path: string;
+  /** The command with which others check it. */
+  readonly check: string;
+}
+
+/** Writes the sidecars of an image file. */
 export function writeSidecars(
   image: string,
   forms: readonly SidecarForm[],
   bytes: Uint8Array,
   statement: Statement,
   key: PrivateKey,
-): string[] {
+): Sidecar[] {
   return forms.map((form) => {
     const path = `${image}${sidecarEndings[form]}`;
     replaceFile(path, sidecarOf(form, bytes, statement, key), { mode: 0o644, sync: true });
-    return path;
+    return { path, check: checkCommand(form, image, path, key) };
   });
+}
+
+function checkCommand(form: SidecarForm, image: string, path: string, key: PrivateKey): string {
+  return form === "minisign"
+    ? `minisign -V -P ${minisignKey(key.publicKey)} -x ${path} -m ${image}`
+    : `ssh-keygen -Y verify -f ALLOWED_SIGNERS -I IDENTITY -n ${SSH_NAMESPACE} -s ${path} <${image}`;
 }

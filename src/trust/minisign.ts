@@ -17,10 +17,9 @@ const PREHASHED = [0x45, 0x44]; // "ED"
 const KEY = [0x45, 0x64]; // "Ed"
 const KEY_NUMBER_BYTES = 8;
 
-/** The public key file. Its key number is the start of the SHA-256 of the key. */
-export function formatMinisignKey(key: PublicKey): string {
-  const bytes = Uint8Array.from([...KEY, ...keyNumber(key), ...key.bytes]);
-  return `untrusted comment: minisign public key of ${key.id}\n${encodeBase64(bytes)}\n`;
+/** The public key as `minisign -P` takes it. Its key number is the start of the SHA-256 of the key. */
+export function minisignKey(key: PublicKey): string {
+  return encodeBase64(Uint8Array.from([...KEY, ...keyNumber(key), ...key.bytes]));
 }
 
 /**

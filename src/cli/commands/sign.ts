@@ -74,7 +74,10 @@ async function sign(image: string, options: SignOptions, io: Io): Promise<void> 
   if (say === "add" || "printed" in say) for (const line of told(statement)) io.log(line);
   const sidecars = sidecarsOf(options, target, signer);
   const { place } = await signTarget(target, signer);
-  for (const path of sidecars()) io.log(`signature for other tools: ${path}`);
+  for (const { path, check } of sidecars()) {
+    io.log(`signature for other tools: ${path}`);
+    io.log(`  checked with: ${check}`);
+  }
   io.log(`signed ${statement.name} until ${formatTime(statement.expires)}: ${place}`);
   io.print(statement.verityDigest);
 }

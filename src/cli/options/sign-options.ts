@@ -8,7 +8,12 @@ import { UsageError } from "../../errors.ts";
 import { type SealRequest, artifactBeside } from "../../composefs/seal.ts";
 import { readPrivateKey, readPublicKey } from "../../keys/key-files.ts";
 import type { PreparedTarget, TargetRequest } from "../../sign/sign-target.ts";
-import { type SidecarForm, sidecarEndings, writeSidecars } from "../../sign/sidecars.ts";
+import {
+  type Sidecar,
+  type SidecarForm,
+  sidecarEndings,
+  writeSidecars,
+} from "../../sign/sidecars.ts";
 import { type Signer, agentSigner, commandSigner, fileSigner } from "../../keys/signer.ts";
 import { readUserFile } from "../../fs/user-file.ts";
 import { limits } from "../../limits.ts";
@@ -171,7 +176,7 @@ export function sidecarsOf(
   { sidecar = [] }: SignOptions,
   { request, located, statement }: PreparedTarget,
   signer: Signer,
-): () => string[] {
+): () => Sidecar[] {
   if (sidecar.length === 0) return () => [];
   if (located.id !== undefined || !(signer instanceof PrivateKey)) {
     throw new UsageError("USAGE", "--sidecar: expected an image file, and --key");

@@ -293,6 +293,9 @@ test("sidecars for other tools are written beside the image, with a key in a fil
   expect(signed.status).toBe(0);
   expect(readFileSync(at("app.img.sig"), "utf8")).toContain("BEGIN SSH SIGNATURE");
   expect(readFileSync(at("app.img.minisig"), "utf8")).toContain(`trusted comment: name:${name}`);
+  const check = /checked with: minisign (.*)/.exec(signed.err)![1]!.split(" ");
+  const minisign = oracle("minisign");
+  if (minisign !== undefined) expect(spawnSync(minisign, check).status).toBe(0);
   expect((await sign("--name", name, ...key("alice"), "--sidecar", "pgp")).status).toBe(2);
   rmSync(at("app.img.bundle.json"));
   const elsewhere = ["--sign-cmd", "true", "--with-key", at("alice.pub")];

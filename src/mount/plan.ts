@@ -17,7 +17,8 @@ import type { MountPromise } from "./table/modes.ts"; // prettier-ignore
 import type { Finding } from "./probe/finding.ts";
 import { probeFuseDevice } from "./probe/fuse.ts";
 import { type Findings, probeKoffi } from "./probe/probe.ts";
-import { needsVerityImage, probeKernel } from "./probe/kernel.ts";
+import { needsVerityImage } from "./probe/image-mount.ts";
+import { probeKernel } from "./probe/kernel.ts";
 import { probePassthrough } from "./probe/passthrough.ts";
 
 /** What the user asks for; everything may be left to us. */

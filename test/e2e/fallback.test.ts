@@ -13,7 +13,8 @@ import { chooseMode, describeOption, modeOptions } from "../../src/mount/choose.
 import { type LayerStyle, mountOverlay } from "../../src/mount/kernel/layers.ts";
 import type { Preflight } from "../../src/mount/preflight.ts";
 import { probe } from "../../src/mount/probe/probe.ts";
-import { type KernelTrials, probeKernel } from "../../src/mount/probe/kernel.ts";
+import { probeKernel } from "../../src/mount/probe/kernel.ts";
+import type { KernelCalls } from "../../src/mount/probe/trial.ts";
 import { digestOfFile } from "../../src/store/objects.ts";
 import { noKernelStack } from "../support/kernel.ts";
 import { MountBed, newDirectory, noLibfuse, noMount } from "../support/mount-bed.ts";
@@ -34,14 +35,14 @@ beforeAll(() => {
 afterAll(() => bed?.close());
 
 /** A kernel that knows only some ways to name layers. */
-const knowing = (...styles: LayerStyle[]): Partial<KernelTrials> => ({
+const knowing = (...styles: LayerStyle[]): Partial<KernelCalls> => ({
   mountOverlay: (image, options, style) => {
     if (style !== undefined && styles.includes(style)) return mountOverlay(image, options, style);
     throw new SystemError("IO", "overlay: datadir+: EINVAL");
   },
 });
 /** A file system that seems to have fs-verity, and a kernel that does (or does not) what it is told. */
-const withVerity = (keepsPromise: boolean): Partial<KernelTrials> => ({
+const withVerity = (keepsPromise: boolean): Partial<KernelCalls> => ({
   enableVerity: () => true,
   measureVerity: (fd) => digestOfFile(fd, "sha256"),
   mountOverlay: (image, options, style) => {

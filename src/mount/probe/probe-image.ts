@@ -1,5 +1,5 @@
 /**
- * The image that a kernel is tried with: three files whose content is in objects.
+ * The image that probes mount, and what its files contain.
  *
  * @module
  */
@@ -7,25 +7,25 @@ import { ascii } from "../../bytes/bytestring.ts";
 import { writeImage } from "../../erofs/writer.ts";
 import { Inode, S_IFREG, newDirectory } from "../../tree/inode.ts";
 import { type VerityDigest, objectPath, verityDigestOf } from "../../verity/index.ts";
+import type { KernelImage } from "../kernel/image-device.ts";
 
-/** Files of the image by name, and what their objects should hold. */
+/** What the image says that its files contain. */
 export const probeContents = {
   good: Buffer.from("sealfs probe: content with the signed digest. ".repeat(4)),
-  /** Under the right name and with the right bytes, but the kernel does not answer for them. */
+  /** For an object with the right name and bytes, but without fs-verity. */
   plain: Buffer.from("sealfs probe: content without fs-verity. ".repeat(4)),
-  /** fs-verity is on, but with the digest of other bytes. */
+  /** For an object that has fs-verity, but other bytes. */
   wrong: Buffer.from("sealfs probe: content that was exchanged. ".repeat(4)),
 } as const;
 
+/** A file of the image. */
 export type ProbeFile = keyof typeof probeContents;
 
-/** The digest that the image has of a file. */
 export function probeDigest(name: ProbeFile): VerityDigest {
   return verityDigestOf(probeContents[name], "sha256");
 }
 
-/** The image, with its own digest. */
-export function probeImage(): { readonly bytes: Uint8Array; readonly digest: VerityDigest } {
+export function makeProbeImage(): KernelImage {
   const root = newDirectory();
   for (const name of Object.keys(probeContents) as ProbeFile[]) {
     const inode = new Inode(S_IFREG | 0o444);

@@ -1,97 +1,109 @@
 /**
- * A directory for the objects of a trial, in the store if that can be written to: there fs-verity can
- * be tried as well.
+ * The folder in which the kernel is tried: objects of the probe's image, in the store where that can be
+ * written to, or else among the temporary files.
  *
  * @module
  */
 import { randomUUID } from "node:crypto";
-import { mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname } from "node:path";
 import { SystemError } from "../../errors.ts";
-import { errnoOf, failure } from "../../fs/failure.ts";
+import { failure } from "../../fs/failure.ts";
 import { objectPath } from "../../verity/index.ts";
 import { guardDirectory } from "../guard/directory-guard.ts";
 import { type ProbeFile, probeContents, probeDigest } from "./probe-image.ts";
 
-export class ScratchObjects {
+/** The folder, once it is made. */
+interface Place {
   readonly path: string;
-  readonly #store: string;
-  readonly #isInStore: boolean;
-  readonly #dismissGuard: () => void;
+  readonly isInStore: boolean;
+  /** Ends the guard that removes the folder if this process is killed. */
+  readonly dismiss: () => void;
+}
 
-  private constructor(path: string, store: string, isInStore: boolean, dismissGuard: () => void) {
-    this.path = path;
+export class ScratchObjects {
+  readonly #store: string;
+  readonly #place: Place | Error;
+
+  private constructor(store: string, place: Place | Error) {
     this.#store = store;
-    this.#isInStore = isInStore;
-    this.#dismissGuard = dismissGuard;
+    this.#place = place;
+  }
+
+  /** Makes the folder. Where none can be made, what needs it says why. */
+  static create(store: string): ScratchObjects {
+    return new ScratchObjects(store, makePlace(store));
   }
 
   /**
-   * Makes the directory, with the object of the good file. It goes with {@link ScratchObjects.remove}, or with this process.
+   * The folder's path.
    *
-   * @param store a store, or any directory of its file system
-   * @throws {@link SystemError} when it can be made nowhere
+   * @throws {@link SystemError} when none could be made
    */
-  static make(store: string): ScratchObjects {
-    let problem: unknown;
-    const inStore = [`${store}/tmp`, store];
-    for (const parent of [...inStore, tmpdir()]) {
-      const path = `${parent}/probe-${randomUUID()}`;
-      const dismissGuard = guardDirectory(path);
-      const scratch = new ScratchObjects(path, store, inStore.includes(parent), dismissGuard);
-      try {
-        mkdirSync(path, { mode: 0o700 });
-        scratch.put("good", probeContents.good);
-        return scratch;
-      } catch (error) {
-        scratch.remove();
-        problem = error;
-      }
-    }
-    throw failure("probe", problem);
+  directory(): string {
+    return this.#made().path;
   }
 
-  /** Writes an object, unless it is there: with fs-verity it could not be written to. */
+  /** Puts content under an object's name, unless it has some: a file with fs-verity cannot be written. */
   put(name: ProbeFile, content: Uint8Array): void {
     const path = this.#pathOf(name);
+    if (existsSync(path)) return;
     mkdirSync(dirname(path), { recursive: true });
-    try {
-      writeFileSync(path, content, { mode: 0o444, flag: "wx" });
-    } catch (error) {
-      if (errnoOf(error) !== "EEXIST") throw error;
-    }
+    writeFileSync(path, content, { mode: 0o444 });
   }
 
-  /** Writes the image beside the objects, and opens it for reading. */
-  putImage(bytes: Uint8Array): number {
-    writeFileSync(`${this.path}/image`, bytes, { mode: 0o444 });
-    return this.openImage();
-  }
-
-  openImage(): number {
-    return openSync(`${this.path}/image`, "r");
+  /** Writes another file; returns its path. */
+  write(file: string, bytes: Uint8Array): string {
+    const path = `${this.directory()}/${file}`;
+    writeFileSync(path, bytes, { mode: 0o444 });
+    return path;
   }
 
   /**
-   * Opens an object for fs-verity, which has to be tried in the store itself: another file system would
-   * tell nothing.
+   * Opens an object for reading, with its own content if it has none yet.
    *
-   * @throws {@link SystemError} `READ_ONLY` where the store cannot be written to
+   * @throws {@link SystemError} `READ_ONLY` when the folder is not in the store: another file system
+   *   says nothing about the store's
    */
   openInStore(name: ProbeFile): number {
-    if (!this.#isInStore) {
+    if (!this.#made().isInStore) {
       throw new SystemError("READ_ONLY", `${this.#store}: not writable, so fs-verity is not tried`);
     }
+    this.put(name, probeContents[name]);
     return openSync(this.#pathOf(name), "r");
   }
 
+  /** Removes the folder with all that is in it. */
   remove(): void {
-    rmSync(this.path, { recursive: true, force: true });
-    this.#dismissGuard();
+    if (this.#place instanceof Error) return;
+    rmSync(this.#place.path, { recursive: true, force: true });
+    this.#place.dismiss();
+  }
+
+  #made(): Place {
+    if (this.#place instanceof Error) throw this.#place;
+    return this.#place;
   }
 
   #pathOf(name: ProbeFile): string {
-    return `${this.path}/${objectPath(probeDigest(name))}`;
+    return `${this.directory()}/${objectPath(probeDigest(name))}`;
   }
+}
+
+function makePlace(store: string): Place | Error {
+  let problem: unknown;
+  const inStore = [`${store}/tmp`, store];
+  for (const parent of [...inStore, tmpdir()]) {
+    const path = `${parent}/probe-${randomUUID()}`;
+    const dismiss = guardDirectory(path);
+    try {
+      mkdirSync(path, { mode: 0o700 });
+      return { path, isInStore: inStore.includes(parent), dismiss };
+    } catch (error) {
+      dismiss();
+      problem = error;
+    }
+  }
+  return failure("probe", problem);
 }

@@ -4,6 +4,10 @@
  * @module
  */
 
+/** Bits to be written as one number: a value from here on, below it how many bits of it count. */
+export const ITEM_VALUE = 16;
+const ITEM_COUNT = 31;
+
 export class BitWriter {
   readonly #bytes: Uint8Array;
   #end = 0;
@@ -22,7 +26,7 @@ export class BitWriter {
     while (this.#held >= 8) this.#shift();
   }
 
-  /** Adds such pairs: a value in the upper 16 bits of each item, how many bits of it in the lower. */
+  /** Adds the first `count` of many, each as {@link ITEM_VALUE} says. */
   addAll(items: Uint32Array, count: number): void {
     const bytes = this.#bytes;
     let end = this.#end;
@@ -30,8 +34,8 @@ export class BitWriter {
     let held = this.#held;
     for (let i = 0; i < count; i++) {
       const item = items[i]!;
-      hold |= (item >>> 16) << held;
-      held += item & 31;
+      hold |= (item >>> ITEM_VALUE) << held;
+      held += item & ITEM_COUNT;
       if (held < 16) continue;
       bytes[end] = hold;
       bytes[end + 1] = hold >>> 8;

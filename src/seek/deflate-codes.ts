@@ -1,171 +1,34 @@
 /**
  * What blocks of deflate are decoded with: their headers, and the codes that these give.
+ *
  * Spec: RFC 1951, sections 3.2.3 to 3.2.7.
  *
  * @module
  */
-import { ENTRY_MATCH, ENTRY_VALUE, HuffmanTable } from "./huffman.ts";
-
-/** The largest distance of a match, and so all that a decoder needs to remember. */
-export const WINDOW_BYTES = 32 * 1024;
-
-export const STORED = 0;
-export const FIXED = 1;
-export const DYNAMIC = 2;
-
-export const END_OF_BLOCK = 256;
-
-/** Symbols 257 to 285: shortest length and further bits. */
-export const lengthBase = Uint16Array.of(
-  3,
-  4,
-  5,
-  6,
-  7,
-  8,
-  9,
-  10,
-  11,
-  13,
-  15,
-  17,
-  19,
-  23,
-  27,
-  31,
-  35,
-  43,
-  51,
-  59,
-  67,
-  83,
-  99,
-  115,
-  131,
-  163,
-  195,
-  227,
-  258,
-);
-export const lengthExtra = Uint8Array.of(
-  0,
-  0,
-  0,
-  0,
-  0,
-  0,
-  0,
-  0,
-  1,
-  1,
-  1,
-  1,
-  2,
-  2,
-  2,
-  2,
-  3,
-  3,
-  3,
-  3,
-  4,
-  4,
-  4,
-  4,
-  5,
-  5,
-  5,
-  5,
-  0,
-);
-/** Symbols 0 to 29: shortest distance and further bits. */
-export const distanceBase = Uint16Array.of(
-  1,
-  2,
-  3,
-  4,
-  5,
-  7,
-  9,
-  13,
-  17,
-  25,
-  33,
-  49,
-  65,
-  97,
-  129,
-  193,
-  257,
-  385,
-  513,
-  769,
-  1025,
-  1537,
-  2049,
-  3073,
-  4097,
-  6145,
-  8193,
-  12289,
-  16385,
-  24577,
-);
-export const distanceExtra = Uint8Array.of(
-  0,
-  0,
-  0,
-  0,
-  1,
-  1,
-  2,
-  2,
-  3,
-  3,
-  4,
-  4,
-  5,
-  5,
-  6,
-  6,
-  7,
-  7,
-  8,
-  8,
-  9,
-  9,
-  10,
-  10,
-  11,
-  11,
-  12,
-  12,
-  13,
-  13,
-);
-
-/** In which order a dynamic block gives the lengths of the code of code lengths. */
-export const lengthOrder = Uint8Array.of(
-  16,
-  17,
-  18,
-  0,
-  8,
-  7,
-  9,
-  6,
-  10,
-  5,
-  11,
-  4,
-  12,
-  3,
-  13,
-  2,
-  14,
-  1,
-  15,
-);
+import {
+  END_OF_BLOCK,
+  HCLEN_BITS,
+  HDIST_BITS,
+  HLIT_BITS,
+  LEAST_DISTANCES,
+  LEAST_LENGTHS,
+  LEAST_LITERALS,
+  LENGTH_BITS,
+  MAX_LENGTHS_BITS,
+  MOST_DISTANCES,
+  MOST_LENGTHS,
+  MOST_LITERALS,
+  REPEAT_LAST,
+  distanceBase,
+  distanceExtra,
+  fixedLengths,
+  lengthBase,
+  lengthExtra,
+  lengthOrder,
+  repeatBits,
+  repeatLeast,
+} from "./deflate-format.ts";
+import { ENTRY_FURTHER, ENTRY_MATCH, ENTRY_VALUE, ENTRY_WIDTH, HuffmanTable } from "./huffman.ts";
 
 /** What symbols mean, as entries of a table: the end of a block is a match of no length. */
 const literalMeanings = Int32Array.of(
@@ -174,10 +37,13 @@ const literalMeanings = Int32Array.of(
   ...meaningsOf(lengthBase, lengthExtra).map((meaning) => meaning | ENTRY_MATCH),
 );
 const distanceMeanings = meaningsOf(distanceBase, distanceExtra);
-const plainMeanings = Int32Array.from({ length: 19 }, (_, symbol) => symbol << ENTRY_VALUE);
+const plainMeanings = Int32Array.from(
+  { length: MOST_LENGTHS },
+  (_, symbol) => symbol << ENTRY_VALUE,
+);
 
 function meaningsOf(bases: Uint16Array, extras: Uint8Array): Int32Array {
-  return Int32Array.from(bases, (base, i) => (base << ENTRY_VALUE) | (extras[i]! << 4));
+  return Int32Array.from(bases, (base, i) => (base << ENTRY_VALUE) | (extras[i]! << ENTRY_FURTHER));
 }
 
 /** Bytes of the longest header of a dynamic block: 14 + 19 × 3 + 320 × 14 bits. */
@@ -187,12 +53,16 @@ export const HOLD_BITS = 25;
 /** Bytes that decoding may look at beyond the end of its input. */
 export const SLACK_BYTES = 12;
 
+/** Bits that are looked up at once: most codes are no longer, and the tables stay small. */
+const LITERAL_TABLE_BITS = 10;
+const DISTANCE_TABLE_BITS = 8;
+
 /** The two codes of a block, and where its data starts. */
 export class BlockCodes {
-  readonly #literals = new HuffmanTable(literalMeanings, 10);
-  readonly #distances = new HuffmanTable(distanceMeanings, 8);
-  readonly #lengths = new HuffmanTable(plainMeanings, 7);
-  readonly #all = new Uint8Array(320);
+  readonly #literals = new HuffmanTable(literalMeanings, LITERAL_TABLE_BITS);
+  readonly #distances = new HuffmanTable(distanceMeanings, DISTANCE_TABLE_BITS);
+  readonly #lengths = new HuffmanTable(plainMeanings, MAX_LENGTHS_BITS);
+  readonly #all = new Uint8Array(MOST_LITERALS + MOST_DISTANCES);
   literals: HuffmanTable = this.#literals;
   distances: HuffmanTable = this.#distances;
   /** Position in bits after the header. */
@@ -209,6 +79,10 @@ export class BlockCodes {
    * {@link MAX_HEADER_BYTES} from there on, or zeros in their place. False when it is not right.
    */
   readDynamic(input: Uint8Array, bit: number): boolean {
+    // As literals: constants of another module would be loaded and checked for every length.
+    const WIDTH: typeof ENTRY_WIDTH = 15;
+    const VALUE: typeof ENTRY_VALUE = 9;
+    const LAST: typeof REPEAT_LAST = 16;
     let at = bit;
     const take = (count: number): number => {
       const byte = at >>> 3;
@@ -217,32 +91,32 @@ export class BlockCodes {
       at += count;
       return value & ((1 << count) - 1);
     };
-    const literalCount = take(5) + 257;
-    const distanceCount = take(5) + 1;
-    const lengthCount = take(4) + 4;
-    if (literalCount > 286 || distanceCount > 30) return false;
+    const literalCount = take(HLIT_BITS) + LEAST_LITERALS;
+    const distanceCount = take(HDIST_BITS) + LEAST_DISTANCES;
+    const lengthCount = take(HCLEN_BITS) + LEAST_LENGTHS;
+    if (literalCount > MOST_LITERALS || distanceCount > MOST_DISTANCES) return false;
     const all = this.#all;
-    all.fill(0, 0, 19);
-    for (let i = 0; i < lengthCount; i++) all[lengthOrder[i]!] = take(3);
-    if (!this.#lengths.build(all, 0, 19, false)) return false;
-    const { entries } = this.#lengths;
+    all.fill(0, 0, MOST_LENGTHS);
+    for (let i = 0; i < lengthCount; i++) all[lengthOrder[i]!] = take(LENGTH_BITS);
+    if (!this.#lengths.build(all, 0, MOST_LENGTHS, false)) return false;
+    const { entries, mask } = this.#lengths;
     const count = literalCount + distanceCount;
     for (let i = 0; i < count;) {
       const byte = at >>> 3;
       const hold = (input[byte]! | (input[byte + 1]! << 8) | (input[byte + 2]! << 16)) >>> (at & 7);
-      const entry = entries[hold & 127]!;
-      const length = entry & 15;
-      if (length === 0) return false;
-      at += length;
-      const symbol = entry >>> ENTRY_VALUE;
-      if (symbol < 16) {
+      const entry = entries[hold & mask]!;
+      const width = entry & WIDTH;
+      if (width === 0) return false;
+      at += width;
+      const symbol = entry >>> VALUE;
+      if (symbol < LAST) {
         all[i++] = symbol;
         continue;
       }
-      if (symbol === 16 && i === 0) return false;
-      const value = symbol === 16 ? all[i - 1]! : 0;
-      const bits = symbol === 16 ? 2 : symbol === 17 ? 3 : 7;
-      const repeat = ((hold >>> length) & ((1 << bits) - 1)) + (symbol === 18 ? 11 : 3);
+      if (symbol === LAST && i === 0) return false;
+      const value = symbol === LAST ? all[i - 1]! : 0;
+      const bits = repeatBits[symbol - LAST]!;
+      const repeat = repeatLeast[symbol - LAST]! + ((hold >>> width) & ((1 << bits) - 1));
       at += bits;
       if (i + repeat > count) return false;
       all.fill(value, i, i + repeat);
@@ -260,18 +134,12 @@ export class BlockCodes {
 
 let fixedCodes: { readonly literals: HuffmanTable; readonly distances: HuffmanTable } | undefined;
 
-/** Lengths of the codes of blocks that bring none of their own. RFC 1951, section 3.2.6. */
-export const fixedLengths = {
-  literals: new Uint8Array(288).fill(8).fill(9, 144, 256).fill(7, 256, 280),
-  distances: new Uint8Array(32).fill(5),
-};
-
 function fixed() {
   if (fixedCodes !== undefined) return fixedCodes;
-  const literals = new HuffmanTable(literalMeanings, 9);
-  literals.build(fixedLengths.literals, 0, 288, false);
-  const distances = new HuffmanTable(distanceMeanings, 5);
-  distances.build(fixedLengths.distances, 0, 32, false);
+  const literals = new HuffmanTable(literalMeanings, Math.max(...fixedLengths.literals));
+  literals.build(fixedLengths.literals, 0, fixedLengths.literals.length, false);
+  const distances = new HuffmanTable(distanceMeanings, Math.max(...fixedLengths.distances));
+  distances.build(fixedLengths.distances, 0, fixedLengths.distances.length, false);
   fixedCodes = { literals, distances };
   return fixedCodes;
 }

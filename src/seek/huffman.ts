@@ -10,11 +10,13 @@ export const MAX_CODE_BITS = 15;
 const MAX_SYMBOLS = 288;
 
 /**
- * What a table gives for the next bits, or 0 for what is no code: the code's bits in bits 0 to 3, the
- * bits that follow it and belong to it in 4 to 7, {@link ENTRY_MATCH}, and from {@link ENTRY_VALUE}
- * on what it stands for.
+ * What a table gives for the next bits, or 0 for what is no code: how many bits the code has
+ * ({@link ENTRY_WIDTH} is their mask) and how many that belong to it follow (from {@link ENTRY_FURTHER}
+ * on, with the same mask), {@link ENTRY_MATCH}, and from {@link ENTRY_VALUE} on what it stands for.
  */
-export const ENTRY_MATCH = 1 << 8;
+export const ENTRY_WIDTH = 15;
+export const ENTRY_FURTHER = 4;
+export const ENTRY_MATCH = 0x100;
 export const ENTRY_VALUE = 9;
 
 /** A code whose next symbol is looked up by the next `bits` bits. */

@@ -8,17 +8,19 @@
  * @module
  */
 import { FormatError } from "../errors.ts";
+import { BlockCodes, MAX_HEADER_BYTES, SLACK_BYTES } from "./deflate-codes.ts";
 import {
-  BlockCodes,
   DYNAMIC,
+  FINAL_BITS,
   FIXED,
-  HOLD_BITS,
-  MAX_HEADER_BYTES,
-  SLACK_BYTES,
+  LONGEST_MATCH,
+  MOST_STORED_BYTES,
   STORED,
+  STORED_HEADER_BYTES,
+  TYPE_BITS,
   WINDOW_BYTES,
-} from "./deflate-codes.ts";
-import { ENTRY_MATCH, ENTRY_VALUE } from "./huffman.ts";
+} from "./deflate-format.ts";
+import { TokenDecoder, WINDOW_END } from "./token-decoder.ts";
 
 /**
  * Why the decoder has stopped: it wants more input; there is output to be taken; a block, or the
@@ -26,11 +28,10 @@ import { ENTRY_MATCH, ENTRY_VALUE } from "./huffman.ts";
  */
 export type InflaterStop = "input" | "output" | "block" | "end";
 
-const LONGEST_MATCH = 258;
 /** More than 258 bytes for two bits are not to be had. */
 const MAX_RATIO = 1032;
-/** Bits of the longest token. */
-const TOKEN_BITS = 48;
+const BLOCK_HEADER_BITS = FINAL_BITS + TYPE_BITS;
+const TYPE_MASK = (1 << TYPE_BITS) - 1;
 const OUTPUT_END = 2 * WINDOW_BYTES;
 
 /** What the next bits are. */
@@ -38,14 +39,11 @@ type State = "header" | "stored" | "codes" | "ended";
 
 export class Inflater {
   readonly #codes = new BlockCodes();
-  readonly #output = new Uint8Array(OUTPUT_END + LONGEST_MATCH);
-  #out: number; // end of what has been decoded
-  #taken: number; // end of what has been taken
-  #history: number; // start of what may be referred to
+  readonly #decoder = new TokenDecoder(new Uint8Array(OUTPUT_END + LONGEST_MATCH));
+  #taken = WINDOW_END; // end of what has been taken
   #input = new Uint8Array(SLACK_BYTES);
   #inputEnd = 0;
   #passed = 0; // bytes of input that are gone from #input
-  #bit: number;
   #finished = false;
   #state: State = "header";
   #final = false;
@@ -57,21 +55,20 @@ export class Inflater {
    */
   constructor(window: Uint8Array = new Uint8Array(0), bit = 0) {
     const known = window.subarray(-WINDOW_BYTES);
-    this.#output.set(known, WINDOW_BYTES - known.length);
-    this.#history = WINDOW_BYTES - known.length;
-    this.#out = WINDOW_BYTES;
-    this.#taken = WINDOW_BYTES;
-    this.#bit = bit;
+    const decoder = this.#decoder;
+    decoder.history = WINDOW_END - known.length;
+    decoder.output.set(known, decoder.history);
+    decoder.bit = bit;
   }
 
   /** Bits of the input that have been decoded. */
   get position(): number {
-    return this.#passed * 8 + this.#bit;
+    return this.#passed * 8 + this.#decoder.bit;
   }
 
   /** Adds input. What has been decoded is let go of. */
   push(chunk: Uint8Array): void {
-    const gone = this.#bit >>> 3;
+    const gone = this.#decoder.bit >>> 3;
     const kept = this.#inputEnd - gone;
     const needed = kept + chunk.length + SLACK_BYTES;
     const old = this.#input;
@@ -81,7 +78,7 @@ export class Inflater {
     this.#inputEnd = kept + chunk.length;
     this.#input.fill(0, this.#inputEnd, this.#inputEnd + SLACK_BYTES);
     this.#passed += gone;
-    this.#bit -= gone * 8;
+    this.#decoder.bit -= gone * 8;
   }
 
   /** Says that no more input will come. */
@@ -91,8 +88,8 @@ export class Inflater {
 
   /** The output decoded since the last call; valid until `run`. */
   take(): Uint8Array {
-    const chunk = this.#output.subarray(this.#taken, this.#out);
-    this.#taken = this.#out;
+    const chunk = this.#decoder.output.subarray(this.#taken, this.#decoder.out);
+    this.#taken = this.#decoder.out;
     return chunk;
   }
 
@@ -106,7 +103,7 @@ export class Inflater {
     for (;;) {
       if (this.#state === "ended") return "end";
       const stop = this.#runState();
-      if (this.#bit > this.#inputEnd * 8) throw truncated();
+      if (this.#decoder.bit > this.#inputEnd * 8) throw truncated();
       if (stop === "input") {
         if (this.#finished) throw truncated();
         return stop;
@@ -116,13 +113,13 @@ export class Inflater {
   }
 
   #slide(): void {
-    if (this.#taken !== this.#out) throw new TypeError("inflater: output was not taken");
-    if (this.#out < OUTPUT_END) return;
-    const from = this.#out - WINDOW_BYTES;
-    this.#output.copyWithin(0, from, this.#out);
-    this.#history = Math.max(0, this.#history - from);
-    this.#out = WINDOW_BYTES;
-    this.#taken = WINDOW_BYTES;
+    if (this.#taken !== this.#decoder.out) throw new TypeError("inflater: output was not taken");
+    if (this.#decoder.out < OUTPUT_END) return;
+    const from = this.#decoder.out - WINDOW_BYTES;
+    this.#decoder.output.copyWithin(0, from, this.#decoder.out);
+    this.#decoder.history = Math.max(0, this.#decoder.history - from);
+    this.#decoder.out = WINDOW_END;
+    this.#taken = WINDOW_END;
   }
 
   #runState(): InflaterStop | undefined {
@@ -134,27 +131,28 @@ export class Inflater {
   }
 
   #has(bits: number): boolean {
-    return this.#finished || this.#bit + bits <= this.#inputEnd * 8;
+    return this.#finished || this.#decoder.bit + bits <= this.#inputEnd * 8;
   }
 
   #header(): InflaterStop | undefined {
-    if (!this.#has(3 + MAX_HEADER_BYTES * 8)) return "input";
-    if (this.#bit + 3 > this.#inputEnd * 8) throw truncated();
+    if (!this.#has(BLOCK_HEADER_BITS + MAX_HEADER_BYTES * 8)) return "input";
+    if (this.#decoder.bit + BLOCK_HEADER_BITS > this.#inputEnd * 8) throw truncated();
     const input = this.#input;
-    const byte = this.#bit >>> 3;
-    const head = (input[byte]! | (input[byte + 1]! << 8)) >>> (this.#bit & 7);
+    const byte = this.#decoder.bit >>> 3;
+    const head = (input[byte]! | (input[byte + 1]! << 8)) >>> (this.#decoder.bit & 7);
     this.#final = (head & 1) === 1;
-    const type = (head >>> 1) & 3;
-    this.#bit += 3;
+    const type = (head >>> FINAL_BITS) & TYPE_MASK;
+    this.#decoder.bit += BLOCK_HEADER_BITS;
     if (type === STORED) return this.#storedHeader();
     if (type === FIXED) this.#codes.useFixed();
     else if (type !== DYNAMIC) throw malformed("reserved type of block");
     else {
       // The header may reach into zeros beyond the end: more of them than the slack holds.
-      const rest = this.#inputEnd - (this.#bit >>> 3);
+      const rest = this.#inputEnd - (this.#decoder.bit >>> 3);
       if (rest < MAX_HEADER_BYTES) this.#padInput(MAX_HEADER_BYTES);
-      if (!this.#codes.readDynamic(this.#input, this.#bit)) throw malformed("header of a block");
-      this.#bit = this.#codes.bit;
+      if (!this.#codes.readDynamic(this.#input, this.#decoder.bit))
+        throw malformed("header of a block");
+      this.#decoder.bit = this.#codes.bit;
     }
     this.#state = "codes";
     return undefined;
@@ -172,93 +170,35 @@ export class Inflater {
   }
 
   #storedHeader(): undefined {
-    const at = (this.#bit + 7) >>> 3;
-    if (at + 4 > this.#inputEnd) throw truncated();
+    const at = (this.#decoder.bit + 7) >>> 3;
+    if (at + STORED_HEADER_BYTES > this.#inputEnd) throw truncated();
     const input = this.#input;
     this.#left = input[at]! | (input[at + 1]! << 8);
     const inverse = input[at + 2]! | (input[at + 3]! << 8);
-    if ((this.#left ^ inverse) !== 0xffff) throw malformed("length of a stored block");
-    this.#bit = (at + 4) * 8;
+    if ((this.#left ^ inverse) !== MOST_STORED_BYTES) throw malformed("length of a stored block");
+    this.#decoder.bit = (at + STORED_HEADER_BYTES) * 8;
     this.#state = "stored";
     return undefined;
   }
 
   #stored(): InflaterStop {
-    const at = this.#bit >>> 3;
-    const count = Math.min(this.#left, this.#inputEnd - at, OUTPUT_END - this.#out);
-    this.#output.set(this.#input.subarray(at, at + count), this.#out);
-    this.#out += count;
-    this.#bit += count * 8;
+    const at = this.#decoder.bit >>> 3;
+    const count = Math.min(this.#left, this.#inputEnd - at, OUTPUT_END - this.#decoder.out);
+    this.#decoder.output.set(this.#input.subarray(at, at + count), this.#decoder.out);
+    this.#decoder.out += count;
+    this.#decoder.bit += count * 8;
     this.#left -= count;
     if (this.#left === 0) return "block";
-    return this.#out === OUTPUT_END ? "output" : "input";
+    return this.#decoder.out === OUTPUT_END ? "output" : "input";
   }
 
   #coded(): InflaterStop {
-    const { literals, distances } = this.#codes;
-    const { entries: literalEntries, mask: literalMask } = literals;
-    const { entries: distanceEntries, mask: distanceMask } = distances;
-    const input = this.#input;
-    const output = this.#output;
-    const view = new DataView(input.buffer);
-    const end = this.#inputEnd * 8;
-    const safe = this.#finished ? end : end - TOKEN_BITS;
-    let bit = this.#bit;
-    let out = this.#out;
-    let stop: InflaterStop;
-    for (;;) {
-      if (out >= OUTPUT_END || bit > safe) {
-        stop = out >= OUTPUT_END ? "output" : "input";
-        break;
-      }
-      const before = bit;
-      let hold = view.getUint32(bit >>> 3, true) >>> (bit & 7);
-      let entry = literalEntries[hold & literalMask]!;
-      if (entry === 0) entry = literals.decodeLong(hold);
-      let width = entry & 15;
-      if (width === 0) throw malformed("code of a literal or length");
-      bit += width;
-      let further = (entry >>> 4) & 15;
-      const value = (entry >>> ENTRY_VALUE) + ((hold >>> width) & ((1 << further) - 1));
-      const isMatch = (entry & ENTRY_MATCH) !== 0;
-      if (!isMatch || value === 0) {
-        if (bit > end) {
-          bit = before;
-          stop = "input";
-          break;
-        }
-        if (!isMatch) {
-          output[out++] = value;
-          continue;
-        }
-        stop = "block";
-        break;
-      }
-      bit += further;
-      hold = view.getUint32(bit >>> 3, true) >>> (bit & 7);
-      entry = distanceEntries[hold & distanceMask]!;
-      if (entry === 0) entry = distances.decodeLong(hold);
-      width = entry & 15;
-      if (width === 0) throw malformed("code of a distance");
-      further = (entry >>> 4) & 15;
-      bit += width;
-      if (width + further <= HOLD_BITS) hold >>>= width;
-      else hold = view.getUint32(bit >>> 3, true) >>> (bit & 7);
-      bit += further;
-      if (bit > end) {
-        bit = before;
-        stop = "input";
-        break;
-      }
-      const distance = (entry >>> ENTRY_VALUE) + (hold & ((1 << further) - 1));
-      const from = out - distance;
-      if (from < this.#history) throw malformed("distance beyond the start");
-      if (distance >= value) output.copyWithin(out, from, from + value);
-      else for (let i = 0; i < value; i++) output[out + i] = output[from + i]!;
-      out += value;
-    }
-    this.#bit = bit;
-    this.#out = out;
+    const view = new DataView(this.#input.buffer);
+    const input = { view, end: this.#inputEnd * 8, isPart: !this.#finished };
+    const stop = this.#decoder.run(input, this.#codes, OUTPUT_END, true);
+    if (stop === "bad literal") throw malformed("code of a literal or length");
+    if (stop === "bad distance") throw malformed("code of a distance");
+    if (stop === "too far" || stop === "unexpected") throw malformed("distance beyond the start");
     return stop;
   }
 }

@@ -12,7 +12,8 @@
  *
  * @module
  */
-import { SLACK_BYTES, WINDOW_BYTES } from "./deflate-codes.ts";
+import { SLACK_BYTES } from "./deflate-codes.ts";
+import { WINDOW_BYTES } from "./deflate-format.ts";
 import { WindowWalk } from "./window-walk.ts";
 
 /** Output between two access points, at least. */
@@ -148,8 +149,9 @@ export class PointFinder {
     const shift = out - this.#baseOut;
     const known = this.#known.subarray(shift, Math.min(this.#knownEnd, shift + 2 * WINDOW_BYTES));
     const first = (input - this.#baseInput) * 8;
+    this.#walk.begin(known);
     for (let bit = 8; bit > 0; bit--) {
-      if (!this.#walk.follow(this.#input, end, first + bit, known, WINDOW_BYTES)) continue;
+      if (!this.#walk.follow(this.#input, end, first + bit)) continue;
       this.#next = out + this.#span;
       const window = known.subarray(0, WINDOW_BYTES);
       this.#found({ bit: (input - 1) * 8 + bit, out, window, used: this.#walk.used });

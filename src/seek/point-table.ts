@@ -6,7 +6,7 @@
  * @module
  */
 import { FormatError } from "../errors.ts";
-import { WINDOW_BYTES } from "./deflate-codes.ts";
+import { WINDOW_BYTES } from "./deflate-format.ts";
 import { GROUP_POINTS, MAX_GROUP_BYTES } from "./format.ts";
 import { inflateExactly } from "./inflater.ts";
 import type { AccessPoints, SeekCompression } from "./layer.ts";

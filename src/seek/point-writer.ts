@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { WINDOW_BYTES } from "./deflate-codes.ts";
+import { WINDOW_BYTES } from "./deflate-format.ts";
 import { deflate } from "./deflater.ts";
 import { GROUP_POINTS } from "./format.ts";
 import { VarintWriter } from "./varint.ts";

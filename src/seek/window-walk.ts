@@ -6,123 +6,102 @@
  *
  * @module
  */
-import { BlockCodes, DYNAMIC, FIXED, HOLD_BITS, STORED, WINDOW_BYTES } from "./deflate-codes.ts";
-import { ENTRY_MATCH, ENTRY_VALUE } from "./huffman.ts";
+import { BlockCodes } from "./deflate-codes.ts";
+import {
+  DYNAMIC,
+  FINAL_BITS,
+  FIXED,
+  MOST_STORED_BYTES,
+  STORED,
+  STORED_HEADER_BYTES,
+  TYPE_BITS,
+  WINDOW_BYTES,
+} from "./deflate-format.ts";
+import { TokenDecoder, type TokenInput, WINDOW_END } from "./token-decoder.ts";
 
 /** How many bytes must come out right before a position is believed. */
 const PROOF_BYTES = 64;
 /** How many are looked at; what follows is only followed, which is faster. */
 const CHECKED_BYTES = 1024;
+const BLOCK_HEADER_BITS = FINAL_BITS + TYPE_BITS;
+const TYPE_MASK = (1 << TYPE_BITS) - 1;
 
 /** Walks streams; one for many walks. */
 export class WindowWalk {
   readonly #codes = new BlockCodes();
   /** Of each byte of the last walk's window, whether the stream refers to it. */
   readonly used = new Uint8Array(WINDOW_BYTES);
-  #marked = false; // whether any are set
-  #out = 0;
+  readonly #decoder = new TokenDecoder(new Uint8Array(0), this.used);
+  #end = 0; // of what is followed
 
   /**
-   * Whether a deflate block starts at `bit` of `input` whose output, and that of the blocks after it,
-   * is `known` from `at` on; followed for the length of a window, or up to the end of the stream or
-   * of what is known. `input` must have been padded (deflate-codes.ts).
+   * Begins walks at a place: `known` is the output from a window before it on, and what is known of the
+   * output after it. It must not change before the last of these walks.
+   */
+  begin(known: Uint8Array): void {
+    this.#end = Math.min(known.length, WINDOW_END + WINDOW_BYTES);
+    this.#decoder.output = known;
+    this.#decoder.expectedEnd = Math.min(known.length, WINDOW_END + CHECKED_BYTES);
+  }
+
+  /**
+   * Whether a deflate block starts at `bit` of `input` whose output, and that of the blocks after it, is
+   * what is known; followed for the length of a window, or up to the end of the stream or of what is
+   * known. `input` must have been padded (deflate-codes.ts).
    *
    * @param end bytes of `input` without its padding
    */
-  follow(input: Uint8Array, end: number, bit: number, known: Uint8Array, at: number): boolean {
-    if (this.#marked) this.used.fill(0);
-    this.#marked = false;
-    const stop = Math.min(known.length, at + WINDOW_BYTES);
-    this.#out = at;
+  follow(input: Uint8Array, end: number, bit: number): boolean {
+    const decoder = this.#decoder;
+    if (decoder.hasUsed) this.used.fill(0);
+    decoder.hasUsed = false;
+    const view = new DataView(input.buffer, input.byteOffset, input.byteLength);
+    const tokenInput = { view, end: end * 8, isPart: false };
     const last = end * 8;
-    let position = bit;
-    for (let final = 0; final === 0 && this.#out < stop;) {
-      if (position + 3 > last) return false;
+    decoder.out = WINDOW_END;
+    decoder.bit = bit;
+    for (let final = 0; final === 0 && decoder.out < this.#end;) {
+      const position = decoder.bit;
+      if (position + BLOCK_HEADER_BITS > last) return false;
       const header =
         (input[position >>> 3]! | (input[(position >>> 3) + 1]! << 8)) >>> (position & 7);
       final = header & 1;
-      position += 3;
-      const type = (header >>> 1) & 3;
-      if (type === STORED) position = this.#stored(input, position, known, stop);
-      else {
-        if (type === FIXED) {
-          this.#codes.useFixed();
-          this.#codes.bit = position;
-        } else if (type !== DYNAMIC || !this.#codes.readDynamic(input, position)) return false;
-        position = this.#coded(input, known, at, stop);
+      const type = (header >>> FINAL_BITS) & TYPE_MASK;
+      decoder.bit += BLOCK_HEADER_BITS;
+      if (type === STORED) {
+        if (!this.#stored(input)) return false;
+      } else {
+        if (type === FIXED) this.#codes.useFixed();
+        else if (type !== DYNAMIC || !this.#codes.readDynamic(input, decoder.bit)) return false;
+        else decoder.bit = this.#codes.bit;
+        if (!this.#coded(tokenInput)) return false;
       }
-      if (position < 0 || position > last) return false;
+      if (decoder.bit > last) return false;
     }
-    return this.#out >= Math.min(stop, at + PROOF_BYTES) && this.#out > at;
+    const enough = Math.min(this.#end, WINDOW_END + PROOF_BYTES);
+    return decoder.out >= enough && decoder.out > WINDOW_END;
   }
 
-  /** Gives the position after the block, or -1. */
-  #stored(input: Uint8Array, bit: number, known: Uint8Array, stop: number): number {
-    const at = (bit + 7) >>> 3;
-    if (at + 4 > input.length) return -1;
+  #stored(input: Uint8Array): boolean {
+    const decoder = this.#decoder;
+    const at = (decoder.bit + 7) >>> 3;
+    const data = at + STORED_HEADER_BYTES;
+    if (data > input.length) return false;
     const length = input[at]! | (input[at + 1]! << 8);
-    if ((length ^ (input[at + 2]! | (input[at + 3]! << 8))) !== 0xffff) return -1;
-    const count = Math.min(length, stop - this.#out);
-    if (at + 4 + count > input.length) return -1;
+    if ((length ^ (input[at + 2]! | (input[at + 3]! << 8))) !== MOST_STORED_BYTES) return false;
+    const count = Math.min(length, this.#end - decoder.out);
+    if (data + count > input.length) return false;
     for (let i = 0; i < count; i++) {
-      if (input[at + 4 + i] !== known[this.#out + i]) return -1;
+      if (input[data + i] !== decoder.output[decoder.out + i]) return false;
     }
-    this.#out += count;
-    return (at + 4 + count) * 8;
+    decoder.out += count;
+    decoder.bit = (data + count) * 8;
+    return true;
   }
 
-  /** As {@link #stored}; ends in the middle of the block when all has been seen. */
-  #coded(input: Uint8Array, known: Uint8Array, start: number, stop: number): number {
-    const { literals, distances, bit } = this.#codes;
-    const { entries: literalEntries, mask: literalMask } = literals;
-    const { entries: distanceEntries, mask: distanceMask } = distances;
-    const { used } = this;
-    const view = new DataView(input.buffer, input.byteOffset, input.byteLength);
-    const lastBit = (input.length - 10) * 8;
-    const checked = start + CHECKED_BYTES;
-    let position = bit;
-    let out = this.#out;
-    while (out < stop) {
-      if (position > lastBit) return -1;
-      let hold = view.getUint32(position >>> 3, true) >>> (position & 7);
-      let entry = literalEntries[hold & literalMask]!;
-      if (entry === 0) entry = literals.decodeLong(hold);
-      let width = entry & 15;
-      if (width === 0) return -1;
-      position += width;
-      if ((entry & ENTRY_MATCH) === 0) {
-        if (out < checked && known[out] !== entry >>> ENTRY_VALUE) return -1;
-        out++;
-        continue;
-      }
-      let further = (entry >>> 4) & 15;
-      const length = (entry >>> ENTRY_VALUE) + ((hold >>> width) & ((1 << further) - 1));
-      if (length === 0) {
-        this.#out = out;
-        return position;
-      }
-      position += further;
-      hold = view.getUint32(position >>> 3, true) >>> (position & 7);
-      entry = distanceEntries[hold & distanceMask]!;
-      if (entry === 0) entry = distances.decodeLong(hold);
-      width = entry & 15;
-      if (width === 0) return -1;
-      further = (entry >>> 4) & 15;
-      position += width;
-      if (width + further <= HOLD_BITS) hold >>>= width;
-      else hold = view.getUint32(position >>> 3, true) >>> (position & 7);
-      position += further;
-      const from = out - (entry >>> ENTRY_VALUE) - (hold & ((1 << further) - 1));
-      if (from < 0 || (out < checked && known[from] !== known[out])) return -1;
-      if (from < start) {
-        this.#marked = true;
-        const first = from - start + WINDOW_BYTES;
-        const end = first + Math.min(length, start - from, stop - out);
-        for (let i = first; i < end; i++) used[i] = 1;
-      }
-      out += length;
-    }
-    this.#out = stop;
-    return position;
+  /** Follows a block; ends in the middle of it when all has been seen. */
+  #coded(input: TokenInput): boolean {
+    const stop = this.#decoder.run(input, this.#codes, this.#end, false);
+    return stop === "output" || stop === "block";
   }
 }

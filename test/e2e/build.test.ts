@@ -13,14 +13,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { type Pack, pack } from "tar-stream";
 import { describe, expect, test } from "vitest";
-import { sealfs, sealfsOk } from "../support/cli.ts";
+import { bin, sealfs, sealfsOk } from "../support/run.ts";
 import { TestLayout, tar, temporaryFolder } from "../support/oci.ts";
 import { oracle } from "../support/oracle.ts";
 
-const bin = fileURLToPath(new URL("../../bin/sealfs.js", import.meta.url));
 const mountComposefs = oracle("mount.composefs");
 const composefsInfo = oracle("composefs-info");
 const mkcomposefs = oracle("mkcomposefs");

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { type ByteString, ascii, toByteString } from "../../src/bytes/bytestring.ts";
 import { writeImage } from "../../src/erofs/writer.ts";
 import { HardLink, Inode, S_IFCHR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK } from "../../src/tree/inode.ts"; // prettier-ignore
-import { MountBed, newDirectory, run } from "../support/mount-bed.ts";
+import { MountBed, newDirectory } from "../support/mount-bed.ts";
+import { runProgram } from "../support/run.ts";
 import { ways } from "../support/modes.ts";
 
 const script = fileURLToPath(new URL("../support/conformance.py", import.meta.url));
@@ -106,7 +107,7 @@ describe.each(ways)("mode $name", ({ name, args, missing }) => {
     bed = new MountBed();
     bed.add("app:1", writeImage(tree(bed)));
     const target = bed.mount("app:1", args);
-    results = new Map(JSON.parse(run("python3", [script, target, name])));
+    results = new Map(JSON.parse(runProgram("python3", [script, target, name])));
     bed.unmount(target);
   });
   afterAll(() => bed?.close());

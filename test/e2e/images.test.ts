@@ -11,7 +11,7 @@ import { homedir, tmpdir } from "node:os";
 import { join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
-import { sealfs, sealfsOk } from "../support/cli.ts";
+import { sealfs, sealfsOk } from "../support/run.ts";
 import { oracle } from "../support/oracle.ts";
 
 const listingTool = fileURLToPath(new URL("../support/listing.py", import.meta.url));

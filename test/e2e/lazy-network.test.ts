@@ -4,7 +4,6 @@ import { once } from "node:events";
 import { cpSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { type Server, createServer } from "node:http";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { Store } from "../../src/store/store.ts";
@@ -14,8 +13,8 @@ import { noKernelStack } from "../support/kernel.ts";
 import { MountBed, isMounted, noise, noMount } from "../support/mount-bed.ts";
 import { freePort } from "../support/ports.ts";
 import { until } from "../support/until.ts";
+import { bin } from "../support/run.ts";
 
-const bin = fileURLToPath(new URL("../../bin/sealfs.js", import.meta.url));
 const MIB = 1024 * 1024;
 const BLOCK = 4096;
 /** No reader's wait ends by itself within a test. */

@@ -20,7 +20,7 @@ import { readSeekLayers } from "../../src/seek/seek-index.ts";
 import { Store } from "../../src/store/store.ts";
 import { objectsOfStored } from "../../src/store/stored-image.ts";
 import type { VerityDigest } from "../../src/verity/verity-digest.ts";
-import { sealfs, sealfsOk } from "../support/cli.ts";
+import { sealfs, sealfsOk } from "../support/run.ts";
 import {
   type RunningRegistry,
   dockerRegistry,

@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Store } from "../../src/store/store.ts";
 import { TestAuthority, hasOpenssl } from "../support/certificates.ts";
-import { sealfs } from "../support/cli.ts";
+import { bin, sealfs } from "../support/run.ts";
 import { oracle } from "../support/oracle.ts";
 import { freePort } from "../support/ports.ts";
 import { bundleFor, contentOf, imageWith, objectsIn } from "../support/store.ts";
@@ -194,7 +194,6 @@ http {
   });
 
   test("Ctrl-C leaves a store from which the next run goes on", async () => {
-    const bin = join(import.meta.dirname, "../../bin/sealfs.js");
     const places = ["--store", client.path, "--mirrors", "none"];
     const mirror = ["--mirror", `http://127.0.0.1:${ports.crawling}`, "--jobs", "16"];
     const argv = [bin, "fetch", name, ...places, ...mirror, ...trust()];

@@ -8,13 +8,13 @@ import { writeImage } from "../../src/erofs/writer.ts";
 import { HardLink, type Inode } from "../../src/tree/inode.ts";
 
 import { loopsOf, noKernelStack } from "../support/kernel.ts";
-import { MountBed, isMounted, newDirectory, noMount, run } from "../support/mount-bed.ts";
+import { MountBed, isMounted, newDirectory, noMount } from "../support/mount-bed.ts";
+import { bin, runProgram } from "../support/run.ts";
 import { errnoOf } from "../support/mounted-view.ts";
 import { serverOf } from "../support/processes.ts";
 import { until } from "../support/until.ts";
 
 const reason = noKernelStack() ?? noMount();
-const bin = new URL("../../bin/sealfs.js", import.meta.url).pathname;
 let bed: MountBed;
 let large: Inode;
 let image: Uint8Array;
@@ -166,7 +166,7 @@ describe("the choice", () => {
       [bin, "mount", "app:1", target, "--store", bed.store.path, "--key", bed.keyFile, ...args],
       { encoding: "utf8" },
     );
-    if (isMounted(target)) run(process.execPath, [bin, "umount", target]);
+    if (isMounted(target)) runProgram(process.execPath, [bin, "umount", target]);
     return { code, stderr };
   };
 

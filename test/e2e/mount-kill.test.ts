@@ -12,16 +12,16 @@ import { ascii } from "../../src/bytes/bytestring.ts";
 import { writeImage } from "../../src/erofs/writer.ts";
 import { findFusermount } from "../../src/sys/fusermount.ts";
 import { ways } from "../support/modes.ts";
-import { MountBed, isMounted, newDirectory, noMount, run } from "../support/mount-bed.ts";
+import { MountBed, isMounted, newDirectory, noMount } from "../support/mount-bed.ts";
+import { bin, runProgram, succeeds } from "../support/run.ts";
 import { processesOf, serverOf } from "../support/processes.ts";
 import { remainsOf } from "../support/remains.ts";
 import { until } from "../support/until.ts";
 
-const bin = fileURLToPath(new URL("../../bin/sealfs.js", import.meta.url));
 const script = fileURLToPath(new URL("../faults/kill-mount.mjs", import.meta.url));
 const stuck = fileURLToPath(new URL("../support/stuck-server.mjs", import.meta.url));
 const rounds = process.env["SLOW"] === "1" ? 100 : 2;
-const strace = spawnSync("strace", ["-V"]).status === 0 ? undefined : "strace is missing";
+const strace = succeeds("strace", "-V") ? undefined : "strace is missing";
 
 /** What the threads of a process wait for in the kernel. */
 function waitsOf(pid: number): string[] {
@@ -71,7 +71,7 @@ describe.each(ways)("mode $name", ({ name, mode, args, missing }) => {
       const pid = await serverThatWaits(target, command, mode === "hybrid");
       process.kill(pid, "SIGKILL");
       await ended;
-      run(process.execPath, [bin, "gc", "--store", bed.store.path]);
+      runProgram(process.execPath, [bin, "gc", "--store", bed.store.path]);
       await until(() => expect(remainsOf(bed, target, image)).toEqual([]));
     } finally {
       bed.close();
@@ -119,7 +119,7 @@ test("a server killed while fusermount3 is about to mount for it leaves nothing"
     expect(isMounted(target)).toBe(false);
     goOn();
     await until(() => expect(processesOf(target)).toEqual([]));
-    run(process.execPath, [bin, "gc", "--store", bed.store.path]);
+    runProgram(process.execPath, [bin, "gc", "--store", bed.store.path]);
     await until(() => expect(remainsOf(bed, target)).toEqual([]));
   } finally {
     bed.close();

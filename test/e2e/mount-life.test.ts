@@ -6,14 +6,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { writeImage } from "../../src/erofs/writer.ts";
 import { ways } from "../support/modes.ts";
-import { MountBed, isMounted, newDirectory, noMount, run } from "../support/mount-bed.ts";
+import { MountBed, isMounted, newDirectory, noMount } from "../support/mount-bed.ts";
+import { bin, runProgram } from "../support/run.ts";
 import { processesOf, serverOf } from "../support/processes.ts";
 import { descriptorsOf, remainsOf } from "../support/remains.ts";
 import { statusOf } from "../support/status.ts";
 import { until } from "../support/until.ts";
 
 const reason = noMount();
-const bin = new URL("../../bin/sealfs.js", import.meta.url).pathname;
 const faulty = new URL("../support/faulty-server.cjs", import.meta.url).pathname;
 const content = Buffer.alloc(300_000, "large ");
 const rounds = process.env["SLOW"] === "1" ? 60 : 5;
@@ -47,8 +47,8 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
     for (let i = 0; i < rounds; i++) {
       bed.mount("app:1", args, target);
       use(target);
-      if (i % 3 === 0) run("umount", [target]);
-      else if (i % 3 === 1) run("umount", ["-l", target]);
+      if (i % 3 === 0) runProgram("umount", [target]);
+      else if (i % 3 === 1) runProgram("umount", ["-l", target]);
       else bed.unmount(target);
       expect(isMounted(target)).toBe(false);
     }
@@ -64,7 +64,8 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
       process.kill(serverOf(target), signal);
       await until(() => !isMounted(target));
       // Killed, it leaves its lease, which is dead.
-      if (signal === "SIGKILL") run(process.execPath, [bin, "gc", "--store", bed.store.path]);
+      if (signal === "SIGKILL")
+        runProgram(process.execPath, [bin, "gc", "--store", bed.store.path]);
       await expectNothing(target);
     },
   );
@@ -79,7 +80,7 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
     use(target);
     process.kill(serverOf(target), "SIGUSR2");
     await until(() => !isMounted(target));
-    run(process.execPath, [bin, "gc", "--store", bed.store.path]);
+    runProgram(process.execPath, [bin, "gc", "--store", bed.store.path]);
     await expectNothing(target);
   });
 
@@ -93,7 +94,7 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
     await until(gone);
     expect(spawnSync("mountpoint", ["-q", target]).status).not.toBe(0);
     rmdirSync(target);
-    run(process.execPath, [bin, "gc", "--store", bed.store.path]);
+    runProgram(process.execPath, [bin, "gc", "--store", bed.store.path]);
   });
 
   test("signals while the mount is being made leave either all of it or nothing", async () => {
@@ -107,7 +108,7 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
       const [pid] = servers()[0]?.split(" ") ?? [];
       if (pid !== undefined) process.kill(Number(pid), i % 2 === 0 ? "SIGTERM" : "SIGKILL");
       await gone;
-      run(process.execPath, [bin, "gc", "--store", bed.store.path]);
+      runProgram(process.execPath, [bin, "gc", "--store", bed.store.path]);
       await expectNothing(target);
     }
   });
@@ -131,7 +132,7 @@ describe.each(ways)("mode $name", ({ mode, args, missing }) => {
   test("a mount in use is taken away lazily, and lives until its last user has gone", async () => {
     const target = bed.mount("app:1", args);
     const user = await holding(`exec 3<${file(target)}; echo; read x; cksum <&3`);
-    run("umount", ["-l", target]);
+    runProgram("umount", ["-l", target]);
     expect(isMounted(target)).toBe(false);
     expect(readdirSync(join(bed.store.path, "leases"))).toHaveLength(1);
     expect(await answerOf(user)).toContain("300000");
@@ -194,7 +195,7 @@ describe("a full disk", () => {
     const gone = bed.file(Buffer.alloc(5000, "gone"));
     root.entries.set(ascii("gone"), gone);
     bed.addTree("app:1", root);
-    run("rm", [bed.objectOf(gone)]);
+    runProgram("rm", [bed.objectOf(gone)]);
     const words = (args: readonly string[]) => args.map((word) => `'${word}'`).join(" ");
     const node = process.execPath;
     const mount = [node, bin, "mount", "app:1", target, "--store", `${small}/store`];

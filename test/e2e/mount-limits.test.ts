@@ -4,7 +4,8 @@ import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { ways } from "../support/modes.ts";
-import { MountBed, newDirectory, noMount, run } from "../support/mount-bed.ts";
+import { MountBed, newDirectory, noMount } from "../support/mount-bed.ts";
+import { runProgram } from "../support/run.ts";
 import { serverOf } from "../support/processes.ts";
 import { descriptorsOf } from "../support/remains.ts";
 import { statusOf } from "../support/status.ts";
@@ -65,10 +66,10 @@ describe.each(served)("mode $name", ({ args, missing }) => {
   test("a process with few descriptors serves many open files", () => {
     const target = bed.directory();
     const words = [process.execPath, ...bed.args("app:1", target, args)].map((word) => `'${word}'`);
-    run("sh", ["-c", `ulimit -n 100; ${words.join(" ")}`]);
+    runProgram("sh", ["-c", `ulimit -n 100; ${words.join(" ")}`]);
     const server = serverOf(target);
     expect(readFileSync(`/proc/${server}/limits`, "utf8")).toMatch(/Max open files +100 /);
-    expect(run("python3", ["-c", HOLD, target]).trim()).toBe(String(FILES));
+    expect(runProgram("python3", ["-c", HOLD, target]).trim()).toBe(String(FILES));
     expect(descriptorsOf(server).length).toBeLessThan(100);
     expect(bed.readLog()).toEqual([]);
     bed.unmount(target);

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { sealfs, sealfsOk } from "../support/cli.ts";
+import { sealfs, sealfsOk } from "../support/run.ts";
 import { isMounted, noMount } from "../support/mount-bed.ts";
 
 const reason = noMount();

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { HardLink } from "../../src/tree/inode.ts";
-import { sealfs } from "../support/cli.ts";
+import { sealfs } from "../support/run.ts";
 import { ways } from "../support/modes.ts";
 import { MountBed, newDirectory, noMount } from "../support/mount-bed.ts";
 import { errnoOf } from "../support/mounted-view.ts";

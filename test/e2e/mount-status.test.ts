@@ -7,9 +7,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { signImage } from "../../src/sign/sign-image.ts";
 import { Transaction } from "../../src/store/transaction.ts";
-import { sealfs, sealfsOk } from "../support/cli.ts";
+import { runProgram, sealfs, sealfsOk } from "../support/run.ts";
 import { ways } from "../support/modes.ts";
-import { MountBed, isMounted, newDirectory, noMount, run } from "../support/mount-bed.ts";
+import { MountBed, isMounted, newDirectory, noMount } from "../support/mount-bed.ts";
 import { processesOf, serverOf } from "../support/processes.ts";
 import { statusNow, statusOf } from "../support/status.ts";
 import { until } from "../support/until.ts";
@@ -146,7 +146,7 @@ test("a server that was killed together with its guard leaves an entry that stat
   const dead = { condition: "dead", visible: true, name };
   await until(() => expect(statusNow(target)).toMatchObject([dead]));
   expect(sealfsOk(["status", target]).stdout).toContain("end it with sealfs umount");
-  run("umount", ["-l", target]); // by somebody who knows nothing of sealfs
+  runProgram("umount", ["-l", target]); // by somebody who knows nothing of sealfs
   expect(sealfs(["status", target]).status).toBe(7);
   const left = spawnSync("grep", ["-ls", `"${target}"`, "-r", "/run/sealfs"], { encoding: "utf8" });
   expect(left.stdout).toBe("");

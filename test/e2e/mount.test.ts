@@ -14,9 +14,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { type ByteString, ascii, toByteString } from "../../src/bytes/bytestring.ts";
 import { HardLink, Inode, S_IFLNK, S_IFREG } from "../../src/tree/inode.ts";
 import { PrivateKey } from "../../src/trust/private-key.ts";
-import { sealfs } from "../support/cli.ts";
+import { bin, sealfs } from "../support/run.ts";
 import { MountBed, isMounted, newDirectory, noLibfuse, noMount } from "../support/mount-bed.ts";
-import { run } from "../support/mount-bed.ts";
+import { runProgram } from "../support/run.ts";
 import { until } from "../support/until.ts";
 
 const reason = noMount();
@@ -65,7 +65,7 @@ beforeAll(() => {
 afterAll(() => bed?.close());
 
 const servers = () =>
-  run("ps", ["-eo", "pid,args"])
+  runProgram("ps", ["-eo", "pid,args"])
     .split("\n")
     .filter((line) => line.includes("/mount/server/server.js") && line.includes(bed.path));
 const isGone = (child: ChildProcess) => child.exitCode !== null || child.signalCode !== null;
@@ -81,7 +81,7 @@ describe("what is mounted", () => {
   });
 
   test("is read-only, without set-user-id programs and devices", () => {
-    const line = run("findmnt", ["-n", "-o", "OPTIONS,FSTYPE,SOURCE", mnt]);
+    const line = runProgram("findmnt", ["-n", "-o", "OPTIONS,FSTYPE,SOURCE", mnt]);
     expect(line).toMatch(/^ro,nosuid,nodev,.*default_permissions.*fuse\.sealfs +sealfs:app:1/);
     const errors = ["touch x", "rm text", "mkdir d", "mv text u", "ln text u", "chmod 777 text"];
     errors.push("setfattr -n user.a -v b text", "truncate -s 0 text");
@@ -101,18 +101,18 @@ describe("what is mounted", () => {
     for (const i of [0, 5, 11_999]) {
       expect(statSync(join(mnt, "many", `entry-${i}`)).ino).toBe(ino);
     }
-    expect(run("ls", ["-U", join(mnt, "many")]).split("\n").length).toBe(12_001);
+    expect(runProgram("ls", ["-U", join(mnt, "many")]).split("\n").length).toBe(12_001);
   });
 
   test("keeps long symlinks and names that are not UTF-8", () => {
-    expect(run("readlink", [join(mnt, "link")]).trim()).toBe("t".repeat(4095));
+    expect(runProgram("readlink", [join(mnt, "link")]).trim()).toBe("t".repeat(4095));
     const names = readdirSync(mnt, { encoding: "buffer" }).map((name) => name.toString("latin1"));
     expect(names).toContain("\xff\xfe caf\xe9");
-    expect(run("sh", ["-c", `stat -c %s ${mnt}/$(printf '\\377\\376')*`])).toBe("0\n");
+    expect(runProgram("sh", ["-c", `stat -c %s ${mnt}/$(printf '\\377\\376')*`])).toBe("0\n");
   });
 
   test("runs programs, but not as their owner", () => {
-    expect(run(join(mnt, "script"), [])).toBe("ran\n");
+    expect(runProgram(join(mnt, "script"), [])).toBe("ran\n");
     expect(asNobody(join(mnt, "setuid"), "-u").stdout).toBe("65534\n");
   });
 
@@ -138,14 +138,16 @@ describe("what is mounted", () => {
 
   test("shows trusted attributes to root alone", () => {
     const list = ["-d", "-m", "-", join(mnt, "granted")];
-    expect(run("getfattr", list)).toContain("trusted.seen=");
+    expect(runProgram("getfattr", list)).toContain("trusted.seen=");
     const { stdout } = asNobody("getfattr", ...list);
     expect(stdout).toContain("user.seen=");
     expect(stdout).not.toContain("trusted");
   });
 
   test("tells how much there is", () => {
-    const [blocks, free, files] = run("stat", ["-f", "-c", "%b %f %c", mnt]).trim().split(" ");
+    const [blocks, free, files] = runProgram("stat", ["-f", "-c", "%b %f %c", mnt])
+      .trim()
+      .split(" ");
     expect(Number(blocks)).toBeGreaterThan(300_000 / 4096);
     expect(Number(free)).toBe(0);
     expect(Number(files)).toBe(readdirSync(mnt).length + 1 + 1); // the root, and closed/inside
@@ -188,7 +190,7 @@ describe("in the background", () => {
 
   test("any umount ends the server", async () => {
     const mnt = bed.mount("app:1");
-    run("umount", [mnt]);
+    runProgram("umount", [mnt]);
     await until(() => !servers().some((line) => line.includes(`${mnt}"`)));
   });
 
@@ -253,7 +255,7 @@ describe("in the background", () => {
     });
     await new Promise((resolve) => user.stdout.once("data", resolve));
     expect(() => bed.unmount(mnt)).toThrow(/BUSY|busy/i);
-    run(process.execPath, ["bin/sealfs.js", "umount", "--lazy", mnt]);
+    runProgram(process.execPath, [bin, "umount", "--lazy", mnt]);
     expect(isMounted(mnt)).toBe(false);
     const text = new Promise<string>((resolve) => {
       user.stdout.once("data", (chunk: Buffer) => resolve(chunk.toString()));
@@ -429,9 +431,9 @@ test("a file mounts with its bundle and the name that was signed", () => {
 });
 
 test("umount refuses what sealfs has not mounted", () => {
-  const nothing = spawnSync(process.execPath, ["bin/sealfs.js", "umount", bed.path]);
+  const nothing = spawnSync(process.execPath, [bin, "umount", bed.path]);
   expect(nothing.status).toBe(7);
-  const proc = spawnSync(process.execPath, ["bin/sealfs.js", "umount", "/proc"]);
+  const proc = spawnSync(process.execPath, [bin, "umount", "/proc"]);
   expect(proc.status).toBe(2);
   expect(proc.stderr.toString()).toContain("no mount of sealfs");
 });
@@ -442,8 +444,8 @@ describe("over libfuse", () => {
 
   test("mounts, reads, and ends by umount and by SIGTERM", async () => {
     const mnt = bed.mount("app:1", ["--transport", "libfuse"]);
-    expect(run("findmnt", ["-n", "-o", "OPTIONS", mnt])).toMatch(/^ro,nosuid,nodev/);
-    expect(run("cksum", [join(mnt, "large")])).toContain("300000");
+    expect(runProgram("findmnt", ["-n", "-o", "OPTIONS", mnt])).toMatch(/^ro,nosuid,nodev/);
+    expect(runProgram("cksum", [join(mnt, "large")])).toContain("300000");
     expect(readdirSync(join(mnt, "many")).length).toBe(12_000);
     expect(asNobody("cat", join(mnt, "secret")).status).not.toBe(0);
     bed.unmount(mnt);

@@ -1,5 +1,4 @@
 /** Mounts of an ordinary user, in each of the ways that he has: what he sees, what he may, how it ends. */
-import { spawnSync } from "node:child_process";
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -9,10 +8,11 @@ import { goldenImage } from "../support/golden-images.ts";
 import { MountBed, newDirectory, noLibfuse } from "../support/mount-bed.ts";
 import { asNobody, noOrdinaryUser, noUserNamespace } from "../support/ordinary-user.ts";
 import { readableBin, readableProject } from "../support/readable-project.ts";
+import { succeeds } from "../support/run.ts";
 
 const bin = readableBin();
 const listing = join(readableProject(), "test/support/user-listing.py");
-const hasPython = spawnSync("python3", ["-V"]).status === 0;
+const hasPython = succeeds("python3", "-V");
 const reason = noOrdinaryUser() ?? (hasPython ? undefined : "no python3");
 
 let bed: MountBed;

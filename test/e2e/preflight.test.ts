@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Preflight, preflight } from "../../src/mount/preflight.ts";
-import { sealfs, sealfsOk } from "../support/cli.ts";
+import { sealfs, sealfsOk } from "../support/run.ts";
 import { noKernelStack } from "../support/kernel.ts";
 import { MountBed } from "../support/mount-bed.ts";
 import { readableBin } from "../support/readable-project.ts";

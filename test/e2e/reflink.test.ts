@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { checkStore } from "../../src/store/fsck/fsck.ts";
 import { Store } from "../../src/store/store.ts";
 import { verityDigestOf } from "../../src/verity/hasher.ts";
-import { sealfs, sealfsOk } from "../support/cli.ts";
+import { sealfs, sealfsOk } from "../support/run.ts";
 import { Disks, hasMaker, noDisks } from "../support/disks.ts";
 
 const reason = noDisks();

@@ -11,7 +11,7 @@ import {
   dockerRegistry,
   startDockerRegistry,
 } from "../support/docker-registry.ts";
-import { sealfsOk } from "../support/cli.ts";
+import { sealfsOk } from "../support/run.ts";
 import { noMount } from "../support/mount-bed.ts";
 import { TestLayout, named, tar, types } from "../support/oci.ts";
 import { oracle } from "../support/oracle.ts";

@@ -1,5 +1,5 @@
 /** Objects read at random out of layers that real tools have compressed. */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,6 +10,7 @@ import { Containerd, noContainerd } from "../support/containerd.ts";
 import { temporaryFolder } from "../support/oci.ts";
 import { oracle } from "../support/oracle.ts";
 import { SeekBed, layoutOf } from "../support/seek-bed.ts";
+import { hasProgram } from "../support/run.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const skopeo = oracle("skopeo");
@@ -23,10 +24,6 @@ function archiveOfProject(folder: string): string {
     stdio: "ignore",
   });
   return path;
-}
-
-function has(tool: string): boolean {
-  return spawnSync(tool, ["--version"], { stdio: "ignore" }).status === 0;
 }
 
 async function expectRightReads(layout: string, maxShare: number): Promise<void> {
@@ -44,11 +41,15 @@ describe(`${6 * READS} reads in all, of layers by`, () => {
     ["pigz", "pigz", ["-c"]],
   ];
   for (const [name, command, args] of tools) {
-    test.skipIf(!has(command))(`${name} (needs ${command})`, { timeout: 900_000 }, async () => {
-      const path = archiveOfProject(temporaryFolder());
-      const blob = execFileSync(command, [...args, path], { maxBuffer: 2 ** 30 });
-      await expectRightReads(layoutOf([{ tar: readFileSync(path), blob }]), 0.007);
-    });
+    test.skipIf(!hasProgram(command))(
+      `${name} (needs ${command})`,
+      { timeout: 900_000 },
+      async () => {
+        const path = archiveOfProject(temporaryFolder());
+        const blob = execFileSync(command, [...args, path], { maxBuffer: 2 ** 30 });
+        await expectRightReads(layoutOf([{ tar: readFileSync(path), blob }]), 0.007);
+      },
+    );
   }
 
   test("containerd as eStargz", { timeout: 900_000 }, async (context) => {

@@ -15,7 +15,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { checkStore } from "../../src/store/fsck/fsck.ts";
 import { fanOut } from "../../src/store/layout.ts";
 import { Store } from "../../src/store/store.ts";
-import { sealfs, sealfsOk } from "../support/cli.ts";
+import { bin, sealfs, sealfsOk } from "../support/run.ts";
 import { Disks, hasMaker, noDisks } from "../support/disks.ts";
 import { readableBin } from "../support/readable-project.ts";
 
@@ -70,13 +70,9 @@ describe.skipIf(reason !== undefined)(`a store (${reason ?? "with disks of its o
   test("does not begin to import what does not fit", async () => {
     const other = join(disks.folder(), "store");
     sealfsOk(["build", `dir:${tree(20, 1e6)}`, "--store", other, "--name", "app"]);
-    const archive = spawnSync(
-      process.execPath,
-      ["bin/sealfs.js", "export", "app", "--store", other],
-      {
-        maxBuffer: 1 << 28,
-      },
-    ).stdout;
+    const archive = spawnSync(process.execPath, [bin, "export", "app", "--store", other], {
+      maxBuffer: 1 << 28,
+    }).stdout;
     const store = join(disks.tmpfs("size=19m"), "store");
     const result = sealfs(["import", "--unverified", "--store", store], { input: archive });
     expect(result.status).toBe(1);
@@ -254,14 +250,10 @@ test.each([
   const source = tree(2, 1_400_000); // with leaf hashes
   const store = join(disks.folder(), "store");
   const run = (command: string) =>
-    spawnSync(
-      "sh",
-      ["-c", `umask ${umask}; exec "$0" bin/sealfs.js ${command}`, process.execPath],
-      {
-        encoding: "utf8",
-        env: { ...process.env, SEALFS_STATE: "none" },
-      },
-    );
+    spawnSync("sh", ["-c", `umask ${umask}; exec "$0" ${bin} ${command}`, process.execPath], {
+      encoding: "utf8",
+      env: { ...process.env, SEALFS_STATE: "none" },
+    });
   const built = run(`build dir:${source} --store ${store} --name app`);
   expect(built.status === 0 ? "" : built.stderr).toBe("");
   expect(new Set(objectModes(store))).toEqual(new Set([0o444]));

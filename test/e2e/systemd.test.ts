@@ -9,11 +9,11 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { noKernelStack } from "../support/kernel.ts";
-import { MountBed, newDirectory, noMount, run } from "../support/mount-bed.ts";
+import { MountBed, newDirectory, noMount } from "../support/mount-bed.ts";
+import { bin, runProgram } from "../support/run.ts";
 
 const project = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 const examples = join(project, "examples/systemd");
-const bin = join(project, "bin/sealfs.js");
 const boot = fileURLToPath(new URL("../support/systemd.sh", import.meta.url));
 const has = (path: string) => (existsSync(path) ? undefined : `${path} is missing`);
 const reason = noMount() ?? noKernelStack() ?? has("/lib/systemd/systemd") ?? has("/usr/bin/systemd-analyze"); // prettier-ignore
@@ -127,8 +127,17 @@ function bootMachine(bed: MountBed): { said: Map<string, string>; failure: strin
   writeFileSync(join(scratch, "etc/fstab"), store + readFileSync(join(examples, "fstab"), "utf8"));
   cpSync(bed.keyFile, join(scratch, "etc/sealfs/signer.pub"));
   const policy = join(scratch, "etc/sealfs/policy.json");
-  run(process.execPath, [bin, "policy", "init", policy, "--name", "tools", "--key", bed.keyFile]);
-  run(process.execPath, [bin, "policy", "set", policy, "--rule", "example.org/**=1"]);
+  runProgram(process.execPath, [
+    bin,
+    "policy",
+    "init",
+    policy,
+    "--name",
+    "tools",
+    "--key",
+    bed.keyFile,
+  ]);
+  runProgram(process.execPath, [bin, "policy", "set", policy, "--rule", "example.org/**=1"]);
   writeFileSync(join(scratch, "out/check.sh"), CHECK);
   const machine = spawnSync("sh", [boot, scratch, project, process.execPath], {
     encoding: "utf8",

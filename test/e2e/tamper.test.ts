@@ -29,10 +29,11 @@ import { noKernelStack } from "../support/kernel.ts";
 import { MountBed, newDirectory, noLibfuse, noMount } from "../support/mount-bed.ts";
 import { Reader } from "../support/reader.ts";
 import { until } from "../support/until.ts";
+import { succeeds } from "../support/run.ts";
 
 const BLOCK = 4096;
 const EIO = { errno: 5 };
-const noPython = spawnSync("python3", ["-V"]).status === 0 ? undefined : "no python3";
+const noPython = succeeds("python3", "-V") ? undefined : "no python3";
 
 function content(size: number, seed: number): Buffer {
   const bytes = Buffer.alloc(size);

@@ -4,16 +4,14 @@ import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { encryptKey } from "../../src/keys/encrypted-key.ts";
-import { sealfs, sealfsOk } from "../support/cli.ts";
+import { bin, sealfs, sealfsOk } from "../support/run.ts";
 import { goldenImage } from "../support/golden-images.ts";
 import { oracle } from "../support/oracle.ts";
 import { alice } from "../support/trust.ts";
 import { until } from "../support/until.ts";
 
-const bin = fileURLToPath(new URL("../../bin/sealfs.js", import.meta.url));
 const name = "registry.example/app:1";
 const passphrase = "open sesame";
 let folder: string;

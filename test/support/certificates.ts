@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { succeeds } from "./run.ts";
 
-export const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
+export const hasOpenssl = succeeds("openssl", "version");
 
 export interface Certificate {
   readonly cert: string;

@@ -3,30 +3,22 @@
  *
  * @module
  */
-import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-
-const works = (command: string, ...args: string[]) =>
-  spawnSync(command, args, { stdio: "ignore" }).status === 0;
+import { hasProgram, runProgram, succeeds } from "./run.ts";
 
 /** Why no file system can be mounted here; undefined when one can. */
 export function noDisks(): string | undefined {
   if (process.getuid?.() !== 0) return "not root";
-  return works("losetup", "-f") ? undefined : "no loop devices";
+  return succeeds("losetup", "-f") ? undefined : "no loop devices";
 }
 
 const makers = { ext4: ["mkfs.ext4", "-q", "-F"], xfs: ["mkfs.xfs", "-q", "-f"] };
 export type DiskKind = keyof typeof makers;
 
 export const hasMaker = (kind: DiskKind): boolean =>
-  works("sh", "-c", `command -v ${makers[kind][0]}`);
-
-function must(command: string, ...args: string[]): void {
-  const { status, stderr, error } = spawnSync(command, args, { encoding: "utf8" });
-  if (status !== 0) throw new Error(`${command} ${args.join(" ")}: ${error ?? stderr}`);
-}
+  hasProgram(makers[kind][0]!);
 
 /** Mounts below a temporary folder; {@link close} takes all of it away. */
 export class Disks {
@@ -52,34 +44,34 @@ export class Disks {
     writeFileSync(file, "");
     truncateSync(file, mib * 1024 * 1024);
     const [maker, ...args] = makers[kind];
-    must(maker!, ...args, file);
+    runProgram(maker!, [...args, file]);
     return this.#mount(["-o", `loop,${options}`, file]);
   }
 
   /** The same files, that nobody can change. */
   readOnly(source: string): string {
     const at = this.#mount(["--bind", source]);
-    must("mount", "-o", "remount,bind,ro", at);
+    runProgram("mount", ["-o", "remount,bind,ro", at]);
     return at;
   }
 
   remount(at: string, options: string): void {
-    must("mount", "-o", `remount,${options}`, at);
+    runProgram("mount", ["-o", `remount,${options}`, at]);
   }
 
   unmount(at: string): void {
-    must("umount", at);
+    runProgram("umount", [at]);
     this.#mounts.splice(this.#mounts.indexOf(at), 1);
   }
 
   close(): void {
-    for (const mount of this.#mounts.splice(0).toReversed()) must("umount", "-l", mount);
+    for (const mount of this.#mounts.splice(0).toReversed()) runProgram("umount", ["-l", mount]);
     rmSync(this.path, { recursive: true, force: true });
   }
 
   #mount(args: readonly string[]): string {
     const at = this.folder();
-    must("mount", ...args, at);
+    runProgram("mount", [...args, at]);
     this.#mounts.push(at);
     return at;
   }

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { spawnSync } from "node:child_process";
 import { hasLibc } from "../../src/sys/koffi.ts";
 import { noKernelStack } from "./kernel.ts";
 import { noLibfuse, noMount } from "./mount-bed.ts";
+import { succeeds } from "./run.ts";
 
 /** A way to mount. */
 export interface Way {
@@ -20,7 +20,7 @@ export interface Way {
 }
 
 function noFusermount(): string | undefined {
-  const found = spawnSync("fusermount3", ["--version"]).status === 0;
+  const found = succeeds("fusermount3", "--version");
   return found && hasLibc() ? noMount() : "fusermount3 or koffi is missing";
 }
 

@@ -17,7 +17,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ascii, toByteString } from "../../src/bytes/bytestring.ts";
+import { ascii } from "../../src/bytes/bytestring.ts";
 import { writeImage } from "../../src/erofs/writer.ts";
 import { signImage } from "../../src/sign/sign-image.ts";
 import { Store } from "../../src/store/store.ts";
@@ -25,6 +25,7 @@ import { Transaction } from "../../src/store/transaction.ts";
 import { type Directory, Inode, S_IFREG, newDirectory } from "../../src/tree/inode.ts";
 import { PrivateKey } from "../../src/trust/private-key.ts";
 import { objectPath, verityDigestOf } from "../../src/verity/index.ts";
+import { bin, runProgram } from "./run.ts";
 
 /** Why nothing can be mounted here; undefined when it can. */
 export function noMount(): string | undefined {
@@ -44,8 +45,6 @@ export function noLibfuse(): string | undefined {
   });
   return load.status === 0 ? noMount() : "libfuse.so.2 or fuse-native is missing";
 }
-
-const bin = fileURLToPath(new URL("../../bin/sealfs.js", import.meta.url));
 
 export class MountBed {
   readonly path = mkdtempSync(join(tmpdir(), "sealfs-mount-"));
@@ -137,7 +136,7 @@ export class MountBed {
 
   /** Mounts in the background; the test fails when that fails. */
   mount(name: string, more: readonly string[] = [], directory = this.directory()): string {
-    run(process.execPath, this.args(name, directory, more));
+    runProgram(process.execPath, this.args(name, directory, more));
     return directory;
   }
 
@@ -158,7 +157,7 @@ export class MountBed {
   }
 
   unmount(directory: string, more: readonly string[] = []): void {
-    run(process.execPath, [bin, "umount", directory, ...more]);
+    runProgram(process.execPath, [bin, "umount", directory, ...more]);
   }
 
   /** Ends all mounts and removes everything. */
@@ -182,13 +181,6 @@ export function noise(size: number, seed: number): Buffer {
 
 export function isMounted(directory: string): boolean {
   return readFileSync("/proc/self/mountinfo", "utf8").includes(` ${directory} `);
-}
-
-/** Runs a command; the test fails with what it said when it does not succeed. */
-export function run(command: string, args: readonly string[], input = ""): string {
-  const result = spawnSync(command, args, { input, timeout: 300_000, maxBuffer: 1 << 28 });
-  if (result.status === 0) return toByteString(result.stdout);
-  throw new Error(`${command} ${args.join(" ")}: ${result.status} ${result.stderr.toString()}`);
 }
 
 export { newDirectory };

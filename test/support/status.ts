@@ -5,7 +5,7 @@
  */
 import { expect } from "vitest";
 import type { MountStatus } from "../../src/mount/status.ts";
-import { sealfsOk } from "./cli.ts";
+import { sealfsOk } from "./run.ts";
 import { until } from "./until.ts";
 
 /** The mounts of an image or on a directory; all of them without a name. */

@@ -9,6 +9,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { succeeds } from "./run.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const script = join(root, "test/support/vm.sh");
@@ -20,7 +21,7 @@ export function noVm(): string | undefined {
   if (!existsSync(join(folder, process.env["SUITE"] ?? "sid", "ok"))) {
     return "the virtual machine is not built (test/support/vm.sh build)";
   }
-  if (spawnSync("qemu-system-x86_64", ["--version"]).status !== 0) return "qemu is missing";
+  if (!succeeds("qemu-system-x86_64", "--version")) return "qemu is missing";
   if (!existsSync(join(root, "node_modules/@koromix/koffi-linux-x64"))) return "koffi is missing";
   return undefined;
 }

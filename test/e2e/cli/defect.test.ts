@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { SystemError } from "../../../src/errors.ts";
 import { reportError } from "../../../src/cli/error-report.ts";
-import { sealfs } from "../../support/cli.ts";
+import { sealfs } from "../../support/run.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const preload = fileURLToPath(new URL("../../support/defect.cjs", import.meta.url));

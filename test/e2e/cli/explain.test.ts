@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { writeImage } from "../../../src/erofs/writer.ts";
 import { parseDump } from "../../../src/tree/dump-reader.ts";
-import { run } from "../../support/run.ts";
+import { runMain } from "../../support/run.ts";
 import { imageOf } from "../../support/small-image.ts";
 
 let folder: string;
@@ -28,7 +28,7 @@ const lines = [
 async function explain(other: readonly string[], ...options: string[]) {
   writeFileSync(at("a.img"), imageOf(...lines));
   writeFileSync(at("b.dump"), `${other.join("\n")}\n`);
-  const { status, out, err } = await run(
+  const { status, out, err } = await runMain(
     "explain",
     at("a.img"),
     `dump:${at("b.dump")}`,
@@ -78,10 +78,10 @@ test("tells every path field by field, or the first", async () => {
   ];
   writeFileSync(at("a.img"), imageOf(...many("100644")));
   writeFileSync(at("b.img"), imageOf(...many("100755")));
-  const short = await run("explain", at("a.img"), at("b.img"));
+  const short = await runMain("explain", at("a.img"), at("b.img"));
   expect(short.out).toContain("f00: mode: left has 0644, right 0755");
   expect(short.out).toContain("and 20 more");
-  const long = await run("explain", at("a.img"), at("b.img"), "--all");
+  const long = await runMain("explain", at("a.img"), at("b.img"), "--all");
   expect(long.out).toContain("f59: mode");
 });
 
@@ -89,12 +89,12 @@ test("the same tree under two format versions", async () => {
   const tree = () => parseDump(Buffer.from(`${lines.join("\n")}\n`));
   writeFileSync(at("0.img"), writeImage(tree(), { minVersion: 0, maxVersion: 0 }));
   writeFileSync(at("1.img"), writeImage(tree(), { minVersion: 1, maxVersion: 1 }));
-  const { out } = await run("explain", at("0.img"), at("1.img"));
+  const { out } = await runMain("explain", at("0.img"), at("1.img"));
   expect(out).toContain("format versions 0 and 1");
 });
 
 test("two profiles of one source", async () => {
-  const { out } = await run(
+  const { out } = await runMain(
     "explain",
     site,
     "--profile",
@@ -108,8 +108,8 @@ test("two profiles of one source", async () => {
 });
 
 test("a name in a store and the source it was built from", async () => {
-  await run("build", site, "--store", at("store"), "--name", "site:1", "--durability", "none");
-  const same = await run("explain", "site:1", site, "--store", at("store"));
+  await runMain("build", site, "--store", at("store"), "--name", "site:1", "--durability", "none");
+  const same = await runMain("explain", "site:1", site, "--store", at("store"));
   expect(same.out).toContain("the same image, byte for byte");
 });
 
@@ -120,15 +120,15 @@ test("two directories that differ by a time", async () => {
     utimesSync(join(at(side), "file"), 1, side === "a" ? 1 : 2);
     utimesSync(at(side), 1, 1);
   }
-  const { out } = await run("explain", at("a"), at("b"));
+  const { out } = await runMain("explain", at("a"), at("b"));
   expect(out).toContain("file: mtime: left has 1.000000000, right 2.000000000");
   expect(out).toContain("1 differences");
 });
 
 test("wrong arguments are told", async () => {
-  expect((await run("explain", site)).status).toBe(2);
-  expect((await run("explain", site, "--profile", "a", "--profile", "b")).status).toBe(2);
-  expect((await run("explain", at("none"), site)).status).toBe(7);
+  expect((await runMain("explain", site)).status).toBe(2);
+  expect((await runMain("explain", site, "--profile", "a", "--profile", "b")).status).toBe(2);
+  expect((await runMain("explain", at("none"), site)).status).toBe(7);
   writeFileSync(at("a.img"), imageOf(...lines));
-  expect((await run("explain", at("a.img"), site, "--profile", "oci-v1")).status).toBe(2);
+  expect((await runMain("explain", at("a.img"), site, "--profile", "oci-v1")).status).toBe(2);
 });

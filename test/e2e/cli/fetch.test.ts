@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { verityDigestOf } from "../../../src/verity/hasher.ts";
 import { Store } from "../../../src/store/store.ts";
-import { run } from "../../support/run.ts";
+import { runMain } from "../../support/run.ts";
 import { bundleFor, contentOf, damage, digestOf, imageWith, publish } from "../../support/store.ts";
 import { alice } from "../../support/trust.ts";
 
@@ -17,7 +17,7 @@ let server: Store;
 const at = (file: string) => join(folder, file);
 const trust = () => ["--key", at("alice.pub"), "--state", "none"];
 const fetch = (...more: string[]) =>
-  run("fetch", name, "--store", client.path, "--mirrors", "none", ...trust(), ...more);
+  runMain("fetch", name, "--store", client.path, "--mirrors", "none", ...trust(), ...more);
 const lacks = () => seeds.filter((seed) => !existsSync(client.objects.path(digestOf(seed))));
 
 beforeEach(() => {
@@ -38,7 +38,7 @@ describe("fetch", () => {
     expect(out).toContain(server.path);
     expect(status).toBe(0);
     expect(lacks()).toEqual([]);
-    expect((await run("fsck", "--store", client.path)).status).toBe(0);
+    expect((await runMain("fsck", "--store", client.path)).status).toBe(0);
     expect((await fetch("--mirror", server.path)).err).toContain("nothing is missing");
   });
 
@@ -108,9 +108,9 @@ describe("fetch", () => {
   });
 
   test("nothing is fetched for an image that is not signed by the key", async () => {
-    await run("keygen", "-o", at("other"));
+    await runMain("keygen", "-o", at("other"));
     const places = ["--store", client.path, "--mirror", server.path];
-    const { status } = await run(
+    const { status } = await runMain(
       "fetch",
       name,
       ...places,
@@ -129,7 +129,7 @@ describe("fetch", () => {
     writeFileSync(at("app.img.bundle.json"), bundleFor(image, name, 1).bytes);
     const empty = Store.create(at("empty"));
     const places = ["--store", empty.path, "--mirror", server.path];
-    const { status, err } = await run(
+    const { status, err } = await runMain(
       "fetch",
       at("app.img"),
       "--name",
@@ -140,9 +140,9 @@ describe("fetch", () => {
     expect(err).toContain("fetched 30 objects");
     expect(status).toBe(0);
     expect(empty.images.resolve(name)).toBe(verityDigestOf(image));
-    expect((await run("verify", name, "--store", empty.path, ...trust())).status).toBe(0);
-    await run("gc", "--store", empty.path);
-    expect((await run("fsck", "--store", empty.path)).status).toBe(0);
+    expect((await runMain("verify", name, "--store", empty.path, ...trust())).status).toBe(0);
+    await runMain("gc", "--store", empty.path);
+    expect((await runMain("fsck", "--store", empty.path)).status).toBe(0);
     expect(existsSync(empty.objects.path(digestOf(seeds[0]!)))).toBe(true);
   });
 
@@ -181,17 +181,24 @@ describe("fsck --repair --from a mirror", () => {
     damage(client, digestOf(seeds[3]!));
     unlinkSync(client.objects.path(digestOf(seeds[4]!)));
     const from = join(server.path, "objects");
-    const { status, err } = await run("fsck", "--store", client.path, "--repair", "--from", from);
+    const { status, err } = await runMain(
+      "fsck",
+      "--store",
+      client.path,
+      "--repair",
+      "--from",
+      from,
+    );
     expect(err).toContain("everything is repaired");
     expect(status).toBe(0);
     expect(lacks()).toEqual([]);
-    expect((await run("fsck", "--store", client.path)).status).toBe(0);
+    expect((await runMain("fsck", "--store", client.path)).status).toBe(0);
   });
 
   test("tells what the mirror could not give", async () => {
     const from = ["--from", join(server.path, "objects")];
     unlinkSync(server.objects.path(digestOf(seeds[4]!)));
-    const { status } = await run("fsck", "--store", client.path, "--repair", ...from);
+    const { status } = await runMain("fsck", "--store", client.path, "--repair", ...from);
     expect(status).toBe(4);
     expect(lacks()).toEqual([seeds[4]]);
   });

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { commandGroups, commands } from "../../../src/cli/command-table.ts";
 import { declareProgram } from "../../../src/cli/program.ts";
-import { run } from "../../support/run.ts";
+import { runMain } from "../../support/run.ts";
 
 const silent = { print() {}, write() {}, log() {}, progress: () => ({ update() {}, end() {} }) };
 
@@ -40,13 +40,13 @@ describe.each([...commands.keys()])("%s", (name) => {
 
   test("prints help that fits, by --help and by the command help", async () => {
     for (const [path] of await declared(name)) {
-      const help = await run("help", ...path);
+      const help = await runMain("help", ...path);
       expect(help.status).toBe(0);
       expect(help.out).toMatch(new RegExp(`^Usage: sealfs ${path.join(" ")}( |\n)`));
       expect(help.out).not.toContain("default: []");
       expect(help.out.split("\n").filter((line) => line.length > 100)).toEqual([]);
       // mkcomposefs has its own, as mkcomposefs prints it.
-      if (name !== "mkcomposefs") expect(await run(...path, "--help")).toEqual(help);
+      if (name !== "mkcomposefs") expect(await runMain(...path, "--help")).toEqual(help);
     }
   });
 
@@ -70,7 +70,7 @@ function tryTwice(parse: Command["options"][number]["parseArg"]): unknown {
 }
 
 test("the list of commands fits, and has each of them in its group", async () => {
-  const { out } = await run("--help");
+  const { out } = await runMain("--help");
   expect(out.split("\n").filter((line) => line.length > 100)).toEqual([]);
   const listed = out.split("\n\n").flatMap((paragraph) => {
     const [heading, ...lines] = paragraph.split("\n");
@@ -86,7 +86,7 @@ test("the list of commands fits, and has each of them in its group", async () =>
 
 test("help is as wide as $COLUMNS says, notes included", async () => {
   process.env["COLUMNS"] = "60";
-  const { out } = await run("sign", "--help");
+  const { out } = await runMain("sign", "--help");
   const shell = (line: string) => line.startsWith("  openssl") || line.startsWith("  sealfs");
   const wide = out.split("\n").filter((line) => line.length > 60 && !shell(line));
   expect(wide).toEqual([]);
@@ -102,7 +102,7 @@ test.each([
   ["options that contradict", ["inspect", "a", "--missing"], "--missing: expected", "inspect", 2],
   ["a subcommand's argument", ["policy", "add-key", "a"], "'public-key'", "policy add-key", 2],
 ])("%s points to the help of its command", async (_, words, message, command, status) => {
-  const { err, out, ...result } = await run(...words);
+  const { err, out, ...result } = await runMain(...words);
   expect(result.status).toBe(status);
   expect(out).toBe("");
   expect(err).toMatch(/^sealfs: /);
@@ -117,7 +117,7 @@ test.each([
   [["policy", "shwo", "file"], "show", "sealfs policy"],
   [["help", "policy", "shwo"], "show", "sealfs policy"],
 ])("a mistyped command suggests another: %s", async (words, suggestion, command) => {
-  const { status, err, out } = await run(...words);
+  const { status, err, out } = await runMain(...words);
   expect({ status, out }).toEqual({ status: 2, out: "" });
   expect(err.split("\n")).toEqual([
     expect.stringMatching(/^sealfs: unknown command '/),
@@ -127,7 +127,7 @@ test.each([
 });
 
 test("without a command the list is printed as a mistake, and help prints it as a result", async () => {
-  const list = (await run("help")).out;
-  expect(await run()).toMatchObject({ status: 2, out: "", err: list });
-  expect(await run("--help")).toMatchObject({ status: 0, out: list, err: "" });
+  const list = (await runMain("help")).out;
+  expect(await runMain()).toMatchObject({ status: 2, out: "", err: list });
+  expect(await runMain("--help")).toMatchObject({ status: 0, out: list, err: "" });
 });

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Store } from "../../../src/store/store.ts";
 import { Transaction } from "../../../src/store/transaction.ts";
 import { objectPath, verityDigestOf } from "../../../src/verity/index.ts";
-import { sealfs, sealfsOk } from "../../support/cli.ts";
+import { sealfs, sealfsOk } from "../../support/run.ts";
 import { goldenImage } from "../../support/golden-images.ts";
 import { imageOf } from "../../support/small-image.ts";
 

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { verityDigestOf } from "../../../src/verity/hasher.ts";
 import { goldenImage } from "../../support/golden-images.ts";
 import { TestLayout, layerTar, temporaryFolder } from "../../support/oci.ts";
-import { run } from "../../support/run.ts";
+import { runMain } from "../../support/run.ts";
 
 const image = goldenImage("ext-basic.v1").bytes;
 
@@ -13,10 +13,10 @@ test("karg and label print the digest as others read it", async () => {
   const path = join(temporaryFolder(), "app.img");
   writeFileSync(path, image);
   const [sha256, sha512] = [verityDigestOf(image), verityDigestOf(image, "sha512")];
-  expect((await run("karg", path)).out).toBe(`composefs.digest=v1-sha256-12:${sha256}`);
-  const wide = await run("karg", path, "--algorithm", "sha512");
+  expect((await runMain("karg", path)).out).toBe(`composefs.digest=v1-sha256-12:${sha256}`);
+  const wide = await runMain("karg", path, "--algorithm", "sha512");
   expect(wide.out).toBe(`composefs.digest=v1-sha512-12:${sha512}`);
-  expect((await run("label", path)).out).toBe(`containers.composefs.fsverity=${sha256}`);
+  expect((await runMain("label", path)).out).toBe(`containers.composefs.fsverity=${sha256}`);
 });
 
 test("label --check compares with the label in the configuration of an OCI image", async () => {
@@ -28,7 +28,7 @@ test("label --check compares with the label in the configuration of an OCI image
   };
   const store = join(temporaryFolder(), "store");
   const plain = layout();
-  const built = await run(
+  const built = await runMain(
     "build",
     plain,
     "--store",
@@ -39,7 +39,7 @@ test("label --check compares with the label in the configuration of an OCI image
     "none",
   );
   const digest = built.out.trim().split(/\s/)[0]!;
-  const check = (source: string) => run("label", "app", "--store", store, "--check", source);
+  const check = (source: string) => runMain("label", "app", "--store", store, "--check", source);
   expect((await check(plain)).status).toBe(7);
   expect((await check(layout({ "containers.composefs.fsverity": "ab".repeat(32) }))).status).toBe(
     4,

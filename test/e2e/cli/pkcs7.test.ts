@@ -10,7 +10,7 @@ import { verityDigestOf } from "../../../src/verity/hasher.ts";
 import { goldenImage } from "../../support/golden-images.ts";
 import { TestLayout, digestOf, layerTar } from "../../support/oci.ts";
 import { oracle } from "../../support/oracle.ts";
-import { run } from "../../support/run.ts";
+import { runMain } from "../../support/run.ts";
 import { refusal } from "../../support/trust.ts";
 
 const openssl = oracle("openssl");
@@ -40,7 +40,7 @@ describe.skipIf(openssl === undefined)("pkcs7 (skipped without openssl)", () => 
   afterAll(() => rmSync(folder, { recursive: true }));
 
   const sign = (name: string, ...more: string[]) =>
-    run(
+    runMain(
       "pkcs7",
       "sign",
       at("app.img"),
@@ -51,7 +51,7 @@ describe.skipIf(openssl === undefined)("pkcs7 (skipped without openssl)", () => 
       ...more,
     );
   const verify = (name: string, file = "app.img", signature = "app.img.p7s") =>
-    run("pkcs7", "verify", at(file), "--cert", at(`${name}.pem`), "--signature", at(signature));
+    runMain("pkcs7", "verify", at(file), "--cert", at(`${name}.pem`), "--signature", at(signature));
   const theirs = (name: string) =>
     spawnSync(openssl!, [
       ..."smime -verify -binary -inform DER -noverify -nointern".split(" "),
@@ -113,12 +113,14 @@ describe.skipIf(openssl === undefined)("pkcs7 (skipped without openssl)", () => 
 
   test("takes no key of another certificate, and no key that others may read", async () => {
     const mixed = ["--cert", at("rsa.pem"), "--key", at("mallory.key"), "-o", at("none.p7s")];
-    const result = await run("pkcs7", "sign", at("app.img"), ...mixed);
+    const result = await runMain("pkcs7", "sign", at("app.img"), ...mixed);
     expect(result.err).toContain("is not the key of the certificate");
     execFileSync("chmod", ["644", at("ec.key")]);
     expect((await sign("ec")).err).toContain("lets others read it");
     execFileSync("chmod", ["600", at("ec.key")]);
-    expect((await run("pkcs7", "verify", at("app.img"), "--cert", at("rsa.key"))).status).toBe(5);
+    expect((await runMain("pkcs7", "verify", at("app.img"), "--cert", at("rsa.key"))).status).toBe(
+      5,
+    );
   });
 
   describe("the composefs draft's artifact", () => {
@@ -129,14 +131,14 @@ describe.skipIf(openssl === undefined)("pkcs7 (skipped without openssl)", () => 
       layout.index([layout.image([await layerTar("x".repeat(100))])]);
       source = at("source");
       layout.directory(source);
-      const built = await run("build", source, "-o", at("built.img"), "--store", at("store"));
+      const built = await runMain("build", source, "-o", at("built.img"), "--store", at("store"));
       expect(built.status).toBe(0);
       bytes = readFileSync(at("built.img"));
     });
     afterEach(() => rmSync(at("built.img.composefs"), { recursive: true, force: true }));
 
     const seal = (name: string, ...more: string[]) =>
-      run(
+      runMain(
         "sign",
         at("built.img"),
         "--composefs-pkcs7",
@@ -149,7 +151,7 @@ describe.skipIf(openssl === undefined)("pkcs7 (skipped without openssl)", () => 
         ...more,
       );
     const check = (name: string, ...more: string[]) =>
-      run("verify", at("built.img"), "--cert", at(`${name}.pem`), ...more);
+      runMain("verify", at("built.img"), "--cert", at(`${name}.pem`), ...more);
     const artifact = () => {
       const folder = at("built.img.composefs");
       const read = (path: string) => JSON.parse(readFileSync(join(folder, path), "utf8"));
@@ -226,7 +228,7 @@ describe.skipIf(openssl === undefined)("pkcs7 (skipped without openssl)", () => 
     test("about another image, manifest or part is refused", async () => {
       await seal("rsa");
       const at_ = ["--signature", at("built.img.composefs")];
-      const other = await run("verify", at("other.img"), "--cert", at("rsa.pem"), ...at_);
+      const other = await runMain("verify", at("other.img"), "--cert", at("rsa.pem"), ...at_);
       expect(other).toMatchObject({ status: 5 });
       expect(other.err).toContain("merged: signed was");
       const layout = new TestLayout();
@@ -270,14 +272,14 @@ describe.skipIf(openssl === undefined)("pkcs7 (skipped without openssl)", () => 
 
     test("asks for what it needs, and takes nothing that it has no place for", async () => {
       const cert = ["--cert", at("rsa.pem")];
-      expect((await run("sign", at("built.img"), ...cert)).status).toBe(2);
-      expect((await run("sign", at("built.img"), "--composefs-pkcs7", ...cert)).status).toBe(2);
+      expect((await runMain("sign", at("built.img"), ...cert)).status).toBe(2);
+      expect((await runMain("sign", at("built.img"), "--composefs-pkcs7", ...cert)).status).toBe(2);
       expect((await seal("rsa", "--name", "app:1")).status).toBe(2);
       expect((await seal("rsa", "--expires", "1d")).status).toBe(2);
       await seal("rsa");
       expect((await check("rsa", "--key", at("rsa.pem"))).status).toBe(2);
       expect((await check("rsa", "--name", "app:1")).status).toBe(2);
-      expect((await run("verify", at("built.img"), "--source", source)).status).toBe(2);
+      expect((await runMain("verify", at("built.img"), "--source", source)).status).toBe(2);
     });
   });
 });

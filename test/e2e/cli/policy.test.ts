@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { readPublicKey } from "../../../src/keys/key-files.ts";
 import { goldenImage } from "../../support/golden-images.ts";
-import { run } from "../../support/run.ts";
+import { runMain, runMainOk } from "../../support/run.ts";
 
 let folder: string;
 const at = (name: string) => join(folder, name);
@@ -13,22 +13,24 @@ const image = goldenImage("ext-basic.v1").bytes;
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "sealfs-policy-"));
-  for (const who of ["alice", "bob", "carol"]) await run("keygen", "-o", at(who));
+  for (const who of ["alice", "bob", "carol"]) await runMain("keygen", "-o", at(who));
   writeFileSync(at("app.img"), image);
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-const ok = async (...argv: string[]) => {
-  const result = await run(...argv);
-  expect({ argv, ...result, out: "", err: "" }).toMatchObject({ status: 0 });
-  if (result.status !== 0) throw new Error(result.err);
-  return result;
-};
 const pub = (who: string) => at(`${who}.pub`);
 const sign = (who: string, ...more: string[]) =>
-  ok("sign", at("app.img"), "--name", "registry.example/app:1", "--key", at(`${who}.key`), ...more);
+  runMainOk(
+    "sign",
+    at("app.img"),
+    "--name",
+    "registry.example/app:1",
+    "--key",
+    at(`${who}.key`),
+    ...more,
+  );
 const verify = (...more: string[]) =>
-  run(
+  runMain(
     "verify",
     at("app.img"),
     "--policy",
@@ -38,9 +40,9 @@ const verify = (...more: string[]) =>
     ...more,
   );
 const init = (...more: string[]) =>
-  ok("policy", "init", at("policy"), "--name", "fleet", "--key", pub("alice"), ...more);
+  runMainOk("policy", "init", at("policy"), "--name", "fleet", "--key", pub("alice"), ...more);
 const signPolicy = (file: string, ...who: string[]) =>
-  Promise.all(who.map((each) => ok("policy", "sign", at(file), "--key", at(`${each}.key`))));
+  Promise.all(who.map((each) => runMainOk("policy", "sign", at(file), "--key", at(`${each}.key`))));
 
 test("a policy decides in place of keys, and keys beside it are a mistake", async () => {
   await init("--names", "registry.example/**");
@@ -57,9 +59,9 @@ test("init overwrites nothing, and refuses what clients would refuse", async () 
   await init();
   const before = readFileSync(at("policy"), "utf8");
   const again = ["policy", "init", at("policy"), "--name", "x", "--key", pub("bob")];
-  expect((await run(...again)).status).toBe(2);
+  expect((await runMain(...again)).status).toBe(2);
   expect(readFileSync(at("policy"), "utf8")).toBe(before);
-  const bad = await run(
+  const bad = await runMain(
     "policy",
     "init",
     at("bad"),
@@ -78,37 +80,47 @@ test("init overwrites nothing, and refuses what clients would refuse", async () 
 test("thresholds, names, times and revocations are set by commands, and hold", async () => {
   await init();
   await sign("alice");
-  await ok("policy", "add-key", at("policy"), pub("bob"), "--names", "registry.example/*");
-  await ok("policy", "set", at("policy"), "--rule", "registry.example/**=2", "--max-age", "90d");
+  await runMainOk("policy", "add-key", at("policy"), pub("bob"), "--names", "registry.example/*");
+  await runMainOk(
+    "policy",
+    "set",
+    at("policy"),
+    "--rule",
+    "registry.example/**=2",
+    "--max-age",
+    "90d",
+  );
   const below = await verify();
   expect(below.status).toBe(5);
   expect(below.err).toContain("needs 2 keys, signed by 1");
-  const shown = await ok("policy", "show", at("policy"));
+  const shown = await runMainOk("policy", "show", at("policy"));
   expect(shown.out).toContain("2 for registry.example/**");
   expect(shown.out).toContain("max age     90d");
-  await ok("policy", "set", at("policy"), "--rule", "registry.example/**=1");
+  await runMainOk("policy", "set", at("policy"), "--rule", "registry.example/**=1");
   expect((await verify()).status).toBe(0);
-  await ok("policy", "add-key", at("policy"), pub("carol"), "--policy-key");
-  await ok("policy", "revoke", at("policy"), pub("alice"), "--reason", "laptop stolen");
+  await runMainOk("policy", "add-key", at("policy"), pub("carol"), "--policy-key");
+  await runMainOk("policy", "revoke", at("policy"), pub("alice"), "--reason", "laptop stolen");
   const revoked = await verify();
   expect(revoked.status).toBe(5);
   expect(revoked.err).toContain("is revoked: laptop stolen");
-  const { policyKeys } = JSON.parse((await ok("policy", "show", at("policy"), "--json")).out);
+  const { policyKeys } = JSON.parse(
+    (await runMainOk("policy", "show", at("policy"), "--json")).out,
+  );
   expect(policyKeys.ids).toEqual([readPublicKey(pub("carol")).id]);
 });
 
 test("an image is revoked by the digest that sign and verify print", async () => {
   await init();
   const digest = (await sign("alice")).out.trim();
-  await ok("policy", "revoke", at("policy"), digest, "--reason", "CVE-2026-1");
+  await runMainOk("policy", "revoke", at("policy"), digest, "--reason", "CVE-2026-1");
   expect((await verify()).err).toContain("is revoked: CVE-2026-1");
-  expect((await run("policy", "revoke", at("policy"), digest)).status).toBe(2);
-  expect((await run("policy", "revoke", at("policy"), "nonsense")).status).toBe(2);
+  expect((await runMain("policy", "revoke", at("policy"), digest)).status).toBe(2);
+  expect((await runMain("policy", "revoke", at("policy"), "nonsense")).status).toBe(2);
 });
 
 test("the last key that signs policies cannot be revoked before there is another", async () => {
   await init();
-  const { status, err } = await run("policy", "revoke", at("policy"), pub("alice"));
+  const { status, err } = await runMain("policy", "revoke", at("policy"), pub("alice"));
   expect(status).toBe(2);
   expect(err).toContain("add another first");
 });
@@ -122,11 +134,13 @@ test("a signed policy needs its keys' signatures, and changing it starts the nex
   expect(half.err).toContain("signed by 1 of the 2 keys");
   await signPolicy("policy", "bob");
   expect((await verify()).status).toBe(0);
-  expect((await ok("policy", "check", at("policy"))).err).not.toContain("not signed");
-  const { err } = await ok("policy", "add-key", at("policy"), pub("carol"), "--names", "**");
+  expect((await runMainOk("policy", "check", at("policy"))).err).not.toContain("not signed");
+  const { err } = await runMainOk("policy", "add-key", at("policy"), pub("carol"), "--names", "**");
   expect(err).toContain("version 2, not signed");
   // A draft that is changed again stays version 2.
-  expect((await ok("policy", "set", at("policy"), "--max-age", "30d")).err).toContain("version 2");
+  expect((await runMainOk("policy", "set", at("policy"), "--max-age", "30d")).err).toContain(
+    "version 2",
+  );
 });
 
 test("update takes the next policy only with the signatures of old and new", async () => {
@@ -135,17 +149,17 @@ test("update takes the next policy only with the signatures of old and new", asy
   await signPolicy("policy", "bob");
   const old = readFileSync(at("policy"));
   writeFileSync(at("next"), old);
-  await ok("policy", "add-key", at("next"), pub("carol"), "--names", "**", "--policy-key");
-  await ok("policy", "revoke", at("next"), pub("bob"), "--reason", "left");
-  const update = () => run("policy", "update", at("policy"), at("next"));
+  await runMainOk("policy", "add-key", at("next"), pub("carol"), "--names", "**", "--policy-key");
+  await runMainOk("policy", "revoke", at("next"), pub("bob"), "--reason", "left");
+  const update = () => runMain("policy", "update", at("policy"), at("next"));
   expect((await update()).status).toBe(5);
   await signPolicy("next", "alice");
   await signPolicy("next", "carol");
   expect((await update()).err).toContain("by the keys of the old");
-  expect((await run("policy", "check", at("next"), "--previous", at("policy"))).status).toBe(5);
+  expect((await runMain("policy", "check", at("next"), "--previous", at("policy"))).status).toBe(5);
   expect(readFileSync(at("policy"))).toEqual(old);
   await signPolicy("next", "bob");
-  await ok("policy", "check", at("next"), "--previous", at("policy"));
+  await runMainOk("policy", "check", at("next"), "--previous", at("policy"));
   expect((await update()).err).toContain("version 2");
   expect(readFileSync(at("policy"))).toEqual(readFileSync(at("next")));
   expect((await update()).status).toBe(2);
@@ -158,7 +172,7 @@ test("a policy that was put back to before a revocation is refused", async () =>
   await sign("bob");
   const old = readFileSync(at("policy"));
   expect((await verify(...state)).status).toBe(0);
-  await ok("policy", "revoke", at("policy"), pub("bob"));
+  await runMainOk("policy", "revoke", at("policy"), pub("bob"));
   await signPolicy("policy", "alice");
   expect((await verify(...state)).err).toContain("is revoked");
   writeFileSync(at("policy"), old);
@@ -186,9 +200,9 @@ test("a signed policy cannot be put aside by one without signatures", async () =
 
 test("check tells what a careful person would ask about", async () => {
   await init("--expires", "2026-01-01");
-  expect((await run("policy", "check", at("policy"))).err).toContain("expired 2026-01-01");
-  await ok("policy", "set", at("policy"), "--expires", "2099-01-01");
-  const { err } = await ok("policy", "check", at("policy"));
+  expect((await runMain("policy", "check", at("policy"))).err).toContain("expired 2026-01-01");
+  await runMainOk("policy", "set", at("policy"), "--expires", "2099-01-01");
+  const { err } = await runMainOk("policy", "check", at("policy"));
   expect(err).toContain("not signed: whoever can write the file decides");
 });
 
@@ -203,6 +217,6 @@ test("verify tells the first use of a name, and an older version is refused", as
   expect(status).toBe(5);
   expect(err).toContain("version 7 is offered, but version 8 was there already");
   // A new epoch starts anew.
-  await ok("policy", "set", at("policy"), "--epoch", "1");
+  await runMainOk("policy", "set", at("policy"), "--epoch", "1");
   expect((await verify(...state)).status).toBe(0);
 });

@@ -4,14 +4,12 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Store } from "../../../src/store/store.ts";
 import { objectPath, verityDigestOf } from "../../../src/verity/index.ts";
-import { sealfs } from "../../support/cli.ts";
+import { bin, sealfs } from "../../support/run.ts";
 import { contentOf, publish } from "../../support/store.ts";
 
-const bin = fileURLToPath(new URL("../../../bin/sealfs.js", import.meta.url));
 let scratch: string;
 let store: Store;
 

@@ -17,7 +17,7 @@ import { parseStatement } from "../../../src/trust/statement.ts";
 import { verityDigestOf } from "../../../src/verity/hasher.ts";
 import { goldenImage } from "../../support/golden-images.ts";
 import { oracle } from "../../support/oracle.ts";
-import { run } from "../../support/run.ts";
+import { runMain } from "../../support/run.ts";
 import { alice, refusal, utf8 } from "../../support/trust.ts";
 import { until } from "../../support/until.ts";
 
@@ -30,17 +30,17 @@ const id_ = (who: string) => readPublicKey(at(`${who}.pub`)).id;
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "sealfs-sign-"));
-  for (const who of ["alice", "bob", "carol"]) await run("keygen", "-o", at(who));
+  for (const who of ["alice", "bob", "carol"]) await runMain("keygen", "-o", at(who));
   writeFileSync(at("app.img"), image);
   const keys = ["alice", "bob", "carol"].flatMap((who) => ["--key", at(`${who}.pub`)]);
-  await run("policy", "init", at("policy"), "--name", "fleet", "--threshold", "2", ...keys);
+  await runMain("policy", "init", at("policy"), "--name", "fleet", "--threshold", "2", ...keys);
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-const sign = (...more: string[]) => run("sign", at("app.img"), ...more);
+const sign = (...more: string[]) => runMain("sign", at("app.img"), ...more);
 const key = (who: string) => ["--key", at(`${who}.key`)];
 const verify = (...more: string[]) =>
-  run("verify", at("app.img"), "--policy", at("policy"), "--name", name, ...more);
+  runMain("verify", at("app.img"), "--policy", at("policy"), "--name", name, ...more);
 
 describe("sign --add", () => {
   test("beside a file: the signatures stand in one envelope, and count together", async () => {
@@ -69,12 +69,12 @@ describe("sign --add", () => {
     transaction.put(id, image);
     transaction.publish({ image: id, name });
     transaction.close();
-    await run("sign", name, "--store", store, ...key("alice"), "--version", "3");
-    const check = () => run("verify", name, "--store", store, "--policy", at("policy"));
+    await runMain("sign", name, "--store", store, ...key("alice"), "--version", "3");
+    const check = () => runMain("verify", name, "--store", store, "--policy", at("policy"));
     // A second statement is another one, though it says nearly the same.
-    await run("sign", name, "--store", store, ...key("carol"), "--version", "2");
+    await runMain("sign", name, "--store", store, ...key("carol"), "--version", "2");
     expect((await check()).err).toContain("needs 2 keys, signed by 1");
-    await run("sign", name, "--store", store, "--add", ...key("bob"));
+    await runMain("sign", name, "--store", store, "--add", ...key("bob"));
     const verified = await check();
     expect(verified.status).toBe(0);
     expect(verified.out).toContain("version     3");
@@ -137,8 +137,8 @@ describe("signing again", () => {
     transaction.put(id, image);
     transaction.publish({ image: id, name, bundles: [built("alice"), built("bob", 9)] });
     transaction.close();
-    await run("sign", name, "--store", store, ...key("alice"), "--version", "7");
-    const verified = await run(
+    await runMain("sign", name, "--store", store, ...key("alice"), "--version", "7");
+    const verified = await runMain(
       "verify",
       name,
       "--store",
@@ -150,8 +150,8 @@ describe("signing again", () => {
       "none",
     );
     expect(JSON.parse(verified.out)).toMatchObject({ version: 7, profile: "oci-v1", source });
-    await run("sign", name, "--store", store, ...key("carol"), "--version", "7");
-    const other = await run(
+    await runMain("sign", name, "--store", store, ...key("carol"), "--version", "7");
+    const other = await runMain(
       "verify",
       name,
       "--store",
@@ -201,7 +201,14 @@ describe("a key that is elsewhere", () => {
       expect(existsSync(at("app.img.bundle.json"))).toBe(false);
       sealWith("alice");
       expect((await attach("alice", "--pae", at("pae"))).status).toBe(0);
-      const verified = await run("verify", at("app.img"), "--key", at("alice.pub"), "--name", name);
+      const verified = await runMain(
+        "verify",
+        at("app.img"),
+        "--key",
+        at("alice.pub"),
+        "--name",
+        name,
+      );
       expect(verified.status).toBe(0);
       // The second signer, in base64: printed bytes again, or the statement that is there.
       sealWith("bob");
@@ -242,7 +249,14 @@ describe("a key that is elsewhere", () => {
     const with_ = (cmd: string) =>
       sign("--name", name, "--sign-cmd", cmd, "--with-key", at("alice.pub"));
     expect((await with_(file)).status).toBe(0);
-    const verified = await run("verify", at("app.img"), "--key", at("alice.pub"), "--name", name);
+    const verified = await runMain(
+      "verify",
+      at("app.img"),
+      "--key",
+      at("alice.pub"),
+      "--name",
+      name,
+    );
     expect(verified.status).toBe(0);
     rmSync(at("app.img.bundle.json"));
     expect((await with_("cat > /dev/null; exit 3")).err).toContain("exit status 3");
@@ -264,7 +278,14 @@ describe("a key that is elsewhere", () => {
         process.env["SSH_AUTH_SOCK"] = socket;
         const with_ = (pub: string) => sign("--name", name, "--ssh-agent", "--with-key", at(pub));
         expect((await with_("ssh.pub")).status).toBe(0);
-        const verified = await run("verify", at("app.img"), "--key", at("ssh.pub"), "--name", name);
+        const verified = await runMain(
+          "verify",
+          at("app.img"),
+          "--key",
+          at("ssh.pub"),
+          "--name",
+          name,
+        );
         expect(verified.status).toBe(0);
         expect((await with_("alice.pub")).err).toContain("does not sign with SHA256:");
       } finally {

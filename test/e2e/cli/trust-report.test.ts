@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { readPublicKey } from "../../../src/keys/key-files.ts";
 import { deadlinesOf } from "../../../src/policy/trust-report.ts";
 import { goldenImage } from "../../support/golden-images.ts";
-import { run } from "../../support/run.ts";
+import { runMain } from "../../support/run.ts";
 import {
   alice,
   bundleOf,
@@ -24,14 +24,15 @@ let folder: string;
 const at = (file: string) => join(folder, file);
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "sealfs-report-"));
-  for (const who of ["alice", "bob"]) await run("keygen", "-o", at(who));
+  for (const who of ["alice", "bob"]) await runMain("keygen", "-o", at(who));
   writeFileSync(at("app.img"), goldenImage("ext-basic.v1").bytes);
   const made = ["--created", "2026-09-01", "--expires", "2036-08-29", "--version", "7"];
-  await run("sign", at("app.img"), "--name", "team/app:1", "--key", at("alice.key"), ...made);
+  await runMain("sign", at("app.img"), "--name", "team/app:1", "--key", at("alice.key"), ...made);
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-const trust = (...more: string[]) => run("trust", at("app.img"), "--name", "team/app:1", ...more);
+const trust = (...more: string[]) =>
+  runMain("trust", at("app.img"), "--name", "team/app:1", ...more);
 const id = (who: string) => readPublicKey(at(`${who}.pub`)).id;
 
 test("plain keys: who signed, until when, and that any key would do", async () => {
@@ -46,9 +47,9 @@ test("plain keys: who signed, until when, and that any key would do", async () =
 
 test("a policy: the patterns, the threshold and the memory, also as JSON, and nothing is changed", async () => {
   const keys = ["--key", at("alice.pub"), "--key", at("bob.pub")];
-  await run("policy", "init", at("policy"), "--name", "fleet", ...keys, "--names", "team/**");
-  await run("policy", "set", at("policy"), "--rule", "team/app:*=2", "--expires", "2030-01-01");
-  await run("sign", at("app.img"), "--add", "--key", at("bob.key"));
+  await runMain("policy", "init", at("policy"), "--name", "fleet", ...keys, "--names", "team/**");
+  await runMain("policy", "set", at("policy"), "--rule", "team/app:*=2", "--expires", "2030-01-01");
+  await runMain("sign", at("app.img"), "--add", "--key", at("bob.key"));
   const options = ["--policy", at("policy"), "--state", at("state")];
   const { out } = await trust(...options);
   expect(out).toContain("trusted     yes");
@@ -58,7 +59,7 @@ test("a policy: the patterns, the threshold and the memory, also as JSON, and no
   expect(out).toContain("memory      nothing seen yet");
   expect(out).toContain("ends        2030-01-01T00:00:00Z: the policy expires");
   expect((await trust(...options)).out).toBe(out);
-  await run("verify", at("app.img"), "--name", "team/app:1", ...options);
+  await runMain("verify", at("app.img"), "--name", "team/app:1", ...options);
   const report = JSON.parse((await trust(...options, "--json")).out);
   expect(report).toMatchObject({
     ok: true,
@@ -73,7 +74,14 @@ test("a refusal is part of the report, and the exit status", async () => {
   const stranger = await trust("--key", at("bob.pub"));
   expect(stranger.status).toBe(5);
   expect(stranger.out).toContain("trusted     NO, UNTRUSTED_KEY");
-  const renamed = await run("trust", at("app.img"), "--name", "other", "--key", at("alice.pub"));
+  const renamed = await runMain(
+    "trust",
+    at("app.img"),
+    "--name",
+    "other",
+    "--key",
+    at("alice.pub"),
+  );
   expect(renamed.out).toContain("NO, WRONG_NAME");
   writeFileSync(at("app.img"), goldenImage("ext-1-byte.v1").bytes);
   const swapped = await trust("--key", at("alice.pub"), "--json");
@@ -85,8 +93,8 @@ test("a refusal is part of the report, and the exit status", async () => {
 test("an older version than the one remembered is told", async () => {
   const options = ["--key", at("alice.pub"), "--state", at("state")];
   const old = readFileSync(at("app.img.bundle.json"));
-  await run("sign", at("app.img"), "--name", "team/app:1", "--key", at("alice.key"));
-  await run("verify", at("app.img"), "--name", "team/app:1", ...options);
+  await runMain("sign", at("app.img"), "--name", "team/app:1", "--key", at("alice.key"));
+  await runMain("verify", at("app.img"), "--name", "team/app:1", ...options);
   writeFileSync(at("app.img.bundle.json"), old);
   const { out, status } = await trust(...options);
   expect(status).toBe(5);

@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { main } from "../../../src/cli/main.ts";
+import { runMain } from "../../support/run.ts";
 import { readKeyring } from "../../../src/keys/key-files.ts";
 import { Store } from "../../../src/store/store.ts";
 import { Transaction } from "../../../src/store/transaction.ts";
@@ -28,32 +28,19 @@ const at = (name: string) => join(folder, name);
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "sealfs-trust-"));
   writeFileSync(at("app.img"), image);
-  await run("keygen", "-o", at("alice"));
-  await run("keygen", "-o", at("mallory"));
+  await runMain("keygen", "-o", at("alice"));
+  await runMain("keygen", "-o", at("mallory"));
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** Runs a command in this process. */
-async function run(...argv: string[]) {
-  const out: string[] = [];
-  const err: string[] = [];
-  const status = await main(argv, {
-    print: (line) => void out.push(line),
-    write: () => {},
-    log: (line) => void err.push(line),
-    progress: () => ({ update() {}, end() {} }),
-  });
-  return { status, out: out.join("\n"), err: err.join("\n") };
-}
-
-const sign = (...more: string[]) => run("sign", ...more, "--key", at("alice.key"));
-const verify = (...more: string[]) => run("verify", ...more, "--key", at("alice.pub"));
+const sign = (...more: string[]) => runMain("sign", ...more, "--key", at("alice.key"));
+const verify = (...more: string[]) => runMain("verify", ...more, "--key", at("alice.pub"));
 
 test("keygen prints the key's id, and overwrites nothing", async () => {
-  const { status, out } = await run("keygen", "-o", at("third"));
+  const { status, out } = await runMain("keygen", "-o", at("third"));
   expect(status).toBe(0);
   expect(out).toBe(readKeyring([at("third.pub")], []).keys[0]!.id);
-  expect(await run("keygen", "-o", at("third"))).toMatchObject({ status: 2, out: "" });
+  expect(await runMain("keygen", "-o", at("third"))).toMatchObject({ status: 2, out: "" });
 });
 
 describe("a file", () => {
@@ -114,7 +101,7 @@ describe("a file", () => {
     await sign(at("app.img"), "--name", "app:1.0");
     const words: string[] = [];
     const refused = async (...argv: string[]) => {
-      const { status, out, err } = await run("verify", ...argv);
+      const { status, out, err } = await runMain("verify", ...argv);
       expect({ status, out }).toEqual({ status: 5, out: "" });
       words.push(err.split("\n")[0]!);
     };
@@ -168,7 +155,7 @@ describe("an image in a store", () => {
   test("may have several names and several signers", async () => {
     await sign("registry.example/app:1.0", "--store", store);
     await sign(id, "--store", store, "--name", "registry.example/app:latest");
-    await run("sign", id, "--store", store, "--name", "app", "--key", at("mallory.key"));
+    await runMain("sign", id, "--store", store, "--name", "app", "--key", at("mallory.key"));
     expect(Store.open(store).readBundles(id)).toHaveLength(3);
     for (const name of ["registry.example/app:1.0", "registry.example/app:latest"]) {
       expect((await verify(id, "--store", store, "--name", name)).status).toBe(0);
@@ -181,7 +168,7 @@ describe("an image in a store", () => {
     const { path } = Store.open(store).readBundles(id)[0]!;
     for (let i = 0; i < 100; i++) writeFileSync(join(dirname(path), `0${i}.json`), "{}");
     expect((await verify("registry.example/app:1.0", "--store", store)).status).toBe(0);
-    const refused = await run("verify", id, "--store", store, "--key", at("mallory.pub"));
+    const refused = await runMain("verify", id, "--store", store, "--key", at("mallory.pub"));
     expect(refused.status).toBe(5);
     expect(refused.err).toContain("none of 64 bundles is good");
   });
@@ -192,7 +179,7 @@ describe("an image in a store", () => {
     writeFileSync(join(bundles, "0.json"), Buffer.alloc(1024 * 1024 + 1));
     mkdirSync(join(bundles, "1.json"));
     expect((await verify("registry.example/app:1.0", "--store", store)).status).toBe(0);
-    const refused = await run("verify", id, "--store", store, "--key", at("mallory.pub"));
+    const refused = await runMain("verify", id, "--store", store, "--key", at("mallory.pub"));
     expect(refused.status).toBe(5);
     expect(refused.err).toMatch(/none of 3 bundles is good: .*signed by/);
     expect(refused.err).toMatch(/not readable: .*0\.json: .*; not readable: .*1\.json: /);
@@ -227,10 +214,10 @@ test("the test key pair in keys/ works, and says what it is", async () => {
   const key = fileURLToPath(new URL("../../../keys/TEST-ONLY.key", import.meta.url));
   copyFileSync(key, at("test.key"));
   chmodSync(at("test.key"), 0o600);
-  const signed = await run("sign", at("app.img"), "--name", "app", "--key", at("test.key"));
+  const signed = await runMain("sign", at("app.img"), "--name", "app", "--key", at("test.key"));
   expect(signed.status).toBe(0);
   const pub = key.replace(/key$/, "pub");
-  const verified = await run("verify", at("app.img"), "--key", pub);
+  const verified = await runMain("verify", at("app.img"), "--key", pub);
   expect(verified.status).toBe(0);
   expect(verified.err).toContain("everybody has its private half");
   await sign(at("app.img"), "--name", "app");

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { TestLayout, layerTar, temporaryFolder, types } from "../../support/oci.ts";
 import { PASSWORD, TestRegistry, USER } from "../../support/registry.ts";
-import { run } from "../../support/run.ts";
+import { runMain, runMainOk } from "../../support/run.ts";
 import { alice, testKey } from "../../support/trust.ts";
 import { TufRepository } from "../../support/tuf.ts";
 
@@ -18,12 +18,6 @@ const at = (file: string) => join(folder, file);
 const reference = () => `docker://${registry.host}/${REPO}:1.0`;
 const name = () => `${registry.host}/${REPO}:1.0`;
 const auth = () => ["--authfile", at("auth.json")];
-
-async function ok(...argv: string[]) {
-  const result = await run(...argv);
-  if (result.status !== 0) throw new Error(`sealfs ${argv.join(" ")}: ${result.err}`);
-  return result;
-}
 
 /** An image with a label, in a registry that wants credentials. */
 async function pushedImage(): Promise<void> {
@@ -58,21 +52,29 @@ async function publishBy(who: keyof typeof people): Promise<string> {
   const created = `${new Date(Date.now() - 3_600_000).toISOString().slice(0, 14)}00:00Z`;
   const times = ["--created", created, "--expires", "30d", "--version", "5"];
   const named = ["--name", name(), "--key", at(`${who}.key`), ...times, ...auth()];
-  await ok("build", reference(), "--store", at(who), "--durability", "none", ...named);
-  const { out } = await ok("push", name(), reference(), "--store", at(who), "--json", ...auth());
+  await runMainOk("build", reference(), "--store", at(who), "--durability", "none", ...named);
+  const { out } = await runMainOk(
+    "push",
+    name(),
+    reference(),
+    "--store",
+    at(who),
+    "--json",
+    ...auth(),
+  );
   return JSON.parse(out).id;
 }
 
 const pull = (...trust: string[]) =>
-  run("pull", reference(), "--json", "--store", at("client"), ...trust, ...auth());
+  runMain("pull", reference(), "--json", "--store", at("client"), ...trust, ...auth());
 
 describe("a policy that wants two keys", () => {
   beforeEach(async () => {
     const keys = ["alice", "bob"].flatMap((who) => ["--key", at(`${who}.pub`)]);
     const rest = ["--names", "**", "--threshold", "2"];
-    await ok("policy", "init", at("policy"), "--name", "fleet", ...keys, ...rest);
+    await runMainOk("policy", "init", at("policy"), "--name", "fleet", ...keys, ...rest);
     for (const who of ["alice", "bob"]) {
-      await run("policy", "sign", at("policy"), "--key", at(`${who}.key`));
+      await runMain("policy", "sign", at("policy"), "--key", at(`${who}.key`));
     }
   });
   const trust = () => ["--policy", at("policy"), "--state", at("state")];
@@ -88,7 +90,7 @@ describe("a policy that wants two keys", () => {
     expect(good).toMatchObject({ status: 0 });
     expect(JSON.parse(good.out)).toMatchObject({ id, version: 5 });
     // What was kept is enough to verify again, without the registry.
-    expect(await run("verify", name(), "--store", at("client"), ...trust())).toMatchObject({
+    expect(await runMain("verify", name(), "--store", at("client"), ...trust())).toMatchObject({
       status: 0,
     });
   });
@@ -134,9 +136,9 @@ describe("with --tuf", () => {
   test("fetch takes what is listed now, and no older image, though it is in the store", async () => {
     const id = await publishBy("alice");
     repository.add(`${name()}.bundle.json`, bundle("alice", id));
-    await ok("pull", reference(), "--store", at("client"), ...trust(), ...auth());
+    await runMainOk("pull", reference(), "--store", at("client"), ...trust(), ...auth());
     const fetch = () =>
-      run(
+      runMain(
         "fetch",
         name(),
         "--store",
@@ -149,7 +151,7 @@ describe("with --tuf", () => {
       );
     // The listing moves on to another image.
     const other = at("other");
-    const built = await ok(
+    const built = await runMainOk(
       "build",
       `tar:${await layerFile()}`,
       "--store",
@@ -181,7 +183,7 @@ describe("an image that only another option names", () => {
   test("label --check asks a registry with the credentials that are named", async () => {
     await publishBy("alice");
     const label = (...more: string[]) =>
-      run("label", name(), "--store", at("alice"), "--check", reference(), ...more);
+      runMain("label", name(), "--store", at("alice"), "--check", reference(), ...more);
     expect((await label("--authfile", at("none.json"))).status).toBe(6);
     const asked = await label(...auth());
     expect(asked.status).toBe(4);
@@ -195,7 +197,7 @@ describe("an image that only another option names", () => {
     ["sign", ["--composefs-pkcs7", "--cert", "cert.pem", "--key", "cert.key"]],
     ["verify", ["--cert", "cert.pem", "--signature", "image.composefs"]],
   ])("%s --source takes the same options", async (command, _options) => {
-    const { out } = await run(command, "--help");
+    const { out } = await runMain(command, "--help");
     for (const option of ["--authfile", "--ca-file", "--tls-verify", "--platform"]) {
       expect(out).toContain(option);
     }

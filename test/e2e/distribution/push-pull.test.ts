@@ -16,7 +16,7 @@ import { VerityHasher } from "../../../src/verity/hasher.ts";
 import { dockerRegistry, startDockerRegistry } from "../../support/docker-registry.ts";
 import { TestLayout, layerTar, types } from "../../support/oci.ts";
 import { type RegistryHabits, TestRegistry } from "../../support/registry.ts";
-import { run } from "../../support/run.ts";
+import { runMain, runMainOk } from "../../support/run.ts";
 import { bundleFor } from "../../support/store.ts";
 import { alice, mallory } from "../../support/trust.ts";
 
@@ -60,26 +60,20 @@ async function pushOci(host: string, tag = "1.0", text = noise(tag)): Promise<Oc
   return manifest.digest as OciDigest;
 }
 
-const ok = async (...argv: string[]) => {
-  const result = await run(...argv);
-  if (result.status !== 0) throw new Error(`sealfs ${argv.join(" ")}: ${result.err}`);
-  return result;
-};
-
 const source = (host: string, tag = "1.0") => `docker://${host}/${REPO}:${tag}`;
 const nameAt = (host: string, tag = "1.0") => `${host}/${REPO}:${tag}`;
 const auth = () => ["--authfile", at("auth.json")];
 
 function build(host: string, store: string, options: string[] = [], withKey = key) {
   const named = ["--name", nameAt(host), "--key", withKey, ...auth(), ...options];
-  return ok("build", source(host), "--store", at(store), ...named);
+  return runMainOk("build", source(host), "--store", at(store), ...named);
 }
 
 const push = (host: string, store: string) =>
-  ok("push", nameAt(host), source(host), "--store", at(store), "--json", ...auth());
+  runMainOk("push", nameAt(host), source(host), "--store", at(store), "--json", ...auth());
 
 const pull = (host: string, store: string, ...options: string[]) =>
-  run(
+  runMain(
     "pull",
     source(host),
     "--json",
@@ -132,7 +126,7 @@ describe.each(all)("%s", (what, start) => {
     const client = Store.open(at("client"));
     expect(client.images.resolve(nameAt(host))).toBe(pushed.id);
     expect(listSeekIndexes(client, pushed.id as VerityDigest)).toHaveLength(1);
-    const verified = await run(
+    const verified = await runMain(
       "verify",
       nameAt(host),
       "--store",
@@ -182,7 +176,7 @@ describe.each(all)("%s", (what, start) => {
     // Another place that has only the older one.
     const stale = await start();
     expect(await pushOci(stale)).toBe(subject);
-    await ok("push", nameAt(host), source(stale), "--store", at("one"), ...auth());
+    await runMainOk("push", nameAt(host), source(stale), "--store", at("one"), ...auth());
     const { status, err } = await pull(stale, "other", "--name", nameAt(host));
     expect(status).toBe(5);
     expect(err).toMatch(/version/);
@@ -327,7 +321,7 @@ describe("refusals", () => {
     await pushOci(host);
     await build(host, "builder");
     await pushOci(host, "1.0", noise("another"));
-    const { status, err } = await run(
+    const { status, err } = await runMain(
       "push",
       nameAt(host),
       source(host),
@@ -341,8 +335,16 @@ describe("refusals", () => {
   test("an image that nobody has signed is not pushed", async () => {
     const host = await started({});
     await pushOci(host);
-    await ok("build", source(host), "--store", at("builder"), "--name", nameAt(host), ...auth());
-    const { status } = await run(
+    await runMainOk(
+      "build",
+      source(host),
+      "--store",
+      at("builder"),
+      "--name",
+      nameAt(host),
+      ...auth(),
+    );
+    const { status } = await runMain(
       "push",
       nameAt(host),
       source(host),

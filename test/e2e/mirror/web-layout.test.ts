@@ -6,7 +6,7 @@ import { UsageError } from "../../../src/errors.ts";
 import { authorizationFor } from "../../../src/mirror/http-credential.ts";
 import { TestLayout, named, tar, temporaryFolder } from "../../support/oci.ts";
 import { honestly, lyingly, serve } from "../../support/object-server.ts";
-import { run } from "../../support/run.ts";
+import { runMain } from "../../support/run.ts";
 import { alice } from "../../support/trust.ts";
 import { mixedBytes } from "../../support/compressed-layers.ts";
 
@@ -23,7 +23,7 @@ async function bed() {
   const layout = new TestLayout();
   layout.index([named(layout.image([layer]), "app")]).directory(at("layout"));
   const signed = ["--name", name, "--key", at("alice.key"), "--durability", "none"];
-  const built = await run("build", `oci:${at("layout")}`, "--store", at("client"), ...signed);
+  const built = await runMain("build", `oci:${at("layout")}`, "--store", at("client"), ...signed);
   expect(built.status).toBe(0);
   const image = built.out.trim().split(/\s/)[0]!;
   const objects = at("client/objects");
@@ -37,7 +37,7 @@ async function bed() {
   const fetch = (url: string, ...more: string[]) => {
     const trust = ["--key", at("alice.pub"), "--state", "none"];
     const from = ["--mirrors", "none", "--mirror", `oci:${url}`];
-    return run("fetch", name, "--store", at("client"), ...trust, ...from, ...more);
+    return runMain("fetch", name, "--store", at("client"), ...trust, ...from, ...more);
   };
   const lacks = () => lost.filter((digest) => !existsSync(path(digest)));
   return { at, folder, fetch, lacks };
@@ -51,7 +51,7 @@ describe("a web server over a layout", () => {
     expect({ status, err }).toMatchObject({ status: 0 });
     expect(lacks()).toEqual([]);
     for (const path of server.requests) expect(path).toMatch(/^\/blobs\/sha256\/[0-9a-f]{64}$/);
-    expect((await run("fsck", "--store", at("client"))).status).toBe(0);
+    expect((await runMain("fsck", "--store", at("client"))).status).toBe(0);
   });
 
   test("and so does one below a path", async () => {

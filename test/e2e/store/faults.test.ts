@@ -5,16 +5,14 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { hasProgram, succeeds } from "../../support/run.ts";
 
 const script = (name: string) => fileURLToPath(new URL(`../../faults/${name}`, import.meta.url));
-const works = (command: string, ...args: string[]) =>
-  spawnSync(command, args, { stdio: "ignore" }).status === 0;
 
-const canTrace = works("strace", "-f", "-e", "trace=none", "true");
-const canMount = process.getuid?.() === 0 && works("losetup", "-f");
-const has = (command: string) => works("sh", "-c", `command -v ${command}`);
+const canTrace = succeeds("strace", "-f", "-e", "trace=none", "true");
+const canMount = process.getuid?.() === 0 && succeeds("losetup", "-f");
 
-function run(name: string, ...args: string[]) {
+function runScript(name: string, ...args: string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [script(name), ...args], {
     encoding: "utf8",
   });
@@ -31,7 +29,7 @@ describe.skipIf(!canTrace)("faults (skipped where strace cannot trace)", () => {
     ["build-object", "37"],
   ])("%s killed or failing at a call leaves a good store", (scenario, every) => {
     const args = ["--scenario", scenario, "--every", every, "--errors", "EIO,EDQUOT"];
-    const { status, stdout, stderr, totals } = run("sweep.mjs", ...args);
+    const { status, stdout, stderr, totals } = runScript("sweep.mjs", ...args);
     expect(stdout + stderr).not.toContain("FAIL");
     expect(status).toBe(0);
     expect(totals.kills + totals.errors).toBeGreaterThan(2);
@@ -41,21 +39,30 @@ describe.skipIf(!canTrace)("faults (skipped where strace cannot trace)", () => {
 describe.skipIf(!canMount)("power loss (skipped without root or loop devices)", () => {
   const cycles = process.env["SLOW"] === "1" ? "60" : "6";
 
-  test.skipIf(!has("mkfs.ext4"))("on ext4 takes nothing that was acknowledged", () => {
-    const { status, stdout, totals } = run("power-loss.mjs", "--cycles", cycles, "--fs", "ext4");
+  test.skipIf(!hasProgram("mkfs.ext4"))("on ext4 takes nothing that was acknowledged", () => {
+    const { status, stdout, totals } = runScript(
+      "power-loss.mjs",
+      "--cycles",
+      cycles,
+      "--fs",
+      "ext4",
+    );
     expect(stdout).not.toContain("FAIL");
     expect(status).toBe(0);
     expect(totals).toMatchObject({ cycles: Number(cycles), damaged: 0 });
   });
 
-  test.skipIf(!has("mkfs.xfs"))("on XFS takes nothing that was acknowledged", () => {
-    const { status, totals } = run("power-loss.mjs", "--cycles", cycles, "--fs", "xfs");
+  test.skipIf(!hasProgram("mkfs.xfs"))("on XFS takes nothing that was acknowledged", () => {
+    const { status, totals } = runScript("power-loss.mjs", "--cycles", cycles, "--fs", "xfs");
     expect(status).toBe(0);
     expect(totals).toMatchObject({ cycles: Number(cycles), damaged: 0 });
   });
 
-  test.skipIf(!has("mkfs.ext4"))("is noticed by the test itself, when syncs are left away", () => {
-    const args = ["--cycles", "6", "--fs", "ext4", "--durability", "none"];
-    expect(run("power-loss.mjs", ...args).totals.damaged).toBeGreaterThan(0);
-  });
+  test.skipIf(!hasProgram("mkfs.ext4"))(
+    "is noticed by the test itself, when syncs are left away",
+    () => {
+      const args = ["--cycles", "6", "--fs", "ext4", "--durability", "none"];
+      expect(runScript("power-loss.mjs", ...args).totals.damaged).toBeGreaterThan(0);
+    },
+  );
 });

@@ -19,8 +19,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ReadEntry, readTar } from "../../support/tar.ts";
-
-const has = (tool: string) => spawnSync(tool, ["--version"]).status === 0;
+import { hasProgram } from "../../support/run.ts";
 
 let folder: string;
 const isRoot = process.getuid?.() === 0;
@@ -127,7 +126,7 @@ function archiveOf(command: string, args: readonly string[]): Buffer {
   return made.stdout;
 }
 
-describe.skipIf(!has("tar"))("GNU tar (skipped where it is missing)", () => {
+describe.skipIf(!hasProgram("tar"))("GNU tar (skipped where it is missing)", () => {
   const names = ["--sort=name", "-cf", "-", "."];
 
   test.each([
@@ -161,7 +160,7 @@ describe.skipIf(!has("tar"))("GNU tar (skipped where it is missing)", () => {
   });
 });
 
-describe.skipIf(!has("bsdtar"))("bsdtar (skipped where it is missing)", () => {
+describe.skipIf(!hasProgram("bsdtar"))("bsdtar (skipped where it is missing)", () => {
   test.each([
     ["pax", { nanoseconds: true, xattrs: true }],
     ["gnutar", { nanoseconds: false, xattrs: false }],
@@ -173,7 +172,7 @@ describe.skipIf(!has("bsdtar"))("bsdtar (skipped where it is missing)", () => {
   });
 });
 
-describe.skipIf(!has("python3"))("Python's tarfile (skipped where it is missing)", () => {
+describe.skipIf(!hasProgram("python3"))("Python's tarfile (skipped where it is missing)", () => {
   test.each(["PAX", "GNU"])("%s_FORMAT", (format) => {
     const script = [
       "import os, sys, tarfile",

@@ -24,7 +24,7 @@ import { TrustPolicy } from "../../../src/trust/policy.ts";
 import { openListing, targetPaths } from "../../../src/tuf/listing.ts";
 import { checkMetadata } from "../../../src/tuf/metadata.ts";
 import { goldenImage } from "../../support/golden-images.ts";
-import { run } from "../../support/run.ts";
+import { runMain } from "../../support/run.ts";
 import { publish } from "../../support/store.ts";
 import { alice, keyring, mallory, name, now, refusal, testKey, utf8 } from "../../support/trust.ts";
 import { openPlace } from "../../../src/tuf/place.ts";
@@ -631,32 +631,32 @@ describe("the commands", () => {
   });
 
   test("verify asks the repository, and for a name", async () => {
-    expect(await run("verify", at("app"), "--name", name, ...options())).toMatchObject({
+    expect(await runMain("verify", at("app"), "--name", name, ...options())).toMatchObject({
       status: 0,
     });
-    const { status, err } = await run("verify", at("other"), "--name", name, ...options());
+    const { status, err } = await runMain("verify", at("other"), "--name", name, ...options());
     expect(status).toBe(5);
     expect(err).toContain("is not the one that");
-    expect((await run("verify", at("app"), ...options())).status).toBe(2);
+    expect((await runMain("verify", at("app"), ...options())).status).toBe(2);
     const bundle = ["--bundle", at("other.bundle.json")];
-    expect((await run("verify", at("app"), "--name", name, ...bundle, ...options())).status).toBe(
-      2,
-    );
-    expect((await run("verify", at("app"), "--name", name, ...options().slice(0, -2))).status).toBe(
-      2,
-    );
+    expect(
+      (await runMain("verify", at("app"), "--name", name, ...bundle, ...options())).status,
+    ).toBe(2);
+    expect(
+      (await runMain("verify", at("app"), "--name", name, ...options().slice(0, -2))).status,
+    ).toBe(2);
   });
 
   test("trust says whether it is current, and by whom", async () => {
-    const good = await run("trust", at("app"), "--name", name, "--json", ...options());
+    const good = await runMain("trust", at("app"), "--name", name, "--json", ...options());
     expect(JSON.parse(good.out)).toMatchObject({ ok: true, listing: at("repository") });
-    const bad = await run("trust", at("other"), "--name", name, "--json", ...options());
+    const bad = await runMain("trust", at("other"), "--name", name, "--json", ...options());
     expect(JSON.parse(bad.out)).toMatchObject({ ok: false, refusal: { code: "NOT_CURRENT" } });
     repository.hide("timestamp");
-    const none = await run("trust", at("other"), "--name", name, ...options());
+    const none = await runMain("trust", at("other"), "--name", name, ...options());
     expect(none.status).toBe(5);
     expect(none.out).toContain("REFUSED");
-    const plain = await run(
+    const plain = await runMain(
       "trust",
       at("other"),
       "--name",

@@ -11,7 +11,7 @@ import { checkStore } from "../../../src/store/fsck/fsck.ts";
 import { Store } from "../../../src/store/store.ts";
 import { TrustPolicy } from "../../../src/trust/policy.ts";
 import { objectPath, type VerityDigest } from "../../../src/verity/verity-digest.ts";
-import { run } from "../../support/run-command.ts";
+import { runMain } from "../../support/run.ts";
 import { contentOf, damage, digestOf, objectsIn, publish } from "../../support/store.ts";
 import { alice, keyring, mallory, now } from "../../support/trust.ts";
 
@@ -320,18 +320,19 @@ describe("an import is refused, and nothing is published,", () => {
 
 test("the commands pass an image from one store to another", async () => {
   const key = join(root, "key");
-  await run("keygen", "-o", key);
-  await run("sign", name, "--store", store.path, "--key", `${key}.key`);
-  const exported = await run("export", name, "--store", store.path);
+  await runMain("keygen", "-o", key);
+  await runMain("sign", name, "--store", store.path, "--key", `${key}.key`);
+  const exported = await runMain("export", name, "--store", store.path);
   expect(exported.status).toBe(0);
   writeFileSync(join(root, "app.tar"), exported.bytes);
   const args = ["import", join(root, "app.tar"), "--store", target, "--state", "none"];
-  expect((await run(...args)).status).toBe(5);
-  expect((await run(...args, "--unverified", "--key", `${key}.pub`)).status).toBe(2);
-  const result = await run(...args, "--key", `${key}.pub`, "--json");
+  expect((await runMain(...args)).status).toBe(5);
+  expect((await runMain(...args, "--unverified", "--key", `${key}.pub`)).status).toBe(2);
+  const result = await runMain(...args, "--key", `${key}.pub`, "--json");
   expect(result.status).toBe(0);
   expect(JSON.parse(result.out)).toMatchObject({ id, name, added: 3 });
   expect(
-    (await run("import", join(root, "none.tar"), ...args.slice(2), "--key", `${key}.pub`)).status,
+    (await runMain("import", join(root, "none.tar"), ...args.slice(2), "--key", `${key}.pub`))
+      .status,
   ).not.toBe(0);
 });

@@ -17,7 +17,7 @@ import { Store } from "../../../src/store/store.ts";
 import { Stores } from "../../../src/store/stores.ts";
 import { TrustPolicy } from "../../../src/trust/policy.ts";
 import { mixedBytes } from "../../support/compressed-layers.ts";
-import { run } from "../../support/run-command.ts";
+import { runMain } from "../../support/run.ts";
 import { tar, types } from "../../support/oci.ts";
 import { layoutOf } from "../../support/seek-bed.ts";
 import { alice, keyring, now } from "../../support/trust.ts";
@@ -84,7 +84,7 @@ test("without --no-seek-index there is one, with it there is none", async () => 
     [[], 1],
   ] as const) {
     const to = join(root, `cli${folders}`);
-    const { status } = await run("build", `oci:${compressed()}`, "--store", to, ...options);
+    const { status } = await runMain("build", `oci:${compressed()}`, "--store", to, ...options);
     expect(status).toBe(0);
     expect(readdirSync(join(to, "seek")).length).toBe(folders);
   }
@@ -127,10 +127,10 @@ test("goes with the image when that is exported and imported", async () => {
 test("inspect tells what it holds", async () => {
   await build();
   const args = ["inspect", name, "--store", store.path];
-  const text = await run(...args, "--seek");
+  const text = await runMain(...args, "--seek");
   expect(text.status).toBe(0);
   expect(text.out).toMatch(/^sha256:[0-9a-f]{64} +gzip +/m);
-  const json = JSON.parse((await run(...args, "--seek", "--json")).out) as {
+  const json = JSON.parse((await runMain(...args, "--seek", "--json")).out) as {
     layers: { points: number; objects: number; seekable: boolean }[];
   }[];
   expect(json[0]!.layers[0]).toMatchObject({ objects: 1, seekable: true });

@@ -21,7 +21,7 @@ import {
   USER,
   sha256,
 } from "../../support/registry.ts";
-import { run } from "../../support/run.ts";
+import { runMain } from "../../support/run.ts";
 
 const REPO = "team/app";
 
@@ -373,10 +373,10 @@ describe("pull", () => {
     const { layout, manifest } = await addImage(server);
     const store = join(temporaryFolder(), "store");
     const source = `docker://${server.host}/${REPO}:1.0`;
-    const fromRegistry = await run("build", source, "--store", store, "--json");
+    const fromRegistry = await runMain("build", source, "--store", store, "--json");
     expect(fromRegistry.err).toBe("");
     const directory = layout.index([manifest]).directory();
-    const fromLayout = await run("build", `oci:${directory}`, "--store", store, "--json");
+    const fromLayout = await runMain("build", `oci:${directory}`, "--store", store, "--json");
     const idOf = (out: string) => (JSON.parse(out) as { id: string }).id;
     expect(idOf(fromRegistry.out)).toBe(idOf(fromLayout.out));
   });

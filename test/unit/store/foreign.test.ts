@@ -11,7 +11,7 @@ import { Transaction } from "../../../src/store/transaction.ts";
 import { verityDigestOf } from "../../../src/verity/hasher.ts";
 import { temporaryFolder } from "../../support/oci.ts";
 import { oracle } from "../../support/oracle.ts";
-import { run } from "../../support/run-command.ts";
+import { runMain } from "../../support/run.ts";
 
 const content = Buffer.from("content of more than nothing ".repeat(20));
 
@@ -68,7 +68,7 @@ describe.each(makers)("%s", (name, make) => {
       expect(store.writeLeaves(digest, Buffer.alloc(32))).toBe(false);
       expect(takeLease(store, digest, () => [digest])).toBeUndefined();
       expect((await checkStore(store, { threads: 0 })).problems).toEqual([]);
-      const gc = await run("gc", "--store", path);
+      const gc = await runMain("gc", "--store", path);
       expect(gc.status).toBe(1);
       expect(gc.err).toContain(name);
       expect(all(path)).toBe(before);
@@ -77,15 +77,15 @@ describe.each(makers)("%s", (name, make) => {
 
   test("is an additional store for those who read images", async () => {
     const own = join(root, "own");
-    await run("build", `dir:${source}`, "--store", own, "--name", "app");
+    await runMain("build", `dir:${source}`, "--store", own, "--name", "app");
     const path = join(root, "foreign");
     make(path, "sha256");
     rmSync(Store.open(own).objects.path(verityDigestOf(content))); // the other one has it
-    expect((await run("cat", "app", "/file", "--store", own)).status).not.toBe(0);
-    const both = await run("cat", "app", "/file", "--store", own, "--store", path);
+    expect((await runMain("cat", "app", "/file", "--store", own)).status).not.toBe(0);
+    const both = await runMain("cat", "app", "/file", "--store", own, "--store", path);
     expect(both.out).toBe(content.toString());
-    expect((await run("check", "app", "--store", own, "--store", path)).status).toBe(0);
-    const repaired = await run("fsck", "--repair", "--from", path, "--store", own);
+    expect((await runMain("check", "app", "--store", own, "--store", path)).status).toBe(0);
+    const repaired = await runMain("fsck", "--repair", "--from", path, "--store", own);
     expect(repaired.status).toBe(0);
     Store.open(own).objects.verify(verityDigestOf(content));
   });
@@ -157,7 +157,7 @@ describe("a store that is no directory", () => {
       ["images", "--store", path],
       ["import", join(root, "none.tar"), "--unverified", "--store", path],
     ]) {
-      const { status, err } = await run(...args);
+      const { status, err } = await runMain(...args);
       if (args[0] === "import") continue;
       expect([args[0], status]).toEqual([args[0], 2]);
       expect(err).toMatch(/expected a directory/);
@@ -181,7 +181,7 @@ describe("a source that is not there leaves no store behind:", () => {
     const named = text
       .replace("nowhere", join(root, "nowhere"))
       .replace("FILE", join(source, "file"));
-    const result = await run("build", named, "--store", store);
+    const result = await runMain("build", named, "--store", store);
     expect([result.status, result.err]).toEqual([status, expect.any(String)]);
     expect(readdirSync(root)).toEqual(["source"]);
   });

@@ -28,7 +28,7 @@ import { type RepairSource, repairFrom } from "../../../src/store/fsck/repair-so
 import { Store } from "../../../src/store/store.ts";
 import { Transaction } from "../../../src/store/transaction.ts";
 import type { VerityDigest } from "../../../src/verity/verity-digest.ts";
-import { run } from "../../support/run-command.ts";
+import { runMain } from "../../support/run.ts";
 import { contentOf, damage, digestOf, objectsIn, publish } from "../../support/store.ts";
 
 let root: string;
@@ -85,7 +85,7 @@ test("a good store is good, and everything in it was looked at", async () => {
       good: true,
     });
   }
-  expect((await run("fsck", "--store", store.path)).status).toBe(0);
+  expect((await runMain("fsck", "--store", store.path)).status).toBe(0);
 });
 
 test("a seek index that is damaged, or has another's name, is put into quarantine", async () => {
@@ -332,7 +332,7 @@ describe("the command", () => {
     damage(store, digestOf("a"));
     const other = Store.create(join(root, "other"));
     publish(other, undefined, ["a"]);
-    const first = await run("fsck", "--store", store.path, "--json");
+    const first = await runMain("fsck", "--store", store.path, "--json");
     expect(first.status).toBe(4);
     expect(JSON.parse(first.out)).toMatchObject({
       good: false,
@@ -340,13 +340,13 @@ describe("the command", () => {
         { kind: "object", digest: digestOf("a"), path: store.objects.path(digestOf("a")) },
       ],
     });
-    const text = await run("fsck", "--store", store.path);
+    const text = await runMain("fsck", "--store", store.path);
     expect(text.out).toContain(`object ${store.objects.path(digestOf("a"))}: 5000 bytes with`);
-    const mended = await run("fsck", "--store", store.path, "--repair", "--from", other.path);
+    const mended = await runMain("fsck", "--store", store.path, "--repair", "--from", other.path);
     expect(mended.out).toContain("[restored]");
     expect(mended.err).toContain("everything is repaired");
     expect(mended.status).toBe(0);
-    expect((await run("fsck", "--store", store.path, "--from", other.path)).status).toBe(2);
+    expect((await runMain("fsck", "--store", store.path, "--from", other.path)).status).toBe(2);
   });
 
   test("repairs nothing while somebody writes, and checks all the same", async () => {

@@ -21,7 +21,7 @@ import { removeNames } from "../../../src/store/remove-name.ts";
 import { Store } from "../../../src/store/store.ts";
 import { Transaction } from "../../../src/store/transaction.ts";
 import type { VerityDigest } from "../../../src/verity/verity-digest.ts";
-import { run } from "../../support/run-command.ts";
+import { runMain } from "../../support/run.ts";
 import { contentOf, damage, digestOf, objectsIn, publish } from "../../support/store.ts";
 
 const holder = fileURLToPath(new URL("../../support/lease-holder.mjs", import.meta.url));
@@ -88,12 +88,12 @@ describe("gc removes", () => {
   test("nothing with --dry-run, and tells the same", async () => {
     publish(store, "gone", ["b"]);
     removeNames(store, ["gone"]);
-    const dry = await run("gc", "--store", store.path, "--dry-run", "--json");
+    const dry = await runMain("gc", "--store", store.path, "--dry-run", "--json");
     expect(objectsIn(store)).toHaveLength(2);
-    const wet = await run("gc", "--store", store.path, "--json");
+    const wet = await runMain("gc", "--store", store.path, "--json");
     expect(JSON.parse(wet.out)).toEqual({ ...JSON.parse(dry.out), dryRun: false });
     expect(objectsIn(store)).toEqual([]);
-    expect((await run("gc", "--store", store.path)).out).toMatch(/^freed 0 B: 0 images/);
+    expect((await runMain("gc", "--store", store.path)).out).toMatch(/^freed 0 B: 0 images/);
   });
 
   test("what an earlier gc left in quarantine; wrong objects there only when asked to", () => {
@@ -130,11 +130,11 @@ describe("gc keeps", () => {
     removeNames(store, ["other"]);
     expect(collect({ keep: 3 }).removed.images).toHaveLength(2);
     expect(has(...ids)).toEqual([false, true, true, true]);
-    expect((await run("gc", "--store", store.path, "--keep", "2")).status).toBe(0);
+    expect((await runMain("gc", "--store", store.path, "--keep", "2")).status).toBe(0);
     expect(has(...ids)).toEqual([false, false, true, true]);
     collect();
     expect(has(...ids)).toEqual([false, false, false, true]);
-    expect((await run("gc", "--store", store.path, "--keep", "0")).status).toBe(2);
+    expect((await runMain("gc", "--store", store.path, "--keep", "0")).status).toBe(2);
   });
 
   test("what a living process leases, until it is dead", async () => {
@@ -198,7 +198,7 @@ describe("gc removes nothing and says why", () => {
   test("when the image of a name is damaged", async () => {
     damage(store, publish(store, "app", ["a"]));
     refuses(/image .*\(app\) cannot be read/, "IO");
-    const { status, err } = await run("gc", "--store", store.path);
+    const { status, err } = await runMain("gc", "--store", store.path);
     expect(status).toBe(1);
     expect(err).toContain("sealfs rm");
   });

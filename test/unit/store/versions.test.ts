@@ -8,7 +8,7 @@ import { checkStore } from "../../../src/store/fsck/fsck.ts";
 import { STORE_VERSION } from "../../../src/store/meta.ts";
 import { Store } from "../../../src/store/store.ts";
 import { temporaryFolder } from "../../support/oci.ts";
-import { run } from "../../support/run-command.ts";
+import { runMain } from "../../support/run.ts";
 
 const kept = fileURLToPath(new URL("../../vectors/stores", import.meta.url));
 const versions = Array.from({ length: STORE_VERSION }, (_, i) => i + 1);
@@ -39,9 +39,9 @@ test.each(versions)(
       problems: [],
     });
     const key = ["--key", join(kept, `v${version}.pub`), "--state", "none"];
-    const verified = await run("verify", `kept:${version}`, "--store", path, ...key);
+    const verified = await runMain("verify", `kept:${version}`, "--store", path, ...key);
     expect([verified.status, verified.err]).toEqual([0, expect.any(String)]);
-    const cat = await run("cat", `kept:${version}`, "/etc/object", "--store", path);
+    const cat = await runMain("cat", `kept:${version}`, "/etc/object", "--store", path);
     expect(cat.out).toBe("an object of the kept store\n".repeat(200).slice(0, 5000));
   },
 );
@@ -59,7 +59,7 @@ test.each(versions)(
       ["fsck", "--repair", "--threads", "0", "--store", path],
       ["export", `kept:${version}`, "--store", path],
     ]) {
-      expect([args[0], (await run(...args)).status]).toEqual([args[0], 0]);
+      expect([args[0], (await runMain(...args)).status]).toEqual([args[0], 0]);
     }
     expect([...Store.open(path).images.refs().keys()]).toEqual([`kept:${version}`]);
   },
@@ -75,7 +75,7 @@ test.each([STORE_VERSION + 1, 99, 0])(
       readFileSync(meta, "utf8").replace(`"version": ${STORE_VERSION}`, `"version": ${version}`),
     );
     for (const args of [["images"], ["gc"], ["fsck", "--repair"], ["build", "dir:/dev/null/.."]]) {
-      const { status, err } = await run(...args, "--store", path);
+      const { status, err } = await runMain(...args, "--store", path);
       expect(status).toBeGreaterThan(0);
       if (args[0] !== "build") expect(err).toMatch(/expected format version 1/);
     }

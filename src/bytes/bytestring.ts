@@ -25,7 +25,7 @@ export function toByteString(bytes: Uint8Array, start = 0, end = bytes.length): 
   return text as ByteString;
 }
 
-/** The bytes that a byte string stands for. */
+/** The bytes of a byte string. */
 export function toBytes(text: ByteString): Uint8Array {
   if (text.length <= LOOP_MAX) {
     const bytes = new Uint8Array(text.length);
@@ -58,6 +58,7 @@ export function ascii(text: string): ByteString {
 
 // Pure modules also run in browsers, where the plain loops serve.
 const hasBuffer = typeof Buffer !== "undefined";
+/** Up to this many bytes a loop is faster than a native call. */
 const LOOP_MAX = 24;
 // Works on every Uint8Array, without making a Buffer of it first.
 const { latin1Write } = (hasBuffer ? Buffer.prototype : {}) as unknown as {

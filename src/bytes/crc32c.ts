@@ -7,14 +7,17 @@
  * @module
  */
 
+const POLYNOMIAL = 0x82f63b78; // reflected
+const PRESET = 0xffffffff;
+
 const table = Uint32Array.from({ length: 256 }, (_, byte) => {
   let value = byte;
-  for (let bit = 0; bit < 8; bit++) value = (value >>> 1) ^ (value & 1 ? 0x82f63b78 : 0);
+  for (let bit = 0; bit < 8; bit++) value = (value >>> 1) ^ (value & 1 ? POLYNOMIAL : 0);
   return value;
 });
 
 /** The register after `bytes`, an unsigned 32-bit number; the usual CRC-32C is its inverse. */
-export function crc32c(bytes: Uint8Array, register = 0xffffffff): number {
+export function crc32c(bytes: Uint8Array, register = PRESET): number {
   let value = register;
   for (const byte of bytes) value = table[(value ^ byte) & 0xff]! ^ (value >>> 8);
   return value >>> 0;

@@ -1,31 +1,31 @@
 /**
- * Typed access to the fields of a parsed JSON document: what a format requires is asked for by
- * name and type, and a wrong type is an error that says where.
+ * Typed access to the fields of a parsed JSON document: a format asks for each field by name and
+ * type, and a wrong type is an error that says where.
  *
  * @module
  */
 import { FormatError } from "../errors.ts";
 import type { JsonArray, JsonObject, JsonValue } from "./json.ts";
 
-/** @throws {@link FormatError} `MALFORMED` when `value` is no object */
+/** @throws {@link FormatError} `MALFORMED` when `value` is not an object */
 export function asObject(value: JsonValue | undefined, what: string): JsonObject {
   if (value instanceof Map) return value;
   throw wrongType(what, "an object", value);
 }
 
-/** @throws {@link FormatError} `MALFORMED` when `value` is no array */
+/** @throws {@link FormatError} `MALFORMED` when `value` is not an array */
 export function asArray(value: JsonValue | undefined, what: string): JsonArray {
   if (Array.isArray(value)) return value;
   throw wrongType(what, "an array", value);
 }
 
-/** @throws {@link FormatError} `MALFORMED` when `value` is no string */
+/** @throws {@link FormatError} `MALFORMED` when `value` is not a string */
 export function asString(value: JsonValue | undefined, what: string): string {
   if (typeof value === "string") return value;
   throw wrongType(what, "a string", value);
 }
 
-/** @throws {@link FormatError} `MALFORMED` when `value` is no integer from 0 to 2^53 - 1 */
+/** @throws {@link FormatError} `MALFORMED` when `value` is not an integer from 0 to 2^53 - 1 */
 export function asSize(value: JsonValue | undefined, what: string): number {
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
   throw wrongType(what, "a non-negative integer", value);

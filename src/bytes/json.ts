@@ -1,6 +1,5 @@
 /**
- * A JSON reader for untrusted input: RFC 8259 with every choice that parsers make differently
- * taken away. Refused are duplicate names, a byte order mark, bytes that are not UTF-8, lone
+ * A JSON reader for untrusted input: RFC 8259 without the cases in which parsers differ. Refused are duplicate names, a byte order mark, bytes that are not UTF-8, lone
  * surrogates, anything after the value, and integers that a double cannot hold exactly. Objects are
  * `Map`s, so that `__proto__` is a name like any other.
  *
@@ -20,7 +19,7 @@ export interface JsonOptions {
   readonly maxBytes?: number;
   /** Arrays and objects inside one another; {@link limits.jsonDepth} when not given. */
   readonly maxDepth?: number;
-  /** Refuse numbers with a sign, a fraction or an exponent: `1.0e0` and `-0` are no `1` and `0`. */
+  /** Refuse numbers with a sign, a fraction or an exponent: `1.0e0` is not `1`, `-0` is not `0`. */
   readonly plainIntegers?: boolean;
   /** What the document is, for messages: `index.json`, `manifest sha256:…`. */
   readonly what?: string;

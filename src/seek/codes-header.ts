@@ -1,5 +1,5 @@
 /**
- * How a dynamic block of deflate says what its codes are.
+ * The header of a dynamic deflate block, which describes its codes.
  *
  * Spec: RFC 1951, section 3.2.7.
  *
@@ -77,7 +77,7 @@ export class CodesHeader {
     }
   }
 
-  /** Runs of equal lengths become a symbol that repeats the last one, or one of two for zeros. */
+  /** Replaces runs of equal lengths by symbols that repeat the last length, or zeros. */
   #shorten(lengths: readonly number[]): void {
     for (let at = 0; at < lengths.length;) {
       const length = lengths[at]!;

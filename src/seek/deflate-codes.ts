@@ -1,5 +1,5 @@
 /**
- * What blocks of deflate are decoded with: their headers, and the codes that these give.
+ * The codes of deflate blocks, as a decoder reads them from a block's header.
  *
  * Spec: RFC 1951, sections 3.2.3 to 3.2.7.
  *
@@ -30,7 +30,7 @@ import {
 } from "./deflate-format.ts";
 import { ENTRY_FURTHER, ENTRY_MATCH, ENTRY_VALUE, ENTRY_WIDTH, HuffmanTable } from "./huffman.ts";
 
-/** What symbols mean, as entries of a table: the end of a block is a match of no length. */
+/** What symbols mean, as table entries: the end of a block is a match of length 0. */
 const literalMeanings = Int32Array.of(
   ...Array.from({ length: END_OF_BLOCK }, (_, byte) => byte << ENTRY_VALUE),
   ENTRY_MATCH,
@@ -48,12 +48,12 @@ function meaningsOf(bases: Uint16Array, extras: Uint8Array): Int32Array {
 
 /** Bytes of the longest header of a dynamic block: 14 + 19 × 3 + 320 × 14 bits. */
 export const MAX_HEADER_BYTES = 576;
-/** Bits to be had from any place on by four bytes: a length with all that belongs to it. */
+/** Bits that reading four bytes gives from any bit on: a length code with its further bits fits. */
 export const HOLD_BITS = 25;
-/** Bytes that decoding may look at beyond the end of its input. */
+/** Bytes that decoding may read beyond the end of its input. */
 export const SLACK_BYTES = 12;
 
-/** Bits that are looked up at once: most codes are no longer, and the tables stay small. */
+/** Bits that one lookup decides: most codes are not longer, and the tables stay small. */
 const LITERAL_TABLE_BITS = 10;
 const DISTANCE_TABLE_BITS = 8;
 
@@ -76,7 +76,7 @@ export class BlockCodes {
 
   /**
    * Reads the header of a dynamic block, from its 14 bits of counts on. `input` has
-   * {@link MAX_HEADER_BYTES} from there on, or zeros in their place. False when it is not right.
+   * {@link MAX_HEADER_BYTES} from there on, or zeros in their place. False when the header is invalid.
    */
   readDynamic(input: Uint8Array, bit: number): boolean {
     // As literals: constants of another module would be loaded and checked for every length.

@@ -14,6 +14,8 @@ export const LONGEST_MATCH = 258;
 /** Bits of a block's header: the last one's flag, then its type. */
 export const FINAL_BITS = 1;
 export const TYPE_BITS = 2;
+export const BLOCK_HEADER_BITS = FINAL_BITS + TYPE_BITS;
+export const TYPE_MASK = (1 << TYPE_BITS) - 1;
 export const STORED = 0;
 export const FIXED = 1;
 export const DYNAMIC = 2;
@@ -38,7 +40,7 @@ export const HLIT_BITS = 5;
 export const HDIST_BITS = 5;
 export const HCLEN_BITS = 4;
 export const LENGTH_BITS = 3;
-/** Bits of the longest code of a length, as so few bits can say. */
+/** Bits of the longest code of a length: the largest number that its field holds. */
 export const MAX_LENGTHS_BITS = (1 << LENGTH_BITS) - 1;
 
 /** Symbols of the code of code lengths beyond the lengths themselves: what they repeat, and how often. */

@@ -35,12 +35,12 @@ import {
   lengthSymbols,
 } from "./matcher.ts";
 
-/** Bytes that a block takes at most beyond those of its data: stored, with room to align. */
+/** Bytes of a block beside its data, at most: it is stored then, with room to align. */
 const BLOCK_EXTRA_BYTES = 16;
 /** Bytes that a stored block takes beside its data. */
 const STORED_EXTRA_BYTES = STORED_HEADER_BYTES + 1;
 const STORED_LENGTH_BITS = 16;
-/** What is written of a match: two codes, and two times further bits. */
+/** Items written for a match: two codes, each with its further bits. */
 const MATCH_ITEMS = 4;
 
 /** The bytes as a raw deflate stream; never much longer than they are. */

@@ -10,8 +10,7 @@
  *   windows                what a deflate decoder needs at these points
  * ```
  *
- * Neither digests nor sizes of objects are in it: who uses an index has the image, whose objects it
- * is about.
+ * It holds neither digests nor sizes of objects: they come from the image that the index belongs to.
  *
  * Spec: docs/seek-index.md, "File layout".
  *
@@ -25,8 +24,10 @@ export const VERSION = 1;
 
 /** Points whose windows are compressed together. */
 export const GROUP_POINTS = 16;
-/** Plain bytes of a group: windows, and runs that are as bad as can be. */
-export const MAX_GROUP_BYTES = GROUP_POINTS * 128 * 1024;
+/** Uncompressed bytes of a window and its runs: at worst every second byte, and six bytes for each. */
+const MAX_WINDOW_BYTES = 128 * 1024;
+/** Uncompressed bytes of a group. */
+export const MAX_GROUP_BYTES = GROUP_POINTS * MAX_WINDOW_BYTES;
 /** Content starts at multiples of it. */
 export const BLOCK_BYTES = 512;
 

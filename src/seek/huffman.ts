@@ -1,5 +1,5 @@
 /**
- * Huffman codes of deflate: tables that tell what the next code means, and the making of codes.
+ * Huffman codes of deflate: tables that decode the next code, and the construction of codes.
  * Spec: RFC 1951, section 3.2.2.
  *
  * @module
@@ -10,7 +10,7 @@ export const MAX_CODE_BITS = 15;
 const MAX_SYMBOLS = 288;
 
 /**
- * What a table gives for the next bits, or 0 for what is no code: how many bits the code has
+ * What a table gives for the next bits, or 0 when they are not a code: how many bits the code has
  * ({@link ENTRY_WIDTH} is their mask) and how many that belong to it follow (from {@link ENTRY_FURTHER}
  * on, with the same mask), {@link ENTRY_MATCH}, and from {@link ENTRY_VALUE} on what it stands for.
  */
@@ -41,8 +41,8 @@ export class HuffmanTable {
   }
 
   /**
-   * Takes the lengths of the codes of the symbols 0 to `count - 1`, from `at` on; false when they make
-   * no code that zlib accepts: more codes than there is room for, or fewer, except for a single one.
+   * Takes the lengths of the codes of the symbols 0 to `count - 1`, from `at` on; false when they do
+   * not make a code that zlib accepts: more codes than fit, or fewer, except for a single one.
    */
   build(lengths: Uint8Array, at: number, count: number, allowSingle: boolean): boolean {
     const counts = this.#counts.fill(0);
@@ -132,11 +132,11 @@ export function codesOf(lengths: Uint8Array): Uint16Array {
 }
 
 /**
- * The lengths of a code of at most `limit` bits for symbols that occur so often: the shortest code, or
- * nearly when it has to be held within the limit. At least two symbols have one.
+ * The lengths of a code of at most `limit` bits for symbols with these counts: the shortest code, or
+ * nearly the shortest when the limit binds. At least two symbols have a code.
  */
 export function codeLengths(counts: Uint32Array, limit: number): Uint8Array {
-  // Symbols by how often they occur; of those that do not, as many as are needed.
+  // Symbols by count; of those that do not occur, only as many as are needed to make two.
   const order = Array.from(counts.keys()).filter((symbol) => counts[symbol]! > 0);
   for (let symbol = 0; order.length < 2; symbol++) if (counts[symbol] === 0) order.push(symbol);
   order.sort((a, b) => counts[a]! - counts[b]! || a - b);
@@ -173,7 +173,7 @@ function depthsOf(weights: readonly number[]): Uint32Array {
   return depths.subarray(0, leaves);
 }
 
-/** Codes that were cut to the limit take more room than there is: others become longer for it. */
+/** Codes that were cut to the limit take up too much of the code space: others are made longer. */
 function makeRoom(perLength: Uint32Array, limit: number): void {
   let room = 2 ** limit;
   for (let length = 1; length <= limit; length++)

@@ -10,6 +10,7 @@
 import { FormatError } from "../errors.ts";
 import { BlockCodes, MAX_HEADER_BYTES, SLACK_BYTES } from "./deflate-codes.ts";
 import {
+  BLOCK_HEADER_BITS,
   DYNAMIC,
   FINAL_BITS,
   FIXED,
@@ -17,21 +18,19 @@ import {
   MOST_STORED_BYTES,
   STORED,
   STORED_HEADER_BYTES,
-  TYPE_BITS,
+  TYPE_MASK,
   WINDOW_BYTES,
 } from "./deflate-format.ts";
 import { TokenDecoder, WINDOW_END } from "./token-decoder.ts";
 
 /**
- * Why the decoder has stopped: it wants more input; there is output to be taken; a block, or the
- * whole stream, has come to its end.
+ * Why the decoder has stopped: it needs more input; output must be taken; a block, or the whole
+ * stream, has ended.
  */
 export type InflaterStop = "input" | "output" | "block" | "end";
 
-/** More than 258 bytes for two bits are not to be had. */
+/** Output bytes for each input byte, at most: the longest match takes two bits. */
 const MAX_RATIO = 1032;
-const BLOCK_HEADER_BITS = FINAL_BITS + TYPE_BITS;
-const TYPE_MASK = (1 << TYPE_BITS) - 1;
 const OUTPUT_END = 2 * WINDOW_BYTES;
 
 /** What the next bits are. */
@@ -40,10 +39,10 @@ type State = "header" | "stored" | "codes" | "ended";
 export class Inflater {
   readonly #codes = new BlockCodes();
   readonly #decoder = new TokenDecoder(new Uint8Array(OUTPUT_END + LONGEST_MATCH));
-  #taken = WINDOW_END; // end of what has been taken
+  #taken = WINDOW_END; // end of the output that has been taken
   #input = new Uint8Array(SLACK_BYTES);
   #inputEnd = 0;
-  #passed = 0; // bytes of input that are gone from #input
+  #passed = 0; // bytes of input that #input no longer holds
   #finished = false;
   #state: State = "header";
   #final = false;
@@ -66,7 +65,7 @@ export class Inflater {
     return this.#passed * 8 + this.#decoder.bit;
   }
 
-  /** Adds input. What has been decoded is let go of. */
+  /** Adds input. Input that has been decoded is dropped. */
   push(chunk: Uint8Array): void {
     const gone = this.#decoder.bit >>> 3;
     const kept = this.#inputEnd - gone;
@@ -94,7 +93,7 @@ export class Inflater {
   }
 
   /**
-   * Decodes until something is to be done; all output must have been taken before.
+   * Decodes until it must stop; all earlier output must have been taken.
    *
    * @throws {@link FormatError} `MALFORMED`, or `TRUNCATED` when the input has ended too early
    */
@@ -204,9 +203,9 @@ export class Inflater {
 }
 
 /**
- * Inflates what is known to give `size` bytes.
+ * Inflates a stream whose output has `size` bytes.
  *
- * @throws {@link FormatError} `MALFORMED` or `TRUNCATED` when it does not, or gives more
+ * @throws {@link FormatError} `MALFORMED` or `TRUNCATED` when it has fewer or more
  */
 export function inflateExactly(bytes: Uint8Array, size: number): Uint8Array {
   if (size > bytes.length * MAX_RATIO) {

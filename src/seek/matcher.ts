@@ -1,6 +1,6 @@
 /**
- * Finding what repeats: it looks at the three places where the next four bytes were last seen, and takes
- * the longest match at once.
+ * Finds repetitions: it compares the three places where the next four bytes were last seen, and takes
+ * the longest match without looking for a better one further on.
  *
  * @module
  */
@@ -22,14 +22,14 @@ const HASH_FACTOR = 0x9e3779b1;
 const SHORTEST_MATCH = 4;
 /** A match this long is taken without looking for a longer one. */
 const LONG_MATCH = 32;
-/** Of what cannot be compressed, this many fit into a stored block: one token is a byte then. */
+/** Tokens of a block: where nothing repeats each is one byte, and they fit into a stored block. */
 export const BLOCK_TOKENS = MOST_STORED_BYTES;
 
 /** A token is a literal, or a match: `distance << TOKEN_DISTANCE | length`. */
 export const TOKEN_DISTANCE = 9;
 export const TOKEN_LENGTH = (1 << TOKEN_DISTANCE) - 1;
 
-/** Of each length of a match and of each distance, the symbol less the first of them. */
+/** The symbol of each match length and of each distance, counted from the first symbol of its kind. */
 export const lengthSymbols = symbolsOf(lengthBase, LONGEST_MATCH);
 export const distanceSymbols = symbolsOf(distanceBase, WINDOW_BYTES);
 
@@ -59,7 +59,7 @@ export class Matcher {
     this.tokens = new Uint32Array(Math.min(bytes.length, BLOCK_TOKENS));
   }
 
-  /** Makes the next block of what follows. */
+  /** Makes the tokens of the next block. Hot: one loop. */
   run(): void {
     // As literals: constants of another module would be loaded and checked for every byte.
     const WINDOW: typeof WINDOW_BYTES = 32_768;

@@ -1,9 +1,9 @@
 /**
  * Finding access points of a gzip stream while it is decompressed. The decoder tells where it stops
  * at the end of a deflate block, which is known to a byte only; the bit is found by following the
- * stream from each of the eight over the output that came next. What is found so is proven by its first kilobyte, whatever
- * the decoder said, and on the way it shows which of the 32 KiB before the point are referred to: only
- * these need to be kept.
+ * stream from each of the eight over the output that came next. A point found like this is proven by
+ * its first kilobyte, whatever the decoder said; following also shows which of the 32 KiB before the
+ * point are referred to, and only these are kept.
  *
  * Points depend on the stream alone, not on how it was cut into chunks: each is the first end of a
  * block that is more than a span after the one before.
@@ -42,7 +42,7 @@ const MAX_CANDIDATES = 512;
 const KNOWN_BYTES = 3 * WINDOW_BYTES;
 const INPUT_BYTES = 3 * WINDOW_BYTES;
 
-/** Takes what a decoder does, in order; hands over each point that it has found. */
+/** Is told each step of a decoder, in order; reports each point that it has found. */
 export class PointFinder {
   readonly #found: (point: FoundPoint) => void;
   readonly #span: number;
@@ -77,8 +77,8 @@ export class PointFinder {
 
   /**
    * The decoder has consumed `input`, put out `output` from `from` to `to`, and stopped: it may be
-   * `atEdge`, where a block ends. When it is not told for certain, say that it is. What lies before
-   * `from` is the output that came before; once it is full, `output` may be used for other things.
+   * `atEdge`, where a block ends; true when that is not certain. Before `from` lies the earlier
+   * output; once `output` is full it may be reused.
    */
   step(input: Uint8Array, output: Uint8Array, from: number, to: number, atEdge: boolean): void {
     if (this.#candidates.length > 0) this.#collect(input, output, from, to);
@@ -90,7 +90,7 @@ export class PointFinder {
     if (to === output.length) copyTail(this.#tail, this.#tail, output, to);
   }
 
-  /** There is no more. */
+  /** The stream has ended. */
   end(): void {
     while (this.#candidates.length > 0) this.#settle();
   }
@@ -99,7 +99,7 @@ export class PointFinder {
     const [base] = this.#candidates;
     if (base === undefined) return;
     if (this.#inputEnd === INPUT_BYTES && this.#outAt < base.out + WINDOW_BYTES) {
-      // Hardly any output of so much input: a trial for each candidate would take for ever.
+      // Hardly any output from much input: to try each candidate would take for ever.
       this.#settle();
       this.#candidates = [];
       this.#next = Math.max(this.#next, this.#outAt);
@@ -127,7 +127,7 @@ export class PointFinder {
     const taken = input.subarray(0, INPUT_BYTES - this.#inputEnd);
     this.#input.set(taken, this.#inputEnd);
     this.#inputEnd += taken.length;
-    // What comes after the window of the last candidate nobody will look at.
+    // Output beyond the window of the last candidate is never used.
     const isLast = this.#candidates.length === 1 && this.#isSettled(to - from);
     const room = (isLast ? 2 * WINDOW_BYTES : KNOWN_BYTES) - this.#knownEnd;
     const known = output.subarray(from, Math.min(to, from + room));
@@ -135,13 +135,13 @@ export class PointFinder {
     this.#knownEnd += known.length;
   }
 
-  /** Whether as much follows the first candidate as could refer to what is before it. */
+  /** Whether all output that can refer to the window before the first candidate is known. */
   #isSettled(more = 0): boolean {
     const [first] = this.#candidates;
     return first !== undefined && this.#outAt + more >= first.out + WINDOW_BYTES;
   }
 
-  /** Judges the first candidate, and lets go of it and of those too close behind a point. */
+  /** Decides on the first candidate, and drops it and those too close behind a point. */
   #settle(): void {
     const { input, out } = this.#candidates.shift()!;
     const end = this.#inputEnd;
@@ -162,7 +162,7 @@ export class PointFinder {
     }
   }
 
-  /** Lets go of what lies before the first candidate. */
+  /** Drops what lies before the first candidate. */
   #rebase(): void {
     const [first] = this.#candidates;
     if (first === undefined || first.input === this.#baseInput) return;

@@ -1,6 +1,6 @@
 /**
- * Access points on their way into an index: written while a layer is decompressed, so that memory
- * holds only what the index will.
+ * Writes access points for an index while a layer is decompressed, so that memory holds only what
+ * the index will.
  *
  * Spec: docs/seek-index.md, "Points" and "Windows".
  *
@@ -73,7 +73,7 @@ export class PointWriter {
     const runs: number[] = [];
     const data = this.#data;
     let dataEnd = this.#dataEnd;
-    // Most are not used: four of them are looked at together.
+    // Most are not used: four of them are tested together.
     const words = new Uint32Array(used.buffer, used.byteOffset, used.length >>> 2);
     let end = 0; // of the last run
     for (let at = 0; at < used.length;) {

@@ -1,7 +1,6 @@
 /**
- * A seek index, read. It needs no trust: a wrong one leads to bytes whose digest is
- * not the object's. Here it is made sure that a hostile one can do nothing else, neither take memory
- * nor time.
+ * Reading a seek index. It is not trusted: a wrong one leads to bytes whose digest is not the
+ * object's. The limits here keep a hostile one from taking memory or time.
  *
  * Spec: docs/seek-index.md, "File layout" and "What a reader refuses".
  *

@@ -1,6 +1,6 @@
 /**
- * The one loop that decodes the data of deflate's blocks, for all who decode (`inflater.ts`) and who
- * only follow a stream (`window-walk.ts`).
+ * The loop that decodes the data of deflate blocks. The inflater writes the output (`inflater.ts`);
+ * a window walk compares it with output that it already has (`window-walk.ts`).
  *
  * Spec: RFC 1951, sections 3.2.3 to 3.2.5.
  *
@@ -15,13 +15,13 @@ export interface TokenInput {
   readonly view: DataView;
   /** Bits of it. */
   readonly end: number;
-  /** Whether more will follow: a token that may be cut is left alone then. */
+  /** Whether more will follow: then a token that may be cut is not decoded yet. */
   readonly isPart: boolean;
 }
 
 /**
  * Why it has stopped: the output is full; the input ends; the block ends; a code of a literal or length,
- * or of a distance, means nothing; a distance goes beyond the start; the output is another than expected.
+ * or of a distance, is not assigned; a distance goes beyond the start; the output is not as expected.
  */
 export type TokensStop =
   "output" | "input" | "block" | "bad literal" | "bad distance" | "too far" | "unexpected";
@@ -31,9 +31,9 @@ const TOKEN_BITS = 48;
 /** Where the window ends in the output, and decoding begins. */
 export const WINDOW_END = WINDOW_BYTES;
 
-/** Where the tokens of a stream lead. */
+/** Decodes tokens: state of the output and position in the input. */
 export class TokenDecoder {
-  /** A window, and output behind it; with room for the longest match more when it is written to. */
+  /** A window, and output behind it; when it is written to, with room for one more longest match. */
   output: Uint8Array;
   /** The end of what has been decoded. */
   out = WINDOW_END;
@@ -41,7 +41,7 @@ export class TokenDecoder {
   bit = 0;
   /** Start of what matches may refer to. */
   history = 0;
-  /** Where output is expected: it is compared with what stands there up to this position. */
+  /** Up to this position the output is compared with the bytes that are already there. */
   expectedEnd = 0;
   /** Marks of the bytes of the window that are referred to. */
   readonly used: Uint8Array | undefined;
@@ -54,9 +54,10 @@ export class TokenDecoder {
   }
 
   /**
-   * Decodes data of a block, until the output ends at `limit` or beyond it.
+   * Decodes data of a block, until the output ends at `limit` or beyond it. Hot: one function, because
+   * a call for each token would cost more than the token.
    *
-   * @param writes whether output is written; if not, it is expected to stand there already
+   * @param writes whether output is written; if not, it must already be in place
    */
   run(input: TokenInput, codes: BlockCodes, limit: number, writes: boolean): TokensStop {
     // As literals: constants of another module would be loaded and checked for every token.
@@ -65,7 +66,7 @@ export class TokenDecoder {
     const MATCH: typeof ENTRY_MATCH = 0x100;
     const VALUE: typeof ENTRY_VALUE = 9;
     const HOLD: typeof HOLD_BITS = 25;
-    const SHORT_MATCH = 16; // so few bytes are copied faster one by one than by a call
+    const SHORT_MATCH = 16; // up to here a loop copies faster than a call
     const { literals, distances } = codes;
     const { entries: literalEntries, mask: literalMask } = literals;
     const { entries: distanceEntries, mask: distanceMask } = distances;

@@ -34,7 +34,7 @@ export class VarintWriter {
   }
 }
 
-/** Reads integers; every misfit is a {@link FormatError}. */
+/** Reads integers; invalid input is a {@link FormatError}. */
 export class VarintReader {
   readonly #bytes: Uint8Array;
   readonly #what: string;

@@ -1,6 +1,6 @@
 /**
- * Following a deflate stream over output that is known already: which proves that a block starts at
- * a bit, and tells which bytes of the window before it the stream refers to.
+ * Follows a deflate stream whose output is already known: this proves that a block starts at a bit,
+ * and tells which bytes of the window before it the stream refers to.
  *
  * Spec: RFC 1951.
  *
@@ -8,25 +8,24 @@
  */
 import { BlockCodes } from "./deflate-codes.ts";
 import {
+  BLOCK_HEADER_BITS,
   DYNAMIC,
   FINAL_BITS,
   FIXED,
   MOST_STORED_BYTES,
   STORED,
   STORED_HEADER_BYTES,
-  TYPE_BITS,
+  TYPE_MASK,
   WINDOW_BYTES,
 } from "./deflate-format.ts";
 import { TokenDecoder, type TokenInput, WINDOW_END } from "./token-decoder.ts";
 
-/** How many bytes must come out right before a position is believed. */
+/** Bytes of output that must be as expected before a position is accepted. */
 const PROOF_BYTES = 64;
-/** How many are looked at; what follows is only followed, which is faster. */
+/** Bytes of output that are compared; beyond them tokens are only followed, which is faster. */
 const CHECKED_BYTES = 1024;
-const BLOCK_HEADER_BITS = FINAL_BITS + TYPE_BITS;
-const TYPE_MASK = (1 << TYPE_BITS) - 1;
 
-/** Walks streams; one for many walks. */
+/** Walks along streams; one object serves many walks. */
 export class WindowWalk {
   readonly #codes = new BlockCodes();
   /** Of each byte of the last walk's window, whether the stream refers to it. */
@@ -56,8 +55,8 @@ export class WindowWalk {
     if (decoder.hasUsed) this.used.fill(0);
     decoder.hasUsed = false;
     const view = new DataView(input.buffer, input.byteOffset, input.byteLength);
-    const tokenInput = { view, end: end * 8, isPart: false };
     const last = end * 8;
+    const tokenInput = { view, end: last, isPart: false };
     decoder.out = WINDOW_END;
     decoder.bit = bit;
     for (let final = 0; final === 0 && decoder.out < this.#end;) {

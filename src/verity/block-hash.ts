@@ -1,7 +1,7 @@
 /**
  * One hash behind several implementations: node:crypto (OpenSSL) where it exists, @noble/hashes
- * elsewhere. All give the same bytes; the first is ten times faster. Who has a still faster one for
- * runs of blocks hands it in ({@link useBlockHash}).
+ * elsewhere. All give the same bytes; the first is ten times faster. A caller with a faster one
+ * for runs of blocks registers it ({@link useBlockHash}).
  *
  * @module
  */
@@ -82,7 +82,7 @@ export function nodeHash(algorithm: VerityAlgorithm): BlockHash | undefined {
 
 const chosen = new Map<VerityAlgorithm, BlockHash>();
 
-/** Has this thread use `hash` from now on; it must give the same bytes as the others. */
+/** Makes this thread use `hash` from now on; it must give the same bytes as the others. */
 export function useBlockHash(hash: BlockHash): void {
   chosen.set(hash.algorithm, hash);
 }

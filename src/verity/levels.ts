@@ -6,10 +6,31 @@
  *
  * @module
  */
+import { raw, struct, u32, u64, u8 } from "../bytes/struct.ts";
 import type { BlockHash } from "./block-hash.ts";
 import { VERITY_BLOCK_SIZE, type VerityDigest, verityAlgorithms } from "./verity-digest.ts";
 
-const DESCRIPTOR_SIZE = 256;
+/** `struct fsverity_descriptor`. */
+const Descriptor = struct("fsverity_descriptor", 256, {
+  version: u8,
+  hashAlgorithm: u8,
+  logBlocksize: u8,
+  saltSize: u8,
+  sigSize: u32,
+  dataSize: u64,
+  rootHash: raw(64),
+  salt: raw(32),
+  reserved: raw(144),
+});
+const {
+  version: VERSION_AT,
+  hashAlgorithm: HASH_ALGORITHM_AT,
+  logBlocksize: LOG_BLOCKSIZE_AT,
+  dataSize: DATA_SIZE_AT,
+  rootHash: ROOT_HASH_AT,
+} = Descriptor.offsets;
+const DESCRIPTOR_VERSION = 1;
+const LOG_BLOCKSIZE = Math.log2(VERITY_BLOCK_SIZE);
 
 interface Level {
   readonly block: Uint8Array;
@@ -90,8 +111,8 @@ export class HashLevels {
   }
 }
 
-// One for all: it is filled and hashed without a break.
-const descriptor = new Uint8Array(DESCRIPTOR_SIZE);
+// Shared by all calls: it is filled and hashed without a break.
+const descriptor = new Uint8Array(Descriptor.size);
 const descriptorView = new DataView(descriptor.buffer);
 
 /** Hash of `struct fsverity_descriptor`; an empty file has no root hash, its field stays zero. */
@@ -101,11 +122,11 @@ export function descriptorDigest(
   root: Uint8Array | undefined,
 ): VerityDigest {
   descriptor.fill(0);
-  descriptor[0] = 1; // version
-  descriptor[1] = verityAlgorithms[hash.algorithm].id;
-  descriptor[2] = 12; // log2 of the block size; salt size and signature size stay 0
-  descriptorView.setUint32(8, size % 2 ** 32, true);
-  descriptorView.setUint32(12, size / 2 ** 32, true);
-  if (root !== undefined) descriptor.set(root, 16);
+  descriptor[VERSION_AT] = DESCRIPTOR_VERSION;
+  descriptor[HASH_ALGORITHM_AT] = verityAlgorithms[hash.algorithm].id;
+  descriptor[LOG_BLOCKSIZE_AT] = LOG_BLOCKSIZE; // no salt and no signature: their sizes stay 0
+  descriptorView.setUint32(DATA_SIZE_AT, size % 2 ** 32, true);
+  descriptorView.setUint32(DATA_SIZE_AT + 4, size / 2 ** 32, true);
+  if (root !== undefined) descriptor.set(root, ROOT_HASH_AT);
   return hash.hex(descriptor) as VerityDigest;
 }

@@ -79,7 +79,7 @@ export function verifyBlocks(
   const whole = Math.floor(data.length / VERITY_BLOCK_SIZE);
   for (let done = 0; done < whole;) {
     const block = firstBlock + done;
-    const count = Math.min(RUN, whole - done, leafCount - block);
+    const count = Math.min(RUN_BLOCKS, whole - done, leafCount - block);
     if (count <= 0 || block < 0) return block;
     hash.hashBlocks(data, done * VERITY_BLOCK_SIZE, count, run, 0);
     const difference = firstDifference(runView, view, block * size, count * size);
@@ -95,8 +95,8 @@ export function verifyBlocks(
 }
 
 /** Blocks that are hashed before they are compared. */
-const RUN = 32;
-const run = new Uint8Array(RUN * verityAlgorithms.sha512.digestSize); // filled and read without a break
+const RUN_BLOCKS = 32;
+const run = new Uint8Array(RUN_BLOCKS * verityAlgorithms.sha512.digestSize); // filled and read without a break
 const runView = new DataView(run.buffer);
 
 /** Where the first `length` bytes of both differ, to a multiple of 4; -1 for nowhere. */

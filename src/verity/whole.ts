@@ -1,6 +1,6 @@
 /**
- * The fs-verity digest of bytes that are all at hand, in half the time that a stream takes for a
- * small file: nothing is allocated per file or level.
+ * The fs-verity digest of bytes that are all in memory, in half the time that a stream takes for
+ * a small file: nothing is allocated per file or level.
  *
  * Spec: fs-verity kernel documentation, "File digest computation".
  *

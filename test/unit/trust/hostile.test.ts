@@ -678,10 +678,14 @@ test("every group from 29 to 58 is there", () => {
   expect([...groups].sort((a, b) => a - b)).toEqual(Array.from({ length: 30 }, (_, i) => i + 29));
 });
 
-test("every flipped bit of a bundle beside its image is refused", () => {
+test("a flipped bit of any byte of a bundle beside its image is refused", () => {
   const file = utf8(good);
   const accepted: number[] = [];
-  for (let bit = 0; bit < file.length * 8; bit++) {
+  // Every bit with SLOW=1; else one of each byte, all eight in turn.
+  const bits = process.env["SLOW"]
+    ? Array.from({ length: file.length * 8 }, (_, bit) => bit)
+    : Array.from(file, (_, at) => at * 8 + (at % 8));
+  for (const bit of bits) {
     const flipped = file.slice();
     flipped[bit >> 3]! ^= 1 << (bit & 7);
     if (verdict(flipped) === "accepted") accepted.push(bit);

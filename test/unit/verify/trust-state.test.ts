@@ -1,6 +1,14 @@
 /** The memory of versions: what is refused, what is remembered, and what happens to a bad memory. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -145,7 +153,7 @@ describe("a bad memory", () => {
 
   test("whose file says another version than its name refuses", () => {
     const path = markPath();
-    execFileSync("sed", ["-i", 's/"version":7/"version":3/', path]);
+    writeFileSync(path, readFileSync(path, "utf8").replace('"version":7', '"version":3'));
     expect(verdict(release(8))).toBe("BAD_STATE");
   });
 

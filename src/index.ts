@@ -49,5 +49,6 @@ export { type ObjectSource, type WantedObject } from "./mirror/source.ts";
 export { type SourcesRequest, openSources } from "./mirror/sources.ts";
 export { readFileOf } from "./inspect/read-file.ts";
 export { type FileRecord, listFiles } from "./inspect/list-files.ts";
-export { type Mount, type MountOptions, mountImage } from "./mount/mount-image.ts";
+export { type Mount, mountImage } from "./mount/mount-image.ts";
+export type { MountOptions } from "./mount/mount-options.ts";
 export { unmountImage } from "./mount/unmount.ts";

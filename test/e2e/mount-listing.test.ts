@@ -7,7 +7,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { readKeyring } from "../../src/keys/key-files.ts";
 import { verifyImageFile } from "../../src/verify/verified-image.ts";
 import type { Finding } from "../../src/mount/probe/finding.ts";
-import { type MountOptions, mountImage } from "../../src/mount/mount-image.ts";
+import { mountImage } from "../../src/mount/mount-image.ts";
+import type { MountOptions } from "../../src/mount/mount-options.ts";
 import { probe } from "../../src/mount/probe/probe.ts";
 import { unmountImage } from "../../src/mount/unmount.ts";
 import { goldenImage } from "../support/golden-images.ts";

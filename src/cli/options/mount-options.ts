@@ -7,7 +7,7 @@ import { type Command, Option } from "commander";
 import { UsageError } from "../../errors.ts";
 import type { TransportName } from "../../fuse/transport.ts";
 import { parseIdmap } from "../../mount/idmap-text.ts";
-import type { MountOptions } from "../../mount/mount-image.ts";
+import type { MountOptions } from "../../mount/mount-options.ts";
 import { type PrefetchOption, parsePrefetch } from "../../mount/server/prefetch-option.ts";
 import type { Mode, MountPromise } from "../../mount/table/modes.ts";
 import type { MirrorOptions } from "./mirror-options.ts";

@@ -70,7 +70,7 @@ function refuseWhiteouts(root: Directory): void {
     for (const [name, entry] of next.entries) {
       if (name.startsWith(WHITEOUT)) {
         throw new FormatError("UNSUPPORTED", `${printable(name)}: the name of a whiteout`, {
-          hint: "a layer that was unpacked is no tree: build from its tar, or leave such files away",
+          hint: "a layer that was unpacked is no tree: build from its tar, or leave such files out",
         });
       }
       if (isDirectory(entry)) pending.push(entry);

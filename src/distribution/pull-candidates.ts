@@ -47,8 +47,8 @@ export async function findCandidates(
   const isOurs = (keyId: string | undefined) =>
     keyId !== undefined && keyring.get(keyId) !== undefined;
   const artifacts: ParsedArtifact[] = [];
-  // Who names a trusted key first: strangers must not crowd out the good ones. Then the newest,
-  // which stand last in every list that is written by appending.
+  // Those that name a trusted key first: strangers must not crowd out the good ones. Then the
+  // newest, which stand last in every list that is written by appending.
   const newest = listed.toReversed();
   const claiming = newest.filter((entry) => claimedKeys(entry).some(isOurs));
   const others = newest.filter((entry) => !claiming.includes(entry));

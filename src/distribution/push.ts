@@ -1,6 +1,7 @@
 /**
- * Putting a signed image beside the OCI image that it was built from, in a registry: bootstrap, bundles,
- * seek indexes and leaf hashes as one artifact that refers to that image. Doing it twice does no more than once.
+ * Putting a signed image beside the OCI image that it was built from, in a registry: bootstrap,
+ * bundles, seek indexes and leaf hashes as one artifact that refers to that image. A second push
+ * changes nothing.
  *
  * Spec: docs/registry-artifact.md, "Push".
  *

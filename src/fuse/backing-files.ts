@@ -1,12 +1,12 @@
 /**
- * Objects that the kernel reads by itself once they are open (FUSE passthrough): promise `open`. The
- * whole object is compared with its digest when it is opened. It need not be hashed again at the next
- * open as long as the mount has held a file lease on it ever since, so that nobody can have written to
- * it, and its status is the same.
+ * Objects that the kernel reads by itself once they are open (FUSE passthrough): promise `open`.
+ * The whole object is compared with its digest when it is opened. It need not be hashed again at
+ * the next open as long as the mount has held a file lease on it ever since, so that nobody can
+ * have written to it, and its status is the same.
  *
- * The kernel wants one backing file for all who have an inode open, and an inode not to be both backed
- * and cached. So the threads of a mount share one table (`backing-table.ts`); an object that cannot be a backing file is
- * served block by block from then on, for as long as the mount lives.
+ * The kernel wants one backing file for all openers of an inode, and an inode not to be both backed
+ * and cached. So the threads of a mount share one table (`backing-table.ts`); an object that cannot
+ * be a backing file is served block by block from then on, for as long as the mount lives.
  *
  * @module
  */
@@ -52,8 +52,8 @@ export class BackingFiles {
   }
 
   /**
-   * Verifies an object and opens it once more; returns its backing file for the answer to OPEN, to be
-   * followed by {@link release}; 0 when it is to be served block by block.
+   * Verifies an object and opens it once more; returns its backing file for the answer to OPEN, to
+   * be followed by {@link release}; 0 when it is to be served block by block.
    *
    * @throws {@link ObjectUnavailable} when no place has it as signed
    */
@@ -76,7 +76,7 @@ export class BackingFiles {
     }
   }
 
-  /** One who had it open has closed it. */
+  /** One of its openers has closed it. */
   release(nid: number): void {
     const slot = this.#table.find(nid);
     if (slot === undefined || !slot.enter()) return;

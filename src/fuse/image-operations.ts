@@ -1,6 +1,6 @@
 /**
- * The FUSE operations of an image. The kernel asks nothing that needs state: nodes are numbered by the
- * image, directories are read by position, and an open file is known by its node.
+ * The FUSE operations of an image. The kernel asks nothing that needs state: nodes are numbered by
+ * the image, directories are read by position, and an open file is known by its node.
  *
  * @module
  */
@@ -132,7 +132,8 @@ function getxattr(context: ImageContext, call: Call): number {
 function listxattr(context: ImageContext, call: Call): number {
   let list = "";
   for (const name of context.fs.xattrs(nidOf(context, call)).keys()) {
-    // As every kernel file system has it: who may not read trusted attributes does not see them.
+    // As every kernel file system has it: a process that may not read trusted attributes does not
+    // see them.
     if (call.uid === 0 || !name.startsWith("trusted.")) list += `${name}\0`;
   }
   return replyXattr(call, list as ByteString);

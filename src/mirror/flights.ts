@@ -1,6 +1,6 @@
 /**
- * Single flight: who asks for what is already on its way waits for that. The work goes on as long as
- * anybody waits for it.
+ * Single flight: a request for what is already on its way waits for that. The work goes on as long
+ * as anybody waits for it.
  *
  * @module
  */

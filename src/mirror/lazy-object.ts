@@ -1,7 +1,7 @@
 /**
  * One large object of which blocks come while it is read. Each block is fetched once, however many
- * wait for it; who waits goes on as soon as his own blocks are there; and readers that go on in order
- * find theirs there already.
+ * wait for it; a waiting reader goes on as soon as its own blocks are there; and readers that go on
+ * in order find theirs there already.
  *
  * @module
  */

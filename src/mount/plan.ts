@@ -1,6 +1,6 @@
 /**
- * From what the user asks for to the way to mount: tries the machine, and prepares the objects where
- * the kernel is to answer for them.
+ * From what the user asks for to the way to mount: tries the machine, and prepares the objects
+ * where the kernel is to answer for them.
  *
  * @module
  */
@@ -23,7 +23,9 @@ import { probePassthrough } from "./probe/passthrough.ts";
 
 /** What the user asks for; everything may be left to us. */
 export interface PlanOptions extends Partial<Wanted> {
-  /** Whether what no store has is to be fetched while it is read. The kernel cannot wait for that. */
+  /**
+   * Whether what no store has is to be fetched while it is read. The kernel cannot wait for that.
+   */
   readonly lazy?: boolean;
   /** Whether other users may look in. Only FUSE can keep them out. */
   readonly allowOther?: boolean;
@@ -40,8 +42,8 @@ export interface MountPlan extends Pick<ModeOption, "mode" | "promise"> {
  * Chooses the way to mount the image, and turns fs-verity on for its objects when the kernel shall
  * check them.
  *
- * @throws {@link SystemError} `NO_MODE` when no way reaches what is required; {@link UsageError} for
- *   wishes that exclude each other
+ * @throws {@link SystemError} `NO_MODE` when no way reaches what is required; {@link UsageError}
+ *   for wishes that exclude each other
  */
 export function planMount(
   verified: Pick<VerifiedImage, "image" | "digest">,
@@ -110,7 +112,7 @@ function wantedOf(options: PlanOptions): Wanted {
       hint: "--mode=fuse can",
     });
   }
-  // Who names a transport means FUSE, and so does who keeps others out.
+  // To name a transport is to mean FUSE, and so is to keep others out.
   return { ...wanted, mode: transport === "auto" && allowOther !== false ? mode : "fuse" };
 }
 

@@ -1,8 +1,8 @@
 /**
- * The leaf hashes of an image's large objects in one piece, so that who has the image can read single
- * blocks of a file out of an ordinary layer: one object after the other in the order of their digests,
- * each as long as its size in the image says, nothing between them. Zeros stand for those that the
- * maker did not have.
+ * The leaf hashes of an image's large objects in one piece, so that a client with the image can
+ * read single blocks of a file out of an ordinary layer: one object after the other in the order of
+ * their digests, each as long as its size in the image says, nothing between them. Zeros stand for
+ * those that the maker did not have.
  *
  * Nobody has to believe them: leaves count only if they hash to the object's digest.
  *

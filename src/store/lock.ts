@@ -31,7 +31,8 @@ export class StoreLock {
 
   /**
    * For writers: nothing is removed from the store while it is held. Where the file system cannot
-   * lock files it holds nothing; there {@link exclusive} always fails, so nothing is removed either.
+   * lock files it holds nothing; there {@link exclusive} always fails, so nothing is removed
+   * either.
    *
    * @throws {@link SystemError} `BUSY` when the store is being cleaned up for longer than
    *   `timeoutMs`; `READ_ONLY` or `PERMISSION` when the store cannot be written to
@@ -85,9 +86,9 @@ export class StoreLock {
 }
 
 /**
- * Everybody goes through the gate first, and lets go of it once inside. Who waits for the exclusive
- * lock holds it closed meanwhile, so that a stream of writers, each starting before the last has
- * ended, cannot keep gc out for ever.
+ * Everybody goes through the gate first, and lets go of it once inside. A process that waits for
+ * the exclusive lock holds it closed meanwhile, so that a stream of writers, each starting before
+ * the last has ended, cannot keep gc out for ever.
  */
 function take(store: Store, kind: LockKind, timeoutMs: number) {
   store.requireOwn();

@@ -1,6 +1,6 @@
 /**
  * The objects of one store: content under the name of its verity digest. A name proves nothing;
- * who opens an object checks what is read from it.
+ * the opener of an object checks what is read from it.
  *
  * Spec: docs/store.md, "Objects".
  *

@@ -1,6 +1,6 @@
 /**
- * Seek indexes of a store: `seek/<id>/<sha256 of its bytes>`, as one image may have come from layers
- * in several forms. Which of them belongs to a signed statement, that says by the digest.
+ * Seek indexes of a store: `seek/<id>/<sha256 of its bytes>`, as one image may have come from
+ * layers in several forms. A signed statement names its own by the digest.
  *
  * Spec: docs/store.md, "Seek indexes".
  *

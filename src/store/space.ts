@@ -1,6 +1,6 @@
 /**
  * Room on the disk: a writer stops while there is still some, so that the machine and the other
- * writers can go on, and an error is said before everything else on the disk fails too.
+ * writers can go on, and the error comes before everything else on the disk fails too.
  *
  * Spec: docs/store.md, "Free space".
  *

@@ -1,6 +1,6 @@
 /**
  * One store: a directory with objects, images, names and bundles (see {@link ./layout.ts}).
- * Nothing in it is trusted; what is read is checked by who reads it.
+ * Nothing in it is trusted; what is read is checked by its reader.
  *
  * @module
  */

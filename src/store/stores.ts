@@ -90,7 +90,7 @@ export class Stores implements LocalObjects {
 
   /**
    * The bytes of an image from the first store that has it right. When none has, what the first one
-   * has instead: who asks checks it, and can say what is wrong.
+   * has instead: the caller checks it, and can say what is wrong.
    *
    * @throws {@link NotFoundError} `NO_OBJECT`; what is wrong with the first when none can be read
    */

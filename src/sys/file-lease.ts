@@ -1,6 +1,6 @@
 /**
- * Read leases of files (fcntl(2), "Leases"): while one is held, nobody has the file open for writing
- * or mapped writable, and who wants to has to wait until it is given up.
+ * Read leases of files (fcntl(2), "Leases"): while one is held, nobody has the file open for
+ * writing or mapped writable, and a process that wants to has to wait until it is given up.
  *
  * The kernel tells its holder by SIGIO, which ends a process that does not listen to it.
  *
@@ -18,8 +18,8 @@ const calls = lazy(() => ({
 }));
 
 /**
- * Takes a lease on the file open for reading as `fd`. False where that is not possible: somebody may
- * write to it, it belongs to another user, or the file system has no leases.
+ * Takes a lease on the file open for reading as `fd`. False where that is not possible: somebody
+ * may write to it, it belongs to another user, or the file system has no leases.
  */
 export function takeLease(fd: number): boolean {
   return calls().fcntl(fd, F_SETLEASE, F_RDLCK) === 0;

@@ -1,7 +1,7 @@
 /**
- * Leaf hashes for who wants single blocks of large objects: from the store's cache, or by hashing
- * the object once. One object at a time: a client that asks for many waits, and the others are
- * served.
+ * Leaf hashes for clients that want single blocks of large objects: from the store's cache, or by
+ * hashing the object once. One object at a time: a client that asks for many waits, and the others
+ * are served.
  *
  * @module
  */
@@ -67,7 +67,7 @@ export class LeafService {
   }
 
   async #make(digest: VerityDigest, fd: number, size: number): Promise<OpenFile | undefined> {
-    const made = this.#kept(digest, size); // by who was before us
+    const made = this.#kept(digest, size); // by the request before this one
     if (made !== undefined) return made;
     const hasher = new VerityHasher(algorithmOf(digest), { keepLeaves: true });
     const chunk = new Uint8Array(CHUNK_BYTES);

@@ -1,5 +1,5 @@
 /**
- * The run directory: what is known of each running mount, for who asks about it or comes to end it.
+ * The run directory: what is known of each running mount, for commands that ask about it or end it.
  * Its files are named by the mount's device number and do not outlive the machine's uptime:
  *
  * ```
@@ -47,8 +47,8 @@ export interface MountState {
 }
 
 /**
- * The directory for state and logs, made when missing: `/run/sealfs`, the user's own, or where these
- * are somebody else's (as for root of a user namespace) one among the temporary files.
+ * The directory for state and logs, made when missing: `/run/sealfs`, the user's own, or where
+ * these are somebody else's (as for root of a user namespace) one among the temporary files.
  *
  * @throws {@link SystemError} `PERMISSION` when somebody else has made that too
  */
@@ -87,7 +87,10 @@ export function writeState(device: string, state: MountState): void {
   replaceFile(path, JSON.stringify(state), { mode: 0o600, sync: false });
 }
 
-/** What is known of the mount with this device number; undefined when that is nothing, or not enough. */
+/**
+ * What is known of the mount with this device number; undefined when that is nothing, or not
+ * enough.
+ */
 export function readState(device: string): MountState | undefined {
   try {
     const state = JSON.parse(readFileSync(statePath(device, "json"), "utf8")) as MountState;
@@ -115,7 +118,9 @@ export function removeState(device: string, { log = false } = {}): void {
   }
 }
 
-/** Whether the process is still the server: not gone, no zombie, and no other that got its number. */
+/**
+ * Whether the process is still the server: not gone, no zombie, and no other that got its number.
+ */
 export function isServer({ pid, target }: Pick<MountState, "pid" | "target">): boolean {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(JSON.stringify(target));

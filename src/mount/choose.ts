@@ -78,7 +78,7 @@ function option(
 }
 
 /**
- * The strongest of the ways that the user lets.
+ * The strongest of the ways that the user allows.
  *
  * @throws {@link SystemError} `NO_MODE` with what is missing for each, when none reaches what is
  *   required
@@ -114,7 +114,7 @@ export function chooseMode(options: readonly ModeOption[], wanted: Wanted): Mode
   );
 }
 
-/** Why an option is not possible, in words. */
+/** Why an option is not possible, for people. */
 function reasonsOf({ missing }: ModeOption): string[] {
   return missing.map(({ reason }) => reason);
 }

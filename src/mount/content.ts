@@ -1,5 +1,5 @@
 /**
- * How much a mounted image holds, and how much of that is there: what statfs (`df`) tells only of mounts
+ * How much a mounted image holds, and how much of that the stores have: statfs (`df`) tells it only of mounts
  * over FUSE. Where the kernel's overlay answers, it passes on what EROFS says of the image alone.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * Starting the server process of a mount, and hearing whether it has mounted.
+ * Starting the server process of a mount, and learning whether it has mounted.
  *
  * @module
  */
@@ -52,7 +52,7 @@ export class MountServer {
       stdio,
     });
     this.#failed = new Promise((_, reject) => this.#child.once("error", reject));
-    this.#failed.catch(() => undefined); // told when somebody waits for it
+    this.#failed.catch(() => undefined); // reported to the caller that waits for it
     this.#child.stdin?.on("error", () => undefined); // its status tells more
   }
 

@@ -47,7 +47,7 @@ export interface MountOptions {
    * and the path of a socket that answers `GET /metrics`.
    */
   readonly metrics?: string;
-  /** Read everything, or the files in a list, before anybody asks: in the background. */
+  /** Read everything, or the files in a list, in the background, before it is asked for. */
   readonly prefetch?: PrefetchOption;
   /** Threads of the raw transport; by default as many as processors, from 2 to 4. */
   readonly threads?: number;

@@ -1,5 +1,5 @@
 /**
- * What a mount asks for beyond a good signature: that the person said which image was meant.
+ * What a mount asks for beyond a good signature: that the user said which image was meant.
  *
  * @module
  */

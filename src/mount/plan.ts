@@ -39,11 +39,11 @@ export interface MountPlan extends Pick<ModeOption, "mode" | "promise"> {
 }
 
 /**
- * Chooses the way to mount the image, and turns fs-verity on for its objects when the kernel shall
+ * Chooses the way to mount the image, and enables fs-verity on its objects when the kernel is to
  * check them.
  *
- * @throws {@link SystemError} `NO_MODE` when no way reaches what is required; {@link UsageError}
- *   for wishes that exclude each other
+ * @throws {@link SystemError} `NO_MODE` when no way reaches what is required; {@link UsageError} for
+ *   options that exclude each other
  */
 export function planMount(
   verified: Pick<VerifiedImage, "image" | "digest">,
@@ -112,7 +112,7 @@ function wantedOf(options: PlanOptions): Wanted {
       hint: "--mode=fuse can",
     });
   }
-  // To name a transport is to mean FUSE, and so is to keep others out.
+  // A transport implies FUSE, and so does keeping other users out.
   return { ...wanted, mode: transport === "auto" && allowOther !== false ? mode : "fuse" };
 }
 

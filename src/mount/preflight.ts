@@ -10,7 +10,7 @@ import { NotFoundError } from "../errors.ts";
 import { type ModeOption, modeOptions } from "./choose.ts";
 import { type Findings, probe } from "./probe/probe.ts";
 
-/** Everything that `sealfs preflight` tells. */
+/** Everything that `sealfs preflight` reports. */
 export interface Preflight {
   /** The directory that was tried, absolute. */
   readonly store: string;

@@ -16,7 +16,7 @@ import { mountPoint } from "./table/target.ts";
 /**
  * How a mount is. `live`: its server answers. `expired`: that too, and its image's statement has
  * expired, so that it could not be mounted again. `silent`: the server lives and does not answer.
- * `dead`: the server is gone, readers fail. `foreign`: a mount of another user, or from before a
+ * `dead`: the server has ended, readers fail. `foreign`: a mount of another user, or from before a
  * change of the run directory, of which only the list of mounts tells.
  */
 export type Condition = "live" | "expired" | "silent" | "dead" | "foreign";

@@ -13,7 +13,7 @@ import { S_IFDIR, S_IFLNK, S_IFMT } from "../tree/inode.ts";
  * The number of the directory at `path`, which is taken from the image's root and leads through
  * directories only.
  *
- * @throws {@link NotFoundError} `NO_FILE`; {@link UsageError} for symlinks, `..` and what is no directory
+ * @throws {@link NotFoundError} `NO_FILE`; {@link UsageError} for symlinks, `..` and what is not a directory
  */
 export function directoryIn(image: Image, path: string): number {
   const view = new ImageView(image);
@@ -30,7 +30,7 @@ export function directoryIn(image: Image, path: string): number {
     inode = entry;
     const type = inode.mode & S_IFMT;
     if (type === S_IFDIR) continue;
-    const what = type === S_IFLNK ? "a symbolic link" : "no directory";
+    const what = type === S_IFLNK ? "a symbolic link" : "not a directory";
     throw new UsageError("USAGE", `directory ${way} of the image: it is ${what}`);
   }
   return inode.nid;

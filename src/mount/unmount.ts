@@ -36,7 +36,7 @@ const STEP_MS = 5;
  * server's end.
  *
  * @throws {@link NotFoundError} `NO_FILE` when nothing is mounted there; {@link UsageError} when that
- *   is no mount of sealfs; {@link SystemError} `BUSY` when it is in use, `PERMISSION`
+ *   is not a mount of sealfs; {@link SystemError} `BUSY` when it is in use, `PERMISSION`
  */
 export async function unmountImage(
   directory: string,
@@ -48,7 +48,7 @@ export async function unmountImage(
     throw new NotFoundError("NO_FILE", `umount ${target}: nothing is mounted there`);
   }
   if (!isSealfs(mount)) {
-    throw new UsageError("USAGE", `umount ${target}: ${mount.type} is no mount of sealfs`);
+    throw new UsageError("USAGE", `umount ${target}: ${mount.type} is not a mount of sealfs`);
   }
   const state = readState(mount.device);
   try {
@@ -81,7 +81,7 @@ async function unmountSoon(target: string, options: UnmountImageOptions): Promis
   }
 }
 
-/** Waits for the end of a server whose mount is gone; not for long where it may have to go on. */
+/** Waits for the end of a server whose mount has ended; not for long where it may have to go on. */
 async function endOf(state: MountState, { lazy = false }: UnmountImageOptions): Promise<void> {
   // A copy of the mount in another mount namespace keeps the server. What the kernel serves alone
   // cannot be ended from here, and as long as it lives its objects have to be kept.

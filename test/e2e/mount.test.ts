@@ -435,7 +435,7 @@ test("umount refuses what sealfs has not mounted", () => {
   expect(nothing.status).toBe(7);
   const proc = spawnSync(process.execPath, [bin, "umount", "/proc"]);
   expect(proc.status).toBe(2);
-  expect(proc.stderr.toString()).toContain("no mount of sealfs");
+  expect(proc.stderr.toString()).toContain("not a mount of sealfs");
 });
 
 describe("over libfuse", () => {

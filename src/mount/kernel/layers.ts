@@ -46,7 +46,7 @@ export type LayerStyle = (typeof layerStyles)[number];
  * Mounts the overlay of `image`, a mount from {@link mountErofs}, and the objects. The caller closes
  * the mount. Layers are given in `style`, or in the first that this kernel knows.
  *
- * @throws {@link SystemError} with the kernel's words
+ * @throws {@link SystemError} with the kernel's message
  */
 export function mountOverlay(image: number, options: OverlayOptions, style?: LayerStyle): number {
   if (style !== undefined) return mountLayered(image, options, style);

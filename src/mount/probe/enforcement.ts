@@ -14,7 +14,7 @@ import type { Trial } from "./trial.ts";
  * Reads content with the signed digest, without fs-verity, and with another digest; after
  * {@link probeVerity}, which has enabled fs-verity on the first.
  *
- * @throws {@link SystemError} `NO_VERITY` when one that is right is refused, or one that is wrong is read
+ * @throws {@link SystemError} `NO_VERITY` when the first cannot be read, or one of the others can
  */
 export function probeEnforcement(trial: Trial, way: ImageWay): void {
   const { kernel, scratch } = trial;

@@ -6,7 +6,7 @@
 import type { SystemError } from "../../errors.ts";
 import { defined } from "../../optional.ts";
 
-/** Why something does not work: an error's code for programs, its words, and what to do about it. */
+/** Why something does not work: an error's code for programs, its message, and what to do about it. */
 export interface Lack {
   readonly code: string;
   readonly reason: string;

@@ -23,7 +23,7 @@ export interface FuseFindings {
   readonly fusermount: Finding;
   /** The package fuse-native and libfuse. */
   readonly libfuse: Finding;
-  /** An ordinary user may be root in a namespace of his own, and open /dev/fuse there. */
+  /** An ordinary user may be root in a user namespace, and open /dev/fuse there. */
   readonly userNamespaces: Finding;
 }
 
@@ -42,7 +42,7 @@ export function probeFuseDevice(): Pick<FuseFindings, "fuseDevice" | "fuseMount"
   return { fuseDevice, fuseMount: fuseDevice.ok ? attempt(probeMount, "NO_FUSE") : fuseDevice };
 }
 
-/** A mount that no path leads to, ended again before anybody asks it anything. */
+/** A mount that no path leads to, ended again before any request. */
 function probeMount(): string | void {
   if (!hasLibc()) return "not tried: needs koffi";
   const { fd, mount } = openLooseMount({ source: "sealfs-probe", subtype: "sealfs-probe" });

@@ -13,7 +13,7 @@ import type { Trial } from "./trial.ts";
 /**
  * The first style in which the kernel takes layers and a file can be read.
  *
- * @throws {@link SystemError} `NO_OVERLAY` when that is none
+ * @throws {@link SystemError} `NO_OVERLAY` when there is no such style
  */
 export function probeOverlay(trial: Trial, way: ImageWay): LayerStyle {
   trial.scratch.put("good", probeContents.good);

@@ -2,8 +2,8 @@
  * Where a mount's server answers: HTTP over a Unix socket. `GET /status` gives the report as JSON,
  * `GET /metrics` the same for Prometheus.
  *
- * A socket that nobody listens on any more refuses, so that a server that was killed is known to be
- * dead whatever process ids say, also from another pid namespace.
+ * A socket without a listener refuses connections, so that a killed server is known to be dead
+ * whatever process ids say, also from another pid namespace.
  *
  * @module
  */
@@ -28,14 +28,14 @@ export interface ReportServer {
 /**
  * Answers on the socket `path`. A socket that a dead server left there is replaced.
  *
- * @throws {@link SystemError} `BUSY` when somebody listens there or another file has that name; or
+ * @throws {@link SystemError} `BUSY` when another process listens there or another file has that name; or
  *   what the system says
  */
 export async function serveReports(path: string, report: () => MountReport): Promise<ReportServer> {
   await clear(path);
   let http: HttpServer | undefined;
   const server = createServer({ pauseOnConnect: true }, (socket) => {
-    // The HTTP module takes its time and memory to load: only when somebody asks.
+    // The HTTP module takes time and memory to load: only for the first request.
     void import("node:http").then(({ createServer: create }) => {
       http ??= create((request, response) => answer(request.url, response, report));
       http.emit("connection", socket);

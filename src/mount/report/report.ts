@@ -18,7 +18,7 @@ export interface MountReport extends MountState {
   readonly residentBytes: number;
   /** What was done so far; undefined where the kernel does everything and counts nothing. */
   readonly counters?: CounterValues;
-  /** How far the reading ahead is; undefined when there is none. */
+  /** How far the prefetch is; undefined without one. */
   readonly prefetch?: PrefetchStatus;
   /** What was fetched; undefined when nothing is. */
   readonly fetch?: LazyStatus;

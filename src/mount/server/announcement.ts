@@ -1,7 +1,7 @@
 /**
- * Everything around a live mount that others can see of it: its state in the run directory, the
- * socket where it answers, its metrics, and a word in the log when its image expires. None of it is
- * needed for the mount itself: what fails is told, and the mount goes on.
+ * What other processes can see of a live mount: its state in the run directory, the socket where its
+ * server answers, its metrics, and a line in the log when its image expires. The mount needs none of
+ * it: a failure is logged, and the mount goes on.
  *
  * @module
  */
@@ -30,14 +30,14 @@ export interface Announcement {
 /**
  * Starts it.
  *
- * @throws {@link SystemError} when metrics were asked for and cannot be given out
+ * @throws {@link SystemError} when metrics were asked for and cannot be written or served
  */
 export async function announce(
   { metrics }: Pick<ServerInput, "metrics">,
   { device, state, served, prefetch, lazy, log }: AnnouncementInput,
 ): Promise<Announcement> {
   const report = (): MountReport => reportOf({ state, prefetch, lazy, counters: served.counters });
-  // Asked-for first: its failure fails the mount.
+  // First, because its failure fails the mount.
   const output = metrics === undefined ? undefined : await startMetrics(metrics, report, log);
   const server = await tryTo(log, "status", () => serveReports(statePath(device, "sock"), report));
   await tryTo(log, "state", () => writeState(device, state));

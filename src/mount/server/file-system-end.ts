@@ -1,8 +1,8 @@
 /**
  * The end of a mount that the kernel serves alone. A directory watch (inotify) ends when the file
- * system under it is shut down: that is when the last mount of it has gone, in whatever mount
- * namespace, and nobody uses it any more. Nothing has to be asked again and again. Not for a file
- * system that this very process serves: watching it asks for its attributes.
+ * system is shut down: when its last mount, in any mount namespace, is unmounted and no longer in use.
+ * So nothing has to be polled. Not for a file system that this very process serves: watching it asks
+ * for its attributes.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export async function whenEnded(target: string): Promise<void> {
   try {
     watcher = watch(`${target}/.`);
   } catch {
-    // too many watches on this machine, or it has gone already
+    // too many watches on this machine, or it has ended already
     while (mountAt(target)?.device === device) await sleep(POLL_MS);
     return;
   }

@@ -1,5 +1,5 @@
 /**
- * What a mount needs stays in its stores while it lives.
+ * Leases that keep what a mount needs in its stores while it lives.
  *
  * @module
  */
@@ -10,8 +10,8 @@ import type { VerityDigest } from "../../verity/verity-digest.ts";
 import type { ImageSource } from "./image-source.ts";
 
 /**
- * Takes a lease in every store that this process can write to; the others are not its to keep.
- * They end with the returned function, or with the process.
+ * Takes a lease in every store that this process can write to; the others are left alone.
+ * The leases end with the returned function, or with the process.
  *
  * @throws {@link SystemError} `BUSY` while a store is being cleaned up; `NO_SPACE`, `IO`
  */

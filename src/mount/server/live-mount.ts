@@ -1,5 +1,5 @@
 /**
- * The mount that a server process serves, from the moment at which it is there.
+ * The mount that a server process serves, from the moment at which it is mounted.
  *
  * @module
  */

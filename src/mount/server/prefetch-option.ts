@@ -1,5 +1,5 @@
 /**
- * `--prefetch`: what is to be read ahead, from the words of the command line to a list of paths.
+ * `--prefetch`: what is to be read ahead, from the option's value to a list of paths.
  *
  * @module
  */
@@ -17,7 +17,7 @@ const LIST = "list:";
 /**
  * Reads `all` or `list:FILE`.
  *
- * @throws {@link UsageError} for other words; as {@link readPrefetchList} for a file
+ * @throws {@link UsageError} for another value; as {@link readPrefetchList} for a file
  */
 export function parsePrefetch(text: string): PrefetchOption {
   if (text === "all") return "all";

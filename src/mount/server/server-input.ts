@@ -36,7 +36,7 @@ export interface LazyInput {
   readonly background: boolean;
 }
 
-/** What the server reads from its standard input, as JSON; nothing at all when it is not needed. */
+/** What the server reads from its standard input, as JSON; empty input when the server is not needed. */
 export interface ServerInput {
   /** What the image in {@link IMAGE_FD} must have. */
   readonly digest: VerityDigest;
@@ -50,7 +50,7 @@ export interface ServerInput {
   /** For the other modes: directories for what is changed. */
   readonly writable?: { readonly upper: string; readonly work: string };
   readonly lazy?: LazyInput;
-  /** What was signed about the image, for who asks. */
+  /** What was signed about the image, for status reports. */
   readonly signed: SignedImage;
   /** What is read ahead of its readers. */
   readonly prefetch?: PrefetchOption;

@@ -23,7 +23,7 @@ import { Undo } from "./undo.ts";
 
 /** A connection that does not end in this time is ended by the end of the process. */
 const LAST_RESORT_MS = 1500;
-/** The same for one that could not be told to end: the kernel ends it when its server is gone. */
+/** The same for one that could not be told to end: the kernel ends it when its server has ended. */
 const NO_END_MS = 50;
 /** After this time a mount is no longer new: what waited for it has had a first answer. */
 const SETTLED_MS = 1000;
@@ -61,7 +61,7 @@ async function main(input: ServerInput, spare: SpareThread): Promise<void> {
   }
   await undo.run();
   await atExit.run();
-  // fuse-native keeps a process alive for ever.
+  // fuse-native keeps a process alive forever.
   if (mount.served.transport === "libfuse") process.exit();
 }
 
@@ -92,7 +92,7 @@ function killSelf(): void {
  */
 function endAtOnce(error: unknown): void {
   const { code, syscall } = error as NodeJS.ErrnoException;
-  // Node's own words to a command that has ended.
+  // Node itself wrote to a command that has ended.
   if (code === "EPIPE" && syscall === "write") return;
   try {
     writeSync(2, `${sourceStack(inspect(error))}\n`);

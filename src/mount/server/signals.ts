@@ -1,6 +1,6 @@
 /**
- * Wishes for the end of a mount: signals, and in the foreground the end of the command at the other
- * end of a pipe. One that comes while the mount is being made is remembered.
+ * Requests to end a mount: signals, and in the foreground the end of the command at the other end of a
+ * pipe. One that comes while the mount is being made is remembered.
  *
  * @module
  */
@@ -32,7 +32,7 @@ export class Signals {
     if (this.#asked) throw new SystemError("INTERRUPTED", "mount: interrupted");
   }
 
-  /** Calls `act` for every wish, also for one that was heard before. */
+  /** Calls `act` for every request to end, also for one that came before. */
   onAsked(act: () => void): void {
     this.#act = act;
     if (this.#asked) act();

@@ -1,5 +1,5 @@
 /**
- * The start of a mount in its server process: what it needs, the mount itself, and what is around it.
+ * The start of a mount in its server process: what it needs, the mount itself, and its announcement.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What has to be undone at the end, whatever has come of the work: steps that are added as the work
+ * What has to be undone at the end, whether the work succeeded or not: steps that are added as the work
  * goes on, and run in reverse order.
  *
  * @module

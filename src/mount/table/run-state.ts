@@ -1,5 +1,5 @@
 /**
- * The run directory: what is known of each running mount, for commands that ask about it or end it.
+ * The run directory: what is known of each running mount, for commands that show or end it.
  * Its files are named by the mount's device number and do not outlive the machine's uptime:
  *
  * ```
@@ -47,10 +47,10 @@ export interface MountState {
 }
 
 /**
- * The directory for state and logs, made when missing: `/run/sealfs`, the user's own, or where
- * these are somebody else's (as for root of a user namespace) one among the temporary files.
+ * The directory for state and logs, made when missing: `/run/sealfs`, the user's own, or where these
+ * belong to another user (as for root of a user namespace) one among the temporary files.
  *
- * @throws {@link SystemError} `PERMISSION` when somebody else has made that too
+ * @throws {@link SystemError} `PERMISSION` when that belongs to another user as well
  */
 export function stateDirectory(): string {
   const uid = process.geteuid?.() ?? 0;

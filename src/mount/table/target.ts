@@ -10,7 +10,7 @@ import { NotFoundError, SystemError, UsageError } from "../../errors.ts";
 /**
  * The directory's absolute path without symlinks.
  *
- * @throws {@link NotFoundError} `NO_FILE`; {@link UsageError} when it is no directory, a symlink, or
+ * @throws {@link NotFoundError} `NO_FILE`; {@link UsageError} when it is not a directory, a symlink, or
  *   not empty and that was not allowed; {@link SystemError} `BUSY` when a dead mount is there
  */
 export function checkTarget(directory: string, options: { nonempty?: boolean } = {}): string {

@@ -114,7 +114,7 @@ describe("a directory of an image", () => {
     ["/srv/none", NotFoundError, /directory \/srv\/none of the image: not there/],
     ["/srv/link", UsageError, /\/srv\/link of the image: it is a symbolic link/],
     ["/srv/link/x", UsageError, /it is a symbolic link/],
-    ["/srv/file", UsageError, /it is no directory/],
+    ["/srv/file", UsageError, /it is not a directory/],
     ["/srv/../srv", UsageError, /expected no \.\./],
     ["/00", NotFoundError, /not there/], // a stub, which nobody sees
   ])("%s is refused", (path, kind, message) => {

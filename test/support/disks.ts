@@ -17,8 +17,7 @@ export function noDisks(): string | undefined {
 const makers = { ext4: ["mkfs.ext4", "-q", "-F"], xfs: ["mkfs.xfs", "-q", "-f"] };
 export type DiskKind = keyof typeof makers;
 
-export const hasMaker = (kind: DiskKind): boolean =>
-  hasProgram(makers[kind][0]!);
+export const hasMaker = (kind: DiskKind): boolean => hasProgram(makers[kind][0]!);
 
 /** Mounts below a temporary folder; {@link close} takes all of it away. */
 export class Disks {

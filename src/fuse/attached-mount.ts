@@ -20,7 +20,7 @@ export type RawTransport = "dev" | "fusermount";
 /**
  * Mounts at the target, and returns the open /dev/fuse after INIT.
  *
- * @throws {@link SystemError} when this machine does not let
+ * @throws {@link SystemError} when this machine does not allow it
  */
 export function openAttachedMount(
   input: ServeInput,

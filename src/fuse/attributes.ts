@@ -34,7 +34,7 @@ export class Attributes {
   /** As the kernel encodes it in 32 bits. */
   rdev = 0;
   size = 0;
-  /** The two halves of the 64-bit seconds: their sign matters only to who joins them. */
+  /** The two halves of the 64-bit seconds: their sign matters only when they are joined. */
   mtimeLow = 0;
   mtimeHigh = 0;
   mtimeNanoseconds = 0;

@@ -23,7 +23,7 @@ import {
 } from "./object-reader.ts";
 import { hashWhole, keyOf } from "./whole-object.ts";
 
-/** What kernel and file system do for us; tests have others. */
+/** Opening and closing backing files in the kernel; tests pass their own. */
 export interface BackingCalls {
   readonly open: (device: number, file: number) => number;
   readonly close: (device: number, id: number) => void;
@@ -86,7 +86,7 @@ export class BackingFiles {
     slot.leave();
   }
 
-  /** Gives up leases that somebody waits for; the objects will be hashed again. */
+  /** Gives up file leases that a writer waits for; the objects will be hashed again. */
   yieldFileLeases(): void {
     for (const fd of this.#table.descriptors()) if (!holdsLease(fd)) dropLease(fd);
   }
@@ -116,7 +116,7 @@ export class BackingFiles {
     throw new ObjectUnavailable(file, { start: 0, end: file.size }, problems);
   }
 
-  /** What others have open is what this one will read: it must be as signed, too. */
+  /** The reader will get the file that others have open: it must be as signed, too. */
   #verifyOpen(slot: BackingSlot, file: ObjectFile): void {
     const { fd } = slot;
     const problems: PlaceProblem[] = [];

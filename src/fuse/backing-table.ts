@@ -31,7 +31,7 @@ const SLOT_WORDS = 5;
 const KEY_WORDS = 4;
 
 const IDLE = 0;
-/** Some thread is at it. */
+/** A thread works on it. */
 const BUSY = 1;
 /** Served block by block, for ever. */
 const CACHED = 2;
@@ -120,7 +120,7 @@ export class BackingTable {
     return undefined;
   }
 
-  /** `look` gives whose a slot is, 0 for nobody's. */
+  /** `look` gives the nid of a slot, 0 for a free one. */
   #search(nid: number, look: (at: number) => number): BackingSlot | undefined {
     const first = Math.imul(nid, SPREAD) >>> 0;
     for (let probe = 0; probe < this.#slots; probe++) {
@@ -152,7 +152,7 @@ export class BackingSlot {
     this.#keyAt = keyAt;
   }
 
-  /** The kernel's number of the backing file; 0 when there is none. */
+  /** The kernel's number of the backing file; 0 without one. */
   get backing(): number {
     return this.#words[this.#at + BACKING]!;
   }
@@ -160,7 +160,7 @@ export class BackingSlot {
     this.#words[this.#at + BACKING] = id;
   }
 
-  /** How many have it open. */
+  /** How often the file is open. */
   get opens(): number {
     return this.#words[this.#at + OPENS]!;
   }
@@ -168,7 +168,7 @@ export class BackingSlot {
     this.#words[this.#at + OPENS] = count;
   }
 
-  /** The descriptor held of it; undefined when none is. */
+  /** The descriptor that is held; undefined without one. */
   get fd(): number | undefined {
     const held = Atomics.load(this.#words, this.#at + DESCRIPTOR);
     return held === 0 ? undefined : held - 1;

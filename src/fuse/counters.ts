@@ -1,5 +1,5 @@
 /**
- * What a mount's threads have done, counted in memory that they share with the process's main
+ * What a mount's threads have done: counts in memory that they share with the process's main
  * thread. Each thread has a row of its own, so that counting takes no lock and no atomic operation:
  * about a nanosecond. A reader adds the rows up, and may miss what happens at that moment.
  *
@@ -7,7 +7,7 @@
  */
 import { Opcode } from "./wire.ts";
 
-/** Why a request failed, as far as that can be said in a word. */
+/** Why a request failed, in one word. */
 const failureCauses = [
   /** No place has the object. */
   "missing",

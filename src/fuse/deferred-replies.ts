@@ -28,7 +28,7 @@ export interface DeferredRepliesInput<S> {
   readonly counters?: Counters;
 }
 
-/** The requests of one connection that wait for content. */
+/** The deferred requests of one connection. */
 export class DeferredReplies<S> {
   readonly #input: DeferredRepliesInput<S>;
   readonly #session: Session<S>;
@@ -88,7 +88,7 @@ export class DeferredReplies<S> {
     }
   }
 
-  /** Answers the request; sets what is missing when that cannot be. */
+  /** Answers the request, or sets what is missing for the answer. */
   #try(request: Uint8Array): number {
     this.#unavailable = undefined;
     this.#session.call.request.set(request);

@@ -150,7 +150,7 @@ export class DirectoryCursor {
     return this.nameLength - (end - start);
   }
 
-  /** Character devices 0:0 are overlayfs's whiteouts: nobody sees them. */
+  /** Character devices 0:0 are overlayfs's whiteouts, which are not shown. */
   #isWhiteout(): boolean {
     return this.fileType === FT_CHRDEV && this.#table.read(this.nid, this.#entry).rdev === 0;
   }

@@ -16,7 +16,7 @@ import type { ObjectFile, ObjectReader } from "./object-reader.ts";
 import { readBlocks } from "./read-blocks.ts";
 import { SmallCache } from "./small-cache.ts";
 
-/** What statfs tells; sizes in blocks of 4096 bytes. */
+/** What statfs reports; sizes in blocks of 4096 bytes. */
 export interface FileSystemSize {
   readonly blocks: number;
   readonly files: number;
@@ -86,9 +86,9 @@ export class ImageFileSystem {
   }
 
   /**
-   * Makes sure that a regular file can be read, before anybody does.
+   * Makes sure that a regular file can be read.
    *
-   * @throws {@link IntegrityError} when the content is not to be had as signed
+   * @throws {@link IntegrityError} when no place has the content as signed
    */
   prepare(nid: number): void {
     const file = this.objectOf(nid);
@@ -99,7 +99,7 @@ export class ImageFileSystem {
    * Reads up to `length` bytes of a file into `out` at `at` and returns how many there were. `out`
    * must have room for `length` bytes.
    *
-   * @throws {@link IntegrityError} when the content is not to be had as signed
+   * @throws {@link IntegrityError} when no place has the content as signed
    */
   read(nid: number, offset: number, length: number, out: Uint8Array, at: number): number {
     const content = this.#content(nid);
@@ -124,7 +124,7 @@ export class ImageFileSystem {
     return this.#xattrs.get(nid, () => this.image.xattrs(this.image.inode(nid)));
   }
 
-  /** How much there is, counted once: the image itself, and all files with their content. */
+  /** The size, counted once: the image itself, and all files with their content. */
   size(): FileSystemSize {
     return (this.#size ??= this.#measure());
   }

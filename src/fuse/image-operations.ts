@@ -67,7 +67,7 @@ function readlink(context: ImageContext, call: Call): number {
   return target.length;
 }
 
-/** Every open looks at the object, also of a file that is in the kernel's cache. */
+/** Every open checks the object, also of a file that is in the kernel's cache. */
 function open(context: ImageContext, call: Call): number {
   const nid = nidOf(context, call);
   if (context.fs.isDirectory(nid)) return -EISDIR;

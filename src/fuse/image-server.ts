@@ -20,7 +20,7 @@ import { yieldFileLeases } from "./yield-file-leases.ts";
 /**
  * Mounts the image and starts to serve it.
  *
- * @throws {@link SystemError} when this machine does not let
+ * @throws {@link SystemError} when this machine does not allow it
  */
 export async function serveImage(input: ServeInput, transport: RawTransport): Promise<Served> {
   const image = Image.open(new Uint8Array(input.image));

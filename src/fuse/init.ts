@@ -40,7 +40,7 @@ const MAX_READAHEAD = 128 * 1024;
 const PAGE_BYTES = 4096;
 /** No write request ever comes, but the kernel wants room for one page. */
 const MAX_WRITE = PAGE_BYTES;
-/** Requests that nobody waits for, such as readahead; from the threshold on there is less of it. */
+/** Background requests, such as readahead; from the threshold on the kernel sends fewer. */
 const MAX_BACKGROUND = 16;
 const CONGESTION_THRESHOLD = 12;
 

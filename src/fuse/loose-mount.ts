@@ -17,7 +17,7 @@ export interface LooseMountOptions {
   /** What a list of mounts would show. */
   readonly source: string;
   readonly subtype: string;
-  /** Other users may look in, as modes and ACLs let them. */
+  /** Other users may use the mount, as modes and ACLs allow. */
   readonly allowOther?: boolean;
   readonly noexec?: boolean | undefined;
   /** The kernel checks modes and ACLs. */

@@ -33,7 +33,7 @@ export interface ObjectPlace {
   readonly path: string;
   /** Opens a regular file, not through a symlink and without blocking; throws when it cannot. */
   openFile(digest: VerityDigest): { readonly fd: number; readonly size: number };
-  /** Leaf hashes that somebody kept, unchecked. */
+  /** Leaf hashes kept from earlier, unchecked. */
   readLeaves(digest: VerityDigest): Uint8Array | undefined;
   /** Keeps leaf hashes for the next mount; false where that is not possible. */
   writeLeaves(digest: VerityDigest, leaves: Uint8Array): boolean;
@@ -48,12 +48,12 @@ export interface ObjectFile {
   readonly size: number;
 }
 
-/** Content that no place has as signed; somebody else may still get it. */
+/** No place has the content as signed; it may still be fetched. */
 export class ObjectUnavailable extends IntegrityError {
   readonly file: ObjectFile;
   /** The bytes that were to be read; undefined when the object was to be opened. */
   readonly range: ByteRange | undefined;
-  /** What was wrong, in a word. */
+  /** What was wrong, in one word. */
   readonly reason: FailureCause;
 
   constructor(file: ObjectFile, range: ByteRange | undefined, problems: readonly PlaceProblem[]) {
@@ -65,7 +65,7 @@ export class ObjectUnavailable extends IntegrityError {
   }
 }
 
-/** Why one place did not give what was asked. */
+/** Why a place did not give the content. */
 export interface PlaceProblem {
   readonly where: string;
   readonly error: Error;
@@ -78,7 +78,7 @@ function reasonOf(error: Error): FailureCause {
   return error.code === "SIZE_MISMATCH" ? "size" : "storage";
 }
 
-/** That a place has something wrong says more than that another has nothing. */
+/** A wrong object says more than a missing one. */
 function worstOf(reasons: readonly FailureCause[]): FailureCause {
   const order: readonly FailureCause[] = ["content", "size", "storage"];
   return order.find((reason) => reasons.includes(reason)) ?? "missing";
@@ -110,7 +110,7 @@ export class ObjectReader {
     this.#counters = counters;
   }
 
-  /** Whether the object has been hashed before, or needs not be before it is read. */
+  /** Whether the object has been hashed before, or need not be before it is read. */
   isKnown({ nid, size }: ObjectFile): boolean {
     return size <= VERITY_BLOCK_SIZE || this.#shared.get(nid) !== undefined || this.#own.has(nid);
   }
@@ -138,8 +138,8 @@ export class ObjectReader {
    * was kept turns out to be of a bad object, every place is asked once more: the object may have
    * been repaired.
    *
-   * @throws {@link ObjectUnavailable} when the right bytes are nowhere to be had; what `out` holds
-   *   then must not be used
+   * @throws {@link ObjectUnavailable} when no place has the right bytes; `out` must not be used
+   *   then
    */
   read(file: ObjectFile, position: number, out: Uint8Array, at: number, length: number): void {
     const problems: PlaceProblem[] = [];

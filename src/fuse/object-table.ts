@@ -75,7 +75,7 @@ export class ObjectTable {
     return index < 0 ? 0 : FIRST_OBJECT + index;
   }
 
-  /** The object of a node; undefined for directories and numbers that were never given out. */
+  /** The object of a node; undefined for directories and unknown numbers. */
   at(node: number): ListedObject | undefined {
     const index = node - FIRST_OBJECT;
     if (!(index >= 0 && index < this.count)) return undefined;

@@ -1,7 +1,7 @@
 /**
  * The server of an objects file system: a stand-in for a store's `objects/` that gives out only objects
  * of one image, every block checked, by threads (`objects-thread.ts`). The mount is attached nowhere, so
- * that nobody gets at it without its descriptor; an overlay takes it as a data-only layer.
+ * that it is reached by its descriptor only; an overlay takes it as a data-only layer.
  *
  * @module
  */

@@ -11,7 +11,7 @@ import { InodeTable } from "./attributes.ts";
 import { DirectoryCursor } from "./directory.ts";
 import { FUSE_ROOT_ID } from "./wire.ts";
 
-/** A path of the node `nodeid`, printable; `node N` when there is none. */
+/** A path of the node `nodeid`, printable; `node N` when no path leads there. */
 export function pathOf(image: Image, nodeid: number): string {
   if (nodeid === FUSE_ROOT_ID || nodeid === image.rootNid) return "/";
   const cursor = new DirectoryCursor(new InodeTable(image.bytes));

@@ -12,7 +12,7 @@ let scratch: Buffer | undefined; // of this thread
  * Reads up to `length` bytes of an object from `offset` on into `out` at `at`, and returns how many
  * there were.
  *
- * @throws {@link IntegrityError} when the content is not to be had as signed
+ * @throws {@link IntegrityError} when no place has the content as signed
  */
 export function readBlocks(
   reader: ObjectReader,

@@ -11,7 +11,7 @@ import { ObjectUnavailable } from "./object-reader.ts";
 import { NO_REPLY, type Operations } from "./operation.ts";
 import { Opcode } from "./wire.ts";
 
-/** A request that failed: what the log should say. */
+/** A request that failed, for the log. */
 export interface Problem {
   readonly operation: string;
   /** The node, as the kernel numbers it. */

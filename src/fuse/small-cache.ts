@@ -1,5 +1,5 @@
 /**
- * A bounded cache of what is quickly computed again.
+ * A bounded cache for values that are quickly computed again.
  *
  * @module
  */

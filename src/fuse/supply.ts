@@ -16,7 +16,7 @@ export interface Supply {
    * Resolves when the object can be opened, or with a `range` when these bytes can be read, from a
    * store or from {@link place}.
    *
-   * @throws what was wrong with each source; within its own deadline, or when `signal` says so
+   * @throws what was wrong with each source; within its own deadline, or when `signal` aborts
    */
   provide(file: ObjectFile, range: ByteRange | undefined, signal: AbortSignal): Promise<void>;
 }

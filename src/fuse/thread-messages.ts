@@ -22,7 +22,7 @@ export interface ObjectsInput extends Connection {
   readonly objects: ObjectTableMemory;
 }
 
-/** A thread's part in it. */
+/** What one of several threads is told besides. */
 export interface ThreadPart {
   /** Its number, from 1 on. */
   readonly thread: number;
@@ -42,7 +42,7 @@ export interface HandedOver {
   readonly request: Uint8Array;
 }
 
-/** What a server thread says: that it serves, what failed, that another has to answer, or why it ends. */
+/** What a server thread reports: that it serves, a problem, a request that it hands over, or why it ends. */
 export type ThreadMessage = "ready" | Problem | HandedOver | { readonly error: EncodedError };
 export type Tell = (message: ThreadMessage) => void;
 

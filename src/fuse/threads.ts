@@ -11,7 +11,7 @@ import { threadCount } from "./thread-count.ts";
 import type { ThreadMessage, ThreadWork } from "./thread-messages.ts";
 import { Turns } from "./turns.ts";
 
-/** How many threads, and what hears from them. */
+/** How many threads, and the callbacks for what they report. */
 export interface ThreadOptions {
   /** By default see {@link threadCount}. */
   readonly threads?: number;
@@ -28,7 +28,7 @@ export interface Threads {
   readonly ended: Promise<void>;
 }
 
-/** A thread that has nothing to do yet: it loads its code meanwhile. */
+/** A thread that is started before there is work: it loads its code meanwhile. */
 export class SpareThread {
   #thread: Worker | undefined = newThread();
 

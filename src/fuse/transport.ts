@@ -26,7 +26,7 @@ export interface ServeInput {
   readonly target: string;
   /** What the list of mounts shows as the device. */
   readonly source: string;
-  /** Other users may look in; modes and ACLs decide what they see. */
+  /** Other users may use the mount; modes and ACLs decide what they see. */
   readonly allowOther: boolean;
   /** Threads of the raw transport. */
   readonly threads?: number;
@@ -42,7 +42,7 @@ export interface ServeInput {
   readonly rootNid?: number;
   /** Gets what no store has; without it that is an error. */
   readonly supply?: Supply | undefined;
-  /** Hears of every request that failed. */
+  /** Is called for every request that failed. */
   readonly onProblem: (problem: Problem) => void;
 }
 

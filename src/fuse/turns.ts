@@ -8,7 +8,7 @@
  * @module
  */
 
-/** Nobody has the turn, or somebody does. */
+/** Whether a thread has the turn. */
 const TURN = 0;
 const FREE = 0;
 const TAKEN = 1;
@@ -18,7 +18,7 @@ const BUSY = 0;
 const WAITING = 1;
 const GIVEN = 2;
 
-/** One thread's part in it. */
+/** One thread's view of the turns. */
 export class Turns {
   readonly #words: Int32Array;
   readonly #own: number;
@@ -41,7 +41,7 @@ export class Turns {
     this.#has = true;
     if (this.#tryTake()) return;
     Atomics.store(words, this.#own, WAITING);
-    // It may have become free before anybody could see that this thread waits.
+    // It may have become free before other threads could see that this one waits.
     if (this.#tryTake()) {
       Atomics.store(words, this.#own, BUSY);
       return;

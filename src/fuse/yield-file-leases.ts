@@ -1,5 +1,5 @@
 /**
- * File leases of a mount are given up when somebody wants to write to an object, and not only when the
+ * File leases of a mount are given up when a writer opens an object, and not only when the
  * kernel breaks them after 45 seconds.
  *
  * @module

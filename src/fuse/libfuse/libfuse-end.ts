@@ -1,5 +1,5 @@
 /**
- * The end of a connection that libfuse serves, which fuse-native does not tell: libfuse closes its
+ * The end of a connection that libfuse serves, which fuse-native does not report: libfuse closes its
  * /dev/fuse then. The mount itself must not be looked at from here. A server that is killed while it
  * waits for an answer of its own can neither give it nor die.
  *
@@ -9,7 +9,7 @@ import { readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDevFuse } from "../dev-fuse.ts";
 
-/** How often it is looked whether the connection has ended. */
+/** How often the end of the connection is checked for. */
 const LOOK_MS = 200;
 
 /** Resolves when this process has no connection any more. */

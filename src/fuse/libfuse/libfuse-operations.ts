@@ -40,7 +40,7 @@ export interface LibfuseOperation<Name extends keyof FuseOperations> {
   handle(context: LibfuseContext, nid: number, ...request: RequestOf<Name>): AnswerOf<Name>;
 }
 
-/** One row of what is about no file in particular; it is neither looked up nor counted. */
+/** One row of an operation that is not about a file; it is neither looked up nor counted. */
 export interface LibfuseReply<Name extends keyof FuseOperations> {
   reply(context: LibfuseContext): AnswerOf<Name>;
 }

@@ -1,6 +1,6 @@
 /**
- * The server of an image over libfuse 2, by the package fuse-native: for ordinary users, whom fusermount3
- * lets mount, and for systems where /dev/fuse cannot be opened directly.
+ * The server of an image over libfuse 2, by the package fuse-native: for ordinary users, who may
+ * mount by fusermount3, and for systems where /dev/fuse cannot be opened directly.
  *
  * Its limits are those of fuse-native 2.2.6: times in whole milliseconds and none before 1970, names,
  * symlink targets and xattr names that are UTF-8 (others show up mangled and cannot be opened), user

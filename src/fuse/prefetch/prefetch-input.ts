@@ -9,10 +9,10 @@ import type { LeafPlace } from "../leaf-place.ts";
 import type { ByteRange, ObjectFile } from "../object-reader.ts";
 import type { Problem } from "../session.ts";
 
-/** How far it is. */
+/** The progress of a prefetch. */
 export interface PrefetchStatus {
   readonly state: "running" | "done" | "stopped";
-  /** Objects to be read, and their bytes; how many of them have been, and in vain. */
+  /** Objects to be read, and their bytes; of these, how many were read, and how many failed. */
   readonly objects: number;
   readonly bytes: number;
   readonly doneObjects: number;
@@ -28,9 +28,9 @@ export interface PrefetchInput {
   readonly stores: readonly string[];
   /** Paths; by default everything. */
   readonly list?: readonly ByteString[] | undefined;
-  /** Whom the leaf hashes help. */
+  /** Where readers look for leaf hashes. */
   readonly leaves?: LeafPlace | undefined;
-  /** Where objects are of which a part is there. */
+  /** The directory of partial objects. */
   readonly partial?: string | undefined;
 }
 
@@ -40,7 +40,7 @@ export type PrefetchMessage =
   | { readonly problem: Problem }
   | { readonly need: { readonly file: ObjectFile; readonly range: ByteRange | undefined } };
 
-/** The answer to `need`: why it did not come, if it did not. */
+/** The answer to `need`: the error when the content could not be fetched. */
 export interface PrefetchAnswer {
   readonly failed?: EncodedError;
 }

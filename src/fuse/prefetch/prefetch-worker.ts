@@ -33,7 +33,7 @@ const input = workerData as PrefetchInput;
 const counters = counterMemory(1);
 const leaves =
   input.leaves === undefined
-    ? SharedLeaves.create(1, 0) // nobody looks
+    ? SharedLeaves.create(1, 0) // not shared with anyone
     : new SharedLeaves(input.leaves.leaves);
 const table =
   input.leaves?.objects === undefined ? undefined : new ObjectTable(input.leaves.objects);
@@ -45,8 +45,8 @@ function tell(message: PrefetchMessage): void {
   parentPort?.postMessage(message);
 }
 
-/** Does what may find that something is missing, and waits for that. */
-async function having(work: () => void): Promise<void> {
+/** Does `work`; where content is missing, asks for it, waits, and does it again. */
+async function whenProvided(work: () => void): Promise<void> {
   for (let attempt = 0; ; attempt++) {
     try {
       work();
@@ -66,11 +66,11 @@ async function read({ digest, size, nids }: PlannedObject): Promise<void> {
   const [key, ...others] = table === undefined ? nids : [table.nodeOf(digest)];
   const file: ObjectFile = { nid: key, digest, size };
   const hashed = readCounters(counters).hashedBytes;
-  if (size > VERITY_BLOCK_SIZE) await having(() => reader.prepare(file));
+  if (size > VERITY_BLOCK_SIZE) await whenProvided(() => reader.prepare(file));
   if (readCounters(counters).hashedBytes === hashed) {
     for (let at = 0; at < size; at += PIECE_BYTES) {
       const length = Math.min(PIECE_BYTES, size - at);
-      await having(() => reader.read(file, at, piece, 0, length));
+      await whenProvided(() => reader.read(file, at, piece, 0, length));
     }
   }
   const found = leaves.get(key);

@@ -1,7 +1,7 @@
 /**
  * Reading objects ahead of their readers, in a thread of its own at the lowest priority: their leaf
- * hashes are then known, the page cache has what was read of the stores, and what no store had has
- * come. The threads that answer requests have nothing to do with it.
+ * hashes are then known, the page cache holds what was read from the stores, and what no store had
+ * has been fetched. The threads that answer requests have nothing to do with it.
  *
  * @module
  */
@@ -30,7 +30,7 @@ const nothing: PrefetchStatus = {
 
 /** A prefetch under way. */
 export class Prefetch {
-  readonly #worker: Worker;
+  readonly #thread: Worker;
   readonly #ending = new AbortController();
   #status = nothing;
 
@@ -40,23 +40,23 @@ export class Prefetch {
     { supply, onProblem }: { supply?: Supply | undefined; onProblem: (problem: Problem) => void },
   ) {
     const workerData: PrefetchInput = { ...input, partial: supply?.place.path };
-    const worker = new Worker(workerUrl(import.meta.url, "./prefetch-worker.ts"), {
+    const thread = new Worker(workerUrl(import.meta.url, "./prefetch-worker.ts"), {
       workerData,
       trackUnmanagedFds: false, // it closes what system calls have opened
     });
-    worker.on("message", (message: PrefetchMessage) => {
+    thread.on("message", (message: PrefetchMessage) => {
       if ("status" in message) this.#status = message.status;
       else if ("problem" in message) onProblem(message.problem);
       else void this.#provide(message.need, supply);
     });
-    worker.on("error", ({ message }) => {
+    thread.on("error", ({ message }) => {
       onProblem({ operation: "PREFETCH", nodeid: 1, message });
     });
-    worker.on("exit", () => {
+    thread.on("exit", () => {
       if (this.#status.state === "running") this.#status = { ...this.#status, state: "stopped" };
     });
-    worker.unref(); // the mount keeps the process, this does not
-    this.#worker = worker;
+    thread.unref(); // the mount keeps the process alive, this does not
+    this.#thread = thread;
   }
 
   status(): PrefetchStatus {
@@ -65,7 +65,7 @@ export class Prefetch {
 
   stop(): void {
     this.#ending.abort(new Error("the mount has ended"));
-    void this.#worker.terminate();
+    void this.#thread.terminate();
   }
 
   async #provide(
@@ -78,6 +78,6 @@ export class Prefetch {
     } catch (error) {
       answer = { failed: encodeError(error) };
     }
-    this.#worker.postMessage(answer);
+    this.#thread.postMessage(answer);
   }
 }

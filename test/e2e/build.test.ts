@@ -16,8 +16,9 @@ import { join } from "node:path";
 import { type Pack, pack } from "tar-stream";
 import { describe, expect, test } from "vitest";
 import { bin, sealfs, sealfsOk } from "../support/run.ts";
-import { TestLayout, tar, temporaryFolder } from "../support/oci.ts";
+import { TestLayout, tar } from "../support/oci.ts";
 import { oracle } from "../support/oracle.ts";
+import { scratchFolder } from "../support/scratch.ts";
 
 const mountComposefs = oracle("mount.composefs");
 const composefsInfo = oracle("composefs-info");
@@ -27,7 +28,7 @@ const isRoot = process.getuid?.() === 0;
 /** Whether this machine can mount an image at all, by an image of mkcomposefs. */
 function canMount(): boolean {
   if (!isRoot || mountComposefs === undefined || mkcomposefs === undefined) return false;
-  const folder = temporaryFolder();
+  const folder = scratchFolder();
   for (const name of ["root", "mnt", "objects"]) mkdirSync(join(folder, name));
   execFileSync(mkcomposefs, [join(folder, "root"), join(folder, "image")]);
   const options = `basedir=${join(folder, "objects")}`;
@@ -65,7 +66,7 @@ describe("the store of a build", () => {
       context.skip(
         "needs root, mkcomposefs, mount.composefs, and EROFS and overlayfs in the kernel",
       );
-    const folder = temporaryFolder();
+    const folder = scratchFolder();
     const store = join(folder, "store");
     const image = join(folder, "image");
     const mnt = join(folder, "mnt");
@@ -97,7 +98,7 @@ describe("the store of a build", () => {
 
   test("has every object that composefs-info finds in the image", async (context) => {
     if (composefsInfo === undefined) context.skip("needs composefs-info");
-    const folder = temporaryFolder();
+    const folder = scratchFolder();
     const [store, image] = [join(folder, "store"), join(folder, "image")];
     sealfsOk(["build", (await layoutOf()).directory(), "--store", store, "-o", image]);
     const run = (command: string) =>
@@ -111,7 +112,7 @@ describe("the store of a build", () => {
 
 describe("sealfs build", () => {
   test("prints the id, and as JSON everything about the image", async () => {
-    const folder = temporaryFolder();
+    const folder = scratchFolder();
     const source = (await layoutOf()).directory();
     const args = ["build", `oci:${source}`, "--store", join(folder, "store"), "--name", "app"];
     const { stdout, stderr } = sealfsOk(args);
@@ -133,7 +134,7 @@ describe("sealfs build", () => {
 
   test("reads an archive from standard input", async () => {
     const layout = await layoutOf();
-    const store = join(temporaryFolder(), "store");
+    const store = join(scratchFolder(), "store");
     const fromFolder = sealfsOk(["build", layout.directory(), "--store", store]).stdout;
     const input = await layout.archiveBytes();
     expect(sealfsOk(["build", "-", "--store", store], { input }).stdout).toBe(fromFolder);
@@ -143,7 +144,7 @@ describe("sealfs build", () => {
     ["0", "1"],
     ["1", "0"],
   ])("writes format version %s when told, unlike %s", async (version, other) => {
-    const store = join(temporaryFolder(), "store");
+    const store = join(scratchFolder(), "store");
     const source = (await layoutOf()).directory();
     const build = (each: string) =>
       sealfsOk(["build", source, "--store", store, "--format-version", each]).stdout;
@@ -156,13 +157,13 @@ describe("sealfs build", () => {
     [["--store", "S", "--profile", "unknown"], 2],
     [["--store", "S", "--algorithm", "md5"], 2],
   ])("answers %j with status %i", async (args, status) => {
-    const cwd = temporaryFolder();
+    const cwd = scratchFolder();
     expect(sealfs(["build", (await layoutOf()).directory(), ...args], { cwd }).status).toBe(status);
     expect(existsSync(join(cwd, "S/images/refs/app"))).toBe(false);
   });
 
   test("says that there is no such source, with status 7", () => {
-    const store = join(temporaryFolder(), "store");
+    const store = join(scratchFolder(), "store");
     expect(sealfs(["build", "oci:/nowhere", "--store", store]).status).toBe(7);
   });
 
@@ -173,7 +174,7 @@ describe("sealfs build", () => {
       const bytes = readFileSync(join(blobs, name));
       if (bytes[0] === 0x1f) writeFileSync(join(blobs, name), bytes.fill(0, 100, 120));
     }
-    const store = join(temporaryFolder(), "store");
+    const store = join(scratchFolder(), "store");
     const { status, stderr } = sealfs(["build", source, "--store", store, "--name", "app"]);
     expect([3, 4]).toContain(status);
     expect(stderr).toContain("layer");
@@ -182,7 +183,7 @@ describe("sealfs build", () => {
   });
 
   test.each(["SIGINT", "SIGTERM"] as const)("ends in order on %s", async (signal) => {
-    const folder = temporaryFolder();
+    const folder = scratchFolder();
     const layer = join(folder, "layer.tar");
     await writeTar(layer, (archive) => addFiles(archive, 3000, 20_000));
     const store = join(folder, "store");
@@ -274,7 +275,7 @@ describe("memory", () => {
     ["one large file", (archive: Pack) => addLargeFile(archive, size)],
     ["many files", (archive: Pack) => addFiles(archive, Math.floor(size / 20_480), 20_000)],
   ])("of a build from a layer of %s stays below 300 MiB", { timeout: 600_000 }, async (_, fill) => {
-    const folder = temporaryFolder();
+    const folder = scratchFolder();
     const layer = join(folder, "layer.tar");
     await writeTar(layer, fill);
     expect(await peakOf(layer, join(folder, "plain"))).toBeLessThan(LIMIT_KIB);

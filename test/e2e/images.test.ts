@@ -6,13 +6,14 @@
  * (busybox, odd, minbase, large1) where SEALFS_BED or ~/.cache/sealfs-bed has them.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { homedir } from "node:os";
 import { join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { sealfs, sealfsOk } from "../support/run.ts";
 import { oracle } from "../support/oracle.ts";
+import { scratchFolder } from "../support/scratch.ts";
 
 const listingTool = fileURLToPath(new URL("../support/listing.py", import.meta.url));
 const bundled = fileURLToPath(new URL("../../examples/site.oci.tar", import.meta.url));
@@ -26,8 +27,7 @@ const missing = [
   umoci === undefined ? "umoci" : "",
 ].filter((what) => what !== "");
 
-const work = mkdtempSync(join(tmpdir(), "sealfs-images-"));
-afterAll(() => rmSync(work, { recursive: true, force: true }));
+const work = scratchFolder();
 
 type Row = Record<string, unknown> & {
   type: string;

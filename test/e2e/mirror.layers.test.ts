@@ -6,14 +6,12 @@ import { spawnSync } from "node:child_process";
 import {
   cpSync,
   existsSync,
-  mkdtempSync,
   readFileSync,
   readdirSync,
   rmSync,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { readSeekLayers } from "../../src/seek/seek-index.ts";
@@ -28,6 +26,7 @@ import {
 } from "../support/docker-registry.ts";
 import { TestLayout, named, tar, types } from "../support/oci.ts";
 import { oracle } from "../support/oracle.ts";
+import { scratchFolder } from "../support/scratch.ts";
 
 const skopeo = oracle("skopeo");
 const name = "registry.example/app:1";
@@ -86,10 +85,9 @@ function fetch(mirror: string, ...more: string[]) {
 }
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-layers-"));
+  folder = scratchFolder();
   sealfsOk(["keygen", "-o", at("signer")]);
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Everything comes, and a few files for a fraction of it; tells how large the fraction was. */
 function expectAllAndPart(what: string, mirror: string, source: string, isSeekable: boolean) {

@@ -3,14 +3,12 @@ import { type ChildProcess, spawn } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   readdirSync,
   rmSync,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Store } from "../../src/store/store.ts";
@@ -23,6 +21,7 @@ import { alice } from "../support/trust.ts";
 import { Transaction } from "../../src/store/transaction.ts";
 import { verityDigestOf } from "../../src/verity/hasher.ts";
 import { until } from "../support/until.ts";
+import { scratchFolder } from "../support/scratch.ts";
 
 const nginx = oracle("nginx");
 const name = "registry.example/app:1";
@@ -52,7 +51,7 @@ describe.skipIf(nginx === undefined || !hasOpenssl)("nginx (needs nginx and open
   const log = () => readFileSync(at("access.log"), "utf8");
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), "sealfs-nginx-"));
+    folder = scratchFolder();
     authority = new TestAuthority();
     const good = authority.issue("good", "DNS:localhost,IP:127.0.0.1");
     const bad = authority.issue("bad", "DNS:elsewhere.example");
@@ -71,8 +70,6 @@ describe.skipIf(nginx === undefined || !hasOpenssl)("nginx (needs nginx and open
   });
   afterAll(() => {
     process.kill();
-    authority.remove();
-    rmSync(folder, { recursive: true, force: true });
   });
   beforeEach(() => {
     rmSync(at("client"), { recursive: true, force: true });

@@ -1,11 +1,11 @@
 /** Mounting by policy: thresholds, revocations and versions hold for mounts as for verify. */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { sealfs, sealfsOk } from "../support/run.ts";
 import { isMounted, noMount } from "../support/mount-bed.ts";
+import { scratchFolder } from "../support/scratch.ts";
 
 const reason = noMount();
 beforeEach((context) => context.skip(reason !== undefined, reason));
@@ -16,7 +16,7 @@ let cwd: string;
 const ok = (...args: string[]) => sealfsOk(args, { cwd });
 
 beforeAll(() => {
-  cwd = mkdtempSync(join(tmpdir(), "sealfs-mount-policy-"));
+  cwd = scratchFolder();
   mkdirSync(join(cwd, "mnt"));
   for (const who of ["alice", "bob"]) ok("keygen", "-o", who);
   ok("build", site, "--store", "store", "--name", name, "--durability", "none");
@@ -25,7 +25,6 @@ beforeAll(() => {
 });
 afterAll(() => {
   sealfs(["umount", "mnt"], { cwd });
-  rmSync(cwd, { recursive: true, force: true });
 });
 
 const mount = () =>

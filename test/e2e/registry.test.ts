@@ -1,8 +1,7 @@
 /** Images that skopeo pushed to docker-registry, in every compression: built, signed, pulled, fetched, mounted; and what others see of the artifact. */
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -15,6 +14,7 @@ import { sealfsOk } from "../support/run.ts";
 import { noMount } from "../support/mount-bed.ts";
 import { TestLayout, named, tar, types } from "../support/oci.ts";
 import { oracle } from "../support/oracle.ts";
+import { scratchFolder } from "../support/scratch.ts";
 
 const skopeo = oracle("skopeo");
 const isReady = skopeo !== undefined && dockerRegistry !== undefined;
@@ -41,7 +41,7 @@ describe.skipIf(!isReady)("docker-registry and skopeo (skipped when not installe
   const at = (name: string) => join(root, name);
 
   beforeAll(async () => {
-    root = mkdtempSync(join(tmpdir(), "sealfs-e2e-registry-"));
+    root = scratchFolder();
     registry = await startDockerRegistry(HTPASSWD);
     sealfsOk(["keygen", "-o", at("signer")]);
     const login = spawnSync(
@@ -76,7 +76,6 @@ describe.skipIf(!isReady)("docker-registry and skopeo (skipped when not installe
 
   afterAll(async () => {
     await registry.stop();
-    rmSync(root, { recursive: true, force: true });
   });
 
   const tagOf = (compression: string) => compression.replace(":", "-");

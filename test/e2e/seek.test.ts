@@ -7,10 +7,10 @@ import { describe, expect, test } from "vitest";
 import { parseSource } from "../../src/oci/reference.ts";
 import { openSource } from "../../src/oci/source/open-source.ts";
 import { Containerd, noContainerd } from "../support/containerd.ts";
-import { temporaryFolder } from "../support/oci.ts";
 import { oracle } from "../support/oracle.ts";
 import { SeekBed, layoutOf } from "../support/seek-bed.ts";
 import { hasProgram } from "../support/run.ts";
+import { scratchFolder } from "../support/scratch.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const skopeo = oracle("skopeo");
@@ -45,7 +45,7 @@ describe(`${6 * READS} reads in all, of layers by`, () => {
       `${name} (needs ${command})`,
       { timeout: 900_000 },
       async () => {
-        const path = archiveOfProject(temporaryFolder());
+        const path = archiveOfProject(scratchFolder());
         const blob = execFileSync(command, [...args, path], { maxBuffer: 2 ** 30 });
         await expectRightReads(layoutOf([{ tar: readFileSync(path), blob }]), 0.007);
       },
@@ -54,7 +54,7 @@ describe(`${6 * READS} reads in all, of layers by`, () => {
 
   test("containerd as eStargz", { timeout: 900_000 }, async (context) => {
     context.skip(noContainerd() !== undefined, noContainerd());
-    const tar = readFileSync(archiveOfProject(temporaryFolder()));
+    const tar = readFileSync(archiveOfProject(scratchFolder()));
     const containerd = await Containerd.start();
     try {
       const converted = containerd.stargzOf(layoutOf([{ tar }]));
@@ -73,7 +73,7 @@ describe(`${6 * READS} reads in all, of layers by`, () => {
       `skopeo as ${format} (needs skopeo: .ci/oracles)`,
       { timeout: 900_000 },
       async () => {
-        const folder = temporaryFolder();
+        const folder = scratchFolder();
         const tar = readFileSync(archiveOfProject(folder));
         const mediaType = "application/vnd.oci.image.layer.v1.tar";
         const source = layoutOf([{ tar, blob: tar, mediaType }]);

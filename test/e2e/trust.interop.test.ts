@@ -1,12 +1,12 @@
 /** Signatures and keys against the tools of others: OpenSSL, OpenSSH, cosign, signify. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createPublicKey } from "node:crypto";
 import { join } from "node:path";
 import { bundleFromJSON } from "@sigstore/bundle";
 import { type TrustMaterial, Verifier, toSignedEntity } from "@sigstore/verify";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
+import { scratchFolder } from "../support/scratch.ts";
 import { readPrivateKey, readPublicKey } from "../../src/keys/key-files.ts";
 import { signImage } from "../../src/sign/sign-image.ts";
 import { verifyImageFile } from "../../src/verify/verified-image.ts";
@@ -32,7 +32,7 @@ const at = (file: string) => join(folder, file);
 const write = (file: string, bytes: Uint8Array | string) => writeFileSync(at(file), bytes);
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-interop-"));
+  folder = scratchFolder();
   const signed = signImage(image, {
     name,
     key: alice,
@@ -56,7 +56,6 @@ beforeAll(() => {
   write("alice.pub", alice.publicKey.toPem());
   write("mallory.pub", mallory.publicKey.toPem());
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Runs a tool in the folder. */
 function run(tool: string, first: string | string[], ...more: (string | Uint8Array)[]) {

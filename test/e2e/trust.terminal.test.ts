@@ -1,16 +1,16 @@
 /** Trust at the real command: passphrases from a terminal or a descriptor, and the machine's clock. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { encryptKey } from "../../src/keys/encrypted-key.ts";
 import { bin, sealfs, sealfsOk } from "../support/run.ts";
 import { goldenImage } from "../support/golden-images.ts";
 import { oracle } from "../support/oracle.ts";
 import { alice } from "../support/trust.ts";
 import { until } from "../support/until.ts";
+import { scratchFolder } from "../support/scratch.ts";
 
 const name = "registry.example/app:1";
 const passphrase = "open sesame";
@@ -18,13 +18,12 @@ let folder: string;
 const at = (file: string) => join(folder, file);
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-terminal-"));
+  folder = scratchFolder();
   writeFileSync(at("app.img"), goldenImage("ext-basic.v1").bytes);
   writeFileSync(at("alice.pub"), alice.publicKey.toPem());
   writeFileSync(at("alice.key"), alice.toPem(), { mode: 0o600 });
   writeFileSync(at("locked.key"), encryptKey(alice, passphrase), { mode: 0o600 });
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 const verify = (...more: string[]) =>
   sealfs([

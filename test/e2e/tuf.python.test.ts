@@ -3,15 +3,15 @@
  * compared with ours step by step.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { SealfsError } from "../../src/errors.ts";
 import { openPlace } from "../../src/tuf/place.ts";
 import { updateRepository } from "../../src/tuf/update.ts";
 import { oracle } from "../support/oracle.ts";
+import { scratchFolder } from "../support/scratch.ts";
 
 interface Step {
   folder: string;
@@ -26,8 +26,7 @@ interface Scenario {
 }
 
 const python = oracle("python3-sid");
-const folder = mkdtempSync(join(tmpdir(), "sealfs-python-tuf-"));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = scratchFolder();
 
 function scenarios(): Scenario[] {
   if (python === undefined) return [];

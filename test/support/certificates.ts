@@ -4,10 +4,10 @@
  * @module
  */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { succeeds } from "./run.ts";
+import { scratchFolder } from "./scratch.ts";
 
 export const hasOpenssl = succeeds("openssl", "version");
 
@@ -16,9 +16,9 @@ export interface Certificate {
   readonly key: string;
 }
 
-/** A certification authority in a folder that the caller removes with `remove`. */
+/** A certification authority. */
 export class TestAuthority {
-  readonly folder = mkdtempSync(join(tmpdir(), "sealfs-ca-"));
+  readonly folder = scratchFolder();
   /** The authority's own certificate. */
   readonly caFile = join(this.folder, "ca.pem");
 
@@ -40,10 +40,6 @@ export class TestAuthority {
     );
     const read = (file: string) => readFileSync(join(this.folder, file), "utf8");
     return { cert: read(`${name}.pem`), key: read(`${name}.key`) };
-  }
-
-  remove(): void {
-    rmSync(this.folder, { recursive: true, force: true });
   }
 
   #openssl(command: string): void {

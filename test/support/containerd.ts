@@ -7,9 +7,9 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { temporaryFolder } from "./oci.ts";
 import { oracle } from "./oracle.ts";
 import { until } from "./until.ts";
+import { scratchFolder } from "./scratch.ts";
 
 const programs = ["containerd", "ctr", "ctr-remote"] as const;
 
@@ -31,7 +31,7 @@ export class Containerd {
   }
 
   static async start(): Promise<Containerd> {
-    const folder = temporaryFolder();
+    const folder = scratchFolder();
     const socket = join(folder, "socket");
     const config = join(folder, "config.toml");
     writeFileSync(
@@ -54,7 +54,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
 
   /** The image of an OCI layout with its layers as eStargz, as another layout. */
   stargzOf(layout: string): string {
-    const folder = temporaryFolder();
+    const folder = scratchFolder();
     const [from, to] = [join(folder, "from.tar"), join(folder, "to.tar")];
     execFileSync("tar", ["-C", layout, "-cf", from, "."]);
     this.#run("ctr", ["images", "import", "--no-unpack", "--index-name", "from", from]);

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hasProgram, runProgram, succeeds } from "./run.ts";
+import { scratchFolder } from "./scratch.ts";
 
 /** Why no file system can be mounted here; undefined when one can. */
 export function noDisks(): string | undefined {
@@ -21,7 +21,7 @@ export const hasMaker = (kind: DiskKind): boolean => hasProgram(makers[kind][0]!
 
 /** Mounts below a temporary folder; {@link close} takes all of it away. */
 export class Disks {
-  readonly path = mkdtempSync(join(tmpdir(), "sealfs-disks-"));
+  readonly path = scratchFolder();
   readonly #mounts: string[] = [];
   #count = 0;
 
@@ -65,7 +65,6 @@ export class Disks {
 
   close(): void {
     for (const mount of this.#mounts.splice(0).toReversed()) runProgram("umount", ["-l", mount]);
-    rmSync(this.path, { recursive: true, force: true });
   }
 
   #mount(args: readonly string[]): string {

@@ -5,12 +5,12 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { oracle } from "./oracle.ts";
 import { freePort } from "./ports.ts";
 import { until } from "./until.ts";
+import { scratchFolder } from "./scratch.ts";
 
 export const dockerRegistry = oracle("docker-registry");
 
@@ -22,7 +22,7 @@ export interface RunningRegistry {
 
 /** Starts one with an empty storage of its own; with `htpasswd` it wants a password. */
 export async function startDockerRegistry(htpasswd?: string): Promise<RunningRegistry> {
-  const folder = mkdtempSync(join(tmpdir(), "sealfs-registry-"));
+  const folder = scratchFolder();
   const host = `127.0.0.1:${await freePort()}`;
   writeFileSync(join(folder, "htpasswd"), htpasswd ?? "");
   const auth =
@@ -48,7 +48,6 @@ export async function startDockerRegistry(htpasswd?: string): Promise<RunningReg
     stop: async () => {
       child.kill("SIGKILL");
       await ended;
-      rmSync(folder, { recursive: true, force: true });
     },
   };
 }

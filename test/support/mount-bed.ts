@@ -9,12 +9,10 @@ import {
   chmodSync,
   constants,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ascii } from "../../src/bytes/bytestring.ts";
@@ -26,6 +24,7 @@ import { type Directory, Inode, S_IFREG, newDirectory } from "../../src/tree/ino
 import { PrivateKey } from "../../src/trust/private-key.ts";
 import { objectPath, verityDigestOf } from "../../src/verity/index.ts";
 import { bin, runProgram } from "./run.ts";
+import { scratchFolder } from "./scratch.ts";
 
 /** Why nothing can be mounted here; undefined when it can. */
 export function noMount(): string | undefined {
@@ -47,7 +46,7 @@ export function noLibfuse(): string | undefined {
 }
 
 export class MountBed {
-  readonly path = mkdtempSync(join(tmpdir(), "sealfs-mount-"));
+  readonly path = scratchFolder();
   readonly store = Store.create(join(this.path, "store"));
   readonly key = new PrivateKey(new Uint8Array(32).fill(7));
   readonly keyFile = join(this.path, "key.pub");
@@ -160,14 +159,13 @@ export class MountBed {
     runProgram(process.execPath, [bin, "umount", directory, ...more]);
   }
 
-  /** Ends all mounts and removes everything. */
+  /** Ends all mounts. */
   close(): void {
     const targets = readFileSync("/proc/self/mountinfo", "utf8")
       .split("\n")
       .map((line) => line.split(" ")[4] ?? "")
       .filter((target) => target.startsWith(`${this.path}/`));
     for (const target of targets.toReversed()) spawnSync("umount", ["-f", "-l", target]);
-    rmSync(this.path, { recursive: true, force: true });
   }
 }
 

@@ -4,12 +4,11 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { type Header, pack } from "tar-stream";
-import { onTestFinished } from "vitest";
+import { scratchFolder } from "./scratch.ts";
 
 export interface BlobDescriptor {
   mediaType: string;
@@ -30,13 +29,6 @@ export const types = {
   dockerConfig: "application/vnd.docker.container.image.v1+json",
   dockerGzip: "application/vnd.docker.image.rootfs.diff.tar.gzip",
 };
-
-/** A new folder that goes away when the test ends. */
-export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), "sealfs-test-"));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 export function digestOf(bytes: Uint8Array, algorithm = "sha256"): string {
   return `${algorithm}:${createHash(algorithm).update(bytes).digest("hex")}`;
@@ -120,7 +112,7 @@ export class TestLayout {
   }
 
   /** Writes the layout as a directory and returns its path. */
-  directory(path = join(temporaryFolder(), "layout")): string {
+  directory(path = join(scratchFolder(), "layout")): string {
     for (const [name, content] of this.files) {
       mkdirSync(dirname(join(path, name)), { recursive: true });
       writeFileSync(join(path, name), content);
@@ -129,7 +121,7 @@ export class TestLayout {
   }
 
   /** Writes the layout as an archive and returns its path. */
-  async archive(path = join(temporaryFolder(), "image.tar")): Promise<string> {
+  async archive(path = join(scratchFolder(), "image.tar")): Promise<string> {
     writeFileSync(path, await this.archiveBytes());
     return path;
   }

@@ -5,10 +5,10 @@
  * @module
  */
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import { noMount } from "./mount-bed.ts";
+import { scratchFolder } from "./scratch.ts";
 
 const NOBODY = "65534";
 
@@ -29,21 +29,17 @@ export function noUserNamespace(): string | undefined {
 
 /** Runs a shell script as nobody; returns all that it says. */
 export function asNobody(script: string, env: NodeJS.ProcessEnv = {}): string {
-  const folder = mkdtempSync(join(tmpdir(), "sealfs-user-"));
+  const folder = scratchFolder();
   chmodSync(folder, 0o755);
   const device = join(folder, "fuse");
   const prepare =
     `mknod ${device} c 10 229 && chmod 0666 ${device} && mount --bind ${device} /dev/fuse || exit 9\n` +
     `exec setpriv --reuid=${NOBODY} --regid=${NOBODY} --clear-groups sh -c "$SCRIPT" 2>&1`;
-  try {
-    const run = spawnSync("unshare", ["-m", "--propagation", "private", "sh", "-c", prepare], {
-      cwd: "/",
-      encoding: "utf8",
-      env: { ...process.env, HOME: "/nonexistent", ...env, SCRIPT: script },
-      timeout: 300_000,
-    });
-    return run.stdout + run.stderr;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const run = spawnSync("unshare", ["-m", "--propagation", "private", "sh", "-c", prepare], {
+    cwd: "/",
+    encoding: "utf8",
+    env: { ...process.env, HOME: "/nonexistent", ...env, SCRIPT: script },
+    timeout: 300_000,
+  });
+  return run.stdout + run.stderr;
 }

@@ -5,20 +5,19 @@
  * @module
  */
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { scratchFolder } from "./scratch.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 let copy: string | undefined;
 
-/** The folder of the copy: what runs, and the packages that it needs. It goes with this process. */
+/** The folder of the copy: what runs, and the packages that it needs. It goes with the test file. */
 export function readableProject(): string {
   if (copy !== undefined) return copy;
-  const folder = mkdtempSync(join(tmpdir(), "sealfs-readable-"));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const folder = scratchFolder();
   const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
     packages: Record<string, { dev?: boolean }>;
   };

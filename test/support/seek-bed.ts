@@ -18,7 +18,8 @@ import { extract } from "../../src/oci/layer/seek-extract.ts";
 import type { SeekIndex } from "../../src/seek/seek-index.ts";
 import { Store } from "../../src/store/store.ts";
 import { Stores } from "../../src/store/stores.ts";
-import { TestLayout, named, temporaryFolder, types } from "./oci.ts";
+import { TestLayout, named, types } from "./oci.ts";
+import { scratchFolder } from "./scratch.ts";
 
 /** A layer: its archive, and the blob that holds it. */
 export interface BlobLayer {
@@ -60,7 +61,7 @@ export class SeekBed {
   }
 
   static async of(layout: string, options: Partial<BuildOptions> = {}): Promise<SeekBed> {
-    const store = Store.create(join(temporaryFolder(), "store"));
+    const store = Store.create(join(scratchFolder(), "store"));
     const reference = parseSource(`oci:${layout}`);
     const built = await buildImage(reference, { store, durability: "none", ...options });
     return new SeekBed(store, built, layout);

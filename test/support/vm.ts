@@ -5,11 +5,12 @@
  * @module
  */
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { cpSync, existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { succeeds } from "./run.ts";
+import { scratchFolder } from "./scratch.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const script = join(root, "test/support/vm.sh");
@@ -42,24 +43,20 @@ function packages(): string[] {
  * returns what it prints.
  */
 export function runInVm(name: string): string {
-  const stage = mkdtempSync(join(tmpdir(), "sealfs-vm-"));
-  try {
-    for (const path of ["dist", "bin", "package.json"]) {
-      cpSync(join(root, path), join(stage, path), { recursive: true });
-    }
-    cpSync(join(root, "test/support", name), join(stage, name));
-    for (const path of packages()) {
-      const filter = (from: string) => !/\/(vendor|doc)$/.test(from);
-      cpSync(join(root, path), join(stage, path), { recursive: true, dereference: true, filter });
-    }
-    const command = `cd /scratch && exec node ${name}`;
-    const run = spawnSync(script, ["run", "-d", stage, command], {
-      maxBuffer: 1 << 28,
-      env: { VM_TIMEOUT: "1400", ...process.env }, // it is emulated, and so takes minutes when others work too
-    });
-    if (run.status === 0) return run.stdout.toString();
-    throw new Error(`${name}: ${run.status}\n${run.stdout.toString()}${run.stderr.toString()}`);
-  } finally {
-    rmSync(stage, { recursive: true, force: true });
+  const stage = scratchFolder();
+  for (const path of ["dist", "bin", "package.json"]) {
+    cpSync(join(root, path), join(stage, path), { recursive: true });
   }
+  cpSync(join(root, "test/support", name), join(stage, name));
+  for (const path of packages()) {
+    const filter = (from: string) => !/\/(vendor|doc)$/.test(from);
+    cpSync(join(root, path), join(stage, path), { recursive: true, dereference: true, filter });
+  }
+  const command = `cd /scratch && exec node ${name}`;
+  const run = spawnSync(script, ["run", "-d", stage, command], {
+    maxBuffer: 1 << 28,
+    env: { VM_TIMEOUT: "1400", ...process.env }, // it is emulated, and so takes minutes when others work too
+  });
+  if (run.status === 0) return run.stdout.toString();
+  throw new Error(`${name}: ${run.status}\n${run.stdout.toString()}${run.stderr.toString()}`);
 }

@@ -1,21 +1,20 @@
 /** What a command prints when sealfs itself is wrong. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { SystemError } from "../../../src/errors.ts";
 import { reportError } from "../../../src/cli/error-report.ts";
 import { sealfs } from "../../support/run.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const preload = fileURLToPath(new URL("../../support/defect.cjs", import.meta.url));
 let folder: string;
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-defect-"));
+  folder = scratchFolder();
   writeFileSync(join(folder, "defect"), "");
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Lines of a trace that lead into `src/`, each with the line of source that it names. */
 function framesOf(stderr: string): { name: string; file: string; source: string }[] {

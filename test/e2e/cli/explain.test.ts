@@ -1,20 +1,19 @@
 /** The command explain: why two images have different digests. */
-import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { writeImage } from "../../../src/erofs/writer.ts";
 import { parseDump } from "../../../src/tree/dump-reader.ts";
 import { runMain } from "../../support/run.ts";
 import { imageOf } from "../../support/small-image.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 let folder: string;
 const at = (file: string) => join(folder, file);
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-explain-"));
+  folder = scratchFolder();
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 const site = fileURLToPath(new URL("../../../examples/site.oci.tar", import.meta.url));
 const lines = [

@@ -1,13 +1,13 @@
 /** `sealfs fetch` from other stores and directories. */
-import { existsSync, mkdtempSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { verityDigestOf } from "../../../src/verity/hasher.ts";
 import { Store } from "../../../src/store/store.ts";
 import { runMain } from "../../support/run.ts";
 import { bundleFor, contentOf, damage, digestOf, imageWith, publish } from "../../support/store.ts";
 import { alice } from "../../support/trust.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const name = "registry.example/app:1";
 const seeds = Array.from({ length: 30 }, (_, i) => `file-${i}`);
@@ -21,7 +21,7 @@ const fetch = (...more: string[]) =>
 const lacks = () => seeds.filter((seed) => !existsSync(client.objects.path(digestOf(seed))));
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-fetch-"));
+  folder = scratchFolder();
   writeFileSync(at("alice.pub"), alice.publicKey.toPem());
   client = Store.create(at("client"));
   server = Store.create(at("server"));
@@ -29,7 +29,6 @@ beforeEach(() => {
   publish(client, name, seeds, { version: 1 });
   for (const seed of seeds) unlinkSync(client.objects.path(digestOf(seed)));
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 describe("fetch", () => {
   test("gets everything from another store", async () => {

@@ -1,14 +1,14 @@
 /** The commands that look into an image, as their users run them. */
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { Store } from "../../../src/store/store.ts";
 import { Transaction } from "../../../src/store/transaction.ts";
 import { objectPath, verityDigestOf } from "../../../src/verity/index.ts";
 import { sealfs, sealfsOk } from "../../support/run.ts";
 import { goldenImage } from "../../support/golden-images.ts";
 import { imageOf } from "../../support/small-image.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const content = Buffer.from("more than a line of an object\n".repeat(1000));
 const digest = verityDigestOf(content);
@@ -25,7 +25,7 @@ let store: string;
 let image: string;
 
 beforeAll(() => {
-  root = mkdtempSync(join(tmpdir(), "sealfs-look-"));
+  root = scratchFolder();
   store = join(root, "store");
   image = join(root, "image");
   writeFileSync(image, bytes);
@@ -36,7 +36,6 @@ beforeAll(() => {
   transaction.publish({ image: id, name: "example.org/look:1" });
   transaction.close();
 });
-afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const named = () => ["example.org/look:1", "--store", store];
 

@@ -4,13 +4,14 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { verityDigestOf } from "../../../src/verity/hasher.ts";
 import { goldenImage } from "../../support/golden-images.ts";
-import { TestLayout, layerTar, temporaryFolder } from "../../support/oci.ts";
+import { TestLayout, layerTar } from "../../support/oci.ts";
 import { runMain } from "../../support/run.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const image = goldenImage("ext-basic.v1").bytes;
 
 test("karg and label print the digest as others read it", async () => {
-  const path = join(temporaryFolder(), "app.img");
+  const path = join(scratchFolder(), "app.img");
   writeFileSync(path, image);
   const [sha256, sha512] = [verityDigestOf(image), verityDigestOf(image, "sha512")];
   expect((await runMain("karg", path)).out).toBe(`composefs.digest=v1-sha256-12:${sha256}`);
@@ -26,7 +27,7 @@ test("label --check compares with the label in the configuration of an OCI image
     const config = labels === undefined ? {} : { config: { Labels: labels } };
     return made.index([made.image([layer], { config })]).directory();
   };
-  const store = join(temporaryFolder(), "store");
+  const store = join(scratchFolder(), "store");
   const plain = layout();
   const built = await runMain(
     "build",

@@ -1,9 +1,8 @@
 /** The command pkcs7, against fsverity and openssl. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { parseCertificate, verifyPkcs7, verityMessage } from "../../../src/composefs/pkcs7.ts";
 import type { VerityDigest } from "../../../src/verity/verity-digest.ts";
 import { verityDigestOf } from "../../../src/verity/hasher.ts";
@@ -12,6 +11,7 @@ import { TestLayout, digestOf, layerTar } from "../../support/oci.ts";
 import { oracle } from "../../support/oracle.ts";
 import { runMain } from "../../support/run.ts";
 import { refusal } from "../../support/trust.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const openssl = oracle("openssl");
 const fsverity = oracle("fsverity");
@@ -22,7 +22,7 @@ const at = (file: string) => join(folder, file);
 
 describe.skipIf(openssl === undefined)("pkcs7 (skipped without openssl)", () => {
   beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), "sealfs-pkcs7-"));
+    folder = scratchFolder();
     writeFileSync(at("app.img"), image);
     writeFileSync(at("other.img"), goldenImage("ext-1-byte.v1").bytes);
     writeFileSync(at("message"), verityMessage(digest));
@@ -37,7 +37,6 @@ describe.skipIf(openssl === undefined)("pkcs7 (skipped without openssl)", () => 
     make("mallory", "rsa:2048");
     make("ec", "ec", "-pkeyopt", "ec_paramgen_curve:P-256");
   });
-  afterAll(() => rmSync(folder, { recursive: true }));
 
   const sign = (name: string, ...more: string[]) =>
     runMain(

@@ -1,22 +1,21 @@
 /** The command policy, and verification by policy, as their user calls them. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { readPublicKey } from "../../../src/keys/key-files.ts";
 import { goldenImage } from "../../support/golden-images.ts";
 import { runMain, runMainOk } from "../../support/run.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 let folder: string;
 const at = (name: string) => join(folder, name);
 const image = goldenImage("ext-basic.v1").bytes;
 
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-policy-"));
+  folder = scratchFolder();
   for (const who of ["alice", "bob", "carol"]) await runMain("keygen", "-o", at(who));
   writeFileSync(at("app.img"), image);
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 const pub = (who: string) => at(`${who}.pub`);
 const sign = (who: string, ...more: string[]) =>

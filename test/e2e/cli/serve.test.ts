@@ -1,24 +1,22 @@
 /** `sealfs serve` as its user runs it. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { Store } from "../../../src/store/store.ts";
 import { objectPath, verityDigestOf } from "../../../src/verity/index.ts";
 import { bin, sealfs } from "../../support/run.ts";
 import { contentOf, publish } from "../../support/store.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 let scratch: string;
 let store: Store;
 
 beforeAll(() => {
-  scratch = mkdtempSync(join(tmpdir(), "sealfs-serve-cli-"));
+  scratch = scratchFolder();
   store = Store.create(join(scratch, "store"));
   publish(store, "app", ["a"]);
 });
-afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 async function start(...args: string[]): Promise<{ child: ChildProcess; url: string }> {
   const child = spawn(process.execPath, [bin, "serve", store.path, ...args], {

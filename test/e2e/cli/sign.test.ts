@@ -1,11 +1,10 @@
 /** Signing with several keys, and with keys that are elsewhere. */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { readPrivateKey, readPublicKey } from "../../../src/keys/key-files.ts";
 import { signImage } from "../../../src/sign/sign-image.ts";
 import { agentSigner, parseSignature } from "../../../src/keys/signer.ts";
@@ -20,6 +19,7 @@ import { oracle } from "../../support/oracle.ts";
 import { runMain } from "../../support/run.ts";
 import { alice, refusal, utf8 } from "../../support/trust.ts";
 import { until } from "../../support/until.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const image = goldenImage("ext-basic.v1").bytes;
 const id = verityDigestOf(image);
@@ -29,13 +29,12 @@ const at = (file: string) => join(folder, file);
 const id_ = (who: string) => readPublicKey(at(`${who}.pub`)).id;
 
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-sign-"));
+  folder = scratchFolder();
   for (const who of ["alice", "bob", "carol"]) await runMain("keygen", "-o", at(who));
   writeFileSync(at("app.img"), image);
   const keys = ["alice", "bob", "carol"].flatMap((who) => ["--key", at(`${who}.pub`)]);
   await runMain("policy", "init", at("policy"), "--name", "fleet", "--threshold", "2", ...keys);
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 const sign = (...more: string[]) => runMain("sign", at("app.img"), ...more);
 const key = (who: string) => ["--key", at(`${who}.key`)];

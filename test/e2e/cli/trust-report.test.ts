@@ -1,8 +1,7 @@
 /** The command trust: what is known about an image, accepted or not. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { readPublicKey } from "../../../src/keys/key-files.ts";
 import { deadlinesOf } from "../../../src/policy/trust-report.ts";
 import { goldenImage } from "../../support/golden-images.ts";
@@ -19,17 +18,17 @@ import {
   verifyBundle,
 } from "../../support/trust.ts";
 import { formatEnvelope } from "../../../src/trust/bundle.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 let folder: string;
 const at = (file: string) => join(folder, file);
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-report-"));
+  folder = scratchFolder();
   for (const who of ["alice", "bob"]) await runMain("keygen", "-o", at(who));
   writeFileSync(at("app.img"), goldenImage("ext-basic.v1").bytes);
   const made = ["--created", "2026-09-01", "--expires", "2036-08-29", "--version", "7"];
   await runMain("sign", at("app.img"), "--name", "team/app:1", "--key", at("alice.key"), ...made);
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 const trust = (...more: string[]) =>
   runMain("trust", at("app.img"), "--name", "team/app:1", ...more);

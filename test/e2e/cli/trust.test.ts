@@ -4,21 +4,19 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
-  rmSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { runMain } from "../../support/run.ts";
 import { readKeyring } from "../../../src/keys/key-files.ts";
 import { Store } from "../../../src/store/store.ts";
 import { Transaction } from "../../../src/store/transaction.ts";
 import { verityDigestOf } from "../../../src/verity/hasher.ts";
 import { goldenImage } from "../../support/golden-images.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const image = goldenImage("ext-basic.v1").bytes;
 const id = verityDigestOf(image);
@@ -26,12 +24,11 @@ let folder: string;
 const at = (name: string) => join(folder, name);
 
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-trust-"));
+  folder = scratchFolder();
   writeFileSync(at("app.img"), image);
   await runMain("keygen", "-o", at("alice"));
   await runMain("keygen", "-o", at("mallory"));
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 const sign = (...more: string[]) => runMain("sign", ...more, "--key", at("alice.key"));
 const verify = (...more: string[]) => runMain("verify", ...more, "--key", at("alice.pub"));

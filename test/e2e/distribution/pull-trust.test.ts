@@ -2,11 +2,12 @@
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
-import { TestLayout, layerTar, temporaryFolder, types } from "../../support/oci.ts";
+import { TestLayout, layerTar, types } from "../../support/oci.ts";
 import { PASSWORD, TestRegistry, USER } from "../../support/registry.ts";
 import { runMain, runMainOk } from "../../support/run.ts";
 import { alice, testKey } from "../../support/trust.ts";
 import { TufRepository } from "../../support/tuf.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const REPO = "team/app";
 const text = Array.from({ length: 3000 }, (_, i) => `${i * i}\n`).join("");
@@ -32,7 +33,7 @@ async function pushedImage(): Promise<void> {
 }
 
 beforeEach(async () => {
-  folder = temporaryFolder();
+  folder = scratchFolder();
   for (const [who, key] of Object.entries(people)) {
     writeFileSync(at(`${who}.key`), key.toPem(), { mode: 0o600 });
     writeFileSync(at(`${who}.pub`), key.publicKey.toPem());

@@ -1,8 +1,7 @@
 /** Signed images through registries: pushed, found, verified; and what strangers may put beside them. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { ARTIFACT_TYPE, formatArtifact } from "../../../src/distribution/registry-artifact.ts";
 import { type OciDigest, digestOf } from "../../../src/oci/digest.ts";
 import { OCI_MANIFEST } from "../../../src/oci/media-types.ts";
@@ -19,6 +18,7 @@ import { type RegistryHabits, TestRegistry } from "../../support/registry.ts";
 import { runMain, runMainOk } from "../../support/run.ts";
 import { bundleFor } from "../../support/store.ts";
 import { alice, mallory } from "../../support/trust.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const REPO = "team/app";
 const noise = (seed: string) =>
@@ -29,7 +29,7 @@ let key: string;
 let evilKey: string;
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "sealfs-registry-test-"));
+  root = scratchFolder();
   writeFileSync(join(root, "alice.key"), alice.toPem(), { mode: 0o600 });
   writeFileSync(join(root, "mallory.key"), mallory.toPem(), { mode: 0o600 });
   writeFileSync(join(root, "alice.pub"), alice.publicKey.toPem());
@@ -37,7 +37,6 @@ beforeEach(() => {
   key = join(root, "alice.key");
   evilKey = join(root, "mallory.key");
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const at = (name: string) => join(root, name);
 

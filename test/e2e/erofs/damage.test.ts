@@ -1,7 +1,6 @@
 /** Images with damage that nobody thought of: whatever the bytes, an answer or a FormatError. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
@@ -17,6 +16,7 @@ import { goldenImage } from "../../support/golden-images.ts";
 import { oracle } from "../../support/oracle.ts";
 import { direntAt, imageOf } from "../../support/small-image.ts";
 import { dumpOfTree } from "../../support/dump.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const slow = process.env["SLOW"] === "1";
 if (slow) vi.setConfig({ testTimeout: 1_800_000 });
@@ -101,21 +101,17 @@ describe("one flipped bit", () => {
   test("fsck.erofs accepts what passes", (context) => {
     const fsck = oracle("fsck.erofs");
     if (fsck === undefined) return context.skip("fsck.erofs is not installed");
-    const directory = mkdtempSync(join(tmpdir(), "sealfs-damage-"));
-    try {
-      let tried = 0;
-      for (const bit of bits()) {
-        const bytes = flip(small, bit);
-        if (bit % 3 !== 0 || checkImage(bytes) !== undefined) continue;
-        const file = join(directory, "image");
-        writeFileSync(file, bytes);
-        expect(() => execFileSync(fsck, [file], { stdio: "pipe" }), `bit ${bit}`).not.toThrow();
-        if (++tried === (slow ? 2000 : 60)) break;
-      }
-      expect(tried).toBeGreaterThan(20);
-    } finally {
-      rmSync(directory, { recursive: true });
+    const directory = scratchFolder();
+    let tried = 0;
+    for (const bit of bits()) {
+      const bytes = flip(small, bit);
+      if (bit % 3 !== 0 || checkImage(bytes) !== undefined) continue;
+      const file = join(directory, "image");
+      writeFileSync(file, bytes);
+      expect(() => execFileSync(fsck, [file], { stdio: "pipe" }), `bit ${bit}`).not.toThrow();
+      if (++tried === (slow ? 2000 : 60)) break;
     }
+    expect(tried).toBeGreaterThan(20);
   });
 });
 

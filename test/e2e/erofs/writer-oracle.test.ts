@@ -1,21 +1,20 @@
 /** Differential tests against the reference tools, where they are installed. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { FormatError } from "../../../src/errors.ts";
 import { writeImage } from "../../../src/erofs/writer.ts";
 import { parseDump } from "../../../src/tree/dump-reader.ts";
 import { composefsVectors, dumpBytes, versions } from "../../support/composefs-vectors.ts";
 import { oracle } from "../../support/oracle.ts";
 import { randomDump } from "../../support/random-dump.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 let folder: string;
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-oracle-"));
+  folder = scratchFolder();
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Our image of a dump; undefined when it is refused. */
 function ours(dump: Uint8Array, options = {}): Uint8Array | undefined {

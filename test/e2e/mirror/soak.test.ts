@@ -1,8 +1,6 @@
 /** One dead, one lying, one slow and one good mirror, and five hundred objects (docs/hostile-inputs.md, 140). */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
+import { beforeEach, expect, onTestFinished, test } from "vitest";
 import { HttpClient } from "../../../src/http/client.ts";
 import { fetchAll } from "../../../src/mirror/fetch-all.ts";
 import { Fetcher } from "../../../src/mirror/fetcher.ts";
@@ -12,6 +10,7 @@ import { Transaction } from "../../../src/store/transaction.ts";
 import { wanted } from "../../support/fake-source.ts";
 import { deadUrl, honestly, lyingly, serve, slowly } from "../../support/object-server.ts";
 import { contentOf } from "../../support/store.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const OBJECTS = 500;
 const contents = Array.from({ length: OBJECTS }, (_, i) =>
@@ -22,7 +21,7 @@ let directory: string;
 let server: Store;
 let client: Store;
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), "sealfs-soak-"));
+  directory = scratchFolder();
   server = Store.create(join(directory, "server"));
   client = Store.create(join(directory, "client"));
   const transaction = Transaction.begin(server, { durability: "none" });
@@ -30,7 +29,6 @@ beforeEach(() => {
   transaction.publish();
   transaction.close();
 });
-afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 function mirrorAt(url: string): HttpMirror {
   const mirror = new HttpMirror({ base: new URL(url), client: new HttpClient() });

@@ -4,18 +4,19 @@ import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { UsageError } from "../../../src/errors.ts";
 import { authorizationFor } from "../../../src/mirror/http-credential.ts";
-import { TestLayout, named, tar, temporaryFolder } from "../../support/oci.ts";
+import { TestLayout, named, tar } from "../../support/oci.ts";
 import { honestly, lyingly, serve } from "../../support/object-server.ts";
 import { runMain } from "../../support/run.ts";
 import { alice } from "../../support/trust.ts";
 import { mixedBytes } from "../../support/compressed-layers.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const name = "registry.example/app:1.0";
 const files = Array.from({ length: 12 }, (_, i) => mixedBytes(40_000 + i * 1000, i + 1));
 
 /** A layout, and a client's store that has the image and its seek index but no object. */
 async function bed() {
-  const folder = temporaryFolder();
+  const folder = scratchFolder();
   const at = (file: string) => join(folder, file);
   writeFileSync(at("alice.key"), alice.toPem(), { mode: 0o600 });
   writeFileSync(at("alice.pub"), alice.publicKey.toPem());
@@ -112,7 +113,7 @@ describe("a web server over a layout", () => {
 
 describe("credentials for a web server", () => {
   const file = (content: unknown) => {
-    const path = join(temporaryFolder(), "auth.json");
+    const path = join(scratchFolder(), "auth.json");
     writeFileSync(path, JSON.stringify(content));
     return path;
   };
@@ -147,7 +148,7 @@ describe("credentials for a web server", () => {
   });
 
   test("a helper is asked, and may have none", async () => {
-    const folder = temporaryFolder();
+    const folder = scratchFolder();
     const helper = (name: string, script: string) => {
       writeFileSync(join(folder, `docker-credential-${name}`), `#!/bin/sh\n${script}\n`);
       chmodSync(join(folder, `docker-credential-${name}`), 0o755);

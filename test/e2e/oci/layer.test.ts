@@ -29,8 +29,9 @@ import {
 import type { Compression } from "../../../src/oci/media-types.ts";
 import { unzstdHandleWorks } from "../../../src/oci/codec/unzstd.ts";
 import { ZstdFrames } from "../../../src/oci/codec/zstd-frames.ts";
-import { digestOf, temporaryFolder } from "../../support/oci.ts";
+import { digestOf } from "../../support/oci.ts";
 import { oracle } from "../../support/oracle.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const vector = (name: string) =>
   readFileSync(fileURLToPath(new URL(`../../vectors/oci/${name}`, import.meta.url)));
@@ -54,7 +55,7 @@ interface Given {
 
 /** A file with `blob` somewhere in it, as an image with one layer. */
 function imageOf(blob: Uint8Array, given: Given = {}) {
-  const path = join(temporaryFolder(), "blob");
+  const path = join(scratchFolder(), "blob");
   writeFileSync(
     path,
     Buffer.concat([Buffer.alloc(777, "before"), blob, Buffer.alloc(99, "after")]),
@@ -380,7 +381,7 @@ test("a file that gets shorter while it is read is an integrity error", async ()
 });
 
 test("threads neither keep the process alive nor leave files open", async () => {
-  const path = join(temporaryFolder(), "blob");
+  const path = join(scratchFolder(), "blob");
   writeFileSync(path, gzipSync(Buffer.concat(Array.from({ length: 50 }, () => text))));
   const script = `
     import { openSync, closeSync } from "node:fs";
@@ -476,7 +477,7 @@ test("a flipped bit anywhere in a gzip stream changes nothing or is a FormatErro
 });
 
 test.runIf(oracle("zstd"))("what the zstd command makes of a large file is read back", async () => {
-  const folder = temporaryFolder();
+  const folder = scratchFolder();
   const path = join(folder, "big");
   writeFileSync(path, readFileSync(process.execPath).subarray(0, 40_000_000));
   const diffId = digestOf(readFileSync(path));

@@ -1,16 +1,15 @@
 /** Eight writers, a gc loop and a kill -9 loop on one store (docs/store.md, "Locks"). */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { checkStore } from "../../../src/store/fsck/fsck.ts";
 import { collectGarbage } from "../../../src/store/gc/gc.ts";
 import { Store } from "../../../src/store/store.ts";
 import { until } from "../../support/until.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const file = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
 const WRITERS = 8;
@@ -20,10 +19,9 @@ let root: string;
 let store: Store;
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "sealfs-concurrent-"));
+  root = scratchFolder();
   store = Store.create(join(root, "store"));
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 class Running {
   readonly child: ChildProcess;

@@ -4,16 +4,7 @@
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -23,6 +14,7 @@ import { Store } from "../../../src/store/store.ts";
 import { Transaction } from "../../../src/store/transaction.ts";
 import type { VerityDigest } from "../../../src/verity/verity-digest.ts";
 import { verityDigestOf } from "../../../src/verity/hasher.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const writer = fileURLToPath(new URL("../../support/store-writer.mjs", import.meta.url));
 const isRoot = process.getuid?.() === 0;
@@ -33,10 +25,9 @@ let root: string;
 let store: Store;
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "sealfs-crash-"));
+  root = scratchFolder();
   store = Store.create(join(root, "store"));
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const write = (...args: string[]) =>
   spawnSync(process.execPath, [writer, store.path, ...args], { encoding: "utf8" });

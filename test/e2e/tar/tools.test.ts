@@ -6,20 +6,18 @@ import {
   lstatSync,
   lutimesSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   readlinkSync,
-  rmSync,
   symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { type ReadEntry, readTar } from "../../support/tar.ts";
 import { hasProgram } from "../../support/run.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 let folder: string;
 const isRoot = process.getuid?.() === 0;
@@ -29,7 +27,7 @@ let hasXattrs = false;
 const at = (name: string) => Buffer.from(`${folder}/tree/${name}`, "latin1");
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-tar-"));
+  folder = scratchFolder();
   mkdirSync(join(folder, "tree"));
   mkdirSync(at("dir"));
   writeFileSync(at("dir/empty"), "");
@@ -62,8 +60,6 @@ beforeAll(() => {
     chmodSync(at("dir/suid"), 0o4755);
   }
 });
-
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 interface Expectation {
   /** The format keeps nanoseconds. */

@@ -1,10 +1,9 @@
 /** Freshness by a TUF repository: what it proves, and every way in which it may lie. */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { chmodSync, existsSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { spawn } from "node:child_process";
 import { type Server, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -30,6 +29,7 @@ import { alice, keyring, mallory, name, now, refusal, testKey, utf8 } from "../.
 import { openPlace } from "../../../src/tuf/place.ts";
 import { updateRepository } from "../../../src/tuf/update.ts";
 import { TufRepository, canonical, keyId } from "../../support/tuf.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const image = goldenImage("ext-basic.v1").bytes;
 const other = goldenImage("ext-1-byte.v1").bytes;
@@ -45,13 +45,12 @@ const at = (file: string) => join(folder, file);
 const target = `${name}.bundle.json`;
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-tuf-test-"));
+  folder = scratchFolder();
   state = new TrustState(at("state"));
   repository = new TufRepository(at("repository")).add(target, bundleOf(image, 7));
   writeFileSync(at("app"), image);
   writeFileSync(at("other"), other);
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 const openAt = (file: string, time = now, place = at("repository"), root = repository.root) => {
   const listing = openListing({ tuf: place, tufRoot: root }, state, time);

@@ -1,10 +1,9 @@
 /** An image as one tar and back; what such a tar must not be (docs/hostile-inputs.md, 163). */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Header, extract, pack } from "tar-stream";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { exportImage } from "../../../src/archive/export.ts";
 import { type ImportOptions, importImage } from "../../../src/archive/import.ts";
 import { checkStore } from "../../../src/store/fsck/fsck.ts";
@@ -14,6 +13,7 @@ import { objectPath, type VerityDigest } from "../../../src/verity/verity-digest
 import { runMain } from "../../support/run.ts";
 import { contentOf, damage, digestOf, objectsIn, publish } from "../../support/store.ts";
 import { alice, keyring, mallory, now } from "../../support/trust.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const name = "registry.example/app:1.0";
 const trust = { trust: TrustPolicy.ofKeyring(keyring), state: undefined };
@@ -23,12 +23,11 @@ let id: VerityDigest;
 let target: string;
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "sealfs-export-"));
+  root = scratchFolder();
   store = Store.create(join(root, "store"));
   id = publish(store, name, ["a", "b"], { version: 1 });
   target = join(root, "target");
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 async function archiveOf(what = name): Promise<Buffer> {
   const parts: Uint8Array[] = [];

@@ -22,15 +22,16 @@ import { Store } from "../../../src/store/store.ts";
 import { Inode } from "../../../src/tree/inode.ts";
 import type { VerityDigest } from "../../../src/verity/verity-digest.ts";
 import { VerityHasher, verityDigestOf } from "../../../src/verity/hasher.ts";
-import { TestLayout, digestOf, tar, temporaryFolder } from "../../support/oci.ts";
+import { TestLayout, digestOf, tar } from "../../support/oci.ts";
 import { oracle } from "../../support/oracle.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const small = "0123456789".repeat(6);
 const medium = Buffer.from("medium content ".repeat(1000));
 const large = Buffer.alloc(1_600_000, "large content, cut by chunks");
 
 const newStore = (options: Parameters<typeof Store.create>[1] = {}) =>
-  Store.create(join(temporaryFolder(), "store"), options);
+  Store.create(join(scratchFolder(), "store"), options);
 
 const build = (source: string, store: Store, options: Partial<BuildOptions> = {}) =>
   buildImage(parseSource(source), { store, name: "app", durability: "none", ...options });
@@ -74,7 +75,7 @@ describe("large objects", () => {
     "of %s have their leaf hashes in the store, small ones none",
     async (kind) => {
       const store = newStore();
-      const folder = temporaryFolder();
+      const folder = scratchFolder();
       writeFileSync(join(folder, "large"), large);
       writeFileSync(join(folder, "medium"), medium);
       await build(kind === "dir" ? `dir:${folder}` : `oci:${layoutOf(await base())}`, store);
@@ -91,7 +92,7 @@ describe("large objects", () => {
 describe("names that would be whiteouts in a layer are refused", () => {
   test.each([".wh.x", ".wh..wh..opq", "below/.wh.x"])("dir: %s", async (name) => {
     const store = newStore();
-    const folder = temporaryFolder();
+    const folder = scratchFolder();
     mkdirSync(join(folder, "below"));
     writeFileSync(join(folder, name), medium);
     await expect(build(`dir:${folder}`, store)).rejects.toThrow(
@@ -102,7 +103,7 @@ describe("names that would be whiteouts in a layer are refused", () => {
 
   test("dump:", async () => {
     const store = newStore();
-    const file = join(temporaryFolder(), "dump");
+    const file = join(scratchFolder(), "dump");
     writeFileSync(file, "/ 4096 40755 2 0 0 0 1.0 - - -\n/.wh.x 1 100644 1 0 0 0 1.0 - x -\n");
     await expect(build(`dump:${file}`, store)).rejects.toThrow(/the name of a whiteout/);
     expectUntouched(store);
@@ -264,7 +265,7 @@ describe("an OCI layout", () => {
 
 describe("layer tars", () => {
   test("are layers in the order given, without a manifest", async () => {
-    const folder = temporaryFolder();
+    const folder = scratchFolder();
     const paths = [join(folder, "base.tar"), join(folder, "upper.tar")];
     writeFileSync(paths[0]!, await base());
     writeFileSync(paths[1]!, await upper());
@@ -278,7 +279,7 @@ describe("layer tars", () => {
 
 describe("a directory", () => {
   const makeFolder = () => {
-    const folder = join(temporaryFolder(), "root");
+    const folder = join(scratchFolder(), "root");
     mkdirSync(join(folder, "sub"), { recursive: true });
     writeFileSync(join(folder, "small"), small);
     writeFileSync(join(folder, "sub/medium"), medium);
@@ -294,7 +295,7 @@ describe("a directory", () => {
     async () => {
       const folder = makeFolder();
       const store = newStore();
-      const image = join(temporaryFolder(), "image");
+      const image = join(scratchFolder(), "image");
       // mkcomposefs fills the store first; what it has put there is found and kept.
       execFileSync(mkcomposefs!, [`--digest-store=${store.objects.directory}`, folder, image]);
       const before = objectNames(store).map(
@@ -333,7 +334,7 @@ describe("a directory", () => {
 describe("a dump file", () => {
   const digest = verityDigestOf(medium);
   const dumpFile = () => {
-    const path = join(temporaryFolder(), "dump");
+    const path = join(scratchFolder(), "dump");
     const line = `/file ${medium.length} 100644 1 0 0 0 0.0 ${digest.slice(0, 2)}/${digest.slice(2)} - ${digest}\n`;
     writeFileSync(path, `/ 0 40755 2 0 0 0 0.0 - - -\n${line}`);
     return `dump:${path}`;

@@ -1,8 +1,7 @@
 /** The seek index from the build to the statement, through export and import, and looked at. */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { IntegrityError } from "../../../src/errors.ts";
 import { verifyImage } from "../../../src/erofs/check.ts";
 import { type BuildOptions, buildImage } from "../../../src/build/build-image.ts";
@@ -21,6 +20,7 @@ import { runMain } from "../../support/run.ts";
 import { tar, types } from "../../support/oci.ts";
 import { layoutOf } from "../../support/seek-bed.ts";
 import { alice, keyring, now } from "../../support/trust.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const name = "registry.example/app:1.0";
 const layer = await tar([{ name: "file", content: mixedBytes(500_000) }]);
@@ -30,10 +30,9 @@ let root: string;
 let store: Store;
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "sealfs-seek-"));
+  root = scratchFolder();
   store = Store.create(join(root, "store"));
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 /** Builds and signs; gives what the statement says. */
 async function build(layout = compressed(), options: Partial<BuildOptions> = {}) {

@@ -1,7 +1,6 @@
 /** From images back to trees, and without Node's own things. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
@@ -10,6 +9,7 @@ import { dumpImage, readTree } from "../../../src/erofs/tree.ts";
 import { writeImage } from "../../../src/erofs/writer.ts";
 import { goldenImage, goldenImages } from "../../support/golden-images.ts";
 import { dumpOfTree } from "../../support/dump.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 // What their dump files said is not in the image, so that the tree cannot say it either.
 const unlike = new Set([
@@ -33,24 +33,20 @@ test.each(goldenImages())("$name dumps alike with and without a tree between", (
 });
 
 test("images are read, checked and dumped where there is no Buffer, as in a browser", () => {
-  const directory = mkdtempSync(join(tmpdir(), "sealfs-portable-"));
-  try {
-    const golden = goldenImage("xattr-prefixes.v1");
-    const file = join(directory, "image");
-    writeFileSync(file, golden.bytes);
-    const module = fileURLToPath(new URL("../../../dist/erofs/index.js", import.meta.url));
-    const script = `
-      import { readFileSync, writeSync } from "node:fs";
-      const bytes = Uint8Array.from(readFileSync(${JSON.stringify(file)}));
-      delete globalThis.Buffer;
-      const { Image, checkImage, dumpImage } = await import(${JSON.stringify(module)});
-      if (checkImage(bytes) !== undefined) throw new Error("refused");
-      for (const chunk of dumpImage(Image.open(bytes))) writeSync(1, chunk);
-    `;
-    const options = { encoding: "latin1" } as const;
-    const printed = execFileSync(process.execPath, ["--input-type=module", "-e", script], options);
-    expect(printed).toBe(golden.dump);
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
+  const directory = scratchFolder();
+  const golden = goldenImage("xattr-prefixes.v1");
+  const file = join(directory, "image");
+  writeFileSync(file, golden.bytes);
+  const module = fileURLToPath(new URL("../../../dist/erofs/index.js", import.meta.url));
+  const script = `
+    import { readFileSync, writeSync } from "node:fs";
+    const bytes = Uint8Array.from(readFileSync(${JSON.stringify(file)}));
+    delete globalThis.Buffer;
+    const { Image, checkImage, dumpImage } = await import(${JSON.stringify(module)});
+    if (checkImage(bytes) !== undefined) throw new Error("refused");
+    for (const chunk of dumpImage(Image.open(bytes))) writeSync(1, chunk);
+  `;
+  const options = { encoding: "latin1" } as const;
+  const printed = execFileSync(process.execPath, ["--input-type=module", "-e", script], options);
+  expect(printed).toBe(golden.dump);
 });

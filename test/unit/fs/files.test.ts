@@ -4,14 +4,11 @@ import {
   closeSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   openSync,
   readFileSync,
-  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FormatError, IntegrityError, NotFoundError, SystemError } from "../../../src/errors.ts";
@@ -21,6 +18,7 @@ import { openNewFile } from "../../../src/fs/new-file.ts";
 import { openRegular, readRegular } from "../../../src/fs/regular-file.ts";
 import { StagedFile, writeStagedFile } from "../../../src/fs/staged-file.ts";
 import { syncPath } from "../../../src/fs/sync.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 let folder: string;
 const at = (name: string) => join(folder, name);
@@ -28,12 +26,11 @@ const modeOf = (name: string) => lstatSync(at(name)).mode & 0o7777;
 const umask = process.umask();
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-files-"));
+  folder = scratchFolder();
   process.umask(0o077);
 });
 afterEach(() => {
   process.umask(umask);
-  rmSync(folder, { recursive: true, force: true });
 });
 
 describe("a regular file", () => {

@@ -1,20 +1,19 @@
 /** Files that the user has named, and reading them no further than the cap. */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { FormatError, NotFoundError } from "../../../src/errors.ts";
 import { isUserFile, openUserFile, readUserFile } from "../../../src/fs/user-file.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 let folder: string;
 const at = (name: string) => join(folder, name);
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-user-file-"));
+  folder = scratchFolder();
   writeFileSync(at("file"), "content");
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const read = (name: string, max = 7) => Buffer.from(readUserFile(at(name), max, name)).toString();
 

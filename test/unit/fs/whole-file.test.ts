@@ -2,14 +2,11 @@
 import {
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   readdirSync,
-  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { UsageError } from "../../../src/errors.ts";
@@ -19,6 +16,7 @@ import {
   createFileIfAbsent,
   replaceFile,
 } from "../../../src/fs/whole-file.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 /** The calls that fail, with their error; and what was called. */
 const { failing, calls } = vi.hoisted(() => ({
@@ -46,7 +44,7 @@ const umask = process.umask();
 const usual: WholeFileOptions = { mode: 0o640, sync: true };
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-whole-"));
+  folder = scratchFolder();
   process.umask(0o027);
   calls.length = 0;
 });
@@ -54,7 +52,6 @@ beforeEach(() => {
 afterEach(() => {
   failing.clear();
   process.umask(umask);
-  rmSync(folder, { recursive: true, force: true });
 });
 
 const modeOf = (name: string) => lstatSync(at(name)).mode & 0o7777;

@@ -1,7 +1,6 @@
 /** The table of backing files: what is verified when, shared by threads, and what a connection sees of it. */
 import {
   closeSync,
-  mkdtempSync,
   openSync,
   readdirSync,
   renameSync,
@@ -10,9 +9,8 @@ import {
   writeSync,
 } from "node:fs";
 import { spawnSync } from "node:child_process";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { SystemError } from "../../../src/errors.ts";
 import { BackingFiles } from "../../../src/fuse/backing-files.ts";
 import { type BackingMemory, BackingTable } from "../../../src/fuse/backing-table.ts";
@@ -26,6 +24,7 @@ import { takeLease } from "../../../src/sys/file-lease.ts";
 import { Store } from "../../../src/store/store.ts";
 import { storePlace } from "../../../src/fuse/store-place.ts";
 import { verityDigestOf } from "../../../src/verity/index.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const noLeases = hasLibc() ? undefined : "koffi is missing";
 // A process that takes leases has to listen: the signal would end it.
@@ -40,14 +39,11 @@ let ids: Map<number, string>;
 let fallbacks: string[];
 beforeEach((context) => {
   context.skip(noLeases !== undefined, noLeases);
-  scratch = mkdtempSync(join(tmpdir(), "sealfs-backing-"));
+  scratch = scratchFolder();
   store = Store.create(join(scratch, "store"));
   opens = [];
   ids = new Map();
   fallbacks = [];
-});
-afterEach(() => {
-  if (scratch !== undefined) rmSync(scratch, { recursive: true, force: true });
 });
 
 const content = (name: string) => Buffer.alloc(20_000, `content of ${name}, `);

@@ -1,9 +1,8 @@
 /** Requests that wait for content: each is answered once, rightly, and hinders no other. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { Image } from "../../../src/erofs/image.ts";
 import { ImageFileSystem } from "../../../src/fuse/image-file-system.ts";
 import { DeferredReplies } from "../../../src/fuse/deferred-replies.ts";
@@ -19,6 +18,7 @@ import { readIn } from "../../support/fuse-client.ts";
 import { inodeAt } from "../../support/small-image.ts";
 import { contentOf, imageWith } from "../../support/store.ts";
 import { verityDigestOf } from "../../../src/verity/index.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const EIO = 5;
 const EINTR = 4;
@@ -32,12 +32,11 @@ let answers: { unique: bigint; error: number; payload: Buffer }[];
 let problems: Problem[];
 
 beforeEach(() => {
-  scratch = mkdtempSync(join(tmpdir(), "sealfs-late-"));
+  scratch = scratchFolder();
   store = Store.create(join(scratch, "store"));
   answers = [];
   problems = [];
 });
-afterEach(() => rmSync(scratch, { recursive: true, force: true }));
 
 const arrive = (bytes = content) =>
   writeFileSync(store.objects.path(verityDigestOf(content)), bytes);

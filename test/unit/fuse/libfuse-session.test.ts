@@ -1,8 +1,7 @@
 /** The handlers that libfuse calls, without libfuse: whatever the request, there is one answer. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { Image } from "../../../src/erofs/image.ts";
 import { Counters, counterMemory, readCounters } from "../../../src/fuse/counters.ts";
 import { ImageFileSystem } from "../../../src/fuse/image-file-system.ts";
@@ -18,6 +17,7 @@ import { verityDigestOf } from "../../../src/verity/index.ts";
 import { goldenImage } from "../../support/golden-images.ts";
 import { imageOf } from "../../support/small-image.ts";
 import { contentOf, imageWith } from "../../support/store.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const [EIO, ENOENT, EISDIR, ENAMETOOLONG, ENODATA, ERANGE] = [-5, -2, -21, -36, -61, -34];
 const content = contentOf("object", 20_000);
@@ -28,12 +28,11 @@ let store: Store;
 let problems: Problem[];
 let memory: SharedArrayBuffer;
 beforeEach(() => {
-  scratch = mkdtempSync(join(tmpdir(), "sealfs-libfuse-"));
+  scratch = scratchFolder();
   store = Store.create(join(scratch, "store"));
   problems = [];
   memory = counterMemory(1);
 });
-afterEach(() => rmSync(scratch, { recursive: true, force: true }));
 
 const arrive = (bytes = content) =>
   writeFileSync(store.objects.path(verityDigestOf(content)), bytes);

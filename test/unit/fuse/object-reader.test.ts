@@ -1,7 +1,6 @@
 /** Reading objects with promise `block`: the right bytes or an error, whatever happens to the store. */
 import {
   closeSync,
-  mkdtempSync,
   fstatSync,
   openSync,
   readFileSync,
@@ -14,10 +13,9 @@ import {
   writeSync,
 } from "node:fs";
 import { execFileSync } from "node:child_process";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { OpenFiles } from "../../../src/fuse/open-files.ts";
 import {
   type ObjectFile,
@@ -28,15 +26,15 @@ import { SharedLeaves } from "../../../src/fuse/shared-leaves.ts";
 import { openPlaces } from "../../../src/fuse/store-place.ts";
 import { Store } from "../../../src/store/store.ts";
 import { type VerityDigest, verityDigestOf } from "../../../src/verity/index.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 let scratch: string;
 let store: Store;
 
 beforeEach(() => {
-  scratch = mkdtempSync(join(tmpdir(), "sealfs-objects-"));
+  scratch = scratchFolder();
   store = Store.create(join(scratch, "store"));
 });
-afterEach(() => rmSync(scratch, { recursive: true, force: true }));
 
 /** Bytes that differ from block to block. */
 function content(size: number): Buffer {

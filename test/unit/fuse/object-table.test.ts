@@ -1,9 +1,8 @@
 /** The objects file system: found by digest, read by blocks, nothing else there. */
-import { mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { ascii } from "../../../src/bytes/bytestring.ts";
 import { checkImage } from "../../../src/erofs/check.ts";
 import { Image } from "../../../src/erofs/image.ts";
@@ -19,6 +18,7 @@ import { S_IFDIR, S_IFMT, S_IFREG } from "../../../src/tree/inode.ts";
 import { type VerityDigest, objectPath, verityDigestOf } from "../../../src/verity/index.ts";
 import { ROOT, SessionClient } from "../../support/fuse-client.ts";
 import { goldenImages } from "../../support/golden-images.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const digestOf = (seed: string): VerityDigest => verityDigestOf(Buffer.from(seed), "sha256");
 const listed = (count: number): ListedObject[] =>
@@ -137,7 +137,7 @@ describe("the file system", () => {
   };
 
   beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), "sealfs-objects-"));
+    folder = scratchFolder();
     const objects = contents.map((content, nid) => {
       const digest = verityDigestOf(content, "sha256");
       writeFileSync(join(folder, digest), content);
@@ -147,7 +147,6 @@ describe("the file system", () => {
     const reader = new ObjectReader([place], SharedLeaves.create(10, 1 << 16));
     client = new SessionClient(objectOperations, { table, reader });
   });
-  afterAll(() => rmSync(folder, { recursive: true }));
 
   const nodeOf = (digest: VerityDigest): number => {
     const [directory, name] = objectPath(digest).split("/");

@@ -1,6 +1,5 @@
 /** What is read ahead, and in what order. */
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type ByteString, ascii } from "../../../src/bytes/bytestring.ts";
@@ -10,6 +9,7 @@ import { planPrefetch } from "../../../src/fuse/prefetch/prefetch-plan.ts";
 import { parsePrefetch, readPrefetchList } from "../../../src/mount/server/prefetch-option.ts";
 import { HardLink, Inode, S_IFLNK, S_IFREG, newDirectory } from "../../../src/tree/inode.ts";
 import { objectPath, verityDigestOf } from "../../../src/verity/index.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 function file(text: string): Inode {
   const content = Buffer.from(text.repeat(100));
@@ -73,21 +73,17 @@ describe("a prefetch", () => {
 
 describe("the option", () => {
   test("is all, or a list in a file", () => {
-    const scratch = mkdtempSync(join(tmpdir(), "sealfs-prefetch-"));
-    try {
-      const path = join(scratch, "list");
-      writeFileSync(path, Buffer.from("/a\n\nb \xff\n", "latin1"));
-      expect(parsePrefetch("all")).toBe("all");
-      expect(readPrefetchList("all")).toBeUndefined();
-      expect(readPrefetchList(parsePrefetch(`list:${path}`))).toEqual(["/a", "b \xff"]);
-      symlinkSync(path, join(scratch, "link"));
-      expect(() => parsePrefetch(`list:${scratch}/none`)).toThrow(/not there/);
-      expect(() => parsePrefetch(`list:${scratch}/link`)).toThrow(/symbolic link/);
-      for (const words of ["", "list", "list:", "ALL", "none"]) {
-        expect(() => parsePrefetch(words), words).toThrow(/expected all or list:FILE/);
-      }
-    } finally {
-      rmSync(scratch, { recursive: true });
+    const scratch = scratchFolder();
+    const path = join(scratch, "list");
+    writeFileSync(path, Buffer.from("/a\n\nb \xff\n", "latin1"));
+    expect(parsePrefetch("all")).toBe("all");
+    expect(readPrefetchList("all")).toBeUndefined();
+    expect(readPrefetchList(parsePrefetch(`list:${path}`))).toEqual(["/a", "b \xff"]);
+    symlinkSync(path, join(scratch, "link"));
+    expect(() => parsePrefetch(`list:${scratch}/none`)).toThrow(/not there/);
+    expect(() => parsePrefetch(`list:${scratch}/link`)).toThrow(/symbolic link/);
+    for (const words of ["", "list", "list:", "ALL", "none"]) {
+      expect(() => parsePrefetch(words), words).toThrow(/expected all or list:FILE/);
     }
   });
 });

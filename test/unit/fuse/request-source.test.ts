@@ -1,11 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { closeSync, constants, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
+import { closeSync, constants, openSync, writeSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { RequestSource } from "../../../src/fuse/request-source.ts";
 import { hasLibc } from "../../../src/sys/koffi.ts";
 import { EAGAIN } from "../../../src/sys/reading.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 /** Messages of this size are what a FIFO gives as a whole, as /dev/fuse does. */
 const SIZE = 8;
@@ -18,7 +19,7 @@ describe("a source of requests", () => {
   const request = Buffer.alloc(SIZE);
 
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), "sealfs-requests-"));
+    folder = scratchFolder();
     const [one, other] = ["there", "here"].map((name) => {
       execFileSync("mkfifo", [join(folder, name)]);
       return openSync(join(folder, name), constants.O_RDWR); // does not wait for the other end
@@ -29,7 +30,6 @@ describe("a source of requests", () => {
     echo?.kill("SIGKILL");
     closeSync(there);
     closeSync(here);
-    rmSync(folder, { recursive: true, force: true });
   });
 
   const message = (i: number) => String(i).padStart(SIZE);

@@ -4,7 +4,7 @@
  * Spec: docs/hostile-inputs.md, "E. Mirrors".
  */
 import { gzipSync } from "node:zlib";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { NetworkError } from "../../../src/errors.ts";
 import { type GetOptions, HttpClient, type HttpClientOptions } from "../../../src/http/client.ts";
 import { mayLeadTo, mayUserReach, reachOf } from "../../../src/http/address.ts";
@@ -510,7 +510,6 @@ describe.skipIf(!hasOpenssl)("TLS (skipped without openssl)", () => {
   beforeAll(() => {
     authority = new TestAuthority();
   });
-  afterAll(() => authority.remove());
 
   const secure = (options: HttpClientOptions = {}) =>
     clientWith({ caFile: authority.caFile, ...options });

@@ -1,5 +1,5 @@
 /** Proxies from the environment, with a real proxy and real servers. */
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { NetworkError, UsageError } from "../../../src/errors.ts";
 import { HttpClient, type HttpClientOptions } from "../../../src/http/client.ts";
 import { Proxies } from "../../../src/http/proxies.ts";
@@ -72,7 +72,6 @@ describe.skipIf(!hasOpenssl)("https", () => {
     certificate = authority.issue("mirror", "DNS:mirror.test");
     proxyCertificate = authority.issue("proxy", "DNS:localhost");
   });
-  afterAll(() => authority.remove());
 
   test.each(["an http proxy", "an https proxy"])("goes through a tunnel of %s", async (kind) => {
     const server = await rawServer(answerWith(content), { tls: certificate });

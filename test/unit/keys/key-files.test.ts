@@ -1,29 +1,20 @@
 /** Key files on the disk. */
 import { execFileSync } from "node:child_process";
 import { createPrivateKey } from "node:crypto";
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { readKeyring, readPrivateKey, readPublicKey } from "../../../src/keys/key-files.ts";
 import { writeKeyPair } from "../../../src/keys/keygen.ts";
 import { oracle } from "../../support/oracle.ts";
 import { alice, mallory, refusal } from "../../support/trust.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 let folder: string;
 const at = (name: string) => join(folder, name);
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-keys-"));
+  folder = scratchFolder();
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 /** Writes a file with this mode, whatever the umask. */
 function write(name: string, text: string, mode = 0o600): string {

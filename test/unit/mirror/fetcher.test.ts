@@ -1,8 +1,7 @@
 /** The fetcher over sources of every kind of honesty. */
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { FetchError } from "../../../src/errors.ts";
 import { fetchAll } from "../../../src/mirror/fetch-all.ts";
 import { Fetcher, type FetcherOptions } from "../../../src/mirror/fetcher.ts";
@@ -19,14 +18,14 @@ import { verityDigestOf } from "../../../src/verity/hasher.ts";
 import { FakeSource, wanted } from "../../support/fake-source.ts";
 import { contentOf, damage } from "../../support/store.ts";
 import { until } from "../../support/until.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 let directory: string;
 let store: Store;
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), "sealfs-fetcher-"));
+  directory = scratchFolder();
   store = Store.create(join(directory, "store"));
 });
-afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 const fetcherOf = (sources: readonly ObjectSource[], options: Partial<FetcherOptions> = {}) =>
   new Fetcher({ store, sources, durability: "none", lingerMs: 10, ...options });

@@ -5,11 +5,10 @@
  *
  * Spec: docs/hostile-inputs.md, "E. Mirrors".
  */
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { FetchError } from "../../../src/errors.ts";
 import { HttpClient, type HttpClientOptions } from "../../../src/http/client.ts";
 import { Fetcher } from "../../../src/mirror/fetcher.ts";
@@ -26,6 +25,7 @@ import {
   rawServer,
 } from "../../support/raw-server.ts";
 import { contentOf } from "../../support/store.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 /** Large enough to arrive in a file, and to be cut in the middle. */
 const content = contentOf("an object of many bytes", 1_200_000);
@@ -36,10 +36,9 @@ const other = contentOf("another object", size);
 let directory: string;
 let store: Store;
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), "sealfs-hostile-"));
+  directory = scratchFolder();
   store = Store.create(join(directory, "store"));
 });
-afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 const head = (...lines: string[]) =>
   `HTTP/1.1 200 OK\r\n${lines.map((line) => `${line}\r\n`).join("")}\r\n`;
@@ -371,7 +370,6 @@ test("bytes behind the answer harm neither this object nor the next (docs/hostil
 describe("what a redirect or a certificate must not do (docs/hostile-inputs.md, 121, 122, 137)", () => {
   test.skipIf(!hasOpenssl)("a redirect from https to http is not followed", async () => {
     const authority = new TestAuthority();
-    onTestFinished(() => authority.remove());
     const plain = await rawServer(honest);
     const server = await rawServer(redirectTo(plain.url.href), {
       tls: authority.issue("server", "DNS:localhost,IP:127.0.0.1"),
@@ -386,7 +384,6 @@ describe("what a redirect or a certificate must not do (docs/hostile-inputs.md, 
     "a certificate that is not trusted is not accepted, and http is not tried",
     async () => {
       const authority = new TestAuthority();
-      onTestFinished(() => authority.remove());
       const bad = await rawServer(honest, {
         tls: authority.issue("server", "DNS:localhost,IP:127.0.0.1"),
       });

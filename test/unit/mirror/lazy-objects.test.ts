@@ -1,7 +1,6 @@
 /** Objects that come while they are read: right blocks only, from any source that has them, each once. */
 import { setMaxListeners } from "node:events";
-import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, readSync, readdirSync, rmSync, writeFileSync } from "node:fs"; // prettier-ignore
-import { tmpdir } from "node:os";
+import { chmodSync, closeSync, existsSync, openSync, readFileSync, readSync, readdirSync, writeFileSync } from "node:fs"; // prettier-ignore
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
@@ -15,6 +14,7 @@ import { Stores } from "../../../src/store/stores.ts";
 import { VerityHasher } from "../../../src/verity/index.ts";
 import { Gate } from "../../support/gate.ts";
 import { until } from "../../support/until.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const BLOCK = 4096;
 const MIB = 1024 * 1024;
@@ -23,13 +23,12 @@ let store: Store;
 let lazy: LazyObjects | undefined;
 
 beforeEach(() => {
-  scratch = mkdtempSync(join(tmpdir(), "sealfs-lazy-"));
+  scratch = scratchFolder();
   store = Store.create(join(scratch, "store"));
 });
 afterEach(() => {
   lazy?.close();
   lazy = undefined;
-  rmSync(scratch, { recursive: true, force: true });
 });
 
 interface Made extends WantedObject {

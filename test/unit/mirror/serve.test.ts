@@ -1,8 +1,7 @@
 /** A store as an HTTP mirror: what it gives, and that it gives nothing else. */
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"; // prettier-ignore
+import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"; // prettier-ignore
 import { type Socket, connect } from "node:net";
 import { once } from "node:events";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -16,6 +15,7 @@ import {
   verityDigestOf,
 } from "../../../src/verity/index.ts";
 import { contentOf, publish } from "../../support/store.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 let scratch: string;
 let store: Store;
@@ -27,7 +27,7 @@ const large = Buffer.alloc(1_500_000, "large ");
 const largeDigest = verityDigestOf(large);
 
 beforeAll(async () => {
-  scratch = mkdtempSync(join(tmpdir(), "sealfs-serve-"));
+  scratch = scratchFolder();
   store = Store.create(join(scratch, "store"));
   image = publish(store, "app", ["a", "b"], { version: 1 });
   writeFileSync(store.objects.path(largeDigest), large);
@@ -38,7 +38,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await mirror.close();
-  rmSync(scratch, { recursive: true, force: true });
 });
 
 interface Answer {

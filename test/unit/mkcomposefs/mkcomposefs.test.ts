@@ -6,7 +6,6 @@ import {
   linkSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   readdirSync,
   rmSync,
@@ -15,7 +14,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Io } from "../../../src/cli/terminal/io.ts";
 import { run } from "../../../src/cli/commands/mkcomposefs.ts";
 import { ascii, fromText } from "../../../src/bytes/bytestring.ts";
@@ -27,14 +26,14 @@ import { objectPath, verityDigestOf } from "../../../src/verity/index.ts";
 import { composefsVectors } from "../../support/composefs-vectors.ts";
 import { goldenTreeObstacle, makeGoldenTree } from "../../support/golden-tree.ts";
 import { oracle } from "../../support/oracle.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 let folder: string;
 const at = (...names: string[]) => join(folder, ...names);
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-mkcomposefs-"));
+  folder = scratchFolder();
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Runs the command and keeps what it says. */
 async function mkcomposefs(...args: string[]) {
@@ -95,7 +94,7 @@ describe("a digest store", () => {
   const isRight = (bytes: Buffer) => readFileSync(place(bytes)).equals(bytes);
 
   beforeAll(() => {
-    store = mkdtempSync(join(fast, "sealfs-store-"));
+    store = scratchFolder(fast);
     mkdirSync(at("source", "d"), { recursive: true });
     writeFileSync(at("source", "a"), content);
     writeFileSync(at("source", "d", "b"), content);
@@ -103,7 +102,6 @@ describe("a digest store", () => {
     writeFileSync(at("source", "small"), Buffer.alloc(64));
   });
   beforeEach(() => rmSync(store, { recursive: true, force: true }));
-  afterAll(() => rmSync(store, { recursive: true, force: true }));
   const make = () => makeComposefs(at("source"), { digestStore: store, skipXattrs: true });
 
   test("gets every file over 64 bytes once, and nothing else", async () => {

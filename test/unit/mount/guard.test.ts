@@ -1,12 +1,12 @@
 /** What stands by should a process be killed. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { processesOf } from "../../support/processes.ts";
 import { until } from "../../support/until.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const scripts = ["guard.sh", "arm.sh"].map((name) => `mount/guard/${name}`);
@@ -14,9 +14,8 @@ const scripts = ["guard.sh", "arm.sh"].map((name) => `mount/guard/${name}`);
 const compiled = new URL("../../../dist/mount/guard/directory-guard.js", import.meta.url).href;
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-guard-"));
+  folder = scratchFolder();
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 /** A process that makes a guarded directory with something in it, and then does `last`. */
 function run(last: string): string {

@@ -1,10 +1,9 @@
 /** Metrics of a mount as Prometheus reads them, and where they go. */
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs"; // prettier-ignore
+import { mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from "node:fs"; // prettier-ignore
 import { createServer } from "node:net";
 import { request } from "node:http";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { Counters, counterMemory } from "../../../src/fuse/counters.ts";
 import { Opcode } from "../../../src/fuse/wire.ts";
 import { formatMetrics } from "../../../src/mount/report/metrics.ts";
@@ -13,6 +12,7 @@ import { reportOf } from "../../../src/mount/report/report.ts";
 import { serveReports } from "../../../src/mount/report/report-server.ts";
 import type { MountState } from "../../../src/mount/table/run-state.ts";
 import { parseVerityDigest } from "../../../src/verity/verity-digest.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const state: MountState = {
   pid: 42,
@@ -104,9 +104,8 @@ describe("metrics", () => {
 describe("where they go", () => {
   let scratch: string;
   beforeEach(() => {
-    scratch = mkdtempSync(join(tmpdir(), "sealfs-metrics-"));
+    scratch = scratchFolder();
   });
-  afterEach(() => rmSync(scratch, { recursive: true, force: true }));
   const report = () => at("2026-03-01T01:00:00Z");
   const get = async (socketPath: string, path: string) =>
     new Promise<[number | undefined, string]>((resolve, reject) => {

@@ -1,9 +1,8 @@
 /** Trying the kernel, as far as that needs no root. */
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readdirSync } from "node:fs";
 import { afterEach, expect, test, vi } from "vitest";
 import { probeKernel } from "../../../src/mount/probe/kernel.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 afterEach(() => vi.unstubAllEnvs());
 
@@ -15,17 +14,13 @@ test("where no file can be written, probes that need one say so", () => {
 });
 
 test("a store that cannot be written to is not tried for fs-verity, and nothing is left", () => {
-  const scratch = mkdtempSync(join(tmpdir(), "sealfs-probe-test-"));
+  const scratch = scratchFolder();
   vi.stubEnv("TMPDIR", scratch);
-  try {
-    const { verity } = probeKernel("/proc/nowhere");
-    expect(verity).toEqual({
-      ok: false,
-      code: "READ_ONLY",
-      reason: "/proc/nowhere: not writable, so fs-verity is not tried",
-    });
-    expect(readdirSync(scratch)).toEqual([]);
-  } finally {
-    rmSync(scratch, { recursive: true });
-  }
+  const { verity } = probeKernel("/proc/nowhere");
+  expect(verity).toEqual({
+    ok: false,
+    code: "READ_ONLY",
+    reason: "/proc/nowhere: not writable, so fs-verity is not tried",
+  });
+  expect(readdirSync(scratch)).toEqual([]);
 });

@@ -3,19 +3,15 @@ import {
   copyFileSync,
   cpSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   readdirSync,
-  realpathSync,
-  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { spawnSync } from "node:child_process";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../../src/bytes/bytestring.ts";
 import { Image } from "../../../src/erofs/image.ts";
 import { NotFoundError, UsageError } from "../../../src/errors.ts";
@@ -31,12 +27,12 @@ import { anonymousFile } from "../../../src/sys/memfd.ts";
 import { workerUrl } from "../../../src/sys/worker.ts";
 import { goldenImage } from "../../support/golden-images.ts";
 import { MountBed, isMounted, newDirectory, noMount } from "../../support/mount-bed.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 let scratch: string;
 beforeEach(() => {
-  scratch = realpathSync(mkdtempSync(join(tmpdir(), "sealfs-units-")));
+  scratch = scratchFolder();
 });
-afterEach(() => rmSync(scratch, { recursive: true, force: true }));
 
 describe("a mount point", () => {
   test("is an empty directory, given by any path to it", () => {

@@ -15,8 +15,9 @@ import { resolveSource } from "../../../src/oci/source/recognise.ts";
 import { parseSource } from "../../../src/oci/reference.ts";
 import { openSource } from "../../../src/oci/source/open-source.ts";
 import { TarParser } from "../../../src/tar/parser.ts";
-import { TestLayout, digestOf, layerTar, named, tar, temporaryFolder } from "../../support/oci.ts";
+import { TestLayout, digestOf, layerTar, named, tar } from "../../support/oci.ts";
 import { oracle } from "../../support/oracle.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const open = (source: string) => openSource(parseSource(source));
 
@@ -42,7 +43,7 @@ function contents(image: OciImage): Uint8Array[] {
 type Entries = Parameters<typeof tar>[0];
 
 async function write(entries: Entries, name = "archive.tar"): Promise<string> {
-  const path = join(temporaryFolder(), name);
+  const path = join(scratchFolder(), name);
   writeFileSync(path, await tar(entries));
   return path;
 }
@@ -110,7 +111,7 @@ describe("an archive as a set of files", () => {
       { name: "a", content: Buffer.alloc(100_000) },
       { name: "b", content: "two" },
     ]);
-    const path = join(temporaryFolder(), "cut.tar");
+    const path = join(scratchFolder(), "cut.tar");
     for (const length of [0, 100, 512, 600, 90_000, 100_864, 101_000, bytes.length - 1024]) {
       writeFileSync(path, bytes.subarray(0, length));
       expect(await refusal(() => ArchiveFiles.open(openNamed(path), path).close())).toBe(
@@ -243,7 +244,7 @@ describe("docker archives", () => {
 
 describe("a bare path and standard input", () => {
   test("are recognised by what is there", async () => {
-    const folder = temporaryFolder();
+    const folder = scratchFolder();
     const layer = await layerTar("one");
     const put = (name: string, bytes: Uint8Array | string) => {
       writeFileSync(join(folder, name), bytes);
@@ -277,7 +278,7 @@ describe("a bare path and standard input", () => {
   }
 
   test("a compressed archive says how to read it", async () => {
-    const path = join(temporaryFolder(), "image.tar.gz");
+    const path = join(scratchFolder(), "image.tar.gz");
     writeFileSync(path, gzipSync(await new TestLayout().index([]).archiveBytes()));
     await expect(open(`oci-archive:${path}`)).rejects.toMatchObject({
       code: "UNSUPPORTED",
@@ -290,7 +291,7 @@ describe("a bare path and standard input", () => {
     const layout = new TestLayout();
     layout.index([layout.image([layer])]);
     const path = await layout.archive();
-    const folder = temporaryFolder();
+    const folder = scratchFolder();
     const before = process.env["TMPDIR"];
     process.env["TMPDIR"] = folder;
     try {
@@ -401,7 +402,7 @@ describe("images by other tools", () => {
   test.runIf(oracle("skopeo"))(
     "skopeo reads our notation as we do, and we read what it writes",
     async () => {
-      const folder = temporaryFolder();
+      const folder = scratchFolder();
       const layout = new TestLayout();
       const layer = await tar([
         { name: "etc/", type: "directory" },

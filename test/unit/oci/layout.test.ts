@@ -22,9 +22,9 @@ import {
   digestOf,
   layerTar,
   named,
-  temporaryFolder,
   types,
 } from "../../support/oci.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const open = (source: string, platform?: string) =>
   openSource(parseSource(source), platform ? { platform: parsePlatform(platform) } : {});
@@ -458,7 +458,7 @@ describe("hostile layouts", () => {
 });
 
 test("what is not there is named", async () => {
-  const folder = temporaryFolder();
+  const folder = scratchFolder();
   expect(await refusal(join(folder, "none"))).toBe("NotFoundError NO_FILE");
   expect(await refusal(`oci:${join(folder, "none")}`)).toBe("NotFoundError NO_FILE");
   expect(await refusal(`oci-archive:${join(folder, "none")}`)).toBe("NotFoundError NO_FILE");

@@ -13,7 +13,7 @@ import type { RegistryOptions } from "../../../src/oci/registry/session.ts";
 import { uploadBlob, putManifest } from "../../../src/oci/registry/upload.ts";
 import { Registry } from "../../../src/oci/registry/registry.ts";
 import { readRange } from "../../../src/oci/blob.ts";
-import { TestLayout, layerTar, temporaryFolder, types } from "../../support/oci.ts";
+import { TestLayout, layerTar, types } from "../../support/oci.ts";
 import {
   PASSWORD,
   type RegistryHabits,
@@ -22,6 +22,7 @@ import {
   sha256,
 } from "../../support/registry.ts";
 import { runMain } from "../../support/run.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const REPO = "team/app";
 
@@ -40,7 +41,7 @@ function client(server: TestRegistry, options: RegistryOptions = {}, repository 
 }
 
 function authFile(content: unknown): string {
-  const path = join(temporaryFolder(), "auth.json");
+  const path = join(scratchFolder(), "auth.json");
   writeFileSync(path, JSON.stringify(content));
   return path;
 }
@@ -132,7 +133,7 @@ describe("credentials", () => {
   });
 
   test("the usual files are looked at in their order", async () => {
-    const folder = temporaryFolder();
+    const folder = scratchFolder();
     mkdirSync(join(folder, "containers"));
     mkdirSync(join(folder, ".docker"));
     const env = { XDG_RUNTIME_DIR: folder, HOME: folder };
@@ -146,7 +147,7 @@ describe("credentials", () => {
   });
 
   test("a credential helper is asked for the registry", async () => {
-    const folder = temporaryFolder();
+    const folder = scratchFolder();
     const helper = join(folder, "docker-credential-test");
     const answer = '{"Username":"<token>","Secret":"refresh"}';
     writeFileSync(
@@ -371,7 +372,7 @@ describe("pull", () => {
   test("sealfs build reads an image in a registry as it does a layout", async () => {
     const { server } = await start();
     const { layout, manifest } = await addImage(server);
-    const store = join(temporaryFolder(), "store");
+    const store = join(scratchFolder(), "store");
     const source = `docker://${server.host}/${REPO}:1.0`;
     const fromRegistry = await runMain("build", source, "--store", store, "--json");
     expect(fromRegistry.err).toBe("");

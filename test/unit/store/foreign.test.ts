@@ -9,9 +9,9 @@ import { Store } from "../../../src/store/store.ts";
 import { Stores } from "../../../src/store/stores.ts";
 import { Transaction } from "../../../src/store/transaction.ts";
 import { verityDigestOf } from "../../../src/verity/hasher.ts";
-import { temporaryFolder } from "../../support/oci.ts";
 import { oracle } from "../../support/oracle.ts";
 import { runMain } from "../../support/run.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const content = Buffer.from("content of more than nothing ".repeat(20));
 
@@ -19,7 +19,7 @@ let root: string;
 let source: string;
 
 beforeEach(() => {
-  root = temporaryFolder();
+  root = scratchFolder();
   source = join(root, "source");
   mkdirSync(source);
   writeFileSync(join(source, "file"), content);

@@ -4,7 +4,6 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   rmSync,
   statSync,
@@ -12,9 +11,8 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { encodeSeekIndex } from "../../../src/seek/encode.ts";
 import { VerityHasher } from "../../../src/verity/hasher.ts";
 import { SystemError } from "../../../src/errors.ts";
@@ -30,6 +28,7 @@ import { Transaction } from "../../../src/store/transaction.ts";
 import type { VerityDigest } from "../../../src/verity/verity-digest.ts";
 import { runMain } from "../../support/run.ts";
 import { contentOf, damage, digestOf, objectsIn, publish } from "../../support/store.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 let root: string;
 let store: Store;
@@ -37,11 +36,10 @@ let id: VerityDigest;
 const at = (...parts: string[]) => join(store.path, ...parts);
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "sealfs-fsck-"));
+  root = scratchFolder();
   store = Store.create(join(root, "store"));
   id = publish(store, "app", ["a", "b"], { version: 1 });
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const fsck = (options: FsckOptions = {}) => checkStore(store, { threads: 0, ...options });
 

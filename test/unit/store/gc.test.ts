@@ -1,19 +1,10 @@
 /** What gc removes, what it keeps, and when it refuses (docs/store.md, "Garbage collection"). */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { collectGarbage } from "../../../src/store/gc/gc.ts";
 import { takeLease } from "../../../src/store/leases.ts";
 import { StoreLock } from "../../../src/store/lock.ts";
@@ -23,6 +14,7 @@ import { Transaction } from "../../../src/store/transaction.ts";
 import type { VerityDigest } from "../../../src/verity/verity-digest.ts";
 import { runMain } from "../../support/run.ts";
 import { contentOf, damage, digestOf, objectsIn, publish } from "../../support/store.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const holder = fileURLToPath(new URL("../../support/lease-holder.mjs", import.meta.url));
 
@@ -30,10 +22,9 @@ let root: string;
 let store: Store;
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "sealfs-gc-"));
+  root = scratchFolder();
   store = Store.create(join(root, "store"));
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const collect = (options: Parameters<typeof collectGarbage>[1] = {}) =>
   collectGarbage(store, { timeoutMs: 0, ...options });

@@ -1,20 +1,19 @@
 /** The commands images, rm and du. */
-import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { Store } from "../../../src/store/store.ts";
 import { runMain } from "../../support/run.ts";
 import { contentOf, damage, imageWith, objectsIn, publish } from "../../support/store.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 let root: string;
 let store: Store;
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "sealfs-images-"));
+  root = scratchFolder();
   store = Store.create(join(root, "store"));
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const imageBytes = (...seeds: string[]) =>
   imageWith(Object.fromEntries(seeds.map((seed) => [seed, contentOf(seed)]))).length;

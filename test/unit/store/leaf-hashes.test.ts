@@ -1,13 +1,13 @@
 /** Leaf hashes of an image's large objects in one piece: right ones are kept, whichever process made them. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { Image } from "../../../src/erofs/image.ts";
 import { keepLeafHashes, leafHashesSize, packLeafHashes } from "../../../src/store/leaf-hashes.ts";
 import { Store } from "../../../src/store/store.ts";
 import { VerityHasher, verityDigestOf } from "../../../src/verity/index.ts";
 import { contentOf, imageWith } from "../../support/store.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const MIB = 1024 * 1024;
 const files = {
@@ -24,12 +24,11 @@ let maker: Store;
 let taker: Store;
 
 beforeEach(() => {
-  scratch = mkdtempSync(join(tmpdir(), "sealfs-leaf-hashes-"));
+  scratch = scratchFolder();
   maker = Store.create(join(scratch, "maker"));
   taker = Store.create(join(scratch, "taker"));
   for (const content of Object.values(files)) put(content);
 });
-afterEach(() => rmSync(scratch, { recursive: true, force: true }));
 
 const put = (content: Uint8Array, digest = verityDigestOf(content)) =>
   writeFileSync(maker.objects.path(digest), content);

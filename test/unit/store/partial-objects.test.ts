@@ -1,9 +1,8 @@
 /** Objects of which a part is there: only right blocks, in any order, each once. */
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import {
   PartialObject,
   openPartial,
@@ -12,14 +11,14 @@ import {
 import { Store } from "../../../src/store/store.ts";
 import { Transaction } from "../../../src/store/transaction.ts";
 import { VerityHasher } from "../../../src/verity/index.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const BLOCK = 4096;
 let scratch: string;
 
 beforeEach(() => {
-  scratch = mkdtempSync(join(tmpdir(), "sealfs-partial-"));
+  scratch = scratchFolder();
 });
-afterEach(() => rmSync(scratch, { recursive: true, force: true }));
 
 function made(size: number, seed = 1) {
   const content = Buffer.alloc(size);

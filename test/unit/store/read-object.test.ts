@@ -1,15 +1,7 @@
 /** Objects read from stores that nobody trusts. */
-import {
-  appendFileSync,
-  chmodSync,
-  mkdtempSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { appendFileSync, chmodSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { Image } from "../../../src/erofs/image.ts";
 import { verifyImage } from "../../../src/erofs/check.ts";
 import { objectsOf } from "../../../src/erofs/object-list.ts";
@@ -23,6 +15,7 @@ import { Transaction } from "../../../src/store/transaction.ts";
 import { objectPath, verityDigestOf } from "../../../src/verity/index.ts";
 import { goldenImage } from "../../support/golden-images.ts";
 import { imageOf } from "../../support/small-image.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 // More than one chunk, and no multiple of a block.
 const content = Buffer.alloc(256 * 4096 + 5000, "what is in the object ");
@@ -51,12 +44,11 @@ function fill(store: Store): Store {
 }
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "sealfs-objects-"));
+  root = scratchFolder();
   first = fill(Store.create(join(root, "first")));
   second = fill(Store.create(join(root, "second")));
   stores = new Stores([first, second]);
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 /** Reads to the end; a chunk is only good until the next. */
 const read = (from = stores, size = content.length) =>

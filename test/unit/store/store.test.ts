@@ -21,12 +21,12 @@ import { Stores } from "../../../src/store/stores.ts";
 import { Transaction } from "../../../src/store/transaction.ts";
 import type { VerityDigest } from "../../../src/verity/verity-digest.ts";
 import { verityDigestOf } from "../../../src/verity/hasher.ts";
-import { temporaryFolder } from "../../support/oci.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const content = Buffer.from("content ".repeat(40));
 const digest = verityDigestOf(content);
 
-const newStore = () => Store.create(join(temporaryFolder(), "store"));
+const newStore = () => Store.create(join(scratchFolder(), "store"));
 
 function fill(store: Store, bytes: Uint8Array, name?: string): VerityDigest {
   const id = verityDigestOf(bytes);
@@ -96,14 +96,14 @@ describe("creating a store", () => {
   });
 
   test("takes over objects of mkcomposefs --digest-store", () => {
-    const path = join(temporaryFolder(), "store");
+    const path = join(scratchFolder(), "store");
     mkdirSync(join(path, "objects", digest.slice(0, 2)), { recursive: true });
     writeFileSync(join(path, "objects", digest.slice(0, 2), digest.slice(2)), content);
     Store.create(path).objects.verify(digest);
   });
 
   test("refuses a directory that holds something else", () => {
-    const path = temporaryFolder();
+    const path = scratchFolder();
     writeFileSync(join(path, "letter.txt"), "");
     expect(() => Store.create(path)).toThrow(/letter\.txt/);
     expect(readdirSync(path)).toEqual(["letter.txt"]);
@@ -139,7 +139,7 @@ describe("opening a store", () => {
   });
 
   test("says that there is none", () => {
-    expect(() => Store.open(temporaryFolder())).toThrow(
+    expect(() => Store.open(scratchFolder())).toThrow(
       expect.objectContaining({ name: "NotFoundError", code: "NO_STORE" }),
     );
   });

@@ -4,23 +4,21 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   readdirSync,
   readlinkSync,
-  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { SystemError } from "../../../src/errors.ts";
 import { Store } from "../../../src/store/store.ts";
 import { Transaction } from "../../../src/store/transaction.ts";
 import { objectPath } from "../../../src/verity/verity-digest.ts";
 import { verityDigestOf } from "../../../src/verity/hasher.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const content = Buffer.from("an object of more than nothing ".repeat(10));
 const digest = verityDigestOf(content);
@@ -31,10 +29,9 @@ let root: string;
 let store: Store;
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "sealfs-store-"));
+  root = scratchFolder();
   store = Store.create(join(root, "store"));
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 /** Runs `work` in a transaction that is closed in the end. */
 function transact<T>(

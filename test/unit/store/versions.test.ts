@@ -7,14 +7,14 @@ import { expect, test } from "vitest";
 import { checkStore } from "../../../src/store/fsck/fsck.ts";
 import { STORE_VERSION } from "../../../src/store/meta.ts";
 import { Store } from "../../../src/store/store.ts";
-import { temporaryFolder } from "../../support/oci.ts";
 import { runMain } from "../../support/run.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const kept = fileURLToPath(new URL("../../vectors/stores", import.meta.url));
 const versions = Array.from({ length: STORE_VERSION }, (_, i) => i + 1);
 
 function unpack(version: number): string {
-  const path = join(temporaryFolder(), "store");
+  const path = join(scratchFolder(), "store");
   mkdirSync(path);
   execFileSync("tar", ["-C", path, "-xzf", join(kept, `v${version}.tar.gz`)]);
   return path;
@@ -50,7 +50,7 @@ test.each(versions)(
   "version %i: is written to, cleaned up, exported and repaired",
   async (version) => {
     const path = unpack(version);
-    const source = temporaryFolder();
+    const source = scratchFolder();
     writeFileSync(join(source, "new"), "something new ".repeat(100));
     for (const args of [
       ["build", `dir:${source}`, "--store", path, "--name", "new"],

@@ -3,27 +3,25 @@ import {
   closeSync,
   constants,
   mkdirSync,
-  mkdtempSync,
   openSync,
   readFileSync,
   readdirSync,
-  rmSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { hasLibc } from "../../../src/sys/koffi.ts";
 import { openBeneath } from "../../../src/sys/open-beneath.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 // koffi is an optional dependency: without it files are opened by Node's own calls.
 describe.skipIf(!hasLibc())("opening beneath a directory (needs koffi, and Linux 5.6)", () => {
   let folder: string;
   let directory: number;
   beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), "sealfs-beneath-"));
+    folder = scratchFolder();
     mkdirSync(join(folder, "root/ab"), { recursive: true });
     writeFileSync(join(folder, "root/ab/file"), "content");
     writeFileSync(join(folder, "outside"), "outside");
@@ -37,7 +35,6 @@ describe.skipIf(!hasLibc())("opening beneath a directory (needs koffi, and Linux
   });
   afterAll(() => {
     closeSync(directory);
-    rmSync(folder, { recursive: true, force: true });
   });
 
   test("gives a regular file and its size", () => {

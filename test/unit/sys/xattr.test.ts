@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import {
   type ByteString,
   ascii,
@@ -13,6 +13,7 @@ import { NotFoundError, SystemError } from "../../../src/errors.ts";
 import { errnoError, hasLibc, loadLibc } from "../../../src/sys/koffi.ts";
 import { getXattr, listXattrs, readXattrs } from "../../../src/sys/xattr.ts";
 import { setXattr } from "../../support/set-xattr.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 // Security modules add attributes of their own to every file.
 const userXattrs = (path: ByteString) =>
@@ -22,9 +23,8 @@ const userXattrs = (path: ByteString) =>
 describe.skipIf(!hasLibc())("extended attributes (needs koffi)", () => {
   let folder: string;
   beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), "sealfs-xattr-"));
+    folder = scratchFolder();
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   test("values with every byte and names of any bytes come back as they were", (context) => {
     const path = toByteString(

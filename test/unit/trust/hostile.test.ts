@@ -5,12 +5,11 @@
  * Spec: docs/hostile-inputs.md, "B. Envelopes, keys, policies".
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Point } from "@noble/ed25519";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { SealfsError } from "../../../src/errors.ts";
 import { openVerified } from "../../../src/verify/locate.ts";
 import { openTrust } from "../../../src/policy/open-trust.ts";
@@ -39,6 +38,7 @@ import {
   testKey,
   utf8,
 } from "../../support/trust.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const image = goldenImage("ext-basic.v1").bytes;
 const other = goldenImage("ext-1-byte.v1").bytes;
@@ -611,9 +611,8 @@ describe("with a memory", () => {
   let folder: string;
   const at = (file: string) => join(folder, file);
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), "sealfs-hostile-"));
+    folder = scratchFolder();
   });
-  afterEach(() => rmSync(folder, { recursive: true }));
   const take = (
     version: number,
     bytes = image,

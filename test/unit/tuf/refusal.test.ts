@@ -1,24 +1,23 @@
 /** What tuf-js refuses, by its own classes and words: each has to be recognised for what it is. */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BadVersionError, ExpiredMetadataError, RepositoryError } from "tuf-js/dist/error.js";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { TrustError } from "../../../src/errors.ts";
 import { openPlace } from "../../../src/tuf/place.ts";
 import { updateRepository } from "../../../src/tuf/update.ts";
 import { TufRepository } from "../../support/tuf.ts";
 import { mallory, now } from "../../support/trust.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 const PAST = "2026-09-01T00:00:00Z";
 
 let folder: string;
 let repository: TufRepository;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-refusal-"));
+  folder = scratchFolder();
   repository = new TufRepository(join(folder, "repository"));
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 /** The error that an update ends with. */
 async function refusal(): Promise<TrustError> {

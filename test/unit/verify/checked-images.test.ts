@@ -1,10 +1,9 @@
 /** The memory of checked images: what it saves, and when it counts for nothing. */
 import { createHash } from "node:crypto";
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"; // prettier-ignore
-import { tmpdir } from "node:os";
+import { chmodSync, chownSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"; // prettier-ignore
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { CHECKER_VERSION, ImageRuleError } from "../../../src/erofs/check.ts";
 import { CheckedImages, MOST_CHECKED_IMAGES } from "../../../src/verify/checked-images.ts";
 import { openVerified } from "../../../src/verify/locate.ts";
@@ -16,14 +15,14 @@ import { openNamedImage } from "../../../src/mount/named-image.ts";
 import { verityDigestOf } from "../../../src/verity/hasher.ts";
 import { goldenImage } from "../../support/golden-images.ts";
 import { alice, keyring, name, now } from "../../support/trust.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 let folder: string;
 const at = (file: string) => join(folder, file);
 const memory = () => new CheckedImages(at("state"));
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-checked-"));
+  folder = scratchFolder();
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const digestOf = (text: string) => createHash("sha256").update(text).digest("hex");
 const [one, two] = [digestOf("one"), digestOf("two")];

@@ -1,17 +1,8 @@
 /** The memory of versions: what is refused, what is remembered, and what happens to a bad memory. */
 import { execFileSync } from "node:child_process";
-import {
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { openVerified } from "../../../src/verify/locate.ts";
 import { signImage } from "../../../src/sign/sign-image.ts";
 import { TrustState } from "../../../src/verify/trust-state.ts";
@@ -19,15 +10,15 @@ import { type Mark, verifyVersion } from "../../../src/trust/high-water.ts";
 import type { Trust } from "../../../src/trust/policy.ts";
 import { goldenImage } from "../../support/golden-images.ts";
 import { alice, keyring, mallory, name, now, policyWith, refusal } from "../../support/trust.ts";
+import { scratchFolder } from "../../support/scratch.ts";
 
 let folder: string;
 const at = (file: string) => join(folder, file);
 let state: TrustState;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "sealfs-state-"));
+  folder = scratchFolder();
   state = new TrustState(at("state"));
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const image = goldenImage("ext-basic.v1").bytes;
 const other = goldenImage("ext-1-byte.v1").bytes;

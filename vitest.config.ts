@@ -1,11 +1,31 @@
-import { defineConfig } from "vitest/config";
+import { dirname, resolve } from "node:path";
+import { type Plugin, defineConfig } from "vitest/config";
 import { cleanEnvironment } from "./test/support/environment.ts";
 
 const report = process.env["VITEST_REPORT"];
 
 cleanEnvironment();
 
+const source = `${import.meta.dirname}/src/`;
+
+/**
+ * Tests name files of `src/` and run what was compiled of them: the same files that threads, processes
+ * and commands run, and users get.
+ */
+const compiled: Plugin = {
+  name: "compiled",
+  enforce: "pre",
+  resolveId(id, importer) {
+    if (importer === undefined || !id.startsWith(".")) return undefined;
+    const path = resolve(dirname(importer), id);
+    if (!path.startsWith(source)) return undefined;
+    const module = path.slice(source.length).replace(/\.ts$/, ".js");
+    return `${import.meta.dirname}/dist/${module}`;
+  },
+};
+
 export default defineConfig({
+  plugins: [compiled],
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/support/build.ts"],

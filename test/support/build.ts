@@ -1,8 +1,8 @@
 /**
- * Compiles `src/` to `dist/`, bundles included, once before the tests. Most tests import `src/`; threads,
- * processes and commands run `dist/`, because Node 20 cannot load TypeScript there. Both are the same
- * revision: tests do not begin unless everything compiles, `dist/` has nothing else afterwards, and a
- * run during which `src/` has changed fails at its end.
+ * Compiles `src/` to `dist/`, bundles included, once before the tests. What tests import of `src/` is
+ * loaded from `dist/` (vitest.config.ts), where threads, processes and commands are loaded from too: Node
+ * 20 cannot load TypeScript there. `dist/` is that of `src/`: tests do not begin unless everything
+ * compiles, nothing else is there afterwards, and a run during which `src/` has changed fails at its end.
  *
  * Only files that changed are replaced, each in one step, so that a command that is running meanwhile
  * never sees half a file.

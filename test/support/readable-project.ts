@@ -8,7 +8,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { scratchFolder } from "./scratch.ts";
+import { scratchFolderOfFile } from "./scratch.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -17,7 +17,7 @@ let copy: string | undefined;
 /** The folder of the copy: what runs, and the packages that it needs. It goes with the test file. */
 export function readableProject(): string {
   if (copy !== undefined) return copy;
-  const folder = scratchFolder();
+  const folder = scratchFolderOfFile();
   const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
     packages: Record<string, { dev?: boolean }>;
   };

@@ -25,8 +25,14 @@ afterAll(() => made.forEach(remove));
  * @param parent below it; the folder of the system or of `TMPDIR` unless given
  */
 export function scratchFolder(parent = tmpdir()): string {
+  const path = scratchFolderOfFile(parent);
+  if (TestRunner.getCurrentTest() !== undefined) onTestFinished(() => remove(path));
+  return path;
+}
+
+/** The same, and it stays until the last test of the file: for what several tests share. */
+export function scratchFolderOfFile(parent = tmpdir()): string {
   const path = realpathSync(mkdtempSync(join(parent, "sealfs-")));
   made.add(path);
-  if (TestRunner.getCurrentTest() !== undefined) onTestFinished(() => remove(path));
   return path;
 }

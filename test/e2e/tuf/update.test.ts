@@ -212,12 +212,12 @@ describe("the repository", () => {
     for (const role of ["timestamp", "snapshot", "targets"] as const) {
       repository.publish("targets", "snapshot", "timestamp");
       repository.hide(role);
-      expect(await verdict("app"), role).toBe("REFUSED");
+      expect(await verdict("app"), role).toBe("BAD_RESPONSE");
     }
     repository.publish("targets", "snapshot", "timestamp");
     rmSync(at("repository/targets"), { recursive: true });
-    expect(await verdict("app")).toBe("REFUSED");
-    expect(await verdict("app", now, at("nowhere"))).toBe("REFUSED");
+    expect(await verdict("app")).toBe("BAD_RESPONSE");
+    expect(await verdict("app", now, at("nowhere"))).toBe("BAD_RESPONSE");
   });
 
   test.each(["timestamp", "snapshot", "targets"] as const)(
@@ -302,7 +302,7 @@ describe("the repository", () => {
 
   test("is not read beyond what a file may have", async () => {
     repository.put("timestamp", " ".repeat(limits.tufTimestampBytes + 1));
-    expect(await verdict("app")).toBe("REFUSED");
+    expect(await verdict("app")).toBe("WRONG_SIZE");
     repository.publish("timestamp");
     expect(await verdict("app")).toBe("accepted");
     repository.add(target, new Uint8Array(limits.envelopeBytes + 1));
@@ -511,9 +511,9 @@ describe("over HTTP", () => {
     expect(await verdict("app", now, url)).toBe("BAD_REDIRECT");
     answer = (path) =>
       path.endsWith("timestamp.json") ? { status: 302, headers: { location: "/x" } } : files(path);
-    expect(await verdict("app", now, url)).toBe("REFUSED");
+    expect(await verdict("app", now, url)).toBe("BAD_RESPONSE");
     answer = () => ({ status: 500 });
-    expect(await verdict("app", now, url)).toBe("REFUSED");
+    expect(await verdict("app", now, url)).toBe("STATUS");
     server.closeAllConnections();
     server.close();
     expect(await verdict("app", now, url)).toBe("UNREACHABLE");
@@ -654,7 +654,7 @@ describe("the commands", () => {
     repository.hide("timestamp");
     const none = await runMain("trust", at("other"), "--name", name, ...options());
     expect(none.status).toBe(5);
-    expect(none.out).toContain("REFUSED");
+    expect(none.out).toContain("BAD_RESPONSE");
     const plain = await runMain(
       "trust",
       at("other"),

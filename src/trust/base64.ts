@@ -1,7 +1,6 @@
 /**
- * Base64 of the one strict kind: Node's decoder skips what it does not know and takes both alphabets
- * at once, so that many texts give the same bytes. Here one byte string has exactly one text per
- * alphabet.
+ * Strict base64. Node's decoder skips unknown characters and accepts both alphabets at once, so
+ * many texts decode to the same bytes. Here a byte string has exactly one text per alphabet.
  *
  * Spec: RFC 4648, sections 3.2, 3.3, 3.5, 4 and 5.
  *

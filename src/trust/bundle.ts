@@ -1,6 +1,6 @@
 /**
- * The files in which envelopes travel. Written is the Sigstore bundle, version 0.3, which cosign
- * verifies too; read are that and a bare DSSE envelope, which may hold several signatures:
+ * Bundle files, which carry envelopes. One signature is written as a Sigstore bundle, version 0.3,
+ * which cosign verifies too; several are written as a bare DSSE envelope. Both are read:
  *
  * ```json
  * {"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json",
@@ -32,7 +32,7 @@ const FINGERPRINT = /^SHA256:/;
  * The envelope in a bundle file or a bare envelope file.
  *
  * @throws {@link TrustError} `BAD_BUNDLE` when the file is neither; `BAD_ENCODING` for bytes in it
- *   that are not strict base64, or signatures too many or of the wrong size
+ *   that are not strict base64, too many signatures, or one of the wrong size
  */
 export function parseBundle(file: Uint8Array, what = "bundle"): Envelope {
   const object = parseDocument(file, what, "BAD_BUNDLE");
@@ -41,7 +41,7 @@ export function parseBundle(file: Uint8Array, what = "bundle"): Envelope {
   throw new TrustError("BAD_BUNDLE", `${what}: neither a Sigstore bundle nor a DSSE envelope`);
 }
 
-/** The bundle file of an envelope with one signature: one line, its end included. */
+/** The bundle file of an envelope with one signature: one line, newline included. */
 export function formatBundle(envelope: Envelope): Uint8Array {
   const [signature, ...others] = envelope.signatures;
   if (signature === undefined || others.length > 0) {
@@ -54,7 +54,7 @@ export function formatBundle(envelope: Envelope): Uint8Array {
   });
 }
 
-/** The file of a bare envelope, with as many signatures as there are. */
+/** The file of a bare envelope with all its signatures. */
 export function formatEnvelope(envelope: Envelope): Uint8Array {
   return fileOf(envelopeObject(envelope));
 }
@@ -73,7 +73,8 @@ function readSigstoreBundle(object: JsonObject, what: string): Envelope {
       dsse: asObject(object.get("dsseEnvelope"), `${what}: dsseEnvelope`),
     };
   });
-  // One of `dsseEnvelope` and `messageSignature`, by the schema; a bare envelope beside it is none.
+  // The schema allows either `dsseEnvelope` or `messageSignature`; a bare envelope's fields are
+  // foreign.
   for (const name of ["messageSignature", "payload", "signatures"]) {
     if (object.has(name)) throw new TrustError("BAD_BUNDLE", `${what}: unexpected ${name}`);
   }
@@ -83,7 +84,7 @@ function readSigstoreBundle(object: JsonObject, what: string): Envelope {
     const count = envelope.signatures.length;
     throw new TrustError("BAD_ENCODING", `${what}: expected exactly one signature, got ${count}`);
   }
-  // Other tools put other hints, and leave the id away; what we write says the same twice.
+  // Other tools write other hints and omit the keyid; sealfs writes the same fingerprint in both.
   const fingerprints = FINGERPRINT.test(hint) || FINGERPRINT.test(signature.keyId);
   if (fingerprints && hint !== signature.keyId) {
     throw new TrustError("BAD_BUNDLE", `${what}: hint and keyid name different keys`);

@@ -1,7 +1,7 @@
 /**
- * The JSON documents of this folder, read more strictly than JSON asks: besides what the strict
- * reader refuses, no name that means something to JavaScript objects, and no number but a plain
- * integer. Every refusal is a `TrustError` with the code of the step that reads the document.
+ * Reads signed JSON documents. Beyond what the strict JSON parser refuses, this refuses member
+ * names that are special in JavaScript (`__proto__`) and numbers that are not plain integers. Every
+ * refusal is a `TrustError` with the code of the step that reads the document.
  *
  * Spec: docs/statement.md, "JSON documents".
  *
@@ -18,7 +18,7 @@ export type DocumentCode = "BAD_BUNDLE" | "BAD_STATEMENT" | "BAD_POLICY" | "BAD_
 const FORBIDDEN_NAMES: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
 
 /**
- * The object that the document is.
+ * Parses a document, which has to be a JSON object.
  *
  * @throws {@link TrustError} with `code`, and the `FormatError` as its cause
  */

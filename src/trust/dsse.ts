@@ -13,7 +13,7 @@ import { decodeBase64, encodeBase64 } from "./base64.ts";
 import { refusing } from "./document.ts";
 import { SIGNATURE_SIZE } from "./ed25519.ts";
 
-/** A signature, and a hint at the key; the hint is not signed and decides nothing. */
+/** A signature, and a hint as to which key made it. The hint is not signed and decides nothing. */
 export interface EnvelopeSignature {
   readonly keyId: string;
   /** 64 bytes. */
@@ -42,7 +42,8 @@ export function preAuthEncoding(payloadType: string, payload: Uint8Array): Uint8
 }
 
 /**
- * Type and payload of signed bytes; undefined when {@link preAuthEncoding} never gives these.
+ * Splits signed bytes into type and payload; undefined for bytes that {@link preAuthEncoding}
+ * cannot return.
  */
 export function parsePreAuthEncoding(
   message: Uint8Array,
@@ -57,14 +58,15 @@ export function parsePreAuthEncoding(
   const length = /^ ([0-9]{1,9}) /.exec(start.slice(typeEnd));
   if (length === null) return undefined;
   const payload = message.slice(typeEnd + length[0].length);
-  // One text for one message: written again it has to be the same.
+  // Only the canonical encoding: encoding the two again has to give the same bytes.
   const again = preAuthEncoding(payloadType, payload);
   const same = again.length === message.length && again.every((byte, i) => byte === message[i]);
   return same ? { payloadType, payload } : undefined;
 }
 
 /**
- * The envelope in a JSON object. Fields that DSSE does not define are ignored, as it demands.
+ * The envelope in a JSON object. Fields that DSSE does not define are ignored, as its specification
+ * demands.
  *
  * @throws {@link TrustError} `BAD_BUNDLE` for a missing field or a wrong type; `BAD_ENCODING` for
  *   bytes that are not strict base64, no or too many signatures, or one that is not 64 bytes

@@ -16,7 +16,7 @@ const UNIT_SECONDS: ReadonlyMap<string, number> = new Map([
 ]);
 const DURATION = /^(0|[1-9][0-9]{0,8})([mhdwy])$/;
 
-/** Seconds, or undefined when `text` is no length of time. */
+/** Seconds; undefined when `text` is not a length of time. */
 export function parseDuration(text: string): number | undefined {
   const match = DURATION.exec(text);
   return match === null ? undefined : Number(match[1]) * UNIT_SECONDS.get(match[2]!)!;

@@ -1,5 +1,5 @@
 /**
- * Ed25519 with the edges cut off. Libraries disagree about non-canonical encodings, points of small
+ * Strict Ed25519. Libraries disagree about non-canonical encodings, points of small
  * order and the cofactor; a signature counts only where all of them agree: `@noble/ed25519` in
  * strict mode (cofactored equation) and OpenSSL (cofactorless) both accept, the key is a canonical
  * point of the prime-order group, and R is canonical and not of small order. In a runtime without
@@ -12,7 +12,7 @@
 import { Point, getPublicKey, hashes, sign, verify } from "@noble/ed25519";
 import { sha512 } from "@noble/hashes/sha2.js";
 
-// noble's synchronous calls ask for a hash to be put here once.
+// noble's synchronous functions need SHA-512 to be set once.
 hashes.sha512 = sha512;
 
 /** Bytes of a public key, of a seed, and of half a signature. */
@@ -24,7 +24,7 @@ export const SPKI_PREFIX = Uint8Array.from([
   0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
 ]);
 
-/** Why `key` is no public key to trust, or undefined when it is one. */
+/** Why `key` is unfit as a public key; undefined when it is fit. */
 export function keyDefect(key: Uint8Array): string | undefined {
   if (key.length !== KEY_SIZE) return `expected ${KEY_SIZE} bytes, got ${key.length}`;
   if (key.every((byte) => byte === 0)) return "all bytes are zero";
@@ -42,7 +42,7 @@ export function keyDefect(key: Uint8Array): string | undefined {
 export function isSignature(key: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   try {
     if (signature.length !== SIGNATURE_SIZE) return false;
-    // The fast check first: an envelope may hold many signatures by strangers.
+    // The fast check first: an envelope may hold many signatures by unknown keys.
     if (!opensslAccepts(key, message, signature)) return false;
     const r = canonicalPoint(signature.subarray(0, KEY_SIZE));
     if (r === undefined || r.isSmallOrder()) return false;
@@ -73,7 +73,7 @@ function canonicalPoint(bytes: Uint8Array): Point | undefined {
   }
 }
 
-/** True also where there is no OpenSSL to ask. */
+/** Whether OpenSSL accepts the signature; true in a runtime without OpenSSL. */
 function opensslAccepts(key: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   const crypto = globalThis.process?.getBuiltinModule?.("node:crypto");
   if (crypto === undefined) return true;

@@ -1,10 +1,11 @@
 /**
- * The verifier's step 9: versions must not go back. A client remembers of each name the highest
- * version that it has fully verified, and of which image; the memory itself is kept in
- * `verify/trust-state.ts`. A policy with a higher epoch starts anew, so that a thief who has published
- * the highest of all versions has not blocked the name for ever.
+ * The verifier's step 9: versions must not go back. For each name a client remembers the highest
+ * version that it has fully verified, and which image had it; the memory itself is kept in
+ * `verify/trust-state.ts`. A policy with a higher epoch starts over, so that a stolen key that
+ * signed the highest possible version does not block the name for ever.
  *
- * Spec: docs/statement.md, "Rollback and equivocation"; TUF 1.0.34, sections 5.4.3 and 6.1 (rollback, recovery from fast-forward attacks).
+ * Spec: docs/statement.md, "Rollback and equivocation"; TUF 1.0.34, sections 5.4.3 and 6.1
+ * (rollback, recovery from fast-forward attacks).
  *
  * @module
  */
@@ -12,18 +13,21 @@ import { TrustError } from "../errors.ts";
 
 /** The highest version that a client has seen of something. */
 export interface Mark {
-  /** The policy's epoch then; 0 without a policy. */
+  /** The epoch of the policy at that time; 0 without a policy. */
   readonly epoch: number;
   readonly version: number;
   /** Lower-case hex of the SHA-256 of the image (or policy) that had the version. */
   readonly sha256: string;
 }
 
-/** What a statement is for the memory: nothing was known, nothing new, or a higher version. */
+/**
+ * How a version compares with the remembered one: none was remembered, it is the same, or it is
+ * higher.
+ */
 export type Progress = "first" | "same" | "newer";
 
 /**
- * Compares with what is remembered.
+ * Compares a version with the remembered one.
  *
  * @throws {@link TrustError} `ROLLBACK` for a lower version, or a policy of a lower epoch;
  *   `EQUIVOCATION` for another image with the same version

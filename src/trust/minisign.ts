@@ -1,5 +1,5 @@
 /**
- * Signatures and public keys in the form of minisign: for people who have minisign and nothing else.
+ * Signatures and public keys in minisign's format, for users who have minisign but not sealfs.
  * The prehashed kind (`ED`): Ed25519 over the BLAKE2b-512 of the file, and a second signature over
  * the first and the trusted comment.
  *
@@ -26,7 +26,7 @@ export function minisignKey(key: PublicKey): string {
  * The signature file of a message.
  *
  * @param comment one line that is signed too
- * @throws {@link TrustError} `BAD_ENCODING` for a comment that is no line
+ * @throws {@link TrustError} `BAD_ENCODING` for a comment that is not one line of printable ASCII
  */
 export function minisign(
   message: Uint8Array,

@@ -1,7 +1,8 @@
 /**
- * Patterns of image names, as a trust policy has them. `*` stands for any characters but `/`, also
- * none; `**` for any at all; everything else for itself. So `registry.example/app:*` is every tag of
- * one image, and `registry.example/**` everything in a registry.
+ * Patterns of image names in a trust policy. `*` matches any number of characters other than `/`,
+ * also none; `**` any number of any characters; every other character matches itself. So
+ * `registry.example/app:*` is every tag of one image, and `registry.example/**` everything in a
+ * registry.
  *
  * Spec: docs/policy.md, "Name patterns".
  *
@@ -20,8 +21,8 @@ export class NamePattern {
   readonly #tokens: readonly Token[];
 
   /**
-   * @throws {@link TrustError} `BAD_POLICY` for what no name can match, and for signs that mean
-   *   something in other pattern languages but nothing here
+   * @throws {@link TrustError} `BAD_POLICY` for a pattern that no name can match, and for
+   *   characters that other pattern languages give a meaning
    */
   constructor(text: string, what = "pattern") {
     const shown = JSON.stringify(text.slice(0, 100));
@@ -57,7 +58,7 @@ export class NamePattern {
 
   /** A wildcard may stand for nothing: the place behind it is reached as well. */
   #enter(places: Set<number>): Set<number> {
-    // A set yields what is added to it while it is gone through.
+    // Iterating over a set also yields the elements that are added meanwhile.
     for (const at of places) {
       if (typeof this.#tokens[at] === "symbol") places.add(at + 1);
     }

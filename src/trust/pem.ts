@@ -1,5 +1,5 @@
 /**
- * PEM files: one block, strictly. Lines that start with `#` may stand in front, for people.
+ * Strict PEM: a file is exactly one block. Comment lines that start with `#` may come before it.
  *
  * Spec: RFC 7468, section 3.
  *
@@ -7,7 +7,7 @@
  */
 import { decodeBase64, encodeBase64 } from "./base64.ts";
 
-/** A PEM block: what it says it is, and its bytes. */
+/** A PEM block: its label and its bytes. */
 export interface Pem {
   readonly label: string;
   readonly bytes: Uint8Array;
@@ -16,7 +16,7 @@ export interface Pem {
 const BLOCK =
   /^(?:#[^\r\n]*\r?\n)*-----BEGIN ([A-Z0-9 ]{1,40})-----\r?\n([A-Za-z0-9+/=\r\n]*?)\r?\n-----END \1-----\s*$/;
 
-/** The block that `text` is, or undefined when it is none, or more than one. */
+/** The block in `text`; undefined when `text` is not exactly one block. */
 export function parsePem(text: string): Pem | undefined {
   const match = BLOCK.exec(text);
   if (match === null) return undefined;

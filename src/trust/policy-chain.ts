@@ -1,13 +1,13 @@
 /**
- * Signed policies, and the rule by which one follows another: the new one is signed by a threshold of
- * the keys of the old and by a threshold of its own keys, and its version is exactly one higher. So
- * neither a thief of few keys nor an administrator alone can replace those who decide, and no
- * revocation can be skipped.
+ * Signed policies, and the rule by which one follows another: the new one is signed by a threshold
+ * of the keys of the old and by a threshold of its own keys, and its version is exactly one higher.
+ * So neither a few stolen keys nor a single administrator are enough to replace the keys that
+ * decide, and no revocation can be skipped.
  *
  * A signed policy is a DSSE envelope whose payload is the policy file.
  *
- * Spec: docs/policy.md, "Signed policies"; TUF 1.0.34, section 5.3 (client workflow: update the root
- * role).
+ * Spec: docs/policy.md, "Signed policies"; TUF 1.0.34, section 5.3 (client workflow: update the
+ * root role).
  *
  * @module
  */
@@ -36,7 +36,7 @@ export interface PolicyDocument {
 /**
  * Reads a policy, signed or not.
  *
- * @throws {@link TrustError} `BAD_POLICY`; `BAD_BUNDLE` or `BAD_ENCODING` for an envelope that is none
+ * @throws {@link TrustError} `BAD_POLICY`; `BAD_BUNDLE` or `BAD_ENCODING` for a malformed envelope
  */
 export function readPolicy(bytes: Uint8Array, what = "policy"): PolicyDocument {
   const object = parseDocument(bytes, what, "BAD_POLICY");
@@ -54,8 +54,8 @@ export function readPolicy(bytes: Uint8Array, what = "policy"): PolicyDocument {
 }
 
 /**
- * Whether a policy that lies on this machine is in force: not expired, and when it is signed, by
- * enough of the keys that it names itself.
+ * Requires a policy on this machine to be in force: it has not expired, and if it is signed, enough
+ * of the keys that it names itself have signed it.
  *
  * @throws {@link TrustError} `POLICY_EXPIRED` or `POLICY_NOT_SIGNED`
  */
@@ -64,15 +64,15 @@ export function verifyInForce(document: PolicyDocument, now: Date, what = "polic
   if (document.envelope !== undefined) requireAuthority(document, document.policy, now, what);
   if (content.expires === undefined || now < content.expires) return;
   throw new TrustError("POLICY_EXPIRED", `${what}: expired ${formatTime(content.expires)}`, {
-    hint: "get the next one from whoever keeps it, and take it with sealfs policy update",
+    hint: "get the next version from its maintainers, and install it with sealfs policy update",
   });
 }
 
 /**
- * The rule for successors.
+ * Requires `next` to be a valid successor of `old`.
  *
- * @throws {@link TrustError} `POLICY_NOT_SIGNED` below one of the two thresholds; `POLICY_ROLLBACK` for
- *   a version that is not the next, or a lower epoch; `BAD_POLICY` for another policy's name
+ * @throws {@link TrustError} `POLICY_NOT_SIGNED` below one of the two thresholds; `POLICY_ROLLBACK`
+ *   for a version that is not the next, or a lower epoch; `BAD_POLICY` for another policy's name
  */
 export function verifySuccessor(
   old: PolicyDocument,
@@ -93,7 +93,7 @@ export function verifySuccessor(
     throw new TrustError(
       "POLICY_ROLLBACK",
       `${what}: expected version ${before.version + 1}, got ${after.version}`,
-      { hint: "policies are taken one after the other, none left out" },
+      { hint: "policies are installed one after the other, and none can be skipped" },
     );
   }
   if (after.epoch < before.epoch) {
@@ -104,7 +104,7 @@ export function verifySuccessor(
   }
 }
 
-/** The signed file of a policy: `key`'s signature, beside those that `document` has already. */
+/** The signed file of a policy: `key`'s signature is added to those that `document` has already. */
 export function signPolicy(document: PolicyDocument, key: PrivateKey): Uint8Array {
   const { payload, envelope } = document;
   const keyId = key.publicKey.id;
@@ -114,7 +114,10 @@ export function signPolicy(document: PolicyDocument, key: PrivateKey): Uint8Arra
   return formatEnvelope({ payloadType: POLICY_PAYLOAD_TYPE, payload, signatures });
 }
 
-/** Those keys of `by` that may sign policies, are good now and have signed `document`. */
+/**
+ * Ids of the keys that `by` allows to sign policies, that are good now and that have signed
+ * `document`.
+ */
 export function signersOf(document: PolicyDocument, by: TrustPolicy, now: Date): string[] {
   const { envelope } = document;
   if (envelope === undefined) return [];

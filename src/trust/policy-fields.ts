@@ -16,7 +16,7 @@ export function positive(value: JsonValue | undefined, what: string): number {
   throw refused(`${what}: expected at least 1, got ${number}`);
 }
 
-/** A time, where there is one. */
+/** A time; undefined when the field is absent. */
 export function optionalTime(object: JsonObject, name: string, what: string): Date | undefined {
   if (!object.has(name)) return undefined;
   const text = asString(object.get(name), `${what}: ${name}`);
@@ -26,7 +26,7 @@ export function optionalTime(object: JsonObject, name: string, what: string): Da
   throw refused(`${what}: ${name}: expected a time such as 2026-09-01T00:00:00Z, got ${got}`);
 }
 
-/** Seconds of a length of time, where there is one. */
+/** Seconds of a length of time; undefined when the field is absent. */
 export function optionalDuration(
   object: JsonObject,
   name: string,
@@ -64,7 +64,7 @@ export function onlyFields(object: JsonObject, known: readonly string[], what: s
   }
 }
 
-/** Refuses a list in which something stands twice. */
+/** Refuses a list in which a value occurs twice. */
 export function refuseTwice(values: readonly string[], what: string): void {
   const seen = new Set<string>();
   for (const value of values) {

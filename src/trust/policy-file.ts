@@ -1,6 +1,6 @@
 /**
- * The policy as a file. JSON, read strictly: every field says what must not be, so that one that is
- * not known refuses the whole file. Its schema is `keys/trust-policy.schema.json`.
+ * The policy as a file: JSON, read strictly. Any field may be a restriction, so an unknown one
+ * refuses the whole file. Its schema is `keys/trust-policy.schema.json`.
  *
  * ```json
  * {"type":"https://sealfs.dev/policy/v1","name":"example.com","version":3,
@@ -165,7 +165,7 @@ function readKey(value: JsonValue, what: string): PolicyKey {
   onlyFields(object, policyFields.key, what);
   const pem = asString(object.get("pem"), `${what}: pem`);
   const key = refusingKeys(what, () => parsePublicKey(pem, what));
-  // The id is for people who read the file: it must not lie to them.
+  // The id is for people who read the file: it must not mislead them.
   if (object.has("id") && object.get("id") !== key.id) {
     throw refused(`${what}: its id is ${key.id}, not the one that the file says`);
   }

@@ -16,21 +16,21 @@ export interface PolicyKey {
   readonly key: PublicKey;
   /** Names that it may sign; none for a key that only signs policies. */
   readonly names: readonly NamePattern[];
-  /** From then on its signatures count; undefined for always. */
+  /** When its signatures begin to count; undefined for always. */
   readonly notBefore: Date | undefined;
-  /** From then on they do not count any more; undefined for never. */
+  /** When they stop counting; undefined for never. */
   readonly notAfter: Date | undefined;
   /** For people. */
   readonly comment: string | undefined;
 }
 
-/** So many keys at least have to sign names that match. */
+/** How many keys at least have to sign the names that match. */
 export interface NameThreshold {
   readonly names: NamePattern;
   readonly threshold: number;
 }
 
-/** Something that was trusted, and is not any more. */
+/** A key or an image that is no longer trusted. */
 export interface Revocation {
   /** The id of a key, or the SHA-256 or fs-verity digest of an image in lower-case hex. */
   readonly what: string;
@@ -39,7 +39,7 @@ export interface Revocation {
   readonly since: Date | undefined;
 }
 
-/** Who says what the next policy is. */
+/** The keys that sign the next policy, and how many of them it takes. */
 export interface Authority {
   /** Ids of keys of the policy, at least `threshold`. */
   readonly keyIds: readonly string[];
@@ -54,27 +54,27 @@ export interface PolicyContent {
   readonly name: string;
   /** Grows by one from one policy to the next. */
   readonly version: number;
-  /** Until when it holds; undefined for ever. */
+  /** When it expires; undefined for never. */
   readonly expires: Date | undefined;
   /** A higher one makes clients forget the versions that they have seen. */
   readonly epoch: number;
-  /** Distinct keys that every name needs, at least 1. */
+  /** How many distinct keys every name needs, at least 1. */
   readonly threshold: number;
-  /** Names that need more; of several that match the highest counts. */
+  /** Names that need more keys; of several thresholds that match, the highest counts. */
   readonly thresholds: readonly NameThreshold[];
   readonly keys: readonly PolicyKey[];
   readonly authority: Authority;
   readonly revoked: readonly Revocation[];
   /** Seconds since creation after which a statement is too old, whatever its expiry. */
   readonly maxAge: number | undefined;
-  /** Seconds that a statement may hold at most, from creation to expiry. */
+  /** The longest validity of a statement: seconds from creation to expiry. */
   readonly maxValidity: number | undefined;
 }
 
 /** Whether a key's signatures count at this time. */
 export type Standing = "good" | "revoked" | "not yet valid" | "no longer valid";
 
-/** Who says which statements about a name are current, such as a TUF repository. */
+/** A service that lists the current statements about a name, such as a TUF repository. */
 export interface Listing {
   /** For messages. */
   readonly text: string;
@@ -87,7 +87,7 @@ export class TrustPolicy {
   /** Undefined for plain keys without a policy file: each may sign every name, alone. */
   readonly content: PolicyContent | undefined;
   readonly keyring: Keyring;
-  /** Only bundles from there count; undefined for bundles from anywhere. */
+  /** Only bundles that it lists count; undefined for bundles from anywhere. */
   readonly listing: Listing | undefined;
   readonly #byId: ReadonlyMap<string, PolicyKey>;
   readonly #revoked: ReadonlyMap<string, Revocation>;
@@ -140,7 +140,7 @@ export class TrustPolicy {
     return patterns.filter((pattern) => pattern.matches(name)).map(({ text }) => text);
   }
 
-  /** How many keys have to sign this name, and the pattern that says so where one does. */
+  /** How many keys have to sign this name, and the pattern that demands it, if any. */
   thresholdFor(name: string): { readonly needed: number; readonly pattern: string | undefined } {
     let needed = this.content?.threshold ?? 1;
     let pattern: string | undefined;
@@ -152,7 +152,7 @@ export class TrustPolicy {
     return { needed, pattern };
   }
 
-  /** Why this image must not be used any more, or this key not be believed; else undefined. */
+  /** The revocation of this image, or of the key with this id; undefined when there is none. */
   revocationOf(what: Pick<Statement, "sha256" | "verityDigest"> | string): Revocation | undefined {
     if (typeof what === "string") return this.#revoked.get(what);
     return this.#revoked.get(what.verityDigest) ?? this.#revoked.get(what.sha256);
@@ -162,7 +162,7 @@ export class TrustPolicy {
 /** Keys alone, or a policy about them. */
 export type Trust = Keyring | TrustPolicy;
 
-/** The policy that `trust` is. */
+/** `trust` as a policy: with plain keys, each may sign every name. */
 export function policyOf(trust: Trust): TrustPolicy {
   return trust instanceof TrustPolicy ? trust : TrustPolicy.ofKeyring(trust);
 }

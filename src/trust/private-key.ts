@@ -35,8 +35,8 @@ export class PrivateKey {
   /**
    * The signature over `message`.
    *
-   * @throws {@link TrustError} `BAD_SIGNATURE` when it does not verify: the machine has miscomputed,
-   *   and a wrong signature can give the key away
+   * @throws {@link TrustError} `BAD_SIGNATURE` when it does not verify: the machine has
+   *   miscomputed, and a wrong signature can reveal the key
    */
   sign(message: Uint8Array): Uint8Array {
     const signature = signWithSeed(this.#seed, message);

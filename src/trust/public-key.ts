@@ -1,7 +1,8 @@
 /**
  * Public keys: SPKI PEM as OpenSSL, cosign and Node write it, an OpenSSH `ssh-ed25519` line, or the
- * file of signify or minisign (a comment line, then base64 of `Ed`, 8 bytes of key number, key). A
- * key is checked once, when it is read; its id is the fingerprint that `ssh-keygen -lf` prints.
+ * file of signify or minisign (a comment line, then base64 of `Ed`, 8 bytes of key number and the
+ * key). A key is checked once, when it is read; its id is the fingerprint that `ssh-keygen -lf`
+ * prints.
  *
  * Spec: RFC 8410, section 4; RFC 8709, section 4.
  *

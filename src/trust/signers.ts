@@ -15,7 +15,9 @@ export interface SignedPayload {
   readonly payload: Uint8Array;
   /** Ids of the keys that count now, each once. */
   readonly signers: readonly string[];
-  /** Key hints of the other signatures: by strangers, broken, or by keys that do not count now. */
+  /**
+   * Key hints of the other signatures: by unknown keys, invalid, or by keys that do not count now.
+   */
   readonly unverified: readonly string[];
 }
 
@@ -27,10 +29,11 @@ export interface Tries {
 /**
  * Tries every signature with every trusted key, the one it names first. Keys are counted, not
  * signatures, so that one key signing twice counts once. A hint at a key decides nothing, but once
- * `tries` are used up only hinted keys are tried: a heap of signatures by strangers costs no more.
+ * `tries` are used up only hinted keys are tried: this bounds the cost of many signatures by
+ * unknown keys.
  *
- * @throws {@link TrustError} `UNTRUSTED_KEY`, `BAD_SIGNATURE`, `REVOKED_KEY` or `KEY_NOT_VALID` when
- *   no key counts
+ * @throws {@link TrustError} `UNTRUSTED_KEY`, `BAD_SIGNATURE`, `REVOKED_KEY` or `KEY_NOT_VALID`
+ *   when no key counts
  */
 export function findSigners(
   envelope: Envelope,
@@ -63,7 +66,10 @@ export function findSigners(
   return { payloadType, payload, signers: [...signers], unverified };
 }
 
-/** Says which it is: a key that lost its trust, a stranger's, or one that does not fit the bytes. */
+/**
+ * Tells the reasons apart: a key that is no longer trusted, an unknown key, or a signature that
+ * does not match the bytes.
+ */
 function refusal(
   envelope: Envelope,
   policy: TrustPolicy,

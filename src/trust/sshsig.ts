@@ -1,6 +1,6 @@
 /**
- * Signatures in the form of `ssh-keygen -Y`: the same Ed25519 key vouches for a file towards people
- * who have OpenSSH and nothing else. Made as `ssh-keygen -Y sign` makes them, to the byte.
+ * Signatures in the format of `ssh-keygen -Y`, for users who have OpenSSH but not sealfs. They are
+ * made with the same Ed25519 key, and byte for byte as `ssh-keygen -Y sign` makes them.
  *
  * Spec: OpenSSH PROTOCOL.sshsig.
  *
@@ -16,7 +16,7 @@ const VERSION = 1;
 const HASH = "sha512";
 
 /**
- * The bytes that the key signs for a message; the namespace says what the signature is for.
+ * The bytes that the key signs for a message; the namespace states what the signature is for.
  *
  * @throws {@link TrustError} `BAD_ENCODING` for an empty namespace
  */

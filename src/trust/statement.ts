@@ -1,7 +1,7 @@
 /**
- * What a signature says: an in-toto statement about one bootstrap. Both of the bootstrap's digests,
- * its size, the name it is published under, when that was and until when it holds, how it was made
- * and from what:
+ * What is signed: an in-toto statement about one bootstrap. It has both digests of the bootstrap,
+ * its size, the name it is published under, its times of creation and expiry, and how and from what
+ * it was built:
  *
  * ```json
  * {"_type":"https://in-toto.io/Statement/v1",
@@ -19,8 +19,8 @@
  * The verity digest stands under `fsverity-sha256-12` or `fsverity-sha512-12`: algorithm and the
  * logarithm of the block size, composefs-rs's names. `profile` and `source` are absent when the
  * signer does not know them, `seekIndex` when there is none. `requires` names
- * extensions without which the statement must not be accepted; this version knows none. Unknown fields
- * elsewhere are ignored.
+ * extensions without which the statement must not be accepted; this version knows none. Unknown
+ * fields elsewhere are ignored.
  *
  * Spec: docs/statement.md, "Statement"; in-toto attestation framework, Statement v1.
  *
@@ -78,7 +78,7 @@ export interface Subject {
 /** A statement about one bootstrap. */
 export type Statement = Subject & Predicate;
 
-/** A statement as it was read; how many subjects are right is for the verifier to say. */
+/** A statement as it was parsed. The verifier decides how many subjects are acceptable. */
 export interface UnboundStatement {
   readonly subjects: readonly Subject[];
   readonly predicate: Predicate;
@@ -182,7 +182,7 @@ function verityName(digest: VerityDigest): string {
   return `fsverity-${algorithmOf(digest)}-12`;
 }
 
-// Printable ASCII, as in image references: two names that look alike are then the same.
+// Printable ASCII, as in image references: names that look alike are then equal.
 function readName(subject: JsonObject): string {
   const name = asString(subject.get("name"), "statement: name");
   if (name.length > limits.referenceBytes || !/^[\x21-\x7e]+$/.test(name)) {
@@ -208,7 +208,10 @@ function readPredicate(predicate: JsonObject): Predicate {
   };
 }
 
-/** Undefined when the signer does not say. People read it, so that it has to be plain. */
+/**
+ * Undefined when the signer does not state it. It is shown to people, so only printable ASCII is
+ * accepted.
+ */
 function readProfile(predicate: JsonObject): string | undefined {
   const profile = optionalString(predicate, "profile", "statement");
   if (profile === undefined || PLAIN.test(profile)) return profile;

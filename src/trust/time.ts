@@ -9,8 +9,8 @@
 const UTC_SECONDS = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/;
 
 /**
- * The time that `text` is, or undefined when it is none: an offset, a fraction, a leap second and
- * 30 February are none.
+ * Parses a time; undefined for everything else, such as an offset, a fraction, a leap second or 30
+ * February.
  */
 export function parseTime(text: string): Date | undefined {
   if (!UTC_SECONDS.test(text)) return undefined;
@@ -18,7 +18,7 @@ export function parseTime(text: string): Date | undefined {
   return Number.isNaN(time.getTime()) || formatTime(time) !== text ? undefined : time;
 }
 
-/** `2026-09-01T00:00:00Z`; what is below a second is cut off. */
+/** `2026-09-01T00:00:00Z`; fractions of a second are cut off. */
 export function formatTime(time: Date): string {
   return `${time.toISOString().slice(0, -5)}Z`;
 }

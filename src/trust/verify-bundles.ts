@@ -1,8 +1,8 @@
 /**
- * The verifier: from the bytes of bundles to a statement that may be believed. The steps and their
- * order are fixed, and each refuses with a code of its own; the first that fails ends it. Step 9
- * (versions must not go back) needs the client's memory, see `high-water.ts`; steps 10 and 11 need
- * the bootstrap itself, see `verify/verified-image.ts`.
+ * The verifier: from the bytes of bundles to a statement that can be trusted. The steps and their
+ * order are fixed, and each refuses with codes of its own; the first step that fails ends the
+ * verification. Step 9 (versions must not go back) needs the client's memory, see `high-water.ts`;
+ * steps 10 and 11 need the bootstrap itself, see `verify/verified-image.ts`.
  *
  * | step | refuses with |
  * | --- | --- |
@@ -17,8 +17,8 @@
  * | 10 the bootstrap's bytes | `WRONG_IMAGE` |
  * | 11 the bootstrap's structure | a `FormatError` |
  *
- * The signatures of several bundles count together when they are over the same bytes: a threshold of
- * signers is met by several bundles as well as by one envelope with several signatures.
+ * The signatures of several bundles count together when they are over the same bytes: a threshold
+ * of signers is met by several bundles as well as by one envelope with several signatures.
  *
  * Spec: docs/statement.md, "The verifier's steps"; DSSE 1.0.2 `protocol.md`; in-toto attestation
  * framework, "Validation".
@@ -35,7 +35,7 @@ import { type Expectation, type VerifiedStatement, verifyPayload } from "./verif
 
 export { ANY_NAME, type Expectation, type VerifiedStatement } from "./verify-payload.ts";
 
-/** What became of several bundles. */
+/** The outcome for several bundles. */
 export interface Verdicts {
   /** The good statements, the highest version first. */
   readonly accepted: readonly VerifiedStatement[];
@@ -83,7 +83,7 @@ export function verifyBundles(
   return { accepted, refused };
 }
 
-/** Bundles over the same bytes: their numbers, from 1, and what each of them says. */
+/** Bundles over the same bytes: their numbers, from 1, and the signers of each. */
 interface Group {
   readonly numbers: number[];
   readonly parts: SignedPayload[];

@@ -19,7 +19,7 @@ import {
 } from "./statement.ts";
 import { formatTime } from "./time.ts";
 
-/** Asks for no name: the caller shows the statement's name to a person instead. */
+/** Accepts any name: the caller shows the statement's name to the user instead. */
 export const ANY_NAME: unique symbol = Symbol("any name");
 
 /** What the caller asks for. */
@@ -32,23 +32,23 @@ export interface Expectation {
 
 /** A statement that enough trusted keys have made, about the name asked for, valid now. */
 export interface VerifiedStatement {
-  /** The bundles that say it: `bundle 2`, or `bundles 2, 3`. */
+  /** The bundles that contain it: `bundle 2`, or `bundles 2, 3`. */
   readonly label: string;
   readonly statement: Statement;
   /** The trusted keys that signed and may, each once, in the order of the keyring; at least one. */
   readonly keyIds: readonly [string, ...string[]];
-  /** How many keys it takes for this name, and the policy's pattern that says so. */
+  /** How many keys this name needs, and the policy's pattern that demands it. */
   readonly threshold: { readonly needed: number; readonly pattern: string | undefined };
-  /** Key hints of the other signatures: by strangers, or broken, or by keys that do not count. */
+  /** Key hints of the other signatures: by unknown keys, invalid, or by keys that do not count. */
   readonly unverified: readonly string[];
 }
 
-const SKEW_SECONDS = 5 * 60;
+const CLOCK_SKEW_SECONDS = 5 * 60;
 const DAY_SECONDS = 24 * 60 * 60;
 
 /**
- * The rest of step 4, and steps 5 to 8, for bytes that trusted keys have signed, in one bundle or in
- * several.
+ * The rest of step 4, and steps 5 to 8, for bytes that trusted keys have signed, in one bundle or
+ * in several.
  *
  * @throws {@link TrustError} with the code of the first step that fails
  */
@@ -64,7 +64,7 @@ export function verifyPayload(
   const { name, now } = expected;
   // Step 4: enough keys, each counted once, for the name asked for.
   if (name !== ANY_NAME) requireThreshold(signers, policy, name, label);
-  // Step 5: only now the type, which the signature covers.
+  // Step 5: the type, only now, since the signature covers it.
   if (payloadType !== STATEMENT_PAYLOAD_TYPE) {
     const got = JSON.stringify(payloadType.slice(0, 100));
     throw new TrustError(
@@ -72,7 +72,7 @@ export function verifyPayload(
       `${label}: expected payload type ${STATEMENT_PAYLOAD_TYPE}, got ${got}`,
     );
   }
-  // Step 6: the very bytes that were verified.
+  // Step 6: parse exactly the bytes that were verified.
   const unbound = parseStatement(payload);
   // Step 7: one subject, with the name asked for, which enough of the keys may sign.
   const statement = bindSubject(unbound, name);
@@ -137,7 +137,7 @@ function bindSubject(unbound: UnboundStatement, name: Expectation["name"]): Stat
 
 function verifyTimes({ created, expires }: Statement, { content }: TrustPolicy, now: Date): void {
   const seconds = (time: Date) => time.getTime() / 1000;
-  if (!(seconds(created) <= seconds(now) + SKEW_SECONDS)) {
+  if (!(seconds(created) <= seconds(now) + CLOCK_SKEW_SECONDS)) {
     throw new TrustError(
       "NOT_YET_VALID",
       `statement: created ${formatTime(created)}, which is after now, ${formatTime(now)}`,

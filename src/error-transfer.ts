@@ -1,7 +1,7 @@
 /**
- * Errors between threads and processes: as plain values that survive JSON and structured cloning, and
- * back with their class, code and hint. What comes back is checked, because the other side may have
- * been broken.
+ * Carries errors between threads and processes: encodes them as plain values that survive JSON and
+ * structured cloning, and decodes them with their class, code and hint. Received values are
+ * checked, because the sender may have been compromised.
  *
  * @module
  */
@@ -32,7 +32,10 @@ interface ErrorClass {
   new (code: never, message: string, options: ErrorOptions & Details): SealfsError;
 }
 
-/** Every class that keeps its identity on the way; what is derived from one arrives as that one. */
+/**
+ * Every class that keeps its identity on the way. An error of a derived class arrives as the class
+ * listed here.
+ */
 export const errorClasses = {
   FormatError,
   IntegrityError,
@@ -70,21 +73,23 @@ interface OtherError extends Common {
 /** An error as a plain value. */
 export type EncodedError = KnownError | OtherError;
 
-/** Characters of each text: as JSON an error has less than 64 KiB, so that channels can be bounded. */
-const most = { message: 4096, hint: 1024, stack: 2048, cause: 1024 } as const;
+/**
+ * Characters of each text: as JSON an error has less than 64 KiB, so that channels can be bounded.
+ */
+const textLimits = { message: 4096, hint: 1024, stack: 2048, cause: 1024 } as const;
 
-/** Makes a plain value of whatever was thrown. */
+/** Encodes anything that was thrown as a plain value. */
 export function encodeError(thrown: unknown): EncodedError {
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
   const [message = "", ...causes] = messagesOf(error);
   const common: Common = {
-    message: message.slice(0, most.message),
-    causes: causes.map((cause) => cause.slice(0, most.cause)),
+    message: message.slice(0, textLimits.message),
+    causes: causes.map((cause) => cause.slice(0, textLimits.cause)),
   };
   const name = classNames.find((each) => error instanceof errorClasses[each]);
   if (name !== undefined) {
     const { code, hint, status, retryAfterMs, failures } = error as SealfsError & Details;
-    const details = { hint: hint?.slice(0, most.hint), status, retryAfterMs, failures };
+    const details = { hint: hint?.slice(0, textLimits.hint), status, retryAfterMs, failures };
     return defined({ ...common, class: name, code, ...details });
   }
   const { code } = error as { code?: unknown };
@@ -92,13 +97,13 @@ export function encodeError(thrown: unknown): EncodedError {
     ...common,
     name: error.name,
     code: isText(code) ? code : undefined, // some have a number
-    stack: error.stack?.slice(0, most.stack),
+    stack: error.stack?.slice(0, textLimits.stack),
   });
 }
 
 /**
- * The error that {@link encodeError} made a value of. Anything else becomes a {@link SystemError} `IO`
- * that says so; `from` is the sender, for its message.
+ * Decodes a value of {@link encodeError}. Anything else becomes a {@link SystemError} `IO` whose
+ * message names the sender, `from`.
  */
 export function decodeError(value: unknown, from: string): Error {
   if (isKnown(value)) {

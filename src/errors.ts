@@ -21,13 +21,13 @@ export abstract class SealfsError<Code extends string = string> extends Error {
 }
 
 /** How many messages of a chain of causes are shown. */
-const MOST_MESSAGES = 5;
+const MESSAGES_SHOWN = 5;
 
 /** The message of an error and those of its causes that add to it, outermost first. */
 export function messagesOf(error: Error): string[] {
   const messages = [error.message];
   let { cause } = error;
-  while (cause instanceof Error && messages.length < MOST_MESSAGES) {
+  while (cause instanceof Error && messages.length < MESSAGES_SHOWN) {
     const { message } = cause;
     if (!messages.some((shown) => shown.includes(message))) messages.push(message);
     cause = cause.cause;
@@ -96,8 +96,8 @@ export class TrustError extends SealfsError<(typeof TrustError.codes)[number]> {
   ] as const;
 }
 
-/** Answers that no honest server in working order gives. */
-const faulty: ReadonlySet<NetworkError["code"]> = new Set([
+/** Codes of answers that no honest, working server gives. */
+const serverFaults: ReadonlySet<NetworkError["code"]> = new Set([
   "TLS",
   "BAD_RESPONSE",
   "WRONG_SIZE",
@@ -124,20 +124,20 @@ export class NetworkError extends SealfsError<(typeof NetworkError.codes)[number
     // The answer is shorter or longer than what was asked for.
     "WRONG_SIZE",
     "BAD_REDIRECT",
-    // The server's name leads to an address that the URL gives no right to.
+    // The server's name resolves to an address that the URL does not allow.
     "ADDRESS",
     "UNAUTHORIZED",
     "NOT_FOUND",
     // The range that was asked for lies outside the file.
     "RANGE",
     "BUSY",
-    // Another status than those that mean something to us.
+    // Any other status.
     "STATUS",
   ] as const;
 
-  /** The status of the answer, where it was the status. */
+  /** The HTTP status, where the status was the reason. */
   readonly status: number | undefined;
-  /** How long the server asked to be left alone. */
+  /** Milliseconds that the server asked to wait (`Retry-After`). */
   readonly retryAfterMs: number | undefined;
 
   constructor(
@@ -154,9 +154,9 @@ export class NetworkError extends SealfsError<(typeof NetworkError.codes)[number
     this.retryAfterMs = options.retryAfterMs;
   }
 
-  /** Whether it sent, or is, something that it must not; else it may be well again soon. */
+  /** Whether the server broke the rules, so that asking it again is no use. */
   get mirrorAtFault(): boolean {
-    return faulty.has(this.code);
+    return serverFaults.has(this.code);
   }
 }
 
@@ -166,7 +166,7 @@ export interface SourceFailure {
   readonly reason: string;
 }
 
-/** Objects could not be fetched: no source has them, or each that was asked failed. */
+/** Objects could not be fetched: no source has them, or every source that was asked failed. */
 export class FetchError extends SealfsError<(typeof FetchError.codes)[number]> {
   static readonly codes = ["NO_SOURCE", "ALL_FAILED", "INCOMPLETE"] as const;
 
@@ -183,7 +183,7 @@ export class FetchError extends SealfsError<(typeof FetchError.codes)[number]> {
   }
 }
 
-/** What was named is not there. */
+/** Something that was named does not exist. */
 export class NotFoundError extends SealfsError<(typeof NotFoundError.codes)[number]> {
   static readonly codes = ["NO_FILE", "NO_REF", "NO_OBJECT", "NO_STORE"] as const;
 }

@@ -22,11 +22,11 @@ export const limits = {
   referenceBytes: 512,
   /** Days from a statement's creation to its expiry: ten years. */
   validityDays: 3660,
-  /** Bundles looked at for one image. */
+  /** Bundles read for one image. */
   bundles: 64,
-  /** Signatures of one verification tried with keys that they do not name. */
+  /** Attempts of one verification to verify a signature with a key that it does not name. */
   signatureTries: 8192,
-  /** Patterns of names of one key, thresholds of a policy, and entries of its list of revocations. */
+  /** Name patterns of one key, thresholds of a policy, and entries of its list of revocations. */
   policyNames: 256,
   policyThresholds: 256,
   policyRevocations: 4096,
@@ -34,22 +34,25 @@ export const limits = {
   tufRootBytes: 512_000,
   tufTimestampBytes: 16 * KIB,
   tufMetadataBytes: 4 * MIB,
-  /** Roots that are followed in one update, and roles that are searched for a target. */
+  /** New roots accepted in one update, and delegated roles searched for one target. */
   tufRootRotations: 256,
   tufDelegations: 32,
-  /** Bytes of a file of the client's memory of versions. */
+  /** Bytes of a file in which a client remembers one version. */
   markBytes: 16 * KIB,
   /** Bytes of an OCI manifest, index or configuration. */
   manifestBytes: 4 * MIB,
   /** Indexes nested in one another. */
   indexDepth: 4,
-  /** Indexes and manifests looked at to find one image. */
+  /** Indexes and manifests read to find one image. */
   indexEntries: 10_000,
   /** Files in the archive of an image (oci-archive, docker-archive). */
   archiveMembers: 100_000,
   /** Bytes of a bootstrap. */
   imageBytes: GIB,
-  /** Inodes of one image, and entries of one merged tree: what fits into Node's default heap of 4 GiB. */
+  /**
+   * Inodes of one image, and entries of one merged tree: what fits into Node's default heap of 4
+   * GiB.
+   */
   inodes: 4_000_000,
   /** Bytes of a path. */
   pathBytes: 4096,
@@ -74,7 +77,10 @@ export const limits = {
   sparseSegments: 10_000,
   /** Uncompressed bytes per compressed byte of a layer. */
   decompressionRatio: 1000,
-  /** Uncompressed bytes of a layer that no ratio forbids: a small file of zeros is no bomb. */
+  /**
+   * Uncompressed bytes of a layer up to which the ratio is not applied: a small file of zeros is no
+   * bomb.
+   */
   decompressionFloor: 64 * MIB,
   /** Uncompressed bytes of one layer. */
   layerBytes: 256 * GIB,
@@ -86,7 +92,7 @@ export const limits = {
   leafBytes: GIB,
   /** Objects that one source is remembered to lack, or to have wrong; the oldest are forgotten. */
   objectsSetAside: 4096,
-  /** Bytes of a file of mirrors, mirrors in it, and patterns of names of one. */
+  /** Bytes of a mirrors file, mirrors in it, and name patterns of one mirror. */
   mirrorsBytes: 256 * KIB,
   mirrors: 64,
   mirrorNames: 256,
@@ -97,14 +103,14 @@ export const limits = {
   httpHeaderBytes: 16 * KIB,
   httpInformational: 16,
   httpRedirects: 5,
-  /** Bytes of an error that a server explains, and of a token. */
+  /** Bytes of a server's error document, and of its answer with a token. */
   httpErrorBytes: 64 * KIB,
   /** Bytes of a file with credentials for registries. */
   authFileBytes: MIB,
-  /** Artifacts about one image that are listed, and those of them that are looked into. */
+  /** Artifacts about one image that are listed, and those of them that are fetched. */
   referrers: 1024,
   candidates: 64,
-  /** Bytes of a list of files that are to be read ahead. */
+  /** Bytes of a list of files to prefetch. */
   prefetchListBytes: 64 * MIB,
   /** Bytes of a key file. */
   keyBytes: 64 * KIB,

@@ -1,8 +1,8 @@
 /**
- * An HTTP client that survives every server. It follows redirects by hand, checks addresses while it
- * connects, decodes nothing, and gives each request a deadline for its headers and a least pace for its
- * body. Credentials go to the server that they are for, and to no other.
- * Spec: RFC 9110, RFC 9112; docs/hostile-inputs.md, "E. Mirrors".
+ * An HTTP client that survives every server. It follows redirects by hand, checks addresses while
+ * it connects, decodes nothing, and gives each request a deadline for its headers and a least pace
+ * for its body. Credentials go to the server that they are for, and to no other. Spec: RFC 9110,
+ * RFC 9112; docs/hostile-inputs.md, "E. Mirrors".
  *
  * @module
  */
@@ -112,8 +112,8 @@ export class HttpClient {
   }
 
   /**
-   * Gets a resource or a part of it. A server that cannot give parts answers with status 200: its body
-   * is the whole then, and `extent.start` is 0.
+   * Gets a resource or a part of it. A server that cannot give parts answers with status 200: its
+   * body is the whole then, and `extent.start` is 0.
    *
    * @throws {@link NetworkError} for every other answer, and for what happens on the way; while the
    *   body is read, too
@@ -122,7 +122,7 @@ export class HttpClient {
     const { range } = options;
     const headers = {
       ...options.headers,
-      ...(range && { range: `bytes=${range.start}-${range.end - 1}` }),
+      ...defined({ range: range && `bytes=${range.start}-${range.end - 1}` }),
     };
     const raw = await this.#follow("GET", url, { ...options, headers });
     try {

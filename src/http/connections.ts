@@ -1,7 +1,7 @@
 /**
- * Connections, and the one place that decides to which addresses they may go. The check is made while
- * connecting, on the very address that is connected to, so that a name that changes its mind between
- * check and use (DNS rebinding) gains nothing.
+ * Connections, and the one place that decides to which addresses they may go. The check is made
+ * while connecting, on the very address that is connected to, so that a name that changes its mind
+ * between check and use (DNS rebinding) gains nothing.
  *
  * @module
  */
@@ -14,6 +14,7 @@ import { limits } from "../limits.ts";
 import { type Reach, mayLeadTo, mayUserReach, outer, reachOf } from "./address.ts";
 import type { Proxies, Proxy } from "./proxies.ts";
 import { type Connect, openTunnel } from "./tunnel.ts";
+import { defined } from "../optional.ts";
 
 export interface ConnectionOptions {
   /** Certificates in PEM to trust beside the system's. */
@@ -59,8 +60,8 @@ export class Connections {
   }
 
   /**
-   * The proxy that a request without TLS is sent to, in place of its server: connections for `agent("user")`.
-   * Where a name leads is up to the proxy; an address is checked.
+   * The proxy that a request without TLS is sent to, in place of its server: connections for
+   * `agent("user")`. Where a name leads is up to the proxy; an address is checked.
    *
    * @throws {@link NetworkError} `ADDRESS`
    */
@@ -119,11 +120,13 @@ export class Connections {
       minVersion: "TLSv1.2",
       // Said here, so that NODE_TLS_REJECT_UNAUTHORIZED does not say it.
       rejectUnauthorized: insecure !== true,
-      ...(ca === undefined ? {} : { ca: [...rootCertificates, ca] }),
+      ...defined({ ca: ca === undefined ? undefined : [...rootCertificates, ca] }),
     });
   }
 
-  /** TLS to the server, through a tunnel. Where that leads, we do not know: outside, as is assumed. */
+  /**
+   * TLS to the server, through a tunnel. Where that leads, we do not know: outside, as is assumed.
+   */
   #connectThrough(
     proxy: Proxy,
     connectToProxy: Connect,

@@ -18,8 +18,9 @@ import {
   S_IFREG,
   S_IFSOCK,
 } from "../tree/inode.ts";
+import { defined } from "../optional.ts";
 
-/** A listed file. Texts are printable: UTF-8, `\xhh` for bytes that are none. */
+/** A listed file. Texts are printable: UTF-8, with `\xhh` for other bytes. */
 export interface FileRecord {
   readonly path: string;
   readonly type: string;
@@ -63,7 +64,7 @@ const types = new Map([
   [S_IFSOCK, "socket"],
 ]);
 
-/** The word for a file's type. */
+/** The name of a file's type. */
 export const typeOf = ({ mode }: ImageInode): string => types.get(mode & S_IFMT) ?? "unknown";
 
 /** The record of one file. */
@@ -71,7 +72,7 @@ export function recordOf(image: Image, { path, inode }: WalkedFile): FileRecord 
   const xattrs = image.xattrs(inode);
   const name = typeOf(inode);
   const content = name === "file" ? image.content(inode) : undefined;
-  return {
+  return defined({
     path: path === "" ? "/" : printable(path),
     type: name,
     mode: (inode.mode & 0o7777).toString(8).padStart(4, "0"),
@@ -80,14 +81,16 @@ export function recordOf(image: Image, { path, inode }: WalkedFile): FileRecord 
     gid: inode.gid,
     size: inode.size <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(inode.size) : String(inode.size),
     mtime: formatSeconds(inode.mtimeSeconds, inode.mtimeNanoseconds),
-    ...(name === "character" || name === "block" ? { device: deviceOf(inode) } : {}),
-    ...(name === "symlink" ? { target: printable(image.target(inode)) } : {}),
-    ...(content && { content: content.kind }),
-    ...(content?.kind === "object" ? { digest: content.digest } : {}),
-    ...(xattrs.size === 0
-      ? {}
-      : { xattrs: Object.fromEntries([...xattrs].map(([k, v]) => [printable(k), printable(v)])) }),
-  };
+    device: name === "character" || name === "block" ? deviceOf(inode) : undefined,
+    target: name === "symlink" ? printable(image.target(inode)) : undefined,
+    content: content?.kind,
+    digest: content?.kind === "object" ? content.digest : undefined,
+    xattrs: xattrs.size === 0 ? undefined : textsOf(xattrs),
+  });
+}
+
+function textsOf(xattrs: ReadonlyMap<ByteString, ByteString>): Record<string, string> {
+  return Object.fromEntries([...xattrs].map(([key, value]) => [printable(key), printable(value)]));
 }
 
 /** Linux `new_decode_dev`. */

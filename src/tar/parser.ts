@@ -24,6 +24,7 @@ import { type Member, decodeMember } from "./member.ts";
 import { MetaHeaders } from "./meta.ts";
 import { SparseMapReader, SparseSink, checkSparseMap } from "./sparse.ts";
 import type { TarOptions } from "./tar-options.ts";
+import { defined } from "../optional.ts";
 
 /** What the next bytes are. */
 type State =
@@ -62,10 +63,10 @@ export class TarParser {
   constructor(handler: TarHandler, options: TarOptions = {}) {
     this.#handler = handler;
     const { strict = false, warn } = options;
-    this.#options = {
+    this.#options = defined({
       strict,
-      ...(warn && { warn: (message: string) => warn(`${this.#place()}: ${message}`) }),
-    };
+      warn: warn && ((message: string) => warn(`${this.#place()}: ${message}`)),
+    });
   }
 
   /** Bytes of the archive taken so far. */

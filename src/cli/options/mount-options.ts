@@ -13,6 +13,7 @@ import type { Mode, MountPromise } from "../../mount/table/modes.ts";
 import type { MirrorOptions } from "./mirror-options.ts";
 import { wholeNumber } from "./numbers.ts";
 import { repeated } from "./repeated.ts";
+import { defined } from "../../optional.ts";
 
 /** The values of {@link declareWay}'s options. */
 interface WayOptions {
@@ -128,7 +129,10 @@ export interface MountFlags
   readonly store: string[];
 }
 
-/** @throws {@link UsageError} for options that need one another, or a map of owners that is malformed */
+/**
+ * @throws {@link UsageError} for options that need one another, or a map of owners that is
+ * malformed
+ */
 export function mountOptionsOf(flags: MountFlags): Omit<MountOptions, "server"> {
   const {
     store,
@@ -147,7 +151,9 @@ export function mountOptionsOf(flags: MountFlags): Omit<MountOptions, "server"> 
     stores: store,
     idmap: idmap === undefined ? undefined : parseIdmap(idmap),
     ...writable(upper, work),
-    ...(isLazy ? { lazy: { mirrors: mirror, mirrorsFile: mirrors, deadline, background } } : {}),
+    ...defined({
+      lazy: isLazy ? { mirrors: mirror, mirrorsFile: mirrors, deadline, background } : undefined,
+    }),
   };
 }
 

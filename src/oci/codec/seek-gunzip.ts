@@ -1,6 +1,6 @@
 /**
- * Decompressing a part of a gzip layer, from an access point on. By zlib's handle where that does what
- * we expect, else by our own decoder; the results are the same.
+ * Decompressing a part of a gzip layer, from an access point on. By zlib's handle where that does
+ * what we expect, else by our own decoder; the results are the same.
  *
  * @module
  */
@@ -10,6 +10,7 @@ import { Inflater, type InflaterStop } from "../../seek/inflater.ts";
 import { prefixFor } from "./deflate-prefix.ts";
 import { GzipGap } from "./gzip-header.ts";
 import { ZlibHandle } from "./zlib-handle.ts";
+import { defined } from "../../optional.ts";
 
 /** For tests: which of the two decoders that must agree. */
 export type RawDecoder = "zlib" | "own";
@@ -30,8 +31,8 @@ interface RawStream {
 const CHUNK = 64 * 1024;
 
 /**
- * The uncompressed bytes that follow an access point, up to `length` of them, in chunks that are valid
- * until the next. `chunks` are the blob's bytes from the one on in which the point lies.
+ * The uncompressed bytes that follow an access point, up to `length` of them, in chunks that are
+ * valid until the next. `chunks` are the blob's bytes from the one on in which the point lies.
  *
  * @param phase the bit of the first byte at which the point lies
  * @throws {@link FormatError} when they are not what a gzip file has there
@@ -94,7 +95,8 @@ class ZlibStream implements RawStream {
   #pending: Uint8Array | undefined;
 
   constructor(window: Uint8Array, phase: number, first: number | undefined) {
-    const options = { chunkSize: CHUNK, ...(window.length > 0 ? { dictionary: window } : {}) };
+    const dictionary = window.length > 0 ? window : undefined;
+    const options = defined({ chunkSize: CHUNK, dictionary });
     this.#handle = new ZlibHandle(createInflateRaw(options));
     if (first !== undefined) this.#pending = prefixFor(phase, first);
   }

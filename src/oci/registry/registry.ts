@@ -22,6 +22,7 @@ import {
 import { DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST } from "../media-types.ts";
 import type { RegistryReference } from "../registry-reference.ts";
 import { type RegistryOptions, RegistrySession, collect } from "./session.ts";
+import { defined } from "../../optional.ts";
 
 /** A manifest or index as it came; its digest has been computed, not believed. */
 export interface RegistryDocument {
@@ -130,8 +131,8 @@ export class Registry {
   }
 
   /**
-   * Registries often send elsewhere for a blob, by a URL that is good for a while. It is kept; when it
-   * is not good any more, the registry is asked again, once.
+   * Registries often send elsewhere for a blob, by a URL that is good for a while. It is kept; when
+   * it is not good any more, the registry is asked again, once.
    */
   async #open(
     { digest, size }: BlobDescriptor,
@@ -143,7 +144,7 @@ export class Registry {
     const options = {
       expectedSize: size,
       signal,
-      ...(isWhole ? {} : { range: { start, end } }),
+      ...defined({ range: isWhole ? undefined : { start, end } }),
     };
     const known = this.#places.get(digest);
     if (known !== undefined) {

@@ -1,7 +1,6 @@
 /**
- * Putting blobs and manifests into a repository. Whatever is there already is left alone, so that doing
- * it twice does no more than doing it once.
- * Spec: OCI distribution spec 1.1, "Push".
+ * Putting blobs and manifests into a repository. Whatever is there already is left alone, so that
+ * doing it twice does no more than doing it once. Spec: OCI distribution spec 1.1, "Push".
  *
  * @module
  */
@@ -115,7 +114,7 @@ class Upload {
     return this.#registry.session.send(method, url, "push", {
       headers: { "content-type": "application/octet-stream", ...headers },
       body: () => (bytes.length === 0 ? bytes : pieces(bytes)),
-      ...(bytes.length === 0 ? {} : { bodyBytes: bytes.length }),
+      ...defined({ bodyBytes: bytes.length === 0 ? undefined : bytes.length }),
       signal: this.#signal,
     });
   }
@@ -145,8 +144,8 @@ async function cancel(registry: Registry, headers: Headers, from: URL): Promise<
 }
 
 /**
- * Puts a manifest under its digest or a tag. Whether the registry keeps track of subjects by itself is in
- * the result.
+ * Puts a manifest under its digest or a tag. Whether the registry keeps track of subjects by itself
+ * is in the result.
  *
  * @throws {@link NetworkError}
  */

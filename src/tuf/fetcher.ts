@@ -1,6 +1,7 @@
 /**
- * What tuf-js gets its files through: every one is capped, metadata is looked at strictly first, and
- * what went wrong on the way is kept, because tuf-js puts it into words.
+ * The fetcher through which tuf-js reads a repository. It caps every file, checks metadata strictly
+ * before tuf-js sees it, and keeps the error of a failed read, because tuf-js keeps only its
+ * message.
  *
  * @module
  */
@@ -13,22 +14,24 @@ import { limits } from "../limits.ts";
 import { checkMetadata } from "./metadata.ts";
 import { type TufPlace, tooLong } from "./place.ts";
 
-/** Stands for the repository in the URLs that tuf-js makes; no server of that name is ever asked. */
+/**
+ * Base of the URLs that tuf-js makes. It is cut off again: no server of that name is ever asked.
+ */
 export const BASE = "http://repository.invalid/";
 
-/** Reads from a place; for one update. */
+/** Reads the files of one place during one update. */
 export class CheckedFetcher implements Fetcher {
   readonly #place: TufPlace;
   readonly #folder: string;
   #failure: SealfsError | undefined;
 
-  /** @param folder where a target may lie while it is checked */
+  /** @param folder where a target is stored while it is checked */
   constructor(place: TufPlace, folder: string) {
     this.#place = place;
     this.#folder = folder;
   }
 
-  /** Why the last file could not be had; undefined when it was there and in good form. */
+  /** Why the last file could not be read; undefined when it was read and is well-formed. */
   get failure(): SealfsError | undefined {
     return this.#failure;
   }
@@ -67,7 +70,7 @@ export class CheckedFetcher implements Fetcher {
       if (!(error instanceof SealfsError)) throw error;
       const long = error instanceof FormatError && error.code === "LIMIT";
       this.#failure = long ? tooLong(what, max) : error;
-      // The end of the chain of roots: tuf-js knows it by this.
+      // For tuf-js a 404 is the end of the chain of roots.
       if (error instanceof NotFoundError) throw new DownloadHTTPError(error.message, 404);
       throw this.#failure;
     }

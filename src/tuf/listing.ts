@@ -1,8 +1,8 @@
 /**
  * Which bundle of a name is the current one, from a TUF repository whose targets are bundles:
  * `NAME.bundle.json`, or for several signers `NAME.dsse.json`. What it lists is verified like any
- * other bundle; the repository adds that nobody can hide a newer one for longer than its timestamp
- * holds.
+ * other bundle; what the repository adds is that nobody can hide a newer bundle for longer than its
+ * timestamp is valid.
  *
  * Spec: docs/policy.md, "TUF listing".
  *
@@ -20,7 +20,7 @@ import type { Listing } from "../trust/policy.ts";
 import { type TufPlace, openPlace } from "./place.ts";
 import { checkMetadata } from "./metadata.ts";
 
-/** What the user named. */
+/** The user's options. */
 export interface ListingRequest {
   /** A folder or URL. */
   readonly tuf?: string | undefined;
@@ -29,8 +29,8 @@ export interface ListingRequest {
 }
 
 /**
- * The listing that the user named; undefined for none. The memory of a repository belongs to its
- * first root, not to its address, so that a mirror cannot start anew.
+ * Opens the listing that the user named; undefined without one. What is remembered of a repository
+ * is filed under its first root, not its address, so that a mirror cannot start over.
  *
  * @throws {@link UsageError} for one of the two without the other; {@link TrustError} `BAD_TUF`
  */
@@ -42,7 +42,7 @@ export function openListing(
   if (tuf === undefined && tufRoot === undefined) return undefined;
   if (tuf === undefined || tufRoot === undefined) {
     throw new UsageError("USAGE", "--tuf and --tuf-root: expected both or neither", {
-      hint: "the root is the file root.json that the keepers of the repository gave you",
+      hint: "the root is the file root.json that the maintainers of the repository gave you",
     });
   }
   const root = readUserFile(tufRoot, limits.tufRootBytes, `TUF root ${tufRoot}`);
@@ -97,10 +97,12 @@ class TufListing implements Listing {
   }
 }
 
-/** Targets are paths of files and of URLs, which are not to be taken otherwise than they look. */
+/**
+ * Target paths become parts of file names and URLs, so nothing in them may have a second reading.
+ */
 const PLAIN_PATH = /^(?!.*(?:^|\/)\.{0,2}(?:\/|$))[A-Za-z0-9._:@+~/-]+$/;
 
-/** @throws {@link UsageError} for a name that cannot stand in a path as it is */
+/** @throws {@link UsageError} for a name that cannot be part of a path unchanged */
 export function targetPaths(name: string): [string, string] {
   if (PLAIN_PATH.test(name)) return [`${name}.bundle.json`, `${name}.dsse.json`];
   throw new UsageError(

@@ -1,7 +1,7 @@
 /**
  * The trusted metadata of one repository on the disk: a folder with `root.json`, `timestamp.json`,
- * `snapshot.json`, `targets.json`. It is what a rollback is noticed by, so it is replaced file by
- * file, durably, by one process at a time; tuf-js itself works on a copy.
+ * `snapshot.json`, `targets.json`. Rollbacks are detected by it, so it is replaced file by file,
+ * durably, by one process at a time; tuf-js itself works on a copy.
  *
  * @module
  */
@@ -17,15 +17,15 @@ import { readRegular } from "../fs/regular-file.ts";
 import { flock } from "../sys/flock.ts";
 import { checkMetadata } from "./metadata.ts";
 
-/** The names of roles are quoted, and may begin with a dot. */
+/** Files of roles. The names of roles are percent-encoded, and may begin with a dot. */
 const METADATA = /\.json$/;
 const LOCK = ".lock";
-const LOCK_MS = 60_000;
-const RETRY_MS = 50;
-/** What a later file relies on comes first. */
-const ORDER = ["root.json", "timestamp.json", "snapshot.json"];
+const LOCK_TIMEOUT_MS = 60_000;
+const LOCK_RETRY_MS = 50;
+/** The order of writing: each file after those that it relies on. */
+const WRITE_ORDER = ["root.json", "timestamp.json", "snapshot.json"];
 
-/** The memory while this process has it alone. */
+/** The memory, locked by this process. */
 export class TufMemory {
   /** The copy to work on. */
   readonly work: string;
@@ -40,10 +40,10 @@ export class TufMemory {
   }
 
   /**
-   * Takes the memory in `folder`, which is made when it does not exist and then begins with `root`.
+   * Locks the memory in `folder`. A folder that does not exist is made, and begins with `root`.
    *
-   * @throws {@link TrustError} `BAD_STATE` when something in it is damaged, `STATE_NOT_KEPT` when it
-   *   cannot be made; {@link SystemError} `BUSY`
+   * @throws {@link TrustError} `BAD_STATE` when something in it is damaged, `STATE_NOT_KEPT` when
+   *   it cannot be made; {@link SystemError} `BUSY`
    */
   static async open(folder: string, root: Uint8Array | undefined): Promise<TufMemory> {
     const fd = openLock(folder);
@@ -65,22 +65,24 @@ export class TufMemory {
       if (name.endsWith(".tmp")) rmSync(join(this.#folder, name)); // of a process that died
       if (METADATA.test(name)) this.#kept.set(name, readKept(this.#folder, name));
     }
-    // With versions but no root they would not be compared with anything.
+    // Without a root, the remembered versions would not be compared with anything.
     if (!this.#kept.has("root.json")) {
-      if (this.#kept.size > 0) throw damaged(this.#folder, "root.json: not there");
+      if (this.#kept.size > 0) throw damaged(this.#folder, "root.json: missing");
       if (root !== undefined) writeFileSync(join(this.work, "root.json"), root);
     }
     for (const [name, bytes] of this.#kept) writeFileSync(join(this.work, name), bytes);
   }
 
   /**
-   * Keeps what was verified, also when the update failed later: a root that was seen stays seen.
+   * Keeps what was verified, even when the update failed later: a root that was accepted stays
+   * accepted.
    *
    * @throws {@link TrustError} `STATE_NOT_KEPT`
    */
   keep(): void {
     const names = readdirSync(this.work).filter((name) => METADATA.test(name));
-    const rank = (name: string) => (ORDER.indexOf(name) + ORDER.length + 1) % (ORDER.length + 1);
+    const rank = (name: string) =>
+      (WRITE_ORDER.indexOf(name) + WRITE_ORDER.length + 1) % (WRITE_ORDER.length + 1);
     try {
       for (const name of names.sort((a, b) => rank(a) - rank(b))) {
         const bytes = readRegular(join(this.work, name), limits.tufMetadataBytes, name);
@@ -111,9 +113,9 @@ function openLock(folder: string): number {
 
 /** Where files cannot be locked, two updates at once may lose the newer of their versions. */
 async function take(fd: number, folder: string): Promise<void> {
-  for (const end = performance.now() + LOCK_MS; performance.now() < end;) {
+  for (const end = performance.now() + LOCK_TIMEOUT_MS; performance.now() < end;) {
     if (flock(fd, "exclusive") !== "busy") return;
-    await setTimeout(RETRY_MS);
+    await setTimeout(LOCK_RETRY_MS);
   }
   throw new SystemError("BUSY", `${folder}: another process is updating it`);
 }
@@ -131,7 +133,7 @@ function readKept(folder: string, name: string): Uint8Array {
 function damaged(folder: string, why: string, cause?: unknown): TrustError {
   return new TrustError("BAD_STATE", `memory of TUF metadata in ${folder}: ${why}`, {
     cause,
-    hint: "what was seen before is lost: repair the file, or remove the folder to start anew",
+    hint: "what was seen before is lost: repair the file, or remove the folder to start over",
   });
 }
 

@@ -1,6 +1,6 @@
 /**
- * A look at TUF metadata before tuf-js reads it: strict JSON of bounded size, and no role that one
- * key could fill twice under two ids.
+ * Checks TUF metadata before tuf-js reads it: it has to be strict JSON of bounded size, and no role
+ * may count one key twice under two ids.
  *
  * Spec: TUF 1.0.34, section 4; go-tuf GHSA-3633-5h82-39pq (one key under two ids).
  *
@@ -16,10 +16,10 @@ export function checkMetadata(bytes: Uint8Array, what: string): void {
   try {
     const document = parseJson(bytes, { maxBytes: limits.tufMetadataBytes, what });
     const signed = asObject(asObject(document, what).get("signed"), `${what}: signed`);
-    refuseTwins(signed.get("keys"), roles(signed.get("roles")), what);
+    refuseTwins(signed.get("keys"), rolesIn(signed.get("roles")), what);
     const delegations = signed.get("delegations");
     if (delegations instanceof Map) {
-      refuseTwins(delegations.get("keys"), roles(delegations.get("roles")), what);
+      refuseTwins(delegations.get("keys"), rolesIn(delegations.get("roles")), what);
     }
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause;
@@ -28,15 +28,19 @@ export function checkMetadata(bytes: Uint8Array, what: string): void {
 }
 
 /** Root has an object of roles, delegations a list. */
-function roles(value: JsonValue | undefined): JsonObject[] {
+function rolesIn(value: JsonValue | undefined): JsonObject[] {
   const all = value instanceof Map ? [...value.values()] : Array.isArray(value) ? value : [];
   return all.filter((role) => role instanceof Map);
 }
 
 /** A threshold counts keys: one key under two ids must not make two. */
-function refuseTwins(keys: JsonValue | undefined, of: readonly JsonObject[], what: string): void {
+function refuseTwins(
+  keys: JsonValue | undefined,
+  roles: readonly JsonObject[],
+  what: string,
+): void {
   if (!(keys instanceof Map)) return;
-  for (const role of of) {
+  for (const role of roles) {
     const ids = role.get("keyids");
     if (!Array.isArray(ids) || role.get("threshold") === 1) continue;
     const seen = new Set<string>();

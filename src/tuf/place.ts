@@ -1,6 +1,6 @@
 /**
- * Where a TUF repository is: a folder, or a URL. Under either lie `metadata/` and `targets/`. Nothing
- * that comes from there is believed, and nothing is read beyond what was asked for.
+ * Where a TUF repository is: a folder, or a URL. Either has `metadata/` and `targets/`. Nothing
+ * read from there is trusted, and nothing is read beyond what was asked for.
  *
  * @module
  */
@@ -10,14 +10,14 @@ import type { HttpClient } from "../http/client.ts";
 import { redact } from "../http/redact.ts";
 import { readRegular } from "../fs/regular-file.ts";
 
-/** A place that has the files of a repository, or says so. */
+/** Where the files of a repository are read from. */
 export interface TufPlace {
   /** As the user named it, for messages. */
   readonly text: string;
   /**
    * The bytes of a file, such as `metadata/2.root.json`.
    *
-   * @throws {@link NotFoundError} `NO_FILE` when the place says that it does not have it
+   * @throws {@link NotFoundError} `NO_FILE` when the place does not have it
    * @throws {@link NetworkError} when it cannot be reached, and for more
    *   than `max` bytes
    */
@@ -34,15 +34,15 @@ export function openPlace(text: string): TufPlace {
 function folderPlace(folder: string): TufPlace {
   return {
     text: folder,
-    // Role names stand encoded in a URL, and in the name of a file.
+    // Role names are percent-encoded in file names just as in URLs.
     read: async (path, max) => readRegular(join(folder, path), max, `${folder}: ${path}`),
     close: async () => {},
   };
 }
 
-/** Metadata and bundles are small: one deadline for all of a file is enough. */
+/** Metadata and bundles are small: one deadline for a whole file is enough. */
 const DEADLINE_MS = 30_000;
-/** How servers say that they have no such file. */
+/** Statuses by which servers say that they have no such file. */
 const ABSENT = new Set([403, 404, 410]);
 
 function urlPlace(text: string): TufPlace {

@@ -1,5 +1,5 @@
 /**
- * The errors of tuf-js as ours: by its classes, and where it has none by its words.
+ * Turns tuf-js's errors into ours: by their class, or where tuf-js has no class by their message.
  *
  * @module
  */
@@ -8,22 +8,22 @@ import { NotFoundError, SealfsError, NetworkError, TrustError } from "../errors.
 
 const SHOWN_CHARS = 300;
 
-/** Everything that tuf-js tells in words only, and what it means; a test makes it say each. */
-const words: readonly { readonly says: RegExp; readonly code: "TUF_ROLLBACK" }[] = [
+/** Errors that tuf-js tells apart by their message only; a test makes tuf-js throw each. */
+const messages: readonly { readonly says: RegExp; readonly code: "TUF_ROLLBACK" }[] = [
   // TUF 1.0.34, section 5.5.5: a snapshot that no longer has a file which an older one had.
   { says: /^Missing file .+ in new snapshot$/, code: "TUF_ROLLBACK" },
 ];
 
 const hints = {
-  TUF_EXPIRED: "its keepers have not renewed it, or somebody hides that they have",
+  TUF_EXPIRED: "its maintainers have not renewed it, or somebody hides that they have",
   TUF_ROLLBACK:
     "the repository offers older metadata than before, or files that do not belong together",
   BAD_TUF: undefined,
 } as const;
 
-/** What is known about the last file beside what the updater has thrown. */
+/** What is known about the last file besides the updater's error. */
 export interface LastFile {
-  /** Why it could not be had; undefined when it could. */
+  /** Why it could not be read; undefined when it was read. */
   readonly failure: SealfsError | undefined;
   /** Why it was refused; undefined when it was not. */
   readonly refusal: Error | undefined;
@@ -48,7 +48,7 @@ export function refusalOf(
   return new TrustError(code, `TUF repository ${place}: ${said}`, { cause, hint: hints[code] });
 }
 
-/** Whether the updater has put the words of `refusal` behind its own. */
+/** Whether the updater's message is its own followed by that of `refusal`. */
 function isWrapped(refusal: Error | undefined, thrown: unknown): boolean {
   if (!(thrown instanceof RuntimeError) || refusal === undefined) return false;
   return thrown.message.endsWith(refusal.message);
@@ -57,7 +57,7 @@ function isWrapped(refusal: Error | undefined, thrown: unknown): boolean {
 function codeOf(error: unknown, said: string): keyof typeof hints {
   if (error instanceof ExpiredMetadataError) return "TUF_EXPIRED";
   if (error instanceof BadVersionError) return "TUF_ROLLBACK";
-  return words.find(({ says }) => says.test(said))?.code ?? "BAD_TUF";
+  return messages.find(({ says }) => says.test(said))?.code ?? "BAD_TUF";
 }
 
 /** What tuf-js says may hold a server's text. */

@@ -1,7 +1,7 @@
 /**
- * The trusted metadata of one update, checked by tuf-js: at one time for the whole update, and with the
- * error by which the last file was refused. The updater wraps that error into the words of another one,
- * so that its class would be lost.
+ * The trusted metadata of one update, checked by tuf-js: with one time for the whole update, and
+ * with the error by which the last file was refused. The updater puts only the message of that
+ * error into its own, so the class would be lost.
  *
  * @module
  */

@@ -17,7 +17,7 @@ import type { TufPlace } from "./place.ts";
 import { printable, refusalOf } from "./refusal.ts";
 import { TrustedMetadata } from "./trusted-metadata.ts";
 
-/** Which repository, and since when it is known. */
+/** A repository, and what is known of it already. */
 export interface TufRepository {
   readonly place: TufPlace;
   /** The folder of trusted metadata. */
@@ -29,8 +29,8 @@ export interface TufRepository {
 /** A repository whose metadata is up to date. */
 export interface UpdatedRepository {
   /**
-   * The bytes of a target, its length and hashes checked; undefined when it is not listed. Those of
-   * before are given back when they are still the listed ones.
+   * The bytes of a target, its length and hashes checked; undefined when it is not listed. `before`
+   * is returned when it is still what is listed.
    */
   target(path: string, before?: Uint8Array): Promise<Uint8Array | undefined>;
 }

@@ -1,6 +1,6 @@
 /**
- * Whom to trust, from what the user named: key files and folders, or a policy; and where versions are
- * remembered.
+ * Opens what the user trusts, key files and folders or a policy, and the folder in which versions
+ * are remembered.
  *
  * Spec: docs/policy.md, "In force".
  *
@@ -15,7 +15,7 @@ import { readPolicyFile } from "./policy-files.ts";
 import { sha256Of } from "../sys/sha256.ts";
 import { TrustState } from "../verify/trust-state.ts";
 
-/** What the user named. */
+/** The user's options. */
 export interface TrustRequest {
   /** Files of public keys. */
   readonly key: readonly string[];
@@ -27,7 +27,7 @@ export interface TrustRequest {
   readonly state?: string | undefined;
 }
 
-/** Whom to trust, and what to tell a person about it. */
+/** What is trusted, and warnings about it for the user. */
 export interface OpenedTrust {
   readonly trust: TrustPolicy;
   readonly state: TrustState | undefined;
@@ -40,12 +40,12 @@ export interface OpenedTrust {
 const UNSIGNED = "0".repeat(64);
 
 /**
- * Reads keys or policy. A policy older than one that was in force here before is refused, and a newer
- * one is remembered.
+ * Reads keys or policy. A policy older than one that was in force here before is refused, and a
+ * newer one is remembered.
  *
- * @throws {@link UsageError} for keys beside a policy, which would go around it
- * @throws {@link TrustError} `NO_KEY`, `BAD_KEY`, `BAD_POLICY`, `POLICY_EXPIRED`, `POLICY_NOT_SIGNED`,
- *   `POLICY_ROLLBACK`, `BAD_STATE` or `STATE_NOT_KEPT`
+ * @throws {@link UsageError} for keys beside a policy, which would bypass it
+ * @throws {@link TrustError} `NO_KEY`, `BAD_KEY`, `BAD_POLICY`, `POLICY_EXPIRED`,
+ *   `POLICY_NOT_SIGNED`, `POLICY_ROLLBACK`, `BAD_STATE` or `STATE_NOT_KEPT`
  */
 export function openTrust(request: TrustRequest, now: Date): OpenedTrust {
   const state = TrustState.open(request.state);
@@ -71,7 +71,7 @@ export function openTrust(request: TrustRequest, now: Date): OpenedTrust {
   return { trust, state, document, warnings: warningsOf(trust.keyring) };
 }
 
-/** Refuses a policy that goes back, and remembers one that goes on. */
+/** Refuses a policy older than the remembered one, and remembers a newer one. */
 function rememberVersion(
   { content, payload, envelope }: PolicyDocument,
   state: TrustState,
@@ -86,7 +86,7 @@ function rememberVersion(
   };
   const kept = state.policyMark(content.name);
   const before = kept && { ...kept, epoch: 0 };
-  // Whoever could write the file would otherwise only have to leave the signatures away.
+  // Otherwise anyone who can write the file could get around signatures by removing them.
   if (!signed && before !== undefined && before.sha256 !== UNSIGNED) {
     throw new TrustError(
       "POLICY_NOT_SIGNED",
@@ -100,7 +100,7 @@ function rememberVersion(
     ? "same"
     : refusingRollback(what, () => verifyVersion(mark, before, what));
   if (progress === "same" && !(edited && signed)) return;
-  // Marks of signed versions stand above all others.
+  // The epoch ranks marks of signed versions above all others.
   state.rememberPolicy(content.name, { ...mark, epoch: signed ? 1 : 0 }, now);
 }
 

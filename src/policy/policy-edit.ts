@@ -1,6 +1,6 @@
 /**
- * Making and changing policies: each change gives a new content, and the file it makes is read back
- * before it is written. What changes a signed policy starts the next version, unsigned.
+ * Makes and changes policies. Each change returns a new content, and the file of it is parsed again
+ * before it is written. A change to a signed policy starts the next version, which is unsigned.
  *
  * @module
  */
@@ -20,14 +20,14 @@ export interface KeyGrant {
   readonly notBefore?: Date | undefined;
   readonly notAfter?: Date | undefined;
   readonly comment?: string | undefined;
-  /** It also signs policies. */
+  /** Whether it also signs policies. */
   readonly authority?: boolean | undefined;
 }
 
-/** Fields that are set as a whole; undefined ones stay. */
+/** Fields that are set as a whole; undefined ones stay as they are. */
 export interface PolicySettings {
   readonly threshold?: number | undefined;
-  /** Patterns and their thresholds; each takes the place of one with the same pattern. */
+  /** Patterns and their thresholds; each replaces one with the same pattern. */
   readonly thresholds?: readonly { readonly names: string; readonly threshold: number }[];
   readonly policyThreshold?: number | undefined;
   readonly epoch?: number | undefined;
@@ -36,7 +36,10 @@ export interface PolicySettings {
   readonly expires?: Date | undefined;
 }
 
-/** The first version of a policy: every key given signs policies too, unless it says otherwise. */
+/**
+ * The first version of a policy. Every key given signs policies too, unless its grant says
+ * otherwise.
+ */
 export function newPolicy(
   name: string,
   grants: readonly KeyGrant[],
@@ -61,8 +64,8 @@ export function newPolicy(
 }
 
 /**
- * What a change starts from: of a signed policy the next version, of a draft the draft itself, or the
- * next version too when that is asked for.
+ * What a change starts from: the next version of a signed policy, or a draft itself, unless `next`
+ * asks for its next version.
  */
 export function draftOf({ content, envelope }: PolicyDocument, next = false): PolicyContent {
   return envelope === undefined && !next ? content : { ...content, version: content.version + 1 };
@@ -80,11 +83,11 @@ export function withKey(content: PolicyContent, grant: KeyGrant): PolicyContent 
 }
 
 /**
- * Revokes a key (by its id) or an image (by its SHA-256 or fs-verity digest). A revoked key no longer
- * signs policies.
+ * Revokes a key (by its id) or an image (by its SHA-256 or fs-verity digest). A revoked key no
+ * longer signs policies.
  *
- * @throws {@link UsageError} when it is revoked already, or too few keys for signing policies would
- *   be left
+ * @throws {@link UsageError} when it is revoked already, or when too few keys would be left to sign
+ *   policies
  */
 export function withRevocation(
   content: PolicyContent,
@@ -130,7 +133,7 @@ export function withSettings(content: PolicyContent, settings: PolicySettings): 
 /**
  * Writes the draft of a policy.
  *
- * @throws {@link TrustError} `BAD_POLICY` when it is none that clients would take
+ * @throws {@link TrustError} `BAD_POLICY` when clients would refuse it
  */
 export function writePolicy(path: string, content: PolicyContent): PolicyDocument {
   const bytes = formatPolicy(content);

@@ -8,7 +8,7 @@ import { limits } from "../limits.ts";
 import { readUserFile } from "../fs/user-file.ts";
 
 /**
- * Reads a policy, signed or not; whether it is in force is not looked at.
+ * Reads a policy, signed or not, without checking whether it is in force.
  *
  * @throws {@link TrustError} `BAD_POLICY`, `BAD_BUNDLE` or `BAD_ENCODING`; {@link NotFoundError}
  *   `NO_FILE`

@@ -1,6 +1,6 @@
 /**
- * Taking a new policy: on this machine it stands in the old one's place only when the old one's keys
- * and its own agree.
+ * Installs a new policy: it replaces the old one on this machine only when enough keys of both have
+ * signed it.
  *
  * @module
  */
@@ -18,14 +18,14 @@ import { readUserFile } from "../fs/user-file.ts";
 
 /**
  * Replaces the policy at `path` by the last of its successors, which are given in order. Versions
- * that the machine has already are passed over.
+ * that the machine has already are skipped.
  *
- * @throws {@link TrustError} as `verifySuccessor` and `verifyInForce`; the file stays as it was then
+ * @throws {@link TrustError} as `verifySuccessor` and `verifyInForce`; the file is unchanged then
  */
 export function updatePolicy(path: string, successors: readonly string[], now: Date) {
   let current = readPolicyFile(path);
   if (current.envelope !== undefined) {
-    // Expired is no reason against a successor, unsigned is.
+    // An expired policy may have successors; one without enough signatures may not.
     verifyInForce({ ...current, content: { ...current.content, expires: undefined } }, now, path);
   }
   let bytes: Uint8Array | undefined;
@@ -45,7 +45,7 @@ export function updatePolicy(path: string, successors: readonly string[], now: D
   return current;
 }
 
-/** The same bytes in another envelope, or signed once more. */
+/** Whether `next` is the current policy itself, perhaps with other signatures. */
 function isKnown(current: PolicyDocument, next: PolicyDocument): boolean {
   const [a, b] = [current.payload, next.payload];
   return a.length === b.length && a.every((byte, i) => byte === b[i]);

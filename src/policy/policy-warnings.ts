@@ -1,5 +1,5 @@
 /**
- * What to mind about a policy.
+ * Warnings about a policy.
  *
  * @module
  */
@@ -7,17 +7,18 @@ import type { PolicyDocument } from "../trust/policy-chain.ts";
 import { formatTime } from "../trust/time.ts";
 import { keyringWarning } from "../keys/key-files.ts";
 
-const SOON_DAYS = 30;
+/** How long before an end a warning begins. */
+const WARNING_DAYS = 30;
 const DAY_MS = 24 * 3600 * 1000;
 
-/** One sentence for each thing that is odd, or will soon be. */
+/** One sentence for each thing that is wrong, or soon will be. */
 export function policyWarnings({ policy, content, envelope }: PolicyDocument, now: Date): string[] {
   const warnings: string[] = [];
   const good = content.keys.filter(({ key }) => policy.standing(key.id, now) === "good");
   const signing = good.filter(({ names }) => names.length > 0).length;
   const testKey = keyringWarning(policy.keyring);
   if (testKey !== undefined) warnings.push(testKey.replace(/^warning: /, ""));
-  if (envelope === undefined) warnings.push("not signed: whoever can write the file decides");
+  if (envelope === undefined) warnings.push("not signed: anyone who can write the file decides");
   for (const { names, threshold } of [
     { names: { text: "every name" }, threshold: content.threshold },
     ...content.thresholds,
@@ -43,5 +44,5 @@ export function policyWarnings({ policy, content, envelope }: PolicyDocument, no
 }
 
 function isSoon(time: Date | undefined, now: Date): boolean {
-  return time !== undefined && time.getTime() - now.getTime() < SOON_DAYS * DAY_MS;
+  return time !== undefined && time.getTime() - now.getTime() < WARNING_DAYS * DAY_MS;
 }

@@ -1,6 +1,6 @@
 /**
  * Everything that is known about the trust in an image: who signed, which rule accepted it, what is
- * remembered, and until when all that holds. Nothing is changed by asking.
+ * remembered, and until when it is valid. Making the report changes nothing.
  *
  * @module
  */
@@ -31,7 +31,10 @@ export interface TrustReport {
   /** Whether the image would be accepted now. */
   readonly ok: boolean;
   readonly refusal: { readonly code: string; readonly message: string } | undefined;
-  /** The name asked for; undefined when none was, so that the statement's is the reader's to judge. */
+  /**
+   * The name asked for; undefined when none was given, and the reader has to judge the statement's
+   * name.
+   */
   readonly asked: string | undefined;
   readonly statement: ReportedStatement | undefined;
   readonly signedBy: readonly ReportedKey[];
@@ -39,11 +42,14 @@ export interface TrustReport {
   readonly policy: ReportedPolicy | undefined;
   /** What is remembered of the name. */
   readonly memory: ReportedMemory | undefined;
-  /** Who says that no newer version is hidden; undefined when only the expiry bounds that. */
+  /**
+   * The listing that proves that no newer version is hidden; undefined when only the expiry bounds
+   * that.
+   */
   readonly listing: string | undefined;
-  /** What ends the trust, the first at the front. */
+  /** What ends the trust, earliest first. */
   readonly deadlines: readonly Deadline[];
-  /** Bundles that say nothing that counts. */
+  /** Bundles that were refused. */
   readonly refused: readonly { bundles: string; code: string; message: string }[];
   /** Key hints of signatures that do not count. */
   readonly notCounted: readonly string[];
@@ -57,7 +63,7 @@ type ReportedStatement = Omit<Statement, "created" | "expires"> & {
 interface ReportedKey {
   readonly keyId: string;
   readonly comment: string | undefined;
-  /** Patterns of the policy by which it may sign the name; none without a policy. */
+  /** Patterns of the policy by which it may sign the name; empty without a policy. */
   readonly by: readonly string[];
   readonly notAfter: string | undefined;
 }
@@ -66,7 +72,7 @@ interface ReportedPolicy {
   readonly name: string;
   readonly version: number;
   readonly epoch: number;
-  /** Keys that have signed it; none for a policy that is not signed. */
+  /** Keys that have signed it; empty for an unsigned policy. */
   readonly signedBy: readonly string[];
   readonly expires: string | undefined;
 }
@@ -85,7 +91,7 @@ export interface Deadline {
   readonly what: string;
 }
 
-/** Looks at everything; a refusal is part of the report. */
+/** Makes the report. A refusal of the image is part of it, and not thrown. */
 export async function reportTrust(
   target: string,
   places: Places,
@@ -99,7 +105,7 @@ export async function reportTrust(
     return reportOn(target, listed.places, listed.demands, document, listing);
   } catch (error) {
     if (!(error instanceof SealfsError) || error instanceof UsageError) throw error;
-    // Without the listing's bundles, what others say is told all the same.
+    // Without the listing's bundles, the report covers those that lie with the image.
     const trust = policyOf(demands.trust).withListing(undefined);
     const report = reportOn(target, places, { ...demands, trust }, document, listing);
     const { code, message } = error;
@@ -136,7 +142,7 @@ function reportOn(
   try {
     mark = asked === undefined ? undefined : state?.markOf(asked, policy);
   } catch (error) {
-    if (!(error instanceof SealfsError)) throw error; // told by the refusal already
+    if (!(error instanceof SealfsError)) throw error; // the refusal says so already
   }
   return {
     target,
@@ -174,7 +180,7 @@ export function deadlinesOf(verified: VerifiedStatement, policy: TrustPolicy): D
     const end = new Date(statement.created.getTime() + content.maxAge * 1000);
     ends.push([end, "the statement is older than the policy's maxAge"]);
   }
-  // So many may end before those that are left are too few.
+  // How many keys may end before too few are left.
   const spare = keyIds.length - threshold.needed;
   const keyEnds = keyIds
     .map((id) => ({ id, end: entryOf(policy, id)?.notAfter?.getTime() ?? Infinity }))

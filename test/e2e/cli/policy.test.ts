@@ -202,7 +202,7 @@ test("check tells what a careful person would ask about", async () => {
   expect((await runMain("policy", "check", at("policy"))).err).toContain("expired 2026-01-01");
   await runMainOk("policy", "set", at("policy"), "--expires", "2099-01-01");
   const { err } = await runMainOk("policy", "check", at("policy"));
-  expect(err).toContain("not signed: whoever can write the file decides");
+  expect(err).toContain("not signed: anyone who can write the file decides");
 });
 
 test("verify tells the first use of a name, and an older version is refused", async () => {

@@ -14,15 +14,15 @@ import { type PrivateKey, isEncrypted, parsePrivateKey } from "../trust/private-
 import { type PublicKey, parsePublicKey } from "../trust/public-key.ts";
 import { weaknessOf } from "./encrypted-key.ts";
 
-/** Files of a folder of keys end so; others in it are left alone. */
+/** Names of the files that are read from a folder of keys; others are ignored. */
 const PUBLIC_KEY_FILE = /^[^.].*\.(?:pem|pub)$/;
-const OTHERS = 0o077;
+const GROUP_AND_OTHERS = 0o077;
 /** The pair in `keys/`, whose private half is public. */
 const TEST_KEY_ID = "SHA256:1KzKE/9yZ9vhaSeUVwPLSErqV8bEXKX6SsW/+P4jCdI";
 
 /**
  * Reads a private key, from standard input when `path` is `-`. `passphrase` is asked for only when
- * the key is encrypted; `warn` hears when the encryption is weak.
+ * the key is encrypted; `warn` is called when the encryption is weak.
  *
  * @throws {@link TrustError} `BAD_KEY`, also for a file that group or others may read
  * @throws {@link NotFoundError} `NO_FILE`
@@ -53,8 +53,8 @@ export function readPublicKey(path: string): PublicKey {
 /**
  * The keyring that single files and folders of `*.pem` and `*.pub` files make together.
  *
- * @throws {@link TrustError} `NO_KEY` when that is no key at all, `BAD_KEY` when a file is no sound
- *   key or a key is there twice; {@link NotFoundError} `NO_FILE`
+ * @throws {@link TrustError} `NO_KEY` when there is no key at all, `BAD_KEY` when a file is not a
+ *   valid key or a key occurs twice; {@link NotFoundError} `NO_FILE`
  */
 export function readKeyring(files: readonly string[], folders: readonly string[]): Keyring {
   const paths = [...files, ...folders.flatMap(keyFilesIn)];
@@ -67,7 +67,7 @@ export function readKeyring(files: readonly string[], folders: readonly string[]
   return new Keyring(paths.map(readPublicKey));
 }
 
-/** What a person should hear before relying on these keys; undefined when there is nothing to say. */
+/** A warning for users who rely on these keys; undefined when there is nothing to warn of. */
 export function keyringWarning(keyring: Keyring): string | undefined {
   if (keyring.get(TEST_KEY_ID) === undefined) return undefined;
   return `warning: the TEST-ONLY key is trusted, and everybody has its private half: ${TEST_KEY_ID}`;
@@ -108,7 +108,7 @@ function readKeyFile(path: string, what: string, secret: boolean): string {
 /** As OpenSSH does: a private key that others can read is not private. */
 function refuseReadableByOthers(fd: number, path: string, what: string): void {
   const stat = fstatSync(fd);
-  if (!stat.isFile() || (stat.mode & OTHERS) === 0) return;
+  if (!stat.isFile() || (stat.mode & GROUP_AND_OTHERS) === 0) return;
   const mode = (stat.mode & 0o7777).toString(8).padStart(4, "0");
   throw new TrustError("BAD_KEY", `${what}: mode ${mode} lets others read it`, {
     hint: `chmod 600 ${path}`,
@@ -126,7 +126,7 @@ function readUpTo(fd: number, max: number, what: string): Uint8Array {
   throw new TrustError("BAD_KEY", `${what}: expected at most ${max} bytes`);
 }
 
-/** OpenSSL opens the box; the key inside goes through our own parser like any other. */
+/** OpenSSL decrypts; the key is then parsed by our own parser like any other. */
 function decrypt(text: string, passphrase: string, what: string): string {
   try {
     const key = createPrivateKey({ key: text.slice(text.indexOf("-----BEGIN")), passphrase });

@@ -1,6 +1,6 @@
 /**
  * Keys that sign, wherever they are: in a file that was read, behind a command (an HSM, a card, a
- * machine without a network), or in ssh-agent. What comes back is checked by whoever asked.
+ * machine without a network), or in ssh-agent. The caller has to verify the signature.
  *
  * @module
  */
@@ -41,7 +41,7 @@ export function commandSigner(command: string, publicKey: PublicKey): Signer {
   };
 }
 
-/** A signature that is there already. */
+/** Reads a signature that was made elsewhere from a file. */
 export function fileSigner(path: string, publicKey: PublicKey): Signer {
   const what = `signature ${path}`;
   return {
@@ -53,7 +53,7 @@ export function fileSigner(path: string, publicKey: PublicKey): Signer {
 // OpenSSH PROTOCOL.agent (draft-ietf-sshm-ssh-agent), sections 3, 3.6 and 5.1.
 const SIGN_REQUEST = 13;
 const SIGN_RESPONSE = 14;
-const AGENT_MS = 120_000; // a person may have to confirm
+const AGENT_TIMEOUT_MS = 120_000; // a person may have to confirm
 
 /** The agent at `$SSH_AUTH_SOCK`, when it has the key. */
 export function agentSigner(publicKey: PublicKey, socket = process.env["SSH_AUTH_SOCK"]): Signer {
@@ -106,7 +106,7 @@ function sshString(bytes: Uint8Array): Buffer {
   return Buffer.concat([length, bytes]);
 }
 
-/** The strings that follow one another; one that is cut off ends them. */
+/** The strings one after the other, up to one that is cut off. */
 function readStrings(bytes: Uint8Array): Uint8Array[] {
   const strings: Uint8Array[] = [];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -119,7 +119,7 @@ function readStrings(bytes: Uint8Array): Uint8Array[] {
   return strings;
 }
 
-/** One request, one answer. */
+/** Sends one request and returns the body of the answer. */
 function ask(socket: string, request: Uint8Array): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const fail = (reason: string) => {
@@ -127,7 +127,7 @@ function ask(socket: string, request: Uint8Array): Promise<Uint8Array> {
       reject(new SystemError("IO", `ssh-agent: ${reason}`));
     };
     const connection = createConnection(socket, () => connection.write(request));
-    connection.setTimeout(AGENT_MS, () => fail("no answer"));
+    connection.setTimeout(AGENT_TIMEOUT_MS, () => fail("no answer"));
     connection.on("error", (error) => fail(error.message));
     connection.on("end", () => fail("ended without an answer"));
     let got: Buffer = Buffer.alloc(0);

@@ -1,7 +1,7 @@
 /**
- * The statement about an image that further signers sign too. It is not trusted: it has to be about
- * the image and the name that the signer means, and its bytes are signed as they are, so that the
- * signatures count together.
+ * Finds the statement about an image that further signers sign too. It is not trusted: it has to be
+ * about the image and the name that the signer means, and its bytes are signed unchanged, so that
+ * the signatures count together.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { formatTime } from "../trust/time.ts";
 import type { LocatedImage } from "../verify/locate.ts";
 import type { ImageFacts } from "./sign-image.ts";
 
-/** A statement, its bytes, and who claims to have signed them. */
+/** A statement, its bytes, and the signatures over them, which are not verified. */
 export interface FoundStatement {
   readonly statement: Statement;
   readonly payload: Uint8Array;
@@ -72,16 +72,19 @@ export function findStatement(
   }
   if (first.statement.expires <= now) {
     const when = formatTime(first.statement.expires);
-    throw new TrustError("EXPIRED", `statement: expired ${when}, so that a signature is of no use`);
+    throw new TrustError(
+      "EXPIRED",
+      `statement: expired ${when}, so another signature is of no use`,
+    );
   }
   return first;
 }
 
 /**
- * How the image was made, from the latest statement about it that the signer's own key has signed:
- * nobody else's word is signed again.
+ * How the image was built, from the latest statement about it that the signer's own key has signed.
+ * What others have stated is not signed again.
  */
-export function earlierWord(
+export function earlierStatement(
   located: LocatedImage,
   facts: ImageFacts,
   key: PublicKey,
@@ -103,7 +106,7 @@ export function earlierWord(
   return statements.sort((a, b) => b.version - a.version)[0];
 }
 
-/** Signatures over exactly these bytes among what lies with the image. */
+/** Signatures over exactly these bytes, from the bundles that were found with the image. */
 export function signaturesOver(located: LocatedImage, payload: Uint8Array): EnvelopeSignature[] {
   const wanted = toByteString(payload);
   return located.bundles.flatMap((file) => {
@@ -112,7 +115,7 @@ export function signaturesOver(located: LocatedImage, payload: Uint8Array): Enve
       const same = envelope.payloadType === STATEMENT_PAYLOAD_TYPE;
       return same && toByteString(envelope.payload) === wanted ? envelope.signatures : [];
     } catch {
-      return []; // what is no bundle has no signature
+      return []; // not a bundle
     }
   });
 }
@@ -126,7 +129,7 @@ export function readStatement(payload: Uint8Array): Statement {
 }
 
 /**
- * Whether everything that the image itself tells stands rightly in the statement.
+ * Requires the statement to agree with all facts that the image's bytes tell.
  *
  * @throws {@link TrustError} `WRONG_IMAGE`
  */

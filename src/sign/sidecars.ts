@@ -1,7 +1,7 @@
 /**
- * Signatures of a bootstrap for people without sealfs: files beside it in the forms of OpenSSH and
- * minisign, over the bootstrap's own bytes. Their verifiers check these bytes and, where the form has
- * room, what the comment says; name, expiry and version are sealfs's to check.
+ * Signatures of a bootstrap for users without sealfs: files beside it in the formats of OpenSSH and
+ * minisign, over the bootstrap's own bytes. Their verifiers check these bytes and, where the format
+ * has one, the comment; only sealfs checks name, expiry and version.
  *
  * Spec: docs/statement.md, "Sidecars".
  *
@@ -14,11 +14,11 @@ import type { Statement } from "../trust/statement.ts";
 import { formatTime } from "../trust/time.ts";
 import { replaceFile } from "../fs/whole-file.ts";
 
-/** Forms of sidecars, and how their files end. */
+/** Formats of sidecars, and the suffixes of their files. */
 export const sidecarEndings = { ssh: ".sig", minisign: ".minisig" } as const;
 export type SidecarForm = keyof typeof sidecarEndings;
 
-/** What `ssh-keygen -Y verify -n` is given. */
+/** The namespace, as in `ssh-keygen -Y verify -n`. */
 export const SSH_NAMESPACE = "bootstrap@sealfs.dev";
 
 /** The content of a sidecar. */

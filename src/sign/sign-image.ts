@@ -24,7 +24,7 @@ import type { Validity } from "./validity.ts";
 /** Facts about a bootstrap that its bytes tell. */
 export type ImageFacts = Pick<Statement, "sha256" | "verityDigest" | "size" | "objects">;
 
-/** What to say about a bootstrap, besides the facts. */
+/** What to state about a bootstrap, besides the facts. */
 export interface SigningRequest extends Validity {
   /** The name that clients will ask for. */
   readonly name: string;

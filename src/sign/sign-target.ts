@@ -1,7 +1,7 @@
 /**
  * Signing a bootstrap where it is: the bundle goes into the store that has it, or beside the file.
- * What is signed is a new statement; or, when signers join others, one that is there already; or one
- * that was printed for a key that is elsewhere.
+ * It signs a new statement, adds a signature to an existing one, or takes the signature over one
+ * that was printed for a key elsewhere.
  *
  * Spec: docs/statement.md, "Several signatures" and "Signing elsewhere".
  *
@@ -19,7 +19,7 @@ import type { PublicKey } from "../trust/public-key.ts";
 import { algorithmOf } from "../verity/verity-digest.ts";
 import {
   type FoundStatement,
-  earlierWord,
+  earlierStatement,
   findStatement,
   signaturesOver,
   readStatement,
@@ -56,9 +56,11 @@ export interface TargetRequest {
   readonly bundles?: readonly string[] | undefined;
   /** The file to write; by default the store takes it, or it goes beside the image. */
   readonly output?: string | undefined;
-  /** What to say: for how long a new statement holds, `add` to one there is, or printed bytes. */
+  /**
+   * What to sign: a new statement with this validity, an existing one (`add`), or printed bytes.
+   */
   readonly say: Validity | "add" | { readonly printed: Uint8Array };
-  /** Who signs, when that is known: what this key has said before of profile and source is kept. */
+  /** The key that signs, when it is known: profile and source of its earlier statement are kept. */
   readonly by?: PublicKey | undefined;
 }
 
@@ -67,7 +69,7 @@ export interface PreparedTarget extends PreparedStatement {
   readonly request: TargetRequest;
   readonly located: LocatedImage;
   readonly store: Store | undefined;
-  /** Signatures over the same bytes that there are. */
+  /** Existing signatures over the same bytes. */
   readonly signatures: readonly EnvelopeSignature[];
 }
 
@@ -81,15 +83,15 @@ export interface SignedTarget extends SignedImage {
  *
  * @throws {@link UsageError} without a name, for a file
  * @throws {@link IntegrityError} when a store's bytes are not the ones of its id
- * @throws {@link TrustError} `NO_BUNDLE` when there is nothing to add to; `WRONG_IMAGE` when printed
- *   bytes are about another image
+ * @throws {@link TrustError} `NO_BUNDLE` when there is nothing to add to; `WRONG_IMAGE` when
+ *   printed bytes are about another image
  * @throws as `imageFacts` and `locateImage`
  */
 export function prepareTarget(request: TargetRequest, now: Date): PreparedTarget {
   const { say } = request;
   const store = request.store === undefined ? undefined : Store.open(request.store);
   const stores = store && new Stores([store]);
-  // A new statement of nobody known stands alone.
+  // Without a known key, nothing is taken from earlier statements.
   const isNew = say !== "add" && !("printed" in say);
   const bundles = isNew && request.by === undefined ? [] : request.bundles;
   const located = locateImage(request.target, { stores, bundles });
@@ -138,7 +140,7 @@ function statementToSign(
       hint: "give it with --name, such as --name registry.example/app:1.0",
     });
   }
-  const made = by && earlierWord(located, facts, by);
+  const made = by && earlierStatement(located, facts, by);
   const how = {
     profile: made?.profile,
     source: made?.source,

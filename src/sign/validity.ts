@@ -1,12 +1,11 @@
 /**
- * When a statement is made, until when it holds, and which version it is, from what the signer
- * asked for.
+ * The creation time, the expiry and the version of a statement, from the signer's options.
  *
  * - created: `--created`, else `SOURCE_DATE_EPOCH`, else now;
  * - expires: `--expires` as a date or as a time from creation (`365d`), else a year from creation;
  * - version: `--version`, else the seconds of creation, so that what is signed later has the higher
- *   version. Whoever fixes the time of creation (a reproducible build) and signs different images
- *   under one name gives versions too; whoever gives versions once gives them always.
+ *   version. With a fixed time of creation (a reproducible build), different images under one name
+ *   need explicit versions; and a name that had explicit versions once needs them always.
  *
  * Spec: docs/statement.md, "Defaults of the signer".
  *
@@ -25,7 +24,7 @@ export interface ValidityRequest {
   readonly sourceDateEpoch?: string | undefined;
 }
 
-/** The answer, as a statement holds it. */
+/** The three as a statement has them. */
 export interface Validity {
   readonly created: Date;
   readonly expires: Date;
@@ -37,8 +36,8 @@ const DEFAULT_EXPIRES = "365d";
 /**
  * Settles the three, to the second.
  *
- * @throws {@link UsageError} for text that is none of the forms, or a time of expiry that is reached
- *   already though nobody has asked for that very time
+ * @throws {@link UsageError} for text in another form, or an expiry in the past unless that very
+ *   time was asked for
  */
 export function settleValidity(request: ValidityRequest, now: Date): Validity {
   const created = creation(request, now);

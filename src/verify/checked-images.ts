@@ -1,10 +1,12 @@
 /**
- * Which images have passed the strict check of their format already, so that mounting one again need
- * not repeat it. What an image's rules say follows from its bytes alone: an image is remembered by the
- * SHA-256 that was signed and that its bytes have, together with {@link CHECKER_VERSION}.
+ * Which images have passed the strict check of their format already, so that mounting one again
+ * need not repeat it. Whether an image obeys the rules follows from its bytes alone, so an image is
+ * remembered by the SHA-256 that was signed and that its bytes have, together with {@link
+ * CHECKER_VERSION}.
  *
- * The memory lies with that of versions (`trust-state.ts`), never in a store. It can only save time:
- * one that is missing, malformed, of another checker, or that somebody else could have written, is none.
+ * The memory lies with that of versions (`trust-state.ts`), never in a store. It can only save
+ * time, and is ignored when it is missing or malformed, comes from another version of the checker,
+ * or could have been written by another user.
  *
  * @module
  */
@@ -17,10 +19,10 @@ import { openRegular } from "../fs/regular-file.ts";
 import { readFully } from "../fs/descriptor-io.ts";
 
 const HEAD = `sealfs-checked-images ${CHECKER_VERSION}\n`;
-const LINE = 64 + 1;
+const LINE_BYTES = 64 + 1;
 /** Images that are remembered; the oldest are forgotten. */
 export const MOST_CHECKED_IMAGES = 256;
-const MOST_BYTES = HEAD.length + LINE * MOST_CHECKED_IMAGES;
+const MOST_BYTES = HEAD.length + LINE_BYTES * MOST_CHECKED_IMAGES;
 
 /** The memory in the folder of a client's state. */
 export class CheckedImages {
@@ -37,7 +39,10 @@ export class CheckedImages {
     return this.#read().includes(sha256);
   }
 
-  /** Remembers one that has passed; the oldest are forgotten. What cannot be written is not kept. */
+  /**
+   * Remembers one that has passed; the oldest are forgotten. A memory that cannot be written is
+   * left as it is.
+   */
   add(sha256: string): void {
     const others = this.#read().filter((each) => each !== sha256);
     const all = [...others, sha256].slice(-MOST_CHECKED_IMAGES);
@@ -46,11 +51,11 @@ export class CheckedImages {
       const text = HEAD + all.map((each) => `${each}\n`).join("");
       replaceFile(this.#path, text, { mode: 0o600, sync: false });
     } catch {
-      // then it is checked the next time, too
+      // the image is checked again next time
     }
   }
 
-  /** Oldest first; empty when there is nothing to be trusted. */
+  /** Oldest first; empty when the memory cannot be trusted. */
   #read(): string[] {
     try {
       if (!isOwn(statSync(this.#folder))) return [];

@@ -1,6 +1,6 @@
 /**
  * Finding a bootstrap and the bundles about it: by name or id in stores, or as a file with its
- * bundle beside it. Nothing of that is trusted yet.
+ * bundle beside it. Nothing found is trusted yet.
  *
  * @module
  */
@@ -19,7 +19,7 @@ import type { TrustState } from "./trust-state.ts";
 import { isUserFile, readUserFile } from "../fs/user-file.ts";
 import { type VerifiedImage, markFor, verifyImageFile } from "./verified-image.ts";
 
-/** A bootstrap and what is said about it. */
+/** A bootstrap and the bundles about it. */
 export interface LocatedImage {
   readonly bytes: Uint8Array;
   /** Bundle and envelope files. */
@@ -42,12 +42,12 @@ export interface Places {
 /** What to ask of a bootstrap that was found. */
 export interface Demands {
   readonly trust: Trust;
-  /** Where versions are remembered; without one older images are not noticed. */
+  /** Where versions are remembered; without it, older images are not detected. */
   readonly state?: TrustState | undefined;
-  /** The name that has to be signed; the one asked for in the store by default. */
+  /** The name that has to be signed; by default the name under which a store has the image. */
   readonly name?: string | undefined;
   readonly now: Date;
-  /** Where it is remembered which images have passed the check of their format; by default nowhere. */
+  /** The memory of images that have passed the check of their format; by default there is none. */
   readonly checked?: CheckedImages | undefined;
 }
 
@@ -91,10 +91,9 @@ export function locateImage(target: string, places: Places, keyring?: Keyring): 
 }
 
 /**
- * Finds a bootstrap and verifies it. A name that leads to it in a store has to be the signed one;
- * of a file, or an image given by its id, only `demands.name` can say the name. Step 12: the version
- * is remembered, when everything else is right; of an image without a name there is nothing to
- * remember.
+ * Finds a bootstrap and verifies it. A name under which a store has it has to be the signed one;
+ * for a file, or an image given by its id, the name is `demands.name` or any. Step 12: when
+ * everything else is right, the version is remembered, unless any name was accepted.
  *
  * @throws as {@link locateImage}, {@link verifyImageFile} and `TrustState.remember`
  */
@@ -124,9 +123,10 @@ export function openVerified(target: string, places: Places, demands: Demands): 
 }
 
 /**
- * The same, with the bundles that the policy's listing has of the name, where there is a listing.
+ * As {@link openVerified}, but when the policy has a listing, with the bundles that it lists for
+ * the name.
  *
- * @throws {@link UsageError} when no name says what to look for, or bundles are named beside
+ * @throws {@link UsageError} when there is no name to look up, or when bundles are given as well
  * @throws {@link TrustError} `NOT_CURRENT` when the listing is about another image; as the listing
  * @throws as {@link openVerified}
  */
@@ -160,7 +160,7 @@ export async function fetchListed(
   const name = demands.name ?? (stores && nameIn(stores, target));
   if (name === undefined) {
     throw new UsageError("USAGE", `image ${target}: which name to ask ${listing.text} for?`, {
-      hint: "say it with --name",
+      hint: "give it with --name",
     });
   }
   const bundles = await listing.bundlesOf(name);
@@ -170,7 +170,10 @@ export async function fetchListed(
   };
 }
 
-/** What a bundle about another image means when it is the current one. */
+/**
+ * The error of an image that the current bundle is not about: `NOT_CURRENT` in place of
+ * `WRONG_IMAGE`.
+ */
 export function notCurrent(cause: unknown, { text }: Listing): unknown {
   if (!(cause instanceof TrustError) || cause.code !== "WRONG_IMAGE") return cause;
   return new TrustError("NOT_CURRENT", `image: is not the one that ${text} lists`, {
@@ -185,8 +188,7 @@ function nameIn(stores: Stores, target: string): string | undefined {
 }
 
 /**
- * The bytes of a located bootstrap for somebody who vouches for them: a store's are checked against
- * its id first.
+ * The bytes of a located bootstrap; those of a store only when they match the store's id for them.
  *
  * @throws {@link IntegrityError} `DIGEST_MISMATCH`
  */
@@ -197,7 +199,10 @@ export function requireIdentity({ bytes, id }: LocatedImage, actual: VerityDiges
   });
 }
 
-/** Undefined for what is a file and no name of the stores, or cannot be a name. */
+/**
+ * The id of a target in the stores; undefined when they do not have it, or it cannot be a name, but
+ * it is a file.
+ */
 function resolve(stores: Stores, target: string): VerityDigest | undefined {
   try {
     return stores.resolve(target);
@@ -209,8 +214,8 @@ function resolve(stores: Stores, target: string): VerityDigest | undefined {
 }
 
 /**
- * So many at most, those that name a trusted key first: whoever fills a store with bundles must
- * neither keep its readers busy nor crowd the good one out.
+ * At most `limits.bundles`, those that name a trusted key first: filling a store with bundles must
+ * neither keep its readers busy nor crowd out the good one.
  */
 function bundlesAbout(
   stores: Stores,

@@ -1,8 +1,9 @@
 /**
  * A mark that only goes up, on the disk. A folder per thing that has versions, a file per version
- * (`<epoch>.<version>`); the highest counts, lower ones are removed afterwards. A version appears by
- * link(2) of a file that is on the disk already: whole or not at all, and never in another's place,
- * so that processes need no lock: none can lower the mark, and two images with one version meet.
+ * (`<epoch>.<version>`); the highest counts, lower ones are removed afterwards. A version appears
+ * by link(2) of a file that is on the disk already: whole or not at all, and never replaces
+ * another, so processes need no lock: none can lower the mark, and two images with one version are
+ * noticed.
  *
  * Spec: docs/statement.md, "What a client remembers".
  *
@@ -22,28 +23,28 @@ import { formatTime } from "../trust/time.ts";
 
 /** A mark, and what is kept with it for people. */
 export interface KeptMark extends Mark {
-  /** What has the versions. */
+  /** The name or the policy that the version belongs to. */
   readonly about: string;
   /** When this version was first verified here. */
   readonly recorded: string;
 }
 
-const FILE = /^(0|[1-9][0-9]{0,15})\.(0|[1-9][0-9]{0,15})$/;
-const RETRIES = 8;
+const MARK_FILE = /^(0|[1-9][0-9]{0,15})\.(0|[1-9][0-9]{0,15})$/;
+const READ_ATTEMPTS = 8;
 
 /**
  * The mark in a folder; undefined when there is none.
  *
- * @throws {@link TrustError} `BAD_STATE` when there is something that cannot be read or understood
+ * @throws {@link TrustError} `BAD_STATE` for a mark that cannot be read or parsed
  */
 export function readMark(folder: string, about: string): KeptMark | undefined {
-  for (let i = 0; i < RETRIES; i++) {
+  for (let i = 0; i < READ_ATTEMPTS; i++) {
     const name = highest(folder);
     if (name === undefined) return undefined;
     try {
       return parseMark(readRegular(`${folder}/${name}`, limits.markBytes, name), name, about);
     } catch (cause) {
-      // Another process has put a higher one in its place between the two calls.
+      // Another process has replaced it by a higher one between the two calls.
       if (cause instanceof NotFoundError) continue;
       throw unreadable(folder, cause);
     }
@@ -52,8 +53,8 @@ export function readMark(folder: string, about: string): KeptMark | undefined {
 }
 
 /**
- * Puts a mark on the disk, durably, and removes lower ones. Returns what stands under the same
- * version when there is something already; it stays.
+ * Writes a mark durably, and removes lower ones. If the version has a mark already, that one stays
+ * and is returned.
  *
  * @throws {@link TrustError} `STATE_NOT_KEPT`
  */
@@ -99,7 +100,7 @@ function highest(folder: string): string | undefined {
     throw unreadable(folder, cause);
   }
   return names
-    .filter((name) => FILE.test(name))
+    .filter((name) => MARK_FILE.test(name))
     .sort(byHeight)
     .at(-1);
 }
@@ -127,12 +128,12 @@ function parseMark(bytes: Uint8Array, name: string, about: string): KeptMark {
   throw new TrustError("BAD_STATE", `${name}: holds something else than its name says`);
 }
 
-/** Lower marks do no harm; whoever cannot remove them leaves them. */
+/** Lower marks do no harm, so those that cannot be removed are left. */
 function removeLower(folder: string, mark: Mark): void {
   const name = `${mark.epoch}.${mark.version}`;
   try {
     for (const other of readdirSync(folder)) {
-      if (FILE.test(other) && byHeight(other, name) < 0) rmSync(`${folder}/${other}`);
+      if (MARK_FILE.test(other) && byHeight(other, name) < 0) rmSync(`${folder}/${other}`);
     }
   } catch {
     // the highest counts
@@ -143,6 +144,6 @@ function unreadable(folder: string, cause: unknown): TrustError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new TrustError("BAD_STATE", `memory of versions in ${folder}: cannot be read: ${reason}`, {
     cause,
-    hint: "nothing is verified that might be older than what was seen: mend the file, or remove the folder to start anew",
+    hint: "nothing is verified that might be older than what was seen: repair the file, or remove the folder to start over",
   });
 }

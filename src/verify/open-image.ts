@@ -1,5 +1,5 @@
 /**
- * Opening an image to look into it. It is not verified: what is read is what the file says.
+ * Opens an image to look into it. It is not verified: its content is what the file says.
  *
  * @module
  */
@@ -18,13 +18,13 @@ export async function openImage(target: string, stores?: readonly string[]): Pro
   return Image.open(await readImageBytes(target, stores));
 }
 
-/** The bytes of the same, not looked at. */
+/** The bytes of the same image, not parsed. */
 export async function readImageBytes(
   target: string,
   stores?: readonly string[],
 ): Promise<Uint8Array> {
   if (stores === undefined || stores.length === 0) return readImageFile(target);
-  // Loaded when needed: a file is to be read without waiting for the modules of a store.
+  // Loaded when needed: reading a file need not wait for the modules of a store.
   const [{ locateImage, requireIdentity }, { Stores }, { algorithmOf, verityDigestOf }] =
     await Promise.all([
       import("./locate.ts"),

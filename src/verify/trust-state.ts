@@ -1,13 +1,14 @@
 /**
- * What a client remembers: of each name the highest version that it has verified, and of each policy
- * its highest version; besides, which images it has checked (`checked-images.ts`). The place is the
+ * What a client remembers: the highest version that it has verified of each name, the highest
+ * version of each policy, and which images it has checked (`checked-images.ts`). The place is the
  * client's own, never the store:
  *
  * - `--state DIR`, else `$SEALFS_STATE`; `none` for no memory;
- * - else `/var/lib/sealfs` for root, `$XDG_STATE_HOME/sealfs` or `~/.local/state/sealfs` for others.
+ * - else `/var/lib/sealfs` for root, `$XDG_STATE_HOME/sealfs` or `~/.local/state/sealfs` for
+ *   others.
  *
- * Names are kept apart by the policy that decided about them, so that two policies on one machine do
- * not disturb each other; plain keys share one memory.
+ * Each policy has names of its own, so that two policies on one machine do not disturb each other;
+ * plain keys share one memory.
  *
  * Spec: docs/statement.md, "What a client remembers".
  *
@@ -21,7 +22,7 @@ import type { TrustPolicy } from "../trust/policy.ts";
 import { CheckedImages } from "./checked-images.ts";
 import { type KeptMark, readMark, writeMark } from "./mark-file.ts";
 
-/** No memory, on purpose. */
+/** The value that turns the memory off. */
 const NO_STATE = "none";
 
 /** The memory in one folder. */
@@ -33,14 +34,14 @@ export class TrustState {
     this.path = resolve(path);
   }
 
-  /** The memory that options and environment name; undefined for none. */
+  /** The memory that options and environment name; undefined when it is turned off. */
   static open(option: string | undefined, env = process.env): TrustState | undefined {
     const place = option ?? env["SEALFS_STATE"] ?? "";
     if (place === NO_STATE) return undefined;
     return new TrustState(place === "" ? defaultPlace(env) : place);
   }
 
-  /** Which images need no second check of their format. */
+  /** The images that need no second check of their format. */
   get checked(): CheckedImages {
     return new CheckedImages(this.path);
   }
@@ -63,7 +64,7 @@ export class TrustState {
   remember(name: string, policy: TrustPolicy, mark: Mark, now: Date): void {
     const [folder, about] = this.#place("names", name, policy);
     verifyVersion(mark, writeMark(folder, mark, about, now), name);
-    // What was put there between the comparison and now counts, too.
+    // A mark written between the comparison and now counts, too.
     verifyVersion(mark, readMark(folder, about), name);
   }
 

@@ -1,6 +1,7 @@
 /**
  * Verifying a bootstrap: a bundle's steps (see `trust/verify-bundles.ts`), then the bootstrap's own
- * bytes. This module alone makes a {@link VerifiedImage}, and mounting and fetching take nothing else.
+ * bytes. This module alone makes a {@link VerifiedImage}, and mounting and fetching take nothing
+ * else.
  *
  * Spec: docs/statement.md, "The verifier's steps".
  *
@@ -30,12 +31,12 @@ export interface VerificationRequest extends Expectation {
   readonly bytes: Uint8Array;
   /** Bundle or envelope files; signatures over the same statement count together. */
   readonly bundles: readonly Uint8Array[];
-  /** Why further bundles could not be read, to be told when none of the others is good. */
+  /** Why further bundles could not be read, for the message when none of the others is good. */
   readonly problems?: readonly Error[];
   readonly trust: Trust;
-  /** What is remembered of a name; asked only when a name was asked for. */
+  /** The remembered mark of a name; called only when a name was asked for. */
   readonly markOf?: ((name: string, policy: TrustPolicy) => Mark | undefined) | undefined;
-  /** Which images have passed the check of their format before; by default none has. */
+  /** The memory of images that have passed the check of their format; by default there is none. */
   readonly checked?: Pick<CheckedImages, "has"> | undefined;
 }
 
@@ -51,9 +52,9 @@ let make: Make;
 export class VerifiedImage {
   /** The image, ready to be read. */
   readonly image: Image;
-  /** Whether a name was asked for; otherwise a person has to look at the statement's. */
+  /** Whether a name was asked for; otherwise the user has to check the statement's. */
   readonly nameChecked: boolean;
-  /** What the version is for the memory of versions; undefined when none was asked. */
+  /** How the version compares with the remembered one; undefined when none was asked for. */
   readonly progress: Progress | undefined;
   // Private, so that no object of the same shape passes for one of these.
   readonly #verified: VerifiedStatement;
@@ -69,12 +70,12 @@ export class VerifiedImage {
     make = (...parts) => new VerifiedImage(...parts);
   }
 
-  /** What the signer said. */
+  /** The signed statement. */
   get statement(): Statement {
     return this.#verified.statement;
   }
 
-  /** The trusted keys that said it, each once; at least one. */
+  /** The trusted keys that signed it, each once; at least one. */
   get keyIds(): readonly [string, ...string[]] {
     return this.#verified.keyIds;
   }
@@ -84,12 +85,12 @@ export class VerifiedImage {
     return this.keyIds[0];
   }
 
-  /** How many keys it took, and the policy's pattern that says so where one does. */
+  /** How many keys the name needs, and the policy's pattern that demands it, if any. */
   get threshold(): VerifiedStatement["threshold"] {
     return this.#verified.threshold;
   }
 
-  /** Key hints of signatures beside those that count: by strangers, broken, or not allowed. */
+  /** Key hints of the signatures that do not count: by unknown keys, invalid, or not allowed. */
   get unverified(): readonly string[] {
     return this.#verified.unverified;
   }
@@ -108,15 +109,16 @@ export class VerifiedImage {
 /**
  * Verifies a bootstrap. Of several good statements the one with the highest version counts.
  *
- * @throws {@link TrustError} `NO_BUNDLE` without bundles; the code of the step that failed with one;
- *   with several, that code if all failed alike and otherwise `NO_GOOD_BUNDLE`, the message giving
- *   each one's reason; `NOT_LISTED` when only the bundles of a listing count and nobody fetched them
+ * @throws {@link TrustError} `NO_BUNDLE` without bundles; the code of the step that failed with
+ *   one; with several, that code if all failed alike and otherwise `NO_GOOD_BUNDLE`, the message
+ *   giving each one's reason; `NOT_LISTED` when only the bundles of a listing count and `trust`
+ *   still has the listing
  * @throws {@link FormatError} when the bootstrap is the signed one and breaks a rule of its format
  */
 export function verifyImageFile(request: VerificationRequest): VerifiedImage {
   const { bytes, bundles, problems = [] } = request;
   const policy = policyOf(request.trust);
-  // Whoever has fetched the bundles there says so by a policy without it.
+  // A caller that has fetched the listing's bundles passes the policy without the listing.
   if (policy.listing !== undefined) {
     throw new TrustError("NOT_LISTED", `image: its bundles are not from ${policy.listing.text}`);
   }
@@ -134,7 +136,8 @@ export function verifyImageFile(request: VerificationRequest): VerifiedImage {
       const progress = compareWithMemory(verified.statement, policy, request);
       // Step 10: the statement is about these bytes.
       verifyIdentity(bytes, verified.statement);
-      // Step 11: they obey every rule, or are known to; what is signed and broken is no other bundle's to mend.
+      // Step 11: they obey every rule, or are known to. No other bundle can repair a signed image
+      // that is broken.
       const isChecked = request.checked?.has(verified.statement.sha256) === true;
       const image = isChecked ? Image.open(bytes) : verifyImage(bytes);
       return make(image, verified, request.name !== ANY_NAME, progress);
@@ -146,7 +149,7 @@ export function verifyImageFile(request: VerificationRequest): VerifiedImage {
   throw allRefused(refusals, problems);
 }
 
-/** Undefined when nobody has a memory, or no name was asked for whose versions could be compared. */
+/** Undefined without a memory, or without a name whose versions could be compared. */
 function compareWithMemory(
   statement: Statement,
   policy: TrustPolicy,
@@ -156,12 +159,12 @@ function compareWithMemory(
   return verifyVersion(markFor(statement, policy), markOf(name, policy), name);
 }
 
-/** What there is to remember of a statement. */
+/** The mark to remember for a statement. */
 export function markFor({ version, sha256 }: Statement, policy: TrustPolicy): Mark {
   return { epoch: policy.content?.epoch ?? 0, version, sha256 };
 }
 
-/** Step 10, in its order: size, SHA-256, fs-verity. All have to be right. */
+/** Step 10, in its order: size, SHA-256, fs-verity. All three have to match. */
 function verifyIdentity(bytes: Uint8Array, statement: Statement): void {
   const { size, sha256, verityDigest } = statement;
   requireEqual("size", String(size), String(bytes.length));

@@ -81,7 +81,9 @@ export class ContentRules {
     });
   }
 
-  /** Checks and claims the inode with its data; returns the end of what follows it directly. */
+  /**
+   * Checks and claims the inode with its data; returns where the inode ends, inline data included.
+   */
   checkContent(inode: ImageInode, xattrs: readonly StoredXattr[]): number {
     const type = inode.mode & S_IFMT;
     const metacopy = xattrs.find(({ key }) => key === METACOPY);
@@ -135,7 +137,7 @@ export class ContentRules {
     this.#sizes.set(value, inode.size);
   }
 
-  /** The chunk table is there for the kernel alone: holes, to be filled through the redirect. */
+  /** Only the kernel uses the chunk table: its chunks are holes, filled through the redirect. */
   #claimChunks(inode: ImageInode): number {
     const at = inode.offset + InodeCompact.offsets.u;
     rule("file.chunks", inode.size > 0n, inode.offset, () => `nid ${inode.nid}: an empty file`);
@@ -183,7 +185,7 @@ export class ContentRules {
     return end;
   }
 
-  /** The rest of a partly filled block is nobody's, and zero. */
+  /** The rest of a partly filled block belongs to nothing, and is zero. */
   #claimPadding(start: number, end: number): void {
     this.#space.expectZeros(start, end);
     const slot = Math.ceil(start / InodeCompact.size) * InodeCompact.size;

@@ -34,7 +34,7 @@ export const modeTypeOf: ReadonlyMap<number, number> = new Map([
   [FT_SYMLINK, S_IFLNK],
 ]);
 
-/** One entry, "." and ".." apart, with the place of its `erofs_dirent`. */
+/** One entry other than "." and "..", with the place of its `erofs_dirent`. */
 export interface CheckedDirent {
   readonly name: ByteString;
   readonly nid: number;
@@ -43,8 +43,8 @@ export interface CheckedDirent {
 }
 
 /**
- * The entries of a directory, after the rules that concern the directory alone: blocks, names, their
- * order, and the two dots.
+ * The entries of a directory, after the rules that concern the directory alone: blocks, names,
+ * their order, and the two dots.
  */
 export function* checkDirectory(
   bytes: Uint8Array,

@@ -21,6 +21,7 @@ import {
   Superblock,
 } from "./format.ts";
 import { rule, under } from "./image-rules.ts";
+import type { SuperblockFields } from "./superblock-reader.ts";
 
 /** `feature_compat` bit 0: the checksum is there. mkcomposefs never sets it. */
 const FEATURE_COMPAT_SB_CHKSUM = 1;
@@ -77,30 +78,40 @@ function checkComposefsHeader(bytes: Uint8Array): void {
   rule("header.reserved", odd < 0, at.unused + odd, () => `expected 0, got ${gap[odd]}`);
 }
 
+/** The offset of a field of the superblock in the image. */
+const fieldAt = (field: keyof typeof Superblock.offsets) =>
+  SUPERBLOCK_OFFSET + Superblock.offsets[field];
+
 function checkSuperblock(bytes: Uint8Array): void {
   const superblock = under("superblock.magic", SUPERBLOCK_OFFSET, () =>
     Superblock.decode(bytes, SUPERBLOCK_OFFSET),
   );
-  const { offsets } = Superblock;
-  const at = (field: keyof typeof offsets) => SUPERBLOCK_OFFSET + offsets[field];
+  checkFormat(superblock);
+  checkChecksum(bytes, superblock);
+  checkUnused(superblock);
+  checkValues(bytes, superblock);
+}
+
+/** Magic, block size and features: what says how everything else is to be read. */
+function checkFormat(superblock: SuperblockFields): void {
   rule(
     "superblock.magic",
     superblock.magic === EROFS_MAGIC,
-    at("magic"),
+    fieldAt("magic"),
     () => `expected 0x${hex(EROFS_MAGIC)}, got 0x${hex(superblock.magic)}`,
     "BAD_MAGIC",
   );
   rule(
     "superblock.block-size",
     superblock.blkszbits === BLOCK_BITS,
-    at("blkszbits"),
+    fieldAt("blkszbits"),
     () => `expected 2^${BLOCK_BITS} bytes, got 2^${superblock.blkszbits}`,
     "UNSUPPORTED",
   );
   rule(
     "superblock.features",
     superblock.featureIncompat === 0,
-    at("featureIncompat"),
+    fieldAt("featureIncompat"),
     () => `unsupported feature_incompat 0x${hex(superblock.featureIncompat)}`,
     "UNSUPPORTED",
   );
@@ -108,50 +119,61 @@ function checkSuperblock(bytes: Uint8Array): void {
   rule(
     "superblock.features",
     (superblock.featureCompat & needed) === needed,
-    at("featureCompat"),
+    fieldAt("featureCompat"),
     () =>
       `feature_compat: expected the bits 0x${hex(needed)} in 0x${hex(superblock.featureCompat)}`,
   );
+}
+
+function checkChecksum(bytes: Uint8Array, superblock: SuperblockFields): void {
   const expected =
     (superblock.featureCompat & FEATURE_COMPAT_SB_CHKSUM) === 0 ? 0 : checksumOf(bytes);
   rule(
     "superblock.checksum",
     superblock.checksum === expected,
-    at("checksum"),
+    fieldAt("checksum"),
     () => `expected 0x${hex(expected)}, got 0x${hex(superblock.checksum)}`,
     "BAD_CHECKSUM",
   );
+}
+
+/** Fields that no image uses. */
+function checkUnused(superblock: SuperblockFields): void {
   for (const field of ["sbExtslots", "metaBlkaddr"] as const) {
     rule(
       "superblock.reserved",
       superblock[field] === 0,
-      at(field),
+      fieldAt(field),
       () => `${field}: expected 0, got ${superblock[field]}`,
       "UNSUPPORTED",
     );
   }
   for (const field of ["uuid", "volumeName", "rest"] as const) {
     const odd = superblock[field].findIndex((byte) => byte !== 0);
-    rule("superblock.reserved", odd < 0, at(field) + odd, () => `${field}: expected zeros`);
+    rule("superblock.reserved", odd < 0, fieldAt(field) + odd, () => `${field}: expected zeros`);
   }
+}
+
+/** Times, sizes and counts. */
+function checkValues(bytes: Uint8Array, superblock: SuperblockFields): void {
   rule(
     "superblock.build-time",
     superblock.buildTimeNsec < NANOSECONDS,
-    at("buildTimeNsec"),
+    fieldAt("buildTimeNsec"),
     () => `expected nanoseconds below 10^9, got ${superblock.buildTimeNsec}`,
   );
   const size = superblock.blocks * BLOCK_SIZE;
   rule(
     "file.size",
     size === bytes.length,
-    at("blocks"),
+    fieldAt("blocks"),
     () => `expected ${size} bytes, got ${bytes.length}`,
     bytes.length < size ? "TRUNCATED" : "OUT_OF_RANGE",
   );
   rule(
     "superblock.inodes",
     superblock.inos <= BigInt(limits.inodes),
-    at("inos"),
+    fieldAt("inos"),
     () => `expected at most ${limits.inodes} inodes, got ${superblock.inos}`,
     "LIMIT",
   );

@@ -68,7 +68,8 @@ export class XattrRules {
       () => `expected at most ${limits.xattrInodeBytes} bytes of keys and values, got ${size}`,
       "LIMIT",
     );
-    // The kernel looks up only what the filter admits: a wrong one hides an attribute that is listed.
+    // The kernel looks up only what the filter admits: a wrong one hides an attribute that is
+    // listed.
     const stored = this.#view.getUint32(inode.xattrOffset + body.nameFilter, true);
     rule("xattr.filter", stored === filter >>> 0, inode.xattrOffset, () => {
       return `expected 0x${(filter >>> 0).toString(16)}, got 0x${stored.toString(16)}`;
@@ -77,8 +78,8 @@ export class XattrRules {
   }
 
   /**
-   * Checks the table, which begins where the inodes end, and claims its bytes: entries back to back,
-   * then zeros up to the first data block.
+   * Checks the table, which begins where the inodes end, and claims its bytes: entries back to
+   * back, then zeros up to the first data block.
    */
   checkTable(inodesEnd: number, space: SpaceMap): void {
     const at = SUPERBLOCK_OFFSET + Superblock.offsets.xattrBlkaddr;
@@ -90,7 +91,7 @@ export class XattrRules {
     const limit = space.nextOwned(inodesEnd);
     let end = inodesEnd;
     let known = 0;
-    // An entry without key and value cannot be: zeros are the padding after the table.
+    // No entry has an empty key and value: zeros are the padding after the table.
     while (end < limit && this.#view.getUint32(end, true) !== 0) {
       const entry = this.#shared.get(end) ?? this.#readEntry(end, limit);
       if (this.#shared.has(end)) known++;
@@ -179,7 +180,7 @@ export class XattrRules {
     return true;
   }
 
-  /** overlayfs acts on these: nothing but what an image needs may be there. */
+  /** overlayfs acts on these, so an image may have only those that it needs. */
   #checkPrivate(inode: ImageInode, { key, value, offset }: StoredXattr): void {
     if (!isPrivate(key) || key === METACOPY || key === REDIRECT) return; // the content's rules
     const isRoot = inode.nid === this.#image.rootNid;

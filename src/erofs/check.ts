@@ -1,7 +1,7 @@
 /**
- * Whether an image obeys every rule of `image-rules.ts`. Mounting and fetching begin with this: what
- * passes holds nothing that two readers could understand differently. Memory and time are linear in
- * the size of the file, whatever it holds; there is no recursion.
+ * Whether an image obeys every rule of `image-rules.ts`. Mounting and fetching begin with this
+ * check: an image that passes has nothing that two readers could understand differently. Memory and
+ * time are linear in the size of the file, whatever its content; there is no recursion.
  *
  * Spec: docs/image-format.md, "Rules of the checker".
  *

@@ -1,6 +1,6 @@
 /**
- * Where the bytes of an inode lie when the image itself holds them: whole blocks in the data area,
- * the tail right after the inode.
+ * Finds the data of inodes whose data is in the image: whole blocks in the data area, the tail
+ * right after the inode.
  *
  * Spec: docs/image-format.md, "Data of each type" and "Placement".
  *

@@ -128,7 +128,10 @@ class DirectoryBlock {
   readonly #view: DataView;
   readonly #directory: number;
 
-  /** @throws {@link FormatError} `MALFORMED` when the first entry does not tell a count that fits */
+  /**
+   * @throws {@link FormatError} `MALFORMED` when the number of entries that the first one implies
+   * does not fit
+   */
   constructor(
     bytes: Uint8Array,
     view: DataView,
@@ -202,7 +205,7 @@ class DirectoryBlock {
     );
   }
 
-  /** A nid past 2^53 loses bits here; it is far outside any image all the same. */
+  /** A nid above 2^53 loses bits here, but is far outside any image anyway. */
   nid(index: number): number {
     const at = this.start + index * Dirent.size;
     return this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * 0x100000000;

@@ -95,7 +95,7 @@ export class ImageRuleError extends FormatError implements ImageProblem {
   }
 }
 
-/** Calls `read`, and puts a `FormatError` that it throws down to `rule`. */
+/** Calls `read`, and turns a `FormatError` that it throws into a violation of `rule`. */
 export function under<T>(rule: ImageRule, offset: number, read: () => T): T {
   try {
     return read();

@@ -1,7 +1,7 @@
 /**
  * An image as a reader sees it: from bytes to inodes, names, attributes and content, decoded when
  * asked for. Offsets found in the image are never trusted: whatever the bytes are, the answer is a
- * value or a `FormatError`. Whether an image obeys every rule is `check.ts`'s question.
+ * value or a `FormatError`. `check.ts` is what checks that an image obeys every rule.
  *
  * Spec: docs/image-format.md, "What the reader accepts".
  *

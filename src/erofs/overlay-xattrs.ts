@@ -1,6 +1,6 @@
 /**
- * The attributes that overlayfs keeps for itself: how they are told from a file's own, what of them
- * a reader of the mount sees, and the reference to an object.
+ * The attributes that overlayfs reserves: how they differ from a file's own, what a reader of the
+ * mount sees of them, and the reference to an object.
  *
  * Spec: docs/image-format.md, "Rewriting for overlayfs"; overlayfs kernel documentation, "Nesting
  * overlayfs mounts" and "fs-verity support".
@@ -47,7 +47,9 @@ const metacopyHeaders = [METACOPY_SHA256, METACOPY_SHA512].map((header) =>
   String.fromCharCode(...header),
 );
 
-/** The digest that a metacopy value carries, or undefined when it is not exactly of a known form. */
+/**
+ * The digest that a metacopy value carries, or undefined when it is not exactly of a known form.
+ */
 export function metacopyDigest(value: ByteString): VerityDigest | undefined {
   return hasDigest(value) ? (hexOf(value.slice(HEADER_LENGTH)) as VerityDigest) : undefined;
 }
@@ -64,7 +66,10 @@ export function redirectOf(digest: VerityDigest): ByteString {
   return ascii(`/${objectPath(digest)}`);
 }
 
-/** Whether it is {@link redirectOf} the digest in a metacopy value: without making either. */
+/**
+ * Whether `redirect` is {@link redirectOf} the digest in `metacopy`, compared without making
+ * either.
+ */
 export function isRedirectTo(redirect: ByteString, metacopy: ByteString): boolean {
   const digestSize = metacopy.length - HEADER_LENGTH;
   if (redirect.length !== 2 + 2 * digestSize) return false; // two slashes

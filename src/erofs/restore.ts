@@ -17,7 +17,7 @@ import { METACOPY, REDIRECT, isPrivate, metacopyDigest, unescapeKey } from "./ov
 
 /** The mark of a whiteout that was escaped on writing. */
 const ESCAPED_WHITEOUT = ascii("trusted.overlay.overlay.whiteout");
-/** Marks that the writer adds beside it and to its directory; they say nothing of their own. */
+/** Marks that the writer adds beside it and to its directory; they carry nothing of the tree. */
 const writerMarks: ReadonlySet<ByteString> = new Set(
   ["trusted.overlay.overlay.whiteouts", "user.overlay.whiteouts", "user.overlay.whiteout"].map(
     ascii,

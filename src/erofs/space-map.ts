@@ -1,7 +1,7 @@
 /**
- * Who owns which bytes of an image, in slots of 32 bytes: finds overlaps, inodes met before, and
- * bytes that belong to nothing. One byte of memory per slot, so its cost follows from the file's
- * size alone.
+ * Which bytes of an image are in use, in slots of 32 bytes: finds overlaps, inodes met before, and
+ * bytes that belong to nothing. It takes one byte of memory per slot, so its cost depends only on
+ * the size of the file.
  *
  * @module
  */
@@ -55,7 +55,7 @@ export class SpaceMap {
     return Math.min(slot * SLOT_SIZE, this.#bytes.length);
   }
 
-  /** Every byte from `from` on that nobody owns has to be zero. */
+  /** Requires every byte from `from` on that belongs to nothing to be zero. */
   expectUnownedZero(from: number): void {
     for (let slot = from / SLOT_SIZE; slot < this.#slots.length; slot++) {
       if (this.#slots[slot] === FREE) this.expectZeros(slot * SLOT_SIZE, (slot + 1) * SLOT_SIZE);

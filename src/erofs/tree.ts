@@ -16,8 +16,8 @@ import { isWhiteout } from "./view.ts";
 
 /**
  * The whole tree of an image, names in bytewise order, xattrs in stored order. Writing it gives the
- * image again. The first name met in a walk that goes into directories at once stands for an inode,
- * later ones are {@link HardLink}s, also those of directories.
+ * image again. The first name met in a depth-first walk has the inode; later ones are {@link
+ * HardLink}s, also those of directories.
  *
  * @throws {@link FormatError} for an image that cannot be read; `LIMIT` above `limits.inodes` names
  */
@@ -63,7 +63,7 @@ export function dumpImage(image: Image): Generator<Uint8Array, void, undefined> 
   return formatDump(new ImageDumpSource(image));
 }
 
-/** Feeds the dump writer straight from the image; inodes are known by their nid. */
+/** Feeds the dump writer straight from the image; inodes are identified by their nid. */
 class ImageDumpSource implements DumpSource<number> {
   readonly root: number;
   readonly #image: Image;

@@ -1,7 +1,7 @@
 /**
  * The tree that a mount shows: what overlayfs makes of the image (overlayfs kernel documentation,
- * "whiteouts and opaque directories"). The 256 stubs in the root are whiteouts, which overlayfs never
- * shows; escaped whiteouts are ordinary files here, as they are there.
+ * "whiteouts and opaque directories"). The 256 stubs in the root are whiteouts, which overlayfs
+ * never shows; escaped whiteouts are ordinary files, as in the mount.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * The inodes of an image on their way into it: a table with a column per property. The inodes of the
- * tree lie scattered in memory; looking at each of them once, and then only at columns, takes half of
+ * The inodes of an image on their way into it: a table with a column per property. The inodes of
+ * the tree lie scattered in memory; looking at each of them once, and then only at columns, halves
  * the time.
  *
  * @module
@@ -32,16 +32,18 @@ export class Nodes {
 
   flags = new Uint8Array(FIRST_CAPACITY);
   parent = new Uint32Array(FIRST_CAPACITY);
-  /** Mode, link count and size as the image has them: for whiteouts and directories not the tree's. */
+  /**
+   * Mode, link count and size as the image has them: for whiteouts and directories not the tree's.
+   */
   mode = new Uint16Array(FIRST_CAPACITY);
   nlink = new Uint32Array(FIRST_CAPACITY);
-  /** Bytes; only above 2^53 is the exact value in the inode alone. */
+  /** Bytes; above 2^53 only the inode has the exact value. */
   size = new Float64Array(FIRST_CAPACITY);
   uid = new Uint32Array(FIRST_CAPACITY);
   gid = new Uint32Array(FIRST_CAPACITY);
   /** Of devices; 0 elsewhere. */
   rdev = new Uint32Array(FIRST_CAPACITY);
-  /** Seconds of the mtime; NaN when they do not fit and are in the inode alone. */
+  /** Seconds of the mtime; NaN when they do not fit and only the inode has them. */
   seconds = new Float64Array(FIRST_CAPACITY);
   nanoseconds = new Uint32Array(FIRST_CAPACITY);
   /** Of nodes that own an object: its row in the object table. */

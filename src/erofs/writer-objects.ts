@@ -1,7 +1,7 @@
 /**
  * The two attributes that lead from a file to its object. Nearly every file has them, and nearly
- * always with values of its own: those do not go through the xattr table but are written straight
- * from the digest.
+ * always with values of its own. Such values do not go through the xattr table, but are written
+ * straight from the digest.
  *
  * Spec: docs/image-format.md, "References to objects" and "Xattrs".
  *
@@ -67,7 +67,7 @@ export class ObjectTable {
   /** Rows plus one, by a hash of their digest; 0 is an empty slot. */
   #slots = new Uint32Array(FIRST_ROWS * 2);
   #regular = true;
-  /** So that nobody can make digests that meet in one slot; what is written does not depend on it. */
+  /** Random, so that nobody can choose digests that collide; the image does not depend on it. */
   readonly #seed = Math.trunc(Math.random() * 2 ** 32);
 
   /** Takes the object of an external node. */
@@ -102,9 +102,9 @@ export class ObjectTable {
   }
 
   /**
-   * Settles which nodes own their object: those whose object no other has. Any object that is not
-   * where its digest says means none, since two attributes could then be equal although the digests
-   * differ.
+   * Settles which nodes own their object: those whose object no other has. When any object is not
+   * where its digest says, no node owns one, since two attributes could then be equal although the
+   * digests differ.
    */
   finish({ flags, count }: Nodes): void {
     if (this.#regular) return;
@@ -133,7 +133,7 @@ export class ObjectTable {
     }
   }
 
-  /** Enters `row` unless there is one with the same digest, which is returned then; or -1. */
+  /** Enters `row` and returns -1, or returns the row that has the same digest. */
   #place(row: number): number {
     const rows = this.#rows;
     const slots = this.#slots;
@@ -151,7 +151,7 @@ export class ObjectTable {
     return -1;
   }
 
-  /** Of all of the digest: one that was made up is not random, as a real one is. */
+  /** Hashes the whole digest: unlike a real one, a made-up digest is not random. */
   #hash(at: number): number {
     const rows = this.#rows;
     let hash = this.#seed;

@@ -35,7 +35,7 @@ export interface Order {
   readonly hasWhiteouts: boolean;
 }
 
-/** A name whose node is not known before all inodes have their place. */
+/** A name whose node is not known before all inodes are in order. */
 interface PendingLink {
   readonly target: Inode;
   readonly entry: number;
@@ -48,8 +48,8 @@ const DOT_DOT = ascii("..");
  * Queues every inode breadth first, names in byte order. Hard links lead to the inode of their
  * target and are not queued.
  *
- * @throws {@link FormatError} `MALFORMED` when a hard link leads out of the tree; `LIMIT` for too many
- *   inodes
+ * @throws {@link FormatError} `MALFORMED` when a hard link leads out of the tree; `LIMIT` for too
+ *   many inodes
  */
 export function orderNodes(root: Directory, table: XattrTable): Order {
   const stubs = makeStubs(root);
@@ -102,7 +102,7 @@ export function orderNodes(root: Directory, table: XattrTable): Order {
   objects.finish(nodes);
   return { nodes, entries, objects, oldest, hasWhiteouts };
 
-  /** Looks at an inode, for the only time as far as possible. */
+  /** Adds an inode. Where possible, nothing looks at it again. */
   function add(inode: Inode, parent: number, stub: boolean): number {
     const node = nodes.add(inode, parent, stub);
     if (nodes.isOlder(node, oldest)) oldest = node;
@@ -132,7 +132,7 @@ const SELINUX = ascii("security.selinux");
 
 /**
  * A character device 0:0 for every two-digit hex name that the root lacks: composefs hides the
- * folders of the object store in this way when it stacks it below the image.
+ * folders of the object store with them when it stacks the store below the image.
  */
 function makeStubs(root: Directory): Map<ByteString, Inode> {
   const label = root.xattrs.get(SELINUX);
@@ -155,8 +155,8 @@ function makeStubs(root: Directory): Map<ByteString, Inode> {
 const INSERTION_SORT_MAX = 24;
 
 /**
- * Sorts names as unsigned bytes, and their entries with them. Most directories are too small for the
- * set-up of the built-in sort.
+ * Sorts names as unsigned bytes, and their entries with them. Most directories are too small for
+ * the set-up of the built-in sort.
  */
 function sortNames(
   names: ByteString[],

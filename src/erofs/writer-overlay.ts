@@ -1,6 +1,6 @@
 /**
- * What overlayfs needs in the image: escaped attributes, redirects to objects, whiteouts that a
- * mount shows as such.
+ * What overlayfs needs in the image: escaped attributes, redirects to objects, and marks by which a
+ * mount shows whiteouts as such.
  *
  * Spec: docs/image-format.md, "Rewriting for overlayfs".
  *
@@ -38,8 +38,8 @@ const WITH_WHITEOUTS_1: readonly Pair[] = [
 ];
 
 /**
- * Gives each node its xattrs as the image stores them, those of an object of its own left out, and
- * counts them in `table`. Nodes come with the set of what the tree has.
+ * Gives each node its xattrs as the image stores them, except the reference to an object that it
+ * owns, and counts them in `table`. Nodes come with the xattrs of the tree.
  *
  * @throws {@link FormatError} `LIMIT` when attributes do not fit
  */
@@ -106,8 +106,8 @@ const HEADER_COST = 12;
 const cost = (key: ByteString, value: ByteString) => 7 + key.length + value.length;
 
 /**
- * The escaped attributes with `marks` set. mkcomposefs sets them on a copy whose account starts at 0
- * although it has attributes: replacing a long value makes the account negative, and fails.
+ * The escaped attributes with `marks` set. mkcomposefs sets them on a copy whose account starts at
+ * 0 although it has attributes: replacing a long value makes the account negative, and fails.
  */
 function marked(
   xattrs: ReadonlyMap<ByteString, ByteString>,

@@ -17,7 +17,7 @@ export interface XattrKey {
   readonly values: Map<ByteString, Xattr>;
 }
 
-/** A pair, however many inodes have it. */
+/** A pair, which any number of inodes may have. */
 export class Xattr {
   readonly key: XattrKey;
   readonly value: ByteString;

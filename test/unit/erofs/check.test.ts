@@ -151,7 +151,7 @@ describe("headers", () => {
   ]);
 });
 
-test("the place of a shared table that nobody uses", () => {
+test("an unused shared table in the wrong place is refused", () => {
   const bytes = imageOf("/ 0 40755 2 0 0 0 1.0 - - -");
   expect(ruleOf(bytes)).toBe(undefined);
   expect(ruleOf(patched(bytes, 1024 + 44, [9]))).toBe("superblock.xattr-table");

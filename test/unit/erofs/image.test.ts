@@ -116,7 +116,7 @@ describe("lookup", () => {
   });
 });
 
-test("refuses a file that is no image, each with its own code", () => {
+test("each file that is not an image is refused with its own code", () => {
   const image = goldenImage("mini-rootfs.v1").bytes;
   const patched = (offset: number, value: number) => {
     const copy = Uint8Array.from(image);
@@ -142,7 +142,7 @@ test("refuses a file that is no image, each with its own code", () => {
   expect(codeOf(patched(1024 + 80, 4))).toBe("UNSUPPORTED");
 });
 
-test("an inode, a name or a target asked of the wrong thing is a FormatError", () => {
+test("asking the wrong thing for an inode, a name or a target is a FormatError", () => {
   const image = Image.open(goldenImage("mini-rootfs.v1").bytes);
   for (const nid of [-1, 0, 35, 1e6, 2 ** 53, 2 ** 64, NaN]) {
     expect(() => image.inode(nid), String(nid)).toThrow(FormatError);

@@ -19,7 +19,7 @@ const metacopy = fc
     toByteString(Buffer.concat([header, digest.subarray(0, size)])),
   );
 
-test("a redirect leads to a digest, or it differs in some character", () => {
+test("a redirect matches a digest exactly when no character differs", () => {
   fc.assert(
     fc.property(
       metacopy,

@@ -36,7 +36,7 @@ function rootWith(entries: Record<string, Inode | HardLink>): Directory {
   return root;
 }
 
-test("the empty root of the format's worked example", () => {
+test("an empty root gives the bytes of the format's worked example", () => {
   const image = writeImage(newDirectory());
   expect(image.length).toBe(16384);
   expect(Superblock.decode(image, SUPERBLOCK_OFFSET)).toMatchObject({
@@ -83,7 +83,7 @@ test("writing what an image holds gives the image again", () => {
 describe("sha512", () => {
   const digest = "c7".repeat(64) as VerityDigest;
 
-  test("metacopy and redirect carry 64 bytes, own or shared", () => {
+  test("metacopy and redirect carry 64 bytes, whether one file or several have the object", () => {
     for (const count of [1, 2]) {
       const entries: Record<string, Inode> = {};
       for (let i = 0; i < count; i++) {
@@ -136,7 +136,7 @@ describe("format version", () => {
     expect(versionOf(writeImage(root, options))).toBe(version);
   });
 
-  test("a hard link to a whiteout does not count by itself", () => {
+  test("a whiteout with a hard link asks for version 1", () => {
     const w = whiteout();
     const linked = rootWith({ w, l: new HardLink(w) });
     expect(versionOf(writeImage(linked))).toBe(1);
@@ -184,7 +184,7 @@ describe("what does not fit is refused", () => {
     expect(() => writeImage(rootWith({ f: bad() }))).toThrow(FormatError);
   });
 
-  test("a name of 255 bytes, and of 256", () => {
+  test("a name of 256 bytes, but not one of 255", () => {
     expect(() => writeImage(rootWith({ ["n".repeat(255)]: file(0n) }))).not.toThrow();
     expect(() => writeImage(rootWith({ ["n".repeat(256)]: file(0n) }))).toThrow(FormatError);
   });

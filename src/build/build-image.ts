@@ -33,7 +33,9 @@ import { type PublishOptions, publishTree } from "./publish.ts";
 import { seekIndexMaker } from "./seek-index.ts";
 
 export interface BuildOptions {
-  /** The store, or what makes it; called when the source was found and can be read. */
+  /**
+   * The store, or a function that makes it, called once the source has been found and can be read.
+   */
   readonly store: Store | (() => Store);
   /** A name for the image in the store. */
   readonly name?: string | undefined;
@@ -44,13 +46,13 @@ export interface BuildOptions {
   /** How layers become one tree; `oci-v1` by default. Other sources have no profile. */
   readonly profile?: ProfileName | undefined;
   readonly xattrs?: XattrMode | undefined;
-  /** Refuses what is odd, where it is accepted otherwise. */
+  /** Refuses oddities that are otherwise accepted with a warning. */
   readonly strict?: boolean;
   /** Format version of the image; `auto` by default, as mkcomposefs chooses. */
   readonly formatVersion?: 0 | 1 | "auto";
   /** Dump files: objects need not be in the store. */
   readonly allowMissing?: boolean;
-  /** Whether to record where the objects lie in the layers; unless it is false. */
+  /** Whether to record where the objects lie in the layers; true by default. */
   readonly seekIndex?: boolean | undefined;
   /** Computes the image under every profile, for {@link BuildResult.profiles}. */
   readonly compareProfiles?: boolean;
@@ -61,12 +63,12 @@ export interface BuildOptions {
   readonly reflink?: boolean;
   /** Makes the bundles that are published together with the image. */
   readonly sign?: ((built: BuiltImage) => readonly NewBundle[]) | undefined;
-  /** Hears how many bytes of the source have been read, of how many. */
+  /** Called with the bytes of the source that have been read, and their total. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a signer needs to know of an image. */
+/** What a signer needs to know about an image. */
 export interface BuiltImage {
   readonly bytes: Uint8Array;
   /** Which digests name objects and image. */
@@ -90,7 +92,7 @@ export interface BuildResult {
     readonly new: number;
     readonly replaced: number;
   };
-  /** Digests of the layers as declared, lowest first; none for directories and dump files. */
+  /** Digests of the layers as declared, lowest first; empty for directories and dump files. */
   readonly layers: readonly (string | undefined)[];
   readonly manifestDigest: string | undefined;
   /** Undefined when there is none. */

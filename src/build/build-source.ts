@@ -21,7 +21,7 @@ export type BuildSource = { close(): void } & (
 );
 
 /**
- * Opens a source. Of layers the manifest and the configuration have been read and checked then.
+ * Opens a source. For layers, this reads and checks the manifest and the configuration.
  *
  * @throws {@link NotFoundError} `NO_FILE` when it is not there; {@link FormatError} when it is not
  *   what it was said to be

@@ -1,7 +1,6 @@
 /**
- * What becomes of the content of regular files while a layer streams by: up to 64 bytes stay with
- * the entry and go into the image, everything else becomes a staged object, named by its verity
- * digest.
+ * Takes the content of regular files from a stream of layer entries: up to 64 bytes stay with the
+ * entry and go into the image, everything else becomes a staged object, named by its verity digest.
  *
  * Spec: docs/image-format.md, "Content in the image".
  *
@@ -20,7 +19,7 @@ export interface FileContent {
   digest?: VerityDigest;
 }
 
-/** Files up to this size are hashed in one piece, and need not be written when they are known. */
+/** Files up to this size are hashed in one piece, and not written when the store has them. */
 const WHOLE_BYTES = 256 * 1024;
 
 /** Takes the files of one stream, one after the other. */
@@ -59,7 +58,7 @@ export class ContentIntake {
     };
   }
 
-  /** Lets go of a file whose content did not come to its end. */
+  /** Discards a file whose content is incomplete. */
   abandon(): void {
     this.#streamed?.abandon();
     this.#streamed = undefined;

@@ -1,6 +1,6 @@
 /**
- * Reading the layers of an image: each once, as a stream, its files staged as objects on the way.
- * Nothing of a layer is given back before its size, digest and diffID have been found right.
+ * Reads the layers of an image: each once, as a stream, its files staged as objects on the way. A
+ * layer is returned only after its size, digest and diffID have been verified.
  *
  * @module
  */
@@ -26,20 +26,20 @@ export interface LayersOptions {
   readonly points?: boolean;
   readonly strict?: boolean;
   readonly warn: (message: string) => void;
-  /** Hears how many bytes of the blobs have been read so far, of how many. */
+  /** Called with the bytes of the blobs that have been read, and their total. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   /** Ends the reading; its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** Layers whose decompression may run while another one is hashed and written. */
-const AT_ONCE = 2;
+const LAYERS_AT_ONCE = 2;
 
 /**
  * The layers of `image`, lowest first, their objects staged in `transaction`.
  *
- * @throws {@link FormatError} and {@link IntegrityError} for a layer that is broken or another one
- *   than its descriptor says; {@link SystemError} when an object cannot be written
+ * @throws {@link FormatError} and {@link IntegrityError} for a layer that is malformed or not the
+ *   one of its descriptor; {@link SystemError} when an object cannot be written
  */
 export async function readLayers(
   image: OciImage,
@@ -69,8 +69,8 @@ export async function readLayers(
       }
     }
   };
-  // All are awaited even when one fails: none may write on after the transaction has ended.
-  await Promise.all(Array.from({ length: AT_ONCE }, readSome));
+  // All are awaited even when one fails: none may go on writing after the transaction has ended.
+  await Promise.all(Array.from({ length: LAYERS_AT_ONCE }, readSome));
   if (failed !== undefined) throw failed.error;
   return layers;
 }
@@ -115,7 +115,7 @@ async function readOne(
   return { label: layer.label, entries, size: layer.size, report };
 }
 
-/** Tar errors do not know which layer they are about. */
+/** Errors of the tar parser do not name the layer. */
 function labelled(error: unknown, label: string): unknown {
   if (!(error instanceof FormatError) || error.message.includes(label)) return error;
   const { code, message, hint } = error;

@@ -1,6 +1,6 @@
 /**
- * From a tree, whose objects are staged, to an image in the store: the image is one more object, and
- * all of it becomes visible in one transaction.
+ * From a tree, whose objects are staged, to an image in the store: the image is one more object,
+ * and all of it becomes visible in one transaction.
  *
  * @module
  */
@@ -42,8 +42,8 @@ export interface PublishedImage {
 }
 
 /**
- * Writes the image of `tree` and publishes it with those staged objects that it refers to: what
- * only a covered file of a lower layer had is left behind.
+ * Writes the image of `tree` and publishes it with those staged objects that it refers to: objects
+ * that only a hidden file of a lower layer had are left out.
  */
 export function publishTree(
   tree: Directory,

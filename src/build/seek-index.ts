@@ -14,9 +14,9 @@ import type { ReadLayer } from "./layers.ts";
 import { objectsOfTree } from "./tree-objects.ts";
 
 /**
- * Finds the places of the objects that `tree` refers to, and keeps nothing else of the layers; what it
- * gives makes the index. Objects that lie in several places are taken from a layer that can be entered
- * in the middle, and among these from the lowest.
+ * Finds the places of the objects that `tree` refers to, and keeps nothing else of the layers; the
+ * function that it returns makes the index. Objects that lie in several places are taken from a
+ * layer that can be entered in the middle, and among these from the lowest.
  */
 export function seekIndexMaker(
   layers: readonly ReadLayer[],

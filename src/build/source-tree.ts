@@ -1,5 +1,5 @@
 /**
- * Trees that are no layers: a directory of this machine, or a dump file.
+ * Trees of sources without layers: a directory on this machine, or a dump file.
  *
  * @module
  */
@@ -19,9 +19,9 @@ import { ContentIntake, type FileContent } from "./content.ts";
 import { objectsOfTree } from "./tree-objects.ts";
 
 /**
- * The tree below a directory, its files staged as objects. Names of one inode stay its names.
+ * The tree below a directory, its files staged as objects. Hard links are kept.
  *
- * @throws {@link IntegrityError} `SIZE_MISMATCH` when a file changes meanwhile
+ * @throws {@link IntegrityError} `SIZE_MISMATCH` when a file changes while it is read
  * @throws {@link FormatError} `UNSUPPORTED` for a name that would be a whiteout in a layer
  */
 export function treeOfFolder(
@@ -63,14 +63,16 @@ function readObject({ inode, read }: ScannedFile, intake: ContentIntake): void {
   if (file.digest !== undefined) inode.digest = file.digest;
 }
 
-/** An image with such names would lose files when it becomes a layer again, and no client takes it. */
+/**
+ * An image with such names would lose files when it becomes a layer again, and clients refuse it.
+ */
 function refuseWhiteouts(root: Directory): void {
   const pending = [root];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     for (const [name, entry] of next.entries) {
       if (name.startsWith(WHITEOUT)) {
         throw new FormatError("UNSUPPORTED", `${printable(name)}: the name of a whiteout`, {
-          hint: "a layer that was unpacked is no tree: build from its tar, or leave such files out",
+          hint: "an unpacked layer is not a file system tree: build from its tar, or remove such files",
         });
       }
       if (isDirectory(entry)) pending.push(entry);
@@ -82,7 +84,7 @@ function refuseWhiteouts(root: Directory): void {
  * The tree of a dump file. Its objects must be in the store, and right, unless `allowMissing`.
  *
  * @throws {@link NotFoundError} `NO_OBJECT`; {@link IntegrityError} `DIGEST_MISMATCH`;
- *   {@link FormatError} for what is no dump file, or a name that would be a whiteout in a layer
+ *   {@link FormatError} for a malformed dump file, or a name that would be a whiteout in a layer
  */
 export function treeOfDump(
   { path, file }: { readonly path: string; readonly file: BlobRange },
@@ -111,10 +113,10 @@ export function treeOfDump(
   );
 }
 
-const CHUNK = 1024 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 
 function* chunksOf({ fd }: BlobRange): Generator<Uint8Array> {
-  const buffer = Buffer.allocUnsafeSlow(CHUNK);
+  const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   for (let at = 0; ;) {
     const got = readFully(fd, buffer, at);
     if (got === 0) return;

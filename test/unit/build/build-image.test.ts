@@ -223,7 +223,7 @@ describe("an OCI layout", () => {
     expectUntouched(store);
   });
 
-  test("tells how far it has come, in bytes of the blobs", async () => {
+  test("reports its progress in bytes of the blobs", async () => {
     const seen: [number, number][] = [];
     const layout = new TestLayout();
     const manifest = layout.image([await base(), await upper()]);

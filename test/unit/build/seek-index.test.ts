@@ -53,7 +53,7 @@ async function build(layout = compressed(), options: Partial<BuildOptions> = {})
   return { id: built.digest, image, seekIndex: built.seekIndex, signed: claim!.seekIndex };
 }
 
-test("its digest is signed, and it is found by that", async () => {
+test("the digest of a seek index is signed, and the index is found by it", async () => {
   const { id, image, seekIndex, signed } = await build();
   expect(signed).toEqual(seekIndex);
   expect(signed!.digest).toMatch(/^sha256:/);
@@ -73,7 +73,7 @@ test("an image of layers in two forms has an index for each", async () => {
   }
 });
 
-test("without --no-seek-index there is one, with it there is none", async () => {
+test("a build makes a seek index, unless --no-seek-index is given", async () => {
   const { id, image, seekIndex, signed } = await build(compressed(), { seekIndex: false });
   expect([seekIndex, signed]).toEqual([undefined, undefined]);
   expect(readdirSync(join(store.path, "seek"))).toEqual([]);
@@ -89,7 +89,7 @@ test("without --no-seek-index there is one, with it there is none", async () => 
   }
 });
 
-test("one that was changed is not used; another store may have it right", async () => {
+test("a changed seek index is not used, and an intact one of another store is", async () => {
   const { id, image, signed } = await build();
   const other = Store.create(join(root, "other"));
   const path = join(store.path, seekIndexPath(id, signed!));
@@ -102,7 +102,7 @@ test("one that was changed is not used; another store may have it right", async 
   expect(openSeekIndex(new Stores([store, other]), image, id, signed)!.size).toBe(signed!.size);
 });
 
-test("goes with the image when that is exported and imported", async () => {
+test("a seek index is exported and imported with its image", async () => {
   const { id, image, signed } = await build();
   const parts: Uint8Array[] = [];
   await exportImage(store, name, (bytes) => parts.push(Uint8Array.from(bytes)));
@@ -123,7 +123,7 @@ test("goes with the image when that is exported and imported", async () => {
   await expect(importing).rejects.toThrow(IntegrityError);
 });
 
-test("inspect tells what it holds", async () => {
+test("inspect shows what a seek index contains", async () => {
   await build();
   const args = ["inspect", name, "--store", store.path];
   const text = await runMain(...args, "--seek");

@@ -1,22 +1,21 @@
 /**
- * The names by which others of the composefs family tell the digest of an image: the label in an
- * image's configuration, and the kernel's boot arguments. All of them in this file, because some are
- * drafts.
+ * The names under which other tools of the composefs family state the digest of an image: a label,
+ * a boot argument and annotations. They are all in this file, because some are drafts.
  *
- * - label `containers.composefs.fsverity`: the digest in hex (composefs, and composefs-rs until 2026;
- *   its `oci fsck` still compares it);
+ * - label `containers.composefs.fsverity`: the digest in hex (composefs, and composefs-rs until
+ *   2026; its `oci fsck` still compares it);
  * - boot argument `composefs.digest=v1-sha256-12:<hex>` (or `v1-sha512-12`), as the initramfs of
  *   composefs-rs and bootc reads it.
  *
  * - annotations of a manifest, by the composefs project's draft for sealed images:
- *   `composefs.merged.erofs.v1.fsverity-sha256-12` is the digest of the image of all layers, the same
- *   with `.sig` the base64 of the PKCS#7 signature over it (see `pkcs7.ts`);
- * - by the same draft, an artifact that refers to the image's manifest and has a signature per layer,
- *   each annotated with the digest of what it signs: the manifest's and the configuration's bytes, and
- *   the image (see `sealed-layout.ts`).
+ *   `composefs.merged.erofs.v1.fsverity-sha256-12` is the digest of the image of all layers, the
+ *   same with `.sig` the base64 of the PKCS#7 signature over it (see `pkcs7.ts`);
+ * - by the same draft, an artifact that refers to the image's manifest and has a signature per
+ *   layer, each annotated with the digest of what it signs: the manifest's and the configuration's
+ *   bytes, and the image (see `sealed-layout.ts`).
  *
- * A digest is only as good as what carries it: a boot argument is when it is inside a signed kernel
- * image, a label when the manifest is signed.
+ * A digest is only as trustworthy as what carries it: a boot argument when it is inside a signed
+ * kernel image, a label when the manifest is signed.
  *
  * Spec: docs/registry-artifact.md, "Composefs names".
  *
@@ -34,7 +33,7 @@ import { verityDigestOf } from "../verity/hasher.ts";
 /** The label that holds the digest. */
 const COMPOSEFS_LABEL = "containers.composefs.fsverity";
 
-/** The digest by which others know the image: of the algorithm of its objects, unless told. */
+/** The digest by which other tools know the image; by default with the algorithm of its objects. */
 export function familyDigest(image: Image, algorithm?: VerityAlgorithm): VerityDigest {
   const [first] = objectsOf(image).keys();
   const natural = first === undefined ? "sha256" : algorithmOf(first);
@@ -79,7 +78,7 @@ export function draftAnnotations(digest: VerityDigest, signature: Uint8Array): [
  * Compares the label of an OCI image with the digest of what was built from it.
  *
  * @throws {@link NotFoundError} `NO_REF` when there is no label; {@link IntegrityError}
- *   `DIGEST_MISMATCH`; {@link FormatError} when the configuration's labels are none
+ *   `DIGEST_MISMATCH`; {@link FormatError} when the configuration's labels are malformed
  */
 export function verifyLabel({ config, label: source }: OciImage, digest: VerityDigest): void {
   const runtime = config?.document.get("config");

@@ -1,6 +1,6 @@
 /**
- * Signatures that the Linux kernel itself checks: PKCS#7 over the fs-verity digest of an image, by the
- * key of an X.509 certificate in the keyring `.fs-verity`. The composefs project puts the same
+ * Signatures that the Linux kernel itself checks: PKCS#7 over the fs-verity digest of an image, by
+ * the key of an X.509 certificate in the keyring `.fs-verity`. The composefs project puts the same
  * signature beside images in registries. It binds the image's bytes and nothing else: no name, no
  * version, no expiry.
  *
@@ -60,7 +60,7 @@ export function verityMessage(digest: VerityDigest): Uint8Array {
   return Buffer.concat([head, bytes]);
 }
 
-/** @throws {@link TrustError} `BAD_KEY` for what is no X.509 certificate of an RSA or EC key */
+/** @throws {@link TrustError} `BAD_KEY` unless it is the X.509 certificate of an RSA or EC key */
 export function parseCertificate(text: string, what: string): Signatory {
   try {
     const certificate = new X509Certificate(text);
@@ -72,18 +72,18 @@ export function parseCertificate(text: string, what: string): Signatory {
       return { publicKey, issuer: issuer.whole, serial: serial.whole };
     }
   } catch (cause) {
-    throw new TrustError("BAD_KEY", `${what}: no X.509 certificate`, { cause });
+    throw new TrustError("BAD_KEY", `${what}: not an X.509 certificate`, { cause });
   }
   throw new TrustError("BAD_KEY", `${what}: expected the certificate of an RSA or EC key`);
 }
 
-/** @throws {@link TrustError} `BAD_KEY` when it is none, or not the certificate's */
+/** @throws {@link TrustError} `BAD_KEY` when it is not a private key, or not the certificate's */
 export function parseSigningKey(text: string, signatory: Signatory, what: string): KeyObject {
   let key: KeyObject;
   try {
     key = createPrivateKey(text);
   } catch (cause) {
-    throw new TrustError("BAD_KEY", `${what}: no private key in PEM`, { cause });
+    throw new TrustError("BAD_KEY", `${what}: not a private key in PEM`, { cause });
   }
   const probe = Buffer.from("probe");
   const same =
@@ -100,13 +100,13 @@ export function signPkcs7(digest: VerityDigest, signatory: Signatory, key: KeyOb
 }
 
 /**
- * @throws {@link TrustError} `BAD_ENCODING` when it is no signature of the one form by this signatory;
- *   `BAD_SIGNATURE` when it is not over this digest
+ * @throws {@link TrustError} `BAD_ENCODING` when it is not a signature in this form by this
+ *   signatory; `BAD_SIGNATURE` when it is not over this digest
  */
 export function verifyPkcs7(file: Uint8Array, digest: VerityDigest, signatory: Signatory): void {
   const algorithm = algorithmOf(digest);
-  const signature = lastOctets(file);
-  // Written again it has to be the same: there is one file for a signature, and no room for more.
+  const signature = signatureIn(file);
+  // Encoding it again has to give the same bytes: a signature has exactly one file.
   if (signature === undefined || !wrap(signatory, algorithm, signature).equals(file)) {
     throw new TrustError(
       "BAD_ENCODING",
@@ -126,10 +126,13 @@ function wrap(signatory: Signatory, algorithm: VerityAlgorithm, signature: Uint8
   return sequence(SIGNED_DATA, der(0xa0, signed));
 }
 
-/** The signature: the last value of the last value, and so on. */
-function lastOctets(file: Uint8Array): Uint8Array | undefined {
+/** Levels of the container above the signature, with a few to spare. */
+const NESTING_MAX = 8;
+
+/** The signature: an octet string, reached by way of the last value at each level. */
+function signatureIn(file: Uint8Array): Uint8Array | undefined {
   let values: readonly DerValue[] = childrenOf(file);
-  for (let depth = 0; depth < 8; depth++) {
+  for (let depth = 0; depth < NESTING_MAX; depth++) {
     const last = values.at(-1);
     if (last === undefined) return undefined;
     if (last.tag === 0x04) return last.content;

@@ -1,7 +1,7 @@
 /**
- * Sealing by the composefs project's draft, and checking it: from the files that a user names to the
- * artifact and back. A certificate vouches for bytes, never for a name, a version or a time, so that
- * nothing is mounted on the word of one.
+ * Seals images by the composefs project's draft, and checks such seals, from the files that a user
+ * names. A certificate vouches for bytes, never for a name, a version or a time, so no mount relies
+ * on one.
  *
  * @module
  */
@@ -30,7 +30,7 @@ import {
 } from "./pkcs7.ts";
 import { readUserFile } from "../fs/user-file.ts";
 
-/** Where the artifact of an image file is, and the bare signature, when nothing else is said. */
+/** Where the artifact and the bare signature of an image file are by default. */
 export const artifactBeside = (image: string): string => `${image}.composefs`;
 export const signatureBeside = (image: string): string => `${image}.p7s`;
 
@@ -77,10 +77,10 @@ export interface SealCheck {
   readonly signature?: string | undefined;
 }
 
-/** What was found to be signed. */
+/** What is signed. */
 export interface SealVerdict {
   readonly digest: VerityDigest;
-  /** What was compared with something: of a bare signature the image alone. */
+  /** The parts that were compared; for a bare signature only the image. */
   readonly compared: readonly DraftPart[];
   /** The manifest that the artifact is about. */
   readonly subject: string | undefined;

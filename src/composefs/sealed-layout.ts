@@ -51,7 +51,7 @@ export interface SealArtifact extends Sealed {
 }
 
 /**
- * What is to be signed of an OCI image whose bootstrap has the digest `merged`.
+ * What has to be signed for an OCI image whose bootstrap has the digest `merged`.
  *
  * @throws {@link UsageError} for a source without a manifest (a docker-archive, plain tars)
  */
@@ -107,7 +107,7 @@ export function sealWith(sealed: Sealed, sign: (digest: VerityDigest) => Uint8Ar
  * Writes an artifact as an OCI layout into a directory that must not exist; returns the digest of
  * its manifest.
  *
- * @throws {@link UsageError} when there is something already
+ * @throws {@link UsageError} when the directory exists
  */
 export function writeArtifact(directory: string, artifact: SealArtifact): string {
   if (existsSync(directory)) throw new UsageError("USAGE", `${directory}: exists already`);
@@ -151,10 +151,10 @@ export function writeArtifact(directory: string, artifact: SealArtifact): string
 }
 
 /**
- * Reads an artifact that is alone in a layout. Nothing in it is believed yet.
+ * Reads an artifact that is alone in a layout. Nothing in it is trusted yet.
  *
- * @throws {@link FormatError} when it is not what the draft says; {@link IntegrityError} when a blob
- *   is not what its descriptor says
+ * @throws {@link FormatError} when it is not what the draft says; {@link IntegrityError} when a
+ *   blob is not what its descriptor says
  */
 export function readArtifact(directory: string): SealArtifact {
   const files = new DirectoryFiles(directory);
@@ -211,8 +211,8 @@ function partOf(value: JsonValue, what: string) {
 }
 
 /**
- * Whether the signatory has signed exactly `expected`. Without its `subject` only what it says about
- * the image is compared; the artifact's other parts have to be signed all the same.
+ * Requires the signatory to have signed exactly `expected`. Digests that `expected` does not have,
+ * and its `subject` when absent, are not compared; yet every part of the artifact has to be signed.
  *
  * @throws {@link TrustError} `BAD_ENCODING` or `BAD_SIGNATURE`; `WRONG_IMAGE` for another image
  */

@@ -1,7 +1,7 @@
 /**
  * The store of `mkcomposefs --digest-store`: content files named by their digest, nothing else. New
- * objects are staged, synced once, and renamed into place; an object that is there already is read
- * and, when it is wrong, replaced.
+ * objects are staged, synced once, and renamed into place; an existing object is verified and, when
+ * it is wrong, replaced.
  *
  * @module
  */
@@ -26,10 +26,13 @@ import { FileSystemSync } from "../sys/syncfs.ts";
 import { type VerityDigest, algorithmOf, objectPath } from "../verity/verity-digest.ts";
 import { VerityHasher } from "../verity/hasher.ts";
 
-const CHUNK = 1 << 20;
-const MODE = 0o644;
+const READ_BYTES = 1 << 20;
+const OBJECT_MODE = 0o644;
 
-/** A digest store that is being written to. `publish` or nothing: `close` throws the rest away. */
+/**
+ * A digest store that is being written to. Only `publish` adds objects to it; `close` discards all
+ * others.
+ */
 export class DigestStore {
   readonly #root: string;
   readonly #sync: FileSystemSync;
@@ -39,7 +42,7 @@ export class DigestStore {
   /** Objects that were there, and are right. */
   readonly #present = new Set<VerityDigest>();
   readonly #fanOuts = new Set<string>();
-  readonly #buffer = Buffer.allocUnsafeSlow(CHUNK);
+  readonly #buffer = Buffer.allocUnsafeSlow(READ_BYTES);
 
   /** @throws {@link SystemError} when the directory cannot be made or written to */
   constructor(root: string) {
@@ -65,7 +68,7 @@ export class DigestStore {
   put(digest: VerityDigest, content: Uint8Array): void {
     const path = this.#stage(digest);
     try {
-      const fd = openNewFile(path, MODE);
+      const fd = openNewFile(path, OBJECT_MODE);
       try {
         writeFully(fd, content);
       } finally {
@@ -86,7 +89,7 @@ export class DigestStore {
     try {
       const from = Buffer.from(source.buffer, source.byteOffset, source.byteLength);
       copyFileSync(from, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
-      chmodSync(path, MODE);
+      chmodSync(path, OBJECT_MODE);
     } catch (error) {
       throw failure(path, error);
     }
@@ -96,10 +99,10 @@ export class DigestStore {
   }
 
   /**
-   * Puts all staged objects in their places; when it returns they are on the disk.
+   * Moves all staged objects into their places; when it returns they are on the disk.
    *
-   * @throws {@link SystemError} when the system could not write; objects may be missing then, none is
-   *   wrong
+   * @throws {@link SystemError} when the system could not write; objects may be missing then, none
+   *   is wrong
    */
   publish(): void {
     if (this.#staged.size === 0) return;
@@ -141,13 +144,13 @@ export class DigestStore {
     try {
       file = openRegular(path, `object ${digest}`);
     } catch {
-      return false; // not there, or no file: to be replaced
+      return false; // missing, or not a regular file: to be replaced
     }
     try {
       if (file.size !== size) return false;
       const hasher = new VerityHasher(algorithmOf(digest));
       for (;;) {
-        const got = readSync(file.fd, this.#buffer, 0, CHUNK, null);
+        const got = readSync(file.fd, this.#buffer, 0, READ_BYTES, null);
         if (got === 0) break;
         hasher.update(this.#buffer.subarray(0, got));
       }

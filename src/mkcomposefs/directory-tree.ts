@@ -1,6 +1,5 @@
 /**
- * A directory's tree with content: small files inside the tree, the rest as objects of a digest
- * store.
+ * The tree of a directory: small files have their content in it, the others in a digest store.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * What mkcomposefs does: an image from a dump file or from a directory, with the files' content in a
- * digest store.
+ * What mkcomposefs does: an image from a dump file or from a directory, with the files' content in
+ * a digest store.
  *
  * Spec: docs/image-format.md, "Dump files" and "Directory mode".
  *
@@ -12,7 +12,7 @@ import { type FormatVersion, writeImage } from "../erofs/writer.ts";
 import { replaceFile } from "../fs/whole-file.ts";
 import { parseDump } from "../tree/dump-reader.ts";
 
-/** mkcomposefs's options; a version is any number, and refused when no format has it. */
+/** mkcomposefs's options. Versions may be any number; one that no format has is refused. */
 export interface MakeOptions {
   /** The source is a dump file (`-` is standard input), not a directory. */
   readonly fromFile?: boolean;
@@ -32,11 +32,13 @@ export interface MakeOptions {
 
 /**
  * The image of a dump file or of a directory. Of a directory every name becomes a file of its own,
- * hard links or not, as with mkcomposefs; its objects are in the store, synced, before this returns.
+ * hard links or not, as with mkcomposefs; its objects are in the store, synced, before this
+ * returns.
  *
  * @throws {@link FormatError} when the source is malformed or does not fit the format
- * @throws {@link IntegrityError} `SIZE_MISMATCH` or `DIGEST_MISMATCH` when a file changes meanwhile
- * @throws {@link SystemError} `NO_KOFFI` when attributes are asked for without koffi
+ * @throws {@link IntegrityError} `SIZE_MISMATCH` or `DIGEST_MISMATCH` when a file changes while it
+ *   is read
+ * @throws {@link SystemError} `NO_KOFFI` when attributes have to be read without koffi
  * @throws {@link UsageError} for options that exclude each other
  */
 export async function makeComposefs(source: string, options: MakeOptions): Promise<Uint8Array> {
@@ -78,15 +80,15 @@ function readDump(path: string, strict: boolean) {
   }
 }
 
-const CHUNK = 1 << 20;
+const CHUNK_BYTES = 1 << 20;
 
 /** The bytes from a descriptor; each chunk is valid until the next one is asked for. */
 function* chunksOf(fd: number): Generator<Uint8Array> {
-  const buffer = Buffer.allocUnsafeSlow(CHUNK);
+  const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   for (;;) {
     let got: number;
     try {
-      got = readSync(fd, buffer, 0, CHUNK, null);
+      got = readSync(fd, buffer, 0, CHUNK_BYTES, null);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
       // A pipe in non-blocking mode with nothing to read yet.
@@ -98,17 +100,17 @@ function* chunksOf(fd: number): Generator<Uint8Array> {
   }
 }
 
-const MODE = 0o644;
+const IMAGE_MODE = 0o644;
 
 /**
- * Writes an image to a file, which is complete under its name or not there. What is no regular file
- * (a device, a fifo, a symlink) is written through instead.
+ * Writes an image to a file, which appears under its name whole or not at all. Anything but a
+ * regular file (a device, a fifo, a symlink) is written through instead.
  */
 export function writeImageFile(path: string, bytes: Uint8Array): void {
   const existing = lstatSync(path, { throwIfNoEntry: false });
   if (existing === undefined || existing.isFile()) {
-    replaceFile(path, bytes, { mode: MODE, sync: false });
+    replaceFile(path, bytes, { mode: IMAGE_MODE, sync: false });
   } else {
-    writeFileSync(path, bytes, { mode: MODE });
+    writeFileSync(path, bytes, { mode: IMAGE_MODE });
   }
 }

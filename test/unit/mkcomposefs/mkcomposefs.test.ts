@@ -213,7 +213,7 @@ describe("the command", () => {
     expect(out).toBe(`${image.toString("latin1")}${digest}\n`);
   });
 
-  test("a failure leaves the image of before, and no other file", async () => {
+  test("a failure leaves the previous image, and no other file", async () => {
     const path = at("kept");
     expect((await mkcomposefs("--from-file", at("dump"), path)).status).toBe(0);
     const before = readFileSync(path);

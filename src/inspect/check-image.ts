@@ -1,5 +1,5 @@
 /**
- * The whole check of an image: the rules of the format, and with stores every object.
+ * Checks a whole image: the rules of the format and, when stores are given, every object.
  *
  * @module
  */
@@ -14,11 +14,11 @@ export interface CheckReport {
   readonly ok: boolean;
   /** The first rule that the image breaks. */
   readonly image?: ImageProblem;
-  /** Wrong and missing objects; absent when no store was asked. */
+  /** Wrong and missing objects; absent when no store was given. */
   readonly objects?: readonly ObjectProblem[];
 }
 
-/** What a check found, and what to fail with. */
+/** What a check found, and the error to fail with. */
 export interface CheckResult {
   readonly report: CheckReport;
   readonly error?: FormatError | IntegrityError;
@@ -27,7 +27,7 @@ export interface CheckResult {
 /**
  * Checks an image. What it finds is returned, not thrown.
  *
- * @throws as {@link readImageBytes}, when there is nothing to check
+ * @throws as {@link readImageBytes}, when the image cannot be read
  */
 export async function checkImageFile(
   target: string,

@@ -20,7 +20,8 @@ export interface ObjectProblem {
 
 /**
  * Reads every object in every store: yields each wrong copy, and the objects that no store has
- * right. The image has passed `verifyImage`. `onProgress` hears of the bytes done.
+ * right. The image has passed `verifyImage`. `onProgress` is called with the bytes done and their
+ * total.
  *
  * @throws {@link SystemError} when an object cannot be read
  */

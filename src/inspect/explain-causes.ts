@@ -1,6 +1,6 @@
 /**
- * Why two trees differ, guessed from what differs: each rule looks at all differences of one kind and
- * says what usually makes them.
+ * Guesses why two trees differ: each rule looks at all differences of one kind and names their
+ * usual cause.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { type ByteString, printable } from "../bytes/bytestring.ts";
 import type { TreeDifference } from "../tree/compare.ts";
 import { type Directory, type Entry, type Inode, S_IFDIR, inodeOf, typeOf } from "../tree/inode.ts";
 
-/** A likely reason, and how many differences it stands for. */
+/** A likely cause, and how many differences it explains. */
 export interface Cause {
   readonly cause: string;
   readonly differences: number;
@@ -34,7 +34,7 @@ class Tally {
   }
 }
 
-/** Counts differences by kind while they go by. */
+/** Counts differences by kind. */
 export class CauseFinder {
   readonly #tallies = new Map<string, Tally>();
   readonly #root: Directory;
@@ -71,7 +71,7 @@ export class CauseFinder {
   }
 }
 
-/** The kinds that are explained apart from one another. */
+/** The kind of a difference; each kind has an explanation of its own. */
 function kindOf({ path, what, left, right }: TreeDifference): string {
   if (what === "entry") {
     const side = left === "nothing" ? "right" : "left";

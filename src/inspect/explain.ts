@@ -1,7 +1,7 @@
 /**
- * Why two images have different digests: every path at which their trees differ, field by field, and
- * what usually makes such differences. Each side is an image, or a source that is built on the spot
- * into a store that is removed afterwards.
+ * Why two images have different digests: every path at which their trees differ, field by field,
+ * and what usually makes such differences. Each side is an image, or a source that is built into a
+ * temporary store.
  *
  * @module
  */
@@ -24,7 +24,7 @@ import { type Cause, CauseFinder } from "./explain-causes.ts";
 import { objectsOf } from "../erofs/object-list.ts";
 import { openImage } from "../verify/open-image.ts";
 
-/** One side as it is named. */
+/** One side as the user names it. */
 export interface SideRequest {
   /** A name or id in the stores, an image file, or a source. */
   readonly target: string;
@@ -32,7 +32,7 @@ export interface SideRequest {
   readonly profile?: ProfileName | undefined;
 }
 
-/** One side as it was found. */
+/** One side as it was opened or built. */
 export interface ExplainedSide {
   readonly target: string;
   readonly digest: string;
@@ -93,7 +93,7 @@ export async function explain(
   return { ...sides, same, count, differences, causes };
 }
 
-/** Undefined for what has to be built. */
+/** Undefined for a source, which has to be built. */
 async function openSide(
   { target, profile }: SideRequest,
   stores: readonly string[],
@@ -112,7 +112,7 @@ function isInStore(target: string, stores: readonly string[]): boolean {
     return true;
   } catch (error) {
     if (error instanceof NotFoundError && error.code === "NO_REF") return false;
-    if (error instanceof UsageError) return false; // can be no name
+    if (error instanceof UsageError) return false; // not a valid name
     throw error;
   }
 }
@@ -163,7 +163,7 @@ function sideOf({ target, profile }: SideRequest, image: Image): ExplainedSide {
   };
 }
 
-/** What differs though the trees do not. */
+/** Differences of the images that are not in their trees. */
 function layoutCauses(left: ExplainedSide, right: ExplainedSide, count: number, same: boolean) {
   const causes: Cause[] = [];
   const add = (cause: string) => causes.push({ cause, differences: 0, example: "" });

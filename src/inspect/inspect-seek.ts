@@ -1,5 +1,4 @@
-/**
- * What the seek indexes of an image in a store hold, and what they cost.
+/** What the seek indexes of an image in a store contain, and their sizes.
  *
  * @module
  */
@@ -25,7 +24,7 @@ export interface SeekLayerSummary {
   /** Of the blob, and uncompressed. */
   readonly size: number;
   readonly bytes: number;
-  /** Whether a part can be had without everything before it. */
+  /** Whether a part can be read without everything before it. */
   readonly seekable: boolean;
   readonly objects: number;
   readonly points: number;

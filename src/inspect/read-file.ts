@@ -13,10 +13,11 @@ import { readObject } from "../store/read-object.ts";
 
 /**
  * Yields the bytes of the regular file at `path`, symlinks followed inside the image. Objects are
- * checked block by block; a chunk is only good until the next.
+ * checked block by block; a chunk is only valid until the next is asked for.
  *
- * @throws {@link NotFoundError} `NO_FILE`, or as {@link readObject}; {@link FormatError} for content
- *   that nothing vouches for; {@link UsageError} when an object is needed and there is no store
+ * @throws {@link NotFoundError} `NO_FILE`, or as {@link readObject}; {@link FormatError} for
+ *   content that nothing vouches for; {@link UsageError} when an object is needed and there is no
+ *   store
  */
 export async function* readFileOf(
   image: Image,

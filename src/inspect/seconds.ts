@@ -5,8 +5,8 @@
  */
 
 /**
- * Seconds since 1970 with nine decimals, exact however far away. One second before, and 250 000 000
- * ns after that, is `-0.750000000`: what a reader of decimals understands.
+ * Seconds since 1970 with nine decimals, exact for any time. -1 second and 250 000 000 nanoseconds
+ * are `-0.750000000`, since the nanoseconds are added to the seconds.
  */
 export function formatSeconds(seconds: bigint, nanoseconds: number): string {
   const total = seconds * 1_000_000_000n + BigInt(nanoseconds);

@@ -26,7 +26,7 @@ const image = Image.open(bytes);
 const files = (path = "/", recursive = false) => [...listFiles(image, ascii(path), recursive)];
 
 describe("a listing", () => {
-  test("is of what a directory holds, of all below it, or of the file itself", () => {
+  test("shows the entries of a directory, everything below it, or the file itself", () => {
     const paths = (...args: Parameters<typeof files>) => files(...args).map(({ path }) => path);
     expect(paths("/bin")).toEqual(["/bin/su", "/bin/sx"]);
     expect(paths("/", true)).toEqual([
@@ -109,7 +109,7 @@ describe("a summary", () => {
     });
   });
 
-  test("names the ACL flag, and files that nothing vouches for", () => {
+  test("names the ACL flag, and counts files whose content cannot be verified", () => {
     const acl = Image.open(goldenImage("acl-access.v1").bytes);
     expect(inspectImage(acl).flags).toEqual(["acl"]);
     const odd = Image.open(goldenImage("ext-no-digest.v1").bytes);

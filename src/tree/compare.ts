@@ -1,7 +1,7 @@
 /**
  * Where two trees differ, in the order of a walk: directories before what they hold, names in
- * byte order. Inodes are compared with all that an image keeps of them, and hard links by which
- * names share an inode.
+ * byte order. Inodes are compared by everything that an image keeps of them, and hard links by
+ * which names share an inode.
  *
  * @module
  */
@@ -32,7 +32,7 @@ export interface TreeDifference {
   readonly right: string;
 }
 
-/** Two directories at one path, and how far they have been gone through. */
+/** Two directories at one path, and the position of the walk in them. */
 interface Level {
   readonly path: ByteString;
   readonly left: Directory;
@@ -41,9 +41,9 @@ interface Level {
   next: number;
 }
 
-/** Every difference. What stands below a name that only one side has is not gone through. */
+/** Every difference. A directory that only one side has is not compared further. */
 export function* treeDifferences(left: Directory, right: Directory): Generator<TreeDifference> {
-  // The name under which an inode was met first stands for its other names.
+  // The name under which an inode was met first identifies it.
   const firstLeft = new Map<Inode, ByteString>();
   const firstRight = new Map<Inode, ByteString>();
   for (const fields of compareInodes(left, right)) yield { path: ascii(""), ...fields };
@@ -66,7 +66,7 @@ export function* treeDifferences(left: Directory, right: Directory): Generator<T
     const links = compareLinks(firstName(firstLeft, x, path), firstName(firstRight, y, path));
     if (links !== undefined) yield { path, ...links };
     for (const fields of compareInodes(x, y)) yield { path, ...fields };
-    // A further name of a directory (a broken image may have one) is not gone through again.
+    // A second name of a directory (a broken image may have one) is not walked again.
     if (isDirectory(a) && isDirectory(b)) stack.push(enter(path, a, b));
   }
 }

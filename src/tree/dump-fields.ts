@@ -94,7 +94,7 @@ export class EscapeFinder {
   }
 }
 
-/** Digits of a number that is exact and surely below 2^53. */
+/** Decimal or octal digits whose value is surely below 2^53, so exact. */
 const SAFE_DIGITS = 15;
 
 /**

@@ -107,7 +107,7 @@ export class DumpLine {
    */
   digest(digits: number): string | undefined {
     const start = this.#startOf(DIGEST);
-    // Nearly always; the text is faster to look at than a slice of it.
+    // The usual case: looking at the text is faster than taking a slice of it.
     if (this.#ends[DIGEST]! - start === digits && isLowerHex(this.#text, start, start + digits)) {
       return this.#text.slice(start, start + digits);
     }
@@ -117,7 +117,9 @@ export class DumpLine {
     return hex.length === digits && isLowerHex(hex, 0, digits) ? hex : "";
   }
 
-  /** Whether PAYLOAD is the digest in DIGEST, see {@link digest}, with a slash behind two digits. */
+  /**
+   * Whether PAYLOAD is the digest in DIGEST, see {@link digest}, with a slash behind two digits.
+   */
   payloadFollows(digest: string): boolean {
     const text = this.#text;
     const start = this.#startOf(PAYLOAD);

@@ -34,15 +34,15 @@ export class DumpTree {
   /**
    * Adds `inode` at `path`.
    *
-   * @throws {@link FormatError} `MALFORMED` for a path that cannot be, a missing parent or a name
-   *   that exists
+   * @throws {@link FormatError} `MALFORMED` for an invalid path, a missing parent or a name that
+   *   exists
    */
   add(path: ByteString, inode: Inode): void {
     this.#place(path, inode);
     if (isDirectory(inode)) this.#directories.set(canonical(path), inode);
   }
 
-  /** Adds a hard link at `path`; `target` is a path that may come later. */
+  /** Adds a hard link at `path`; `target` may be added after it. */
   addLink(path: ByteString, target: ByteString): void {
     const link = new HardLink(this.#root); // stands in until `finish`
     this.#pending.set(link, { target, ...this.#place(path, link) });
@@ -61,7 +61,7 @@ export class DumpTree {
         resolved.set(link, new HardLink(entry));
         continue;
       }
-      // A link to a link: all of the chain lead to where the last one leads.
+      // A link to a link: every link of the chain leads where the last one leads.
       const chain = new Set([link]);
       while (entry instanceof HardLink && !resolved.has(entry)) {
         if (chain.has(entry)) throw linkError(target, "a circle of hard links");

@@ -42,7 +42,7 @@ export interface DumpOptions {
 
 const PAYLOAD_MAX = 4095;
 /** mkcomposefs checks the last newline per buffer, and misses it in a file of exactly this size. */
-const STRICT_EXCEPTION = 65536;
+const STRICT_EXCEPTION_BYTES = 65536;
 const TYPES = new Set([S_IFREG, S_IFDIR, S_IFLNK, S_IFBLK, S_IFCHR, S_IFSOCK, S_IFIFO]);
 
 /**
@@ -63,7 +63,7 @@ export function parseDump(
  * Bytes that become one string; names and values are slices of it. From about 1 MB on Node makes
  * strings outside the heap, whose characters are several times slower to read.
  */
-const SLICE = 1 << 18;
+const SLICE_BYTES = 1 << 18;
 const NEWLINE = 0x0a;
 
 /** Push reader: `write` chunks, then `end`. */
@@ -87,8 +87,8 @@ class DumpReader {
   /** @throws {@link FormatError} `MALFORMED` or `LIMIT` */
   write(chunk: Uint8Array): void {
     this.#bytes += chunk.length;
-    for (let at = 0; at < chunk.length; at += SLICE) {
-      this.#write(chunk.subarray(at, Math.min(at + SLICE, chunk.length)));
+    for (let at = 0; at < chunk.length; at += SLICE_BYTES) {
+      this.#write(chunk.subarray(at, Math.min(at + SLICE_BYTES, chunk.length)));
     }
   }
 
@@ -112,7 +112,7 @@ class DumpReader {
   /** The tree. @throws {@link FormatError} `MALFORMED` or `LIMIT` */
   end(): Directory {
     if (this.#rest !== "") {
-      if (this.#strict && this.#bytes !== STRICT_EXCEPTION) {
+      if (this.#strict && this.#bytes !== STRICT_EXCEPTION_BYTES) {
         throw malformed(`dump line ${this.#lines + 1}: the last newline is missing`);
       }
       this.#readLines(`${this.#rest}\n`);
@@ -190,7 +190,7 @@ class DumpReader {
   /** SIZE, PAYLOAD, CONTENT and DIGEST, by type. */
   #data(inode: Inode, type: number, size: number | bigint): void {
     const line = this.#line;
-    // Of every type, since its escapes must be right.
+    // Read for every type, since its escapes must be valid.
     const digest = line.digest(this.#digits);
     // A path that follows from the digest need not be kept.
     const follows = digest !== undefined && line.payloadFollows(digest);

@@ -41,8 +41,8 @@ const CHUNK_BYTES = 1 << 18;
 
 /**
  * Yields the dump file of `source` in chunks: directories before what is in them, names in bytewise
- * order. Of several names of an inode the first in that order stands for it, the others refer to it.
- * Nothing is held but the path to where the walk is.
+ * order. Of several names of an inode, the first in that order has the inode and the others refer
+ * to it. Nothing is held but the path to where the walk is.
  */
 export function* formatDump<Key>(source: DumpSource<Key>): Generator<Uint8Array, void, undefined> {
   const linked = source.linked();
@@ -114,7 +114,7 @@ function escapeXattr(text: ByteString): string {
   return xattrNeedsEscape.test(text) ? text.replace(xattrEscaped, escapeUnit) : text;
 }
 
-/** "-" stands for an absent field, so a field that is one has to look different. */
+/** "-" stands for an absent field, so a field with the content "-" is escaped. */
 function optionalField(text: string | undefined): string {
   if (text === undefined) return "-";
   return text === "-" ? "\\x2d" : escapeField(text);

@@ -27,7 +27,7 @@ export class XattrReader {
   readonly #cache = new Map<string, Xattrs>();
 
   /**
-   * The xattrs that `text` lists; a key that comes again replaces its value.
+   * The xattrs that `text` lists; a repeated key replaces the earlier value.
    *
    * @throws {@link FormatError} `MALFORMED` or `LIMIT`
    */

@@ -1,6 +1,6 @@
 /**
- * What a profile merges: layers of tar entries; how an entry becomes an inode; and the refusal of
- * an entry, which says which entry of which layer breaks which rule.
+ * What a profile merges: layers of tar entries. An entry becomes an inode, or is refused with an
+ * error that names the layer, the entry and the rule it breaks.
  *
  * Spec: docs/profiles.md, "Entries and inodes".
  *
@@ -65,7 +65,10 @@ export class MergeEntry {
     this.#profile = profile;
   }
 
-  /** The error that refuses this entry: `rule` names the rule, `message` expected and got. */
+  /**
+   * The error that refuses this entry: `rule` names the rule, `message` states what was expected
+   * and found.
+   */
   refuse(code: Code, rule: string, message: string): FormatError {
     return new FormatError(code, `${this.place()}: ${message} (${this.#profile}: ${rule})`);
   }
@@ -76,8 +79,8 @@ export class MergeEntry {
   }
 
   /**
-   * The names on the way to `path`, from the root on; none for the root itself. Slashes at both
-   * ends, repeated ones and `.` are left out.
+   * The names on the way to `path`, from the root on; empty for the root itself. Slashes at both
+   * ends, repeated slashes and `.` are left out.
    *
    * @throws {@link FormatError} for `..`, `LIMIT` for what is too long
    */
@@ -153,7 +156,7 @@ export class MergeEntry {
   }
 }
 
-/** The root before any layer says something about it. */
+/** The root before any layer sets its metadata. */
 export function newRoot(): Directory {
   return new Inode(S_IFDIR | 0o755) as Directory;
 }

@@ -17,7 +17,7 @@ export interface LayerParts {
   readonly whiteouts: readonly LocatedEntry[];
   /** Everything else, in the order of the archive. */
   readonly entries: readonly LayerEntry[];
-  /** How many entries only AUFS had a use for. */
+  /** How many entries were AUFS's own bookkeeping. */
   readonly leftovers: number;
   /** The paths of the entries; made when first asked for. */
   readonly paths: () => ReadonlySet<string>;

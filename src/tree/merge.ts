@@ -25,13 +25,13 @@ export interface MergeOptions {
   readonly strict?: boolean;
   /** `composefs-oci-v1`: which xattrs stay. */
   readonly xattrs?: XattrMode;
-  /** Takes what is odd but accepted. */
+  /** Called with a message about each oddity that is accepted. */
   readonly warn?: (message: string) => void;
 }
 
 /**
- * Merges layers, lowest first, and gives a tree for the image writer. Each layer's entries are gone
- * through once. Takes time in proportion to the entries and the bytes of their paths.
+ * Merges layers, lowest first, and gives a tree for the image writer. Each layer's entries are read
+ * once. Takes time in proportion to the entries and the bytes of their paths.
  *
  * @throws {@link FormatError} when the profile refuses an entry, naming layer, entry and rule
  * @throws {@link UsageError} `USAGE` when an option does not belong to the profile

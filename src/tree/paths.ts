@@ -1,6 +1,5 @@
 /**
- * Paths as people type them: text in UTF-8, with `\xhh` for the bytes that are none, as listings
- * print them.
+ * Paths as people type them: text in UTF-8, with `\xhh` for other bytes, as listings print them.
  *
  * @module
  */
@@ -25,8 +24,8 @@ export function parsePrintable(text: string): ByteString {
 }
 
 /**
- * The names in a path, from the root. Slashes at either end, doubled slashes and "." say nothing;
- * ".." stays, for whoever walks.
+ * The names in a path, from the root. Slashes at either end, doubled slashes and "." are dropped;
+ * ".." is left to the caller.
  */
 export function splitPath(path: ByteString): ByteString[] {
   return path.split("/").filter((name) => name !== "" && name !== ".") as ByteString[];

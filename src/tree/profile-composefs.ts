@@ -1,8 +1,8 @@
 /**
- * The profile `composefs-oci-v1`: the trees that composefs-rs makes of images, and so bootc, bug
- * for bug; what composefs-rs refuses, this refuses. Entries of all layers are applied one by one, a
- * whiteout also to its own layer; then the tree is made canonical: the root takes the metadata of
- * /usr, /run is emptied, and all xattrs but file capabilities are dropped.
+ * The profile `composefs-oci-v1`: the trees that composefs-rs, and with it bootc, makes of images,
+ * bug for bug; what composefs-rs refuses, this refuses. Entries of all layers are applied one by
+ * one, a whiteout also to its own layer; then the tree is made canonical: the root takes the
+ * metadata of /usr, /run is emptied, and all xattrs but file capabilities are dropped.
  *
  * Spec: docs/profiles.md, "The profile composefs-oci-v1"; composefs-rs, composefs-oci "design" and
  * `FileSystem::transform_for_oci`.

@@ -1,8 +1,8 @@
 /**
- * The profile `oci-v1`: any image that the OCI image specification defines, as its specification
- * means it. Whiteouts of a layer act on the layers below it only, wherever in the layer they stand.
- * Where real unpackers disagree, the layer is refused. The result for a given image never changes:
- * a changed rule is a new profile.
+ * The profile `oci-v1`: any image that the OCI image specification defines, merged as it specifies.
+ * Whiteouts of a layer act on the layers below it only, wherever in the layer they stand. Where
+ * real unpackers disagree, the layer is refused. The result for a given image never changes: a
+ * changed rule is a new profile.
  *
  * Spec: docs/profiles.md, "The profile oci-v1"; OCI image specification, layer.md, "Representing
  * Changes".
@@ -81,7 +81,7 @@ export class OciMerge {
       if (child === undefined) return;
       if (!isDirectory(child)) {
         const path = names.slice(0, depth + 1);
-        // A link that the layer itself replaces is not what the whiteout speaks of.
+        // The whiteout is not about a link that the layer itself replaces.
         if (child.target === undefined || paths().has(path.join("/"))) return;
         const message = `expected a directory at ${quotePath(path)}, got a symlink to ${quote(child.target)}`;
         throw item.refuse("AMBIGUOUS", "whiteouts below symlinks", message);
@@ -120,7 +120,7 @@ export class OciMerge {
     parent.entries.set(name, target ?? item.inode());
   }
 
-  /** The directory for the entry; made, as far as it is missing. */
+  /** The parent directory of the entry; missing directories on the way are made. */
   #parent(item: MergeEntry, names: readonly ByteString[]): Directory {
     let directory = this.#root;
     for (let depth = 0; depth < names.length - 1; depth++) {

@@ -9,11 +9,11 @@ import { type ByteString, ascii } from "../bytes/bytestring.ts";
 import type { Directory } from "./inode.ts";
 import { type MergeEntry, quote } from "./merge-entry.ts";
 
-/** A file of this prefix hides its sibling of the name after it. */
+/** A file whose name has this prefix hides the sibling with the rest of the name. */
 export const WHITEOUT = ".wh.";
-/** A file of this name hides all its siblings. */
+/** A file with this name hides all its siblings. */
 export const OPAQUE = ".wh..wh..opq";
-/** What AUFS kept in its branches; the opaque marker has such a name too. */
+/** Prefix of AUFS's own files; the opaque marker has it too. */
 const AUFS = ".wh..wh.";
 
 /** Removes from a directory what the whiteout called `name` hides. */
@@ -25,7 +25,7 @@ export function applyWhiteout(name: ByteString, { entries }: Directory): void {
 /**
  * Whether an entry is a file of the layer, a whiteout, or something that AUFS left.
  *
- * @throws {@link FormatError} for a whiteout of no name, or one that is a directory
+ * @throws {@link FormatError} for a whiteout without a name, or one that is a directory
  */
 export function whiteoutKind(
   item: MergeEntry,

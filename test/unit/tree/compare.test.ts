@@ -111,7 +111,7 @@ test("the order in which names were added does not matter", () => {
   );
 });
 
-test("every difference is told, field by field, and what only one side has is told once", () => {
+test("every difference is reported field by field, and what only one side has is reported once", () => {
   const dump = (...lines: string[]) => parseDump(Buffer.from(`${lines.join("\n")}\n`));
   const left = dump(
     "/ 4096 40755 4 0 0 0 1.0 - - -",

@@ -131,14 +131,14 @@ describe("paths and links", () => {
     expect([...e.entries.keys()]).toEqual(["f"]);
   });
 
-  test("names such as __proto__ are names", () => {
+  test("names such as __proto__ are ordinary names", () => {
     const root = parse(
       "/__proto__ 0 40755 1 0 0 0 0.0 - - -\n/__proto__/constructor 0 100644 1 0 0 0 0.0 - - -\n",
     );
     expect([...root.entries.keys()]).toEqual(["__proto__"]);
   });
 
-  test("links lead through links to the inode, wherever it comes", () => {
+  test("links lead through links to the inode, whether it comes earlier or later", () => {
     const link = (path: string, to: string) => `${path} 0 @100644 1 0 0 0 0.0 ${to} - -\n`;
     const root = parse(
       link("/a", "/b") + link("/b", "c") + "/c 0 100644 1 0 0 0 0.0 - - -\n" + link("/d", "//a"),
@@ -185,7 +185,7 @@ describe("paths and links", () => {
 });
 
 describe("strict mode", () => {
-  test("asks for the last newline, but not in a file of exactly 65536 bytes", () => {
+  test("requires the last newline, except in a file of exactly 65536 bytes", () => {
     const line = "/f 0 100644 1 0 0 0 0.0 - - - user.a=";
     const strict = { strict: true };
     const bytes = (length: number) =>

@@ -109,7 +109,7 @@ describe("entries are applied one by one", () => {
     refused([[usr, file("f"), file("f/x")]], 'at "f", got another kind of file');
   });
 
-  test("a root that is no directory is refused, and ..", () => {
+  test("a root that is not a directory is refused, and so is ..", () => {
     refused([[usr, file("./", "")]], "expected a directory as root, got a file", "MALFORMED");
     refused([[usr, file("usr/../x")]], 'expected no ".."', "MALFORMED");
   });

@@ -99,7 +99,7 @@ describe("whiteouts", () => {
     expect(over(file("only"), empty(".wh..wh..opq"))).toEqual(["only = only"]);
   });
 
-  test("an opaque marker of a file is a whiteout of nothing", () => {
+  test("an opaque marker below a file hides nothing", () => {
     expect(over(empty("a/one/.wh..wh..opq"))).toEqual(plain);
   });
 
@@ -147,7 +147,7 @@ describe("whiteouts", () => {
     expect(over(bytes)).toEqual(over(empty("a/.wh.one")));
   });
 
-  test("what AUFS left is skipped with what lies under it, and warned of", () => {
+  test("files of AUFS are skipped with everything below them, with a warning", () => {
     const warnings: string[] = [];
     const left = [
       file(".wh..wh.aufs", ""),
@@ -161,7 +161,7 @@ describe("whiteouts", () => {
     expect(warnings).toEqual(["layer 2: skipped 5 leftovers of AUFS"]);
   });
 
-  test("names that only look like whiteouts are names", () => {
+  test("names that only look like whiteouts are ordinary names", () => {
     expect(over(file("b/.whx"), file("a/x.wh.y"), directory("b/.wh"))).toEqual(
       [...plain, "b/.whx = b/.whx", "a/x.wh.y = a/x.wh.y", "b/.wh/"].sort(),
     );
@@ -235,7 +235,7 @@ describe("paths", () => {
     refused([base, [hardlink("x/", "a/one")]], "for a hardlink", "AMBIGUOUS");
   });
 
-  test("an old header's directory is one", () => {
+  test("a name with a slash at the end of an old header is a directory", () => {
     expect(over(header({ name: "c/", type: "\0", magic: V7_MAGIC }))).toContain("c/");
   });
 
@@ -245,7 +245,7 @@ describe("paths", () => {
     refused([base, [directory(name)]], 'expected no ".."');
   });
 
-  test("names as .. with more are names", () => {
+  test("names that begin with .. are ordinary names", () => {
     expect(over(file("...", "x"), file("..a", "x"))).toEqual(
       [...plain, "... = x", "..a = x"].sort(),
     );
@@ -324,7 +324,7 @@ describe("repeated paths in one layer", () => {
     expect(listing(merge(layers, "oci-v1", { strict: true }))).toEqual(["x = x"]);
   });
 
-  test("a directory made for a missing parent is not one", () => {
+  test("a directory made for a missing parent is not a repeated path", () => {
     const warnings: string[] = [];
     const members = [file("p/f"), directory("p", { mode: 0o700, mtime: 9 })];
     const tree = merge([members], "oci-v1", { strict: true, warn: (text) => warnings.push(text) });
@@ -367,7 +367,7 @@ describe("layers over one another", () => {
 });
 
 describe("parents", () => {
-  test("missing ones are made: 0755, 0:0, at the epoch", () => {
+  test("missing parents are made: 0755, 0:0, at the epoch", () => {
     const tree = merge([[file("p/q/f", "x", { uid: 5, mtime: 7 })]]);
     expect(listing(tree)).toEqual(["p/", "p/q/", "p/q/f = x"]);
     for (const path of ["p", "p/q"]) {
@@ -492,7 +492,7 @@ describe("hard links", () => {
 
 describe("types and metadata", () => {
   // docs/hostile-inputs.md, 89
-  test("devices, with 0:0 as any other, and fifos", () => {
+  test("devices and fifos are kept, a device 0:0 like any other", () => {
     const members = [device("null", 1, 3), device("zero", 0, 0), header({ name: "p", type: "6" })];
     const block = header({ name: "b", type: "4", deviceMajor: 259, deviceMinor: 300 });
     const tree = merge([[...members, block]]);
@@ -578,7 +578,7 @@ describe("the root", () => {
     expect(listing(tree)).toEqual([...plain, "x = x"]);
   });
 
-  test("/run and /proc are content as any other, and /usr is not needed", () => {
+  test("/run and /proc are directories like any other, and /usr is not needed", () => {
     expect(listing(merge([[file("run/x"), file("proc/y")]]))).toHaveLength(4);
   });
 });
@@ -595,7 +595,7 @@ describe("the call", () => {
     expect(() => merge([base], "oci-v1", { xattrs: "composefs" })).toThrow(UsageError);
   });
 
-  test("layers may be made as they are asked for", () => {
+  test("layers may come from a generator", () => {
     function* layers() {
       yield layerOf(1, [file("x", "old")]);
       yield layerOf(2, [file("x", "new")]);

@@ -15,7 +15,7 @@ describe("what a listing prints", () => {
     );
   });
 
-  test("is text where it is UTF-8, and bytes where it is not", () => {
+  test("shows UTF-8 as text and other bytes escaped", () => {
     expect(parsePrintable("/\u00e9t\u00e9")).toBe(fromText("/\u00e9t\u00e9"));
     expect(parsePrintable("\\xff\\x0A\\\\x")).toBe("\xff\n\\x");
   });
@@ -25,7 +25,7 @@ describe("what a listing prints", () => {
   });
 });
 
-test("slashes at the ends, doubled ones and single dots say nothing; two dots stay", () => {
+test("slashes at the ends, doubled slashes and single dots are dropped; two dots stay", () => {
   expect(splitPath(ascii("//a/./b/../c/"))).toEqual(["a", "b", "..", "c"]);
   expect(splitPath(ascii("/"))).toEqual([]);
   expect(joinPath(ascii(""), ascii("a"))).toBe("/a");

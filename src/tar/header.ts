@@ -66,7 +66,7 @@ function sumOf(bytes: Uint8Array, at: number): number {
   return (lanes & 0xffff) + (lanes >>> 16);
 }
 
-/** @throws {@link FormatError} `UNSUPPORTED` when the magic is none that tar tools agree on */
+/** @throws {@link FormatError} `UNSUPPORTED` for a magic on which tar tools disagree */
 export function formatOf(bytes: Uint8Array, at: number): HeaderFormat {
   const magic = toByteString(bytes, at + MAGIC, at + MAGIC + 8);
   if (magic.startsWith("ustar\0")) return "ustar";
@@ -111,12 +111,12 @@ export function linkOf(bytes: Uint8Array, at: number): ByteString {
   return textAt(bytes, at + LINK, MAGIC - LINK);
 }
 
-/** Bytes of content that the header announces. */
+/** Bytes of content, according to the header. */
 export function sizeOf(bytes: Uint8Array, at: number): number {
   return parseNumber(bytes, at + SIZE, 12, "size", Number.MAX_SAFE_INTEGER);
 }
 
-/** The header's mode, without what does not belong to permissions. */
+/** The permission bits of the header's mode. */
 export function modeOf(bytes: Uint8Array, at: number): number {
   return parseNumber(bytes, at + MODE, 8, "mode", 0xffff_ffff) & 0o7777;
 }

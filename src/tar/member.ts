@@ -32,7 +32,7 @@ export interface Member {
   readonly entry: TarEntry;
   /** Bytes after the header, without padding. */
   readonly storedSize: number;
-  /** Of a sparse file; `"content"` says that it stands in front of the content. */
+  /** The map of a sparse file; `"content"` when it stands in front of the content. */
   readonly sparse: SparseMap | "content" | undefined;
 }
 

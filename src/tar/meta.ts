@@ -77,7 +77,7 @@ export class MetaHeaders {
     this.#have += bytes.length;
   }
 
-  /** @throws {@link FormatError} when the body, now whole, is not what its kind demands */
+  /** @throws {@link FormatError} when the complete body is malformed for its kind */
   close(): void {
     const body = this.#body;
     this.#body = new Uint8Array(0);
@@ -87,7 +87,7 @@ export class MetaHeaders {
     else this.longLink = parseLongName(body, this.#kind!);
   }
 
-  /** Forgets what belonged to the entry that has come. */
+  /** Forgets the extended headers of the entry that has been read. */
   clear(): void {
     this.pax = undefined;
     this.longName = undefined;

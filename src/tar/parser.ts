@@ -32,7 +32,7 @@ type State =
   | "meta" // body of an extended header
   | "map" // of a sparse file, in front of its content
   | "content"
-  | "skip" // padding, or content that nobody wants
+  | "skip" // padding, or content without a sink
   | "end" // second block of the end marker
   | "trailer"; // zeros
 
@@ -108,7 +108,7 @@ export class TarParser {
     throw this.#error;
   }
 
-  /** Takes bytes from `at` on and gives where it stopped. */
+  /** Takes bytes from `at` on and returns where it stopped. */
   #take(chunk: Uint8Array, at: number): number {
     if (this.#state === "header" || this.#state === "end") return this.#takeBlock(chunk, at);
     if (this.#state === "trailer") return this.#takeTrailer(chunk, at);
@@ -179,7 +179,7 @@ export class TarParser {
     this.#headerAt = at;
     this.#locate(() => this.#useHeader(bytes, at));
     this.#header = undefined;
-    // Outside of #locate, as the handler's own errors are not about the archive's form.
+    // Outside of #locate, as the handler's own errors are not about the archive.
     if (this.#member !== undefined && this.#state !== "map") this.#startEntry(this.#member);
   }
 
@@ -267,7 +267,7 @@ export class TarParser {
     return chunk.length;
   }
 
-  /** Runs `work`; what it finds wrong gets the place in the archive in front. */
+  /** Runs `work`, and prefixes its `FormatError`s with the place in the archive. */
   #locate(work: () => void): void {
     try {
       work();
@@ -278,7 +278,7 @@ export class TarParser {
     }
   }
 
-  /** The entry being read, as far as it is known by name, and where its header stands. */
+  /** The entry being read, by name if that is known, and the offset of its header. */
   #place(): string {
     let name = this.#member?.entry.path ?? this.#meta.pax?.path ?? this.#meta.longName;
     if (name === undefined && this.#header !== undefined) {

@@ -1,5 +1,5 @@
 /**
- * Pax records of sparse files, `GNU.sparse.*`, as far as one record tells.
+ * Pax records of sparse files, `GNU.sparse.*`, each checked by itself.
  *
  * Spec: docs/profiles.md, "Sparse files"; GNU tar manual, "Storing Sparse Files".
  *

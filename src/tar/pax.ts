@@ -32,8 +32,8 @@ const SPARSE = "GNU.sparse.";
 const NEWLINE = 0x0a;
 const EQUALS = 0x3d;
 
-// What would change an entry if it stood in a global header: GNU tar applies these to every later
-// entry, Go and composefs-rs to none.
+// Records that change an entry. In a global header GNU tar applies them to every later entry, Go
+// and composefs-rs to none.
 const PER_ENTRY =
   /^(?:path|linkpath|size|uid|gid|mtime|SCHILY\.(?:xattr\.|realsize).*|GNU\.sparse\..*)$/;
 
@@ -86,7 +86,7 @@ function eachRecord(body: Uint8Array, record: (key: ByteString, value: ByteStrin
     }
     const end = at + length;
     const equals = body.indexOf(EQUALS, i + 1);
-    // A leading zero, or none but a zero, is no length; the key has a byte at least.
+    // A length does not begin with a zero, and the key has at least one byte.
     const good =
       i > at &&
       body[at] !== 0x30 &&

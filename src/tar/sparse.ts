@@ -18,7 +18,8 @@ export type SparseMap = readonly number[];
 /**
  * Whether the map stands in front of the content (version 1.0) or in the records (0.0, 0.1).
  *
- * @throws {@link FormatError} `UNSUPPORTED` for another version, `MALFORMED` when a record is missing
+ * @throws {@link FormatError} `UNSUPPORTED` for another version, `MALFORMED` when a record is
+ *   missing
  */
 export function sparseVersion(records: PaxSparse): "0" | "1.0" {
   const { major, minor, realSize, map, segmentCount } = records;
@@ -81,7 +82,9 @@ export function checkSparseMap(map: SparseMap, realSize: number, storedSize: num
   }
 }
 
-/** Reads the map of format 1.0: decimal lines (count, then offset and length), padded to a block. */
+/**
+ * Reads the map of format 1.0: decimal lines (count, then offset and length), padded to a block.
+ */
 export class SparseMapReader {
   readonly map: number[] = [];
   #value = 0;
@@ -105,7 +108,7 @@ export class SparseMapReader {
   }
 
   /**
-   * Takes bytes from `start` on, at most up to `end`; gives where it stopped.
+   * Takes bytes from `start` on, at most up to `end`; returns where it stopped.
    *
    * @throws {@link FormatError} `MALFORMED`, `LIMIT`
    */

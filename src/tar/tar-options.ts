@@ -1,5 +1,5 @@
 /**
- * What a reader of archives may be told.
+ * Options of the tar parser.
  *
  * @module
  */
@@ -7,6 +7,6 @@
 export interface TarOptions {
   /** Also refuses a pax size that differs from the header's although the header could hold it. */
   readonly strict?: boolean;
-  /** Takes what is odd but accepted. */
+  /** Called with a message about each oddity that is accepted. */
   readonly warn?: (message: string) => void;
 }

@@ -81,7 +81,7 @@ describe("a header", () => {
     expect(mtimeOf(block, 0)).toBe(-3n);
   });
 
-  test("takes the device's two numbers together", () => {
+  test("gives different devices different numbers", () => {
     const of = (deviceMajor: number, deviceMinor: number) =>
       deviceOf(header({ deviceMajor, deviceMinor }), 0);
     expect(new Set([of(1, 3), of(3, 1), of(1, 4), of(8, 17)]).size).toBe(4);
@@ -133,7 +133,7 @@ test("any block gives values or typed errors", () => {
   );
 });
 
-test("only a block of zeros is half of the end", () => {
+test("only a block of zeros counts as half of the end marker", () => {
   expect(isZeroBlock(new Uint8Array(1024), 512)).toBe(true);
   fc.assert(
     fc.property(fc.nat(511), fc.integer({ min: 1, max: 255 }), (at, value) => {

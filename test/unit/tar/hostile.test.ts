@@ -67,7 +67,7 @@ describe("sizes", () => {
     expect(readTar(same, { strict: true })).toHaveLength(1);
   });
 
-  test("a pax size that no header can hold is no contradiction", () => {
+  test("a pax size that no header can hold does not contradict the header", () => {
     const size = 0o100000000000;
     for (const inHeader of [0, 5]) {
       const parser = new TarParser({ entry: () => undefined }, { strict: true });
@@ -127,7 +127,7 @@ describe("pax headers", () => {
   });
 
   // docs/hostile-inputs.md, 62
-  test("a name of digits is a name", () => {
+  test("a name of digits only is accepted", () => {
     expect(paths(archive(pax({ path: "12345" }), header({})))).toEqual(["12345"]);
   });
 
@@ -186,7 +186,7 @@ describe("pax headers", () => {
     refused(archive(pax({ [key]: "1" }, "g"), header({})), "AMBIGUOUS", "comments only");
   });
 
-  test("comments in a global header are fine, and change nothing", () => {
+  test("comments in a global header are accepted, and change nothing", () => {
     const bytes = archive(pax({ comment: "0123abcd", "canonical-tar": "1" }, "g"), header({}));
     expect(paths(bytes)).toEqual(["file"]);
   });
@@ -202,7 +202,7 @@ describe("pax headers", () => {
     refused(archive(longName(name), header({ magic: GNU_MAGIC })), "LIMIT", "1048576 bytes");
   });
 
-  test("a header that claims more than memory is refused before it comes", () => {
+  test("a header that claims more than memory is refused before its body is read", () => {
     refused(header({ type: "x", size: base256(1n << 52n, 12) }), "LIMIT");
   });
 
@@ -310,7 +310,7 @@ describe("headers", () => {
     refused(archive(header({ type, magic: GNU_MAGIC })), "UNSUPPORTED", new RegExp(message));
   });
 
-  test("a refused old sparse file comes with advice", () => {
+  test("an old sparse file is refused with a hint", () => {
     expect(() => readTar(archive(header({ type: "S", magic: GNU_MAGIC })))).toThrow(
       expect.objectContaining({ hint: expect.stringContaining("--format=posix") }),
     );
@@ -335,7 +335,7 @@ describe("headers", () => {
     refused(archive(pax({ gid: "-1" }), header({})), "MALFORMED");
   });
 
-  test("a mode keeps its permissions only", () => {
+  test("a mode keeps only its permissions", () => {
     expect(readTar(archive(header({ mode: 0o7777777 })))[0]!.mode).toBe(0o7777);
   });
 
@@ -346,7 +346,7 @@ describe("headers", () => {
   });
 
   // docs/hostile-inputs.md, 82 and 83: what other systems confuse is different here.
-  test("names stay as they are", () => {
+  test("names are kept unchanged", () => {
     const names = ["e\xcc\x81", "\xc3\xa9", "A", "a", "ss", "\xc3\x9f", "C:../x", "C:foo", "a\\b"];
     const more = ["__proto__", "constructor", "toString", "..", "./x", "/x", "a//b"];
     const all = [...names, ...more];

@@ -210,7 +210,7 @@ test.each<[string, Record<string, string>, string]>([
   expect(() => readTar(archive(pax(records), member({}, "")))).toThrow(message);
 });
 
-test("sparse records on something that is no file are refused", () => {
+test("sparse records on anything but a file are refused", () => {
   const records = { "GNU.sparse.size": "9", "GNU.sparse.numblocks": "0" };
   expect(() => readTar(archive(pax(records), header({ type: "5" })))).toThrow("a sparse file");
 });

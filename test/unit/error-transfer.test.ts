@@ -65,14 +65,14 @@ test("every class with every code comes out of a thread as it went in", async ()
   expect(came).toEqual(all.map((error) => seen(error)));
 });
 
-test("an error without details has none afterwards", () => {
+test("an error without details arrives without details", () => {
   const error = new NetworkError("TIMEOUT", "https://m/o: no answer");
   const came = decodeError(encodeError(error), "test");
   expect(seen(came)).toEqual(seen(error));
   expect(came.cause).toBeUndefined();
 });
 
-test("what is derived from a class arrives as that class", () => {
+test("an error of a derived class arrives as its listed class", () => {
   const error = new ImageRuleError("directory.order", 4096, "b before a", { code: "TRUNCATED" });
   const came = decodeError(encodeError(error), "test");
   expect(came).toMatchObject({ name: "FormatError", code: "TRUNCATED", message: error.message });

@@ -32,7 +32,7 @@ test("a new pair is readable, private, and different each time", () => {
   expect(readPublicKey(first.publicPath).id).toBe(first.keyId);
 });
 
-test("a pair never takes another's place", () => {
+test("a new pair never replaces another", () => {
   const { keyId, privatePath, publicPath } = writeKeyPair(at("pair"));
   expect(refusal(() => writeKeyPair(at("pair")))).toBe("USAGE");
   rmSync(publicPath);
@@ -52,7 +52,7 @@ test.each([0o644, 0o640, 0o660, 0o604, 0o601])("a private key of mode %o is refu
   expect(readPrivateKey(path).publicKey.id).toBe(alice.publicKey.id);
 });
 
-test("what is no key, too large or not there is said so", () => {
+test("a file that is not a key, too large or missing is reported as such", () => {
   expect(refusal(() => readPrivateKey(at("none")))).toBe("NO_FILE");
   expect(refusal(() => readPublicKey(at("none")))).toBe("NO_FILE");
   expect(refusal(() => readPrivateKey(write("empty", "")))).toBe("BAD_KEY");
@@ -73,7 +73,7 @@ describe("a keyring", () => {
     expect(refusal(() => readKeyring([other], [at("keys")]))).toBe("BAD_KEY");
   });
 
-  test("is not empty, and one bad key spoils it", () => {
+  test("is refused when it is empty or has one bad key", () => {
     mkdirSync(at("keys"));
     expect(refusal(() => readKeyring([], [at("keys")]))).toBe("NO_KEY");
     expect(refusal(() => readKeyring([], []))).toBe("NO_KEY");

@@ -11,12 +11,12 @@ const settle = (request: Parameters<typeof settleValidity>[0]) => {
 };
 const seconds = (text: string) => Date.parse(text) / 1000;
 
-test("by default: now, for a year, the seconds as version", () => {
+test("a statement is created now, for a year, with the seconds as version by default", () => {
   const time = "2026-10-01T12:00:00Z";
   expect(settle({})).toEqual([time, "2027-10-01T12:00:00Z", seconds(time)]);
 });
 
-test("SOURCE_DATE_EPOCH stands for now, and --created for both", () => {
+test("SOURCE_DATE_EPOCH replaces the current time, and --created replaces both", () => {
   const epoch = "2026-09-01T00:00:00Z";
   const sourceDateEpoch = String(seconds(epoch));
   expect(settle({ sourceDateEpoch })).toEqual([epoch, "2027-09-01T00:00:00Z", seconds(epoch)]);
@@ -44,7 +44,7 @@ test("a version may be given", () => {
   }
 });
 
-test("what is no time is refused", () => {
+test("text that is not a time is refused", () => {
   for (const expires of ["", "0", "30", "d", "30 d", "-1d", "tomorrow", "2027-02-30"]) {
     expect(refusal(() => settle({ expires }))).toBe("USAGE");
   }
@@ -53,7 +53,7 @@ test("what is no time is refused", () => {
   expect(refusal(() => settle({ sourceDateEpoch: "soon" }))).toBe("USAGE");
 });
 
-test("what is past already is refused, unless that very time was asked for", () => {
+test("an expiry in the past is refused, unless that very time was asked for", () => {
   expect(refusal(() => settle({ sourceDateEpoch: "0" }))).toBe("USAGE");
   expect(refusal(() => settle({ created: "2020-01-01", expires: "30d" }))).toBe("USAGE");
   expect(settle({ created: "2020-01-01", expires: "2021-01-01" })[1]).toBe("2021-01-01T00:00:00Z");

@@ -81,7 +81,7 @@ test("accepts none of the twelve cases about which verifiers disagree", () => {
   expect(accepted).toEqual(Array.from({ length: 12 }, () => false));
 });
 
-test("accepts of the 914 CCTV vectors only the one about which nobody disagrees", () => {
+test("accepts only the one of the 914 CCTV vectors about which all verifiers agree", () => {
   const accepted: [number, string][] = [];
   const tried = new Set<number>();
   for (const { key, tests } of readVectors("cctv-ed25519.json")) {
@@ -146,7 +146,7 @@ describe("mixtures of a good point with points of small order", () => {
     ]);
   });
 
-  test("of all signatures by it only the one without a mixture counts", () => {
+  test("of all signatures by it only the unmixed one counts", () => {
     const [key] = variants(a);
     const results = variants(r).map((nonce) => {
       const signature = signed(key!, nonce);
@@ -174,7 +174,7 @@ test("refuses S plus the order of the group, which is the same signature written
   expect(alice.publicKey.verifies(message, malleated)).toBe(false);
 });
 
-test("takes a wrong length for no, not for an error", () => {
+test("a signature of the wrong length is refused, without an error", () => {
   const signature = alice.sign(utf8("message"));
   for (const length of [0, 1, 32, 63]) {
     expect(alice.publicKey.verifies(utf8("message"), signature.subarray(0, length))).toBe(false);
@@ -222,7 +222,7 @@ test("decides without node:crypto as well, as in a browser", () => {
   }
 });
 
-test("accepts what OpenSSL signs, and no changed bit of it", () => {
+test("accepts what OpenSSL signs, and refuses it with any bit changed", () => {
   const { privateKey, publicKey } = generateKeyPairSync("ed25519");
   const der = publicKey.export({ format: "der", type: "spki" });
   const key = new PublicKey(new Uint8Array(der.subarray(12)));

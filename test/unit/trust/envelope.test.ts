@@ -80,7 +80,7 @@ describe("the bytes that are signed", () => {
     expect(text("\u{1f600}", "")).toBe("DSSEv1 4 \u{1f600} 0 ");
   });
 
-  test("cannot be had from another split into type and body", () => {
+  test("are different for any other split into type and body", () => {
     // The signed text of type "a" and body "5 hello" is not that of type "a 5" and body "hello".
     expect(text("a", "5 hello")).not.toBe(text("a 5", "hello"));
     const confused = envelopeOf("hello", [alice], "a 5 hello");
@@ -167,7 +167,7 @@ test.each<[string, (text: string) => string]>([
   expect(["BAD_ENCODING", "BAD_SIGNATURE"]).toContain(verdict(body));
 });
 
-test("takes base64 of either alphabet, but not of both", () => {
+test("base64 of either alphabet is accepted, but not a mix of both", () => {
   const long = JSON.stringify({ ...plainStatement(), more: "~?>~?>\u{1f600}~~~???" });
   const text = new TextDecoder().decode(bundleOf(long));
   const urlSafe = text.replace(/"payload":"([^"]*)"/, (whole) =>
@@ -185,7 +185,7 @@ test.each([0, 63, 65, 128])("refuses a signature of %i bytes", (length) => {
   );
 });
 
-test("refuses no signature, and in a bundle more than one", () => {
+test("an envelope without signatures is refused, and a bundle with more than one", () => {
   expect(verdict(changed((bundle) => (bundle.dsseEnvelope.signatures = [])))).toBe("BAD_ENCODING");
   const twice = changed((bundle) => {
     const { signatures } = bundle.dsseEnvelope;
@@ -214,7 +214,7 @@ describe("the key id", () => {
     expect(verdict(withId("x".repeat(limits.envelopeBytes)), both)).toBe("BAD_BUNDLE");
   });
 
-  test("does not make a stranger's signature a trusted one", () => {
+  test("does not make a signature by an unknown key trusted", () => {
     const file = bare((envelope) => (envelope.signatures[0].keyid = alice.publicKey.id), [mallory]);
     expect(verdict(file)).toBe("BAD_SIGNATURE");
     expect(verdict(bundleOf(payload, mallory))).toBe("UNTRUSTED_KEY");
@@ -224,7 +224,7 @@ describe("the key id", () => {
 describe("an envelope with several signatures", () => {
   const both = new Keyring([mallory.publicKey, alice.publicKey]);
 
-  test("is good with one good one, and the others are told", () => {
+  test("is accepted with one good signature, and the others are reported", () => {
     const strangers = verify(formatEnvelope(envelopeOf(payload, [testKey(9), alice])));
     expect(strangers.keyIds).toEqual([alice.publicKey.id]);
     expect(strangers.unverified).toEqual([testKey(9).publicKey.id]);
@@ -254,7 +254,7 @@ test.each([
   expect(verdict(bundleOf(payload, alice, type))).toBe("BAD_PAYLOAD_TYPE");
 });
 
-test("a payload type that was changed afterwards is a signature that does not fit", () => {
+test("a signature does not match once the payload type is changed", () => {
   const file = changed((bundle) => (bundle.dsseEnvelope.payloadType = "application/json"));
   expect(verdict(file)).toBe("BAD_SIGNATURE");
 });

@@ -13,7 +13,7 @@ import { alice, refusal, testKey } from "../../support/trust.ts";
 const sshLine = `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c`;
 const fingerprint = "SHA256:fe85JkIjo8VPe+XqXJGH5Mau1EMFdK1OdKvJUFicyA8";
 
-test("calls a key what ssh-keygen calls it", () => {
+test("the id of a key is the fingerprint that ssh-keygen prints", () => {
   expect(alice.publicKey.toSsh()).toBe(sshLine);
   expect(alice.publicKey.id).toBe(fingerprint);
 });
@@ -75,7 +75,7 @@ test.each([
   expect(refusal(() => parsePrivateKey(text))).toBe("BAD_KEY");
 });
 
-test("knows an encrypted private key, and does not take it for one that is open", () => {
+test("an encrypted private key is recognised, and not parsed as an unencrypted one", () => {
   const key = createPrivateKey(alice.toPem());
   const encrypted = key
     .export({ format: "pem", type: "pkcs8", cipher: "aes-256-cbc", passphrase: "secret" })

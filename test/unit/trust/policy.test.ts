@@ -68,7 +68,7 @@ describe("patterns of names", () => {
     );
   });
 
-  test("take no time that grows with their stars", () => {
+  test("are matched in little time, however many stars they have", () => {
     expect(matches("*a".repeat(250), "a".repeat(500))).toBe(true);
     expect(matches("**a".repeat(170), "a".repeat(511) + "b")).toBe(false);
   });
@@ -96,7 +96,7 @@ test("lengths of time are read as they are written", () => {
 });
 
 describe("the file", () => {
-  test("says what it is read as, and is written as it was read", () => {
+  test("is parsed into the content that it was formatted from", () => {
     const policy = policyWith(() => {});
     expect(policy.content).toMatchObject({ name: "fleet", version: 1, epoch: 0, threshold: 1 });
     expect(parsePolicy(formatPolicy(policy.content!)).content).toEqual(policy.content);
@@ -239,7 +239,7 @@ describe("a key", () => {
     expect(with_({ notAfter: "2026-10-01T00:00:00Z" })).toBe("KEY_NOT_VALID");
   });
 
-  test("that is revoked does not count, though its PEM is there and it signed before", () => {
+  test("that is revoked does not count, although its PEM is present and it signed earlier", () => {
     const policy = policyWith((p) => {
       p.revoked = [
         { key: alice.publicKey.id, reason: "laptop stolen", since: "2030-01-01T00:00:00Z" },
@@ -317,7 +317,7 @@ describe("a threshold of two", () => {
     expect(verdict(prod(either), [bundleOf(payload)], ANY_NAME)).toBe("BELOW_THRESHOLD");
   });
 
-  test("is told with the pattern that asks for it", () => {
+  test("is reported with the pattern that demands it", () => {
     const policy = policyWith(
       (p) => (p.thresholds = [{ names: "registry.example/**", threshold: 2 }]),
     );
@@ -428,7 +428,7 @@ test("the highest version is the first of several good statements", () => {
   expect(accepted.map(({ statement }) => statement.version)).toEqual([7, 6]);
 });
 
-test("a heap of strangers' signatures does not keep a good bundle from being found", () => {
+test("many signatures by unknown keys do not keep a good bundle from being found", () => {
   const strangers = Array.from({ length: 64 }, (_, i) => ({
     keyId: `SHA256:${i}`,
     bytes: new Uint8Array(64).fill(i),

@@ -159,7 +159,7 @@ test("takes versions up to the largest exact integer", () => {
 });
 
 describe("the subject", () => {
-  test("is one", () => {
+  test("has to be exactly one", () => {
     expect(verdict((s) => (s.subject = []))).toBe("BAD_SUBJECT");
     expect(verdict((s) => s.subject.push(s.subject[0]))).toBe("BAD_SUBJECT");
     const other = { name: "other", digest: { ...plainStatement().subject[0].digest } };
@@ -177,7 +177,7 @@ describe("the subject", () => {
     expect(verdict((s) => (s.subject[0].name = other))).toBe("WRONG_NAME");
   });
 
-  test("may have any name when the caller says so, and the name is told", () => {
+  test("may have any name when the caller accepts any, and the name is returned", () => {
     const file = bundleWith((s) => (s.subject[0].name = "other:2"));
     expect(verifyBundle(file, keyring, { name: ANY_NAME, now }).statement.name).toBe("other:2");
   });
@@ -194,7 +194,7 @@ describe("the times", () => {
     expect(verdict(() => {}, at("2030-01-01T00:00:00Z"))).toBe("EXPIRED");
   });
 
-  test("are not as far apart as somebody likes", () => {
+  test("are refused when they are too far apart, or in the wrong order", () => {
     expect(predicate({ expires: "9999-12-31T23:59:59Z" })).toBe("BAD_VALIDITY");
     expect(predicate({ expires: "2036-09-01T00:00:00Z" })).toBe("accepted");
     expect(predicate({ expires: "2036-09-12T00:00:00Z" })).toBe("BAD_VALIDITY");
@@ -222,7 +222,7 @@ describe("the times", () => {
     expect(parseTime(expires)).toBeUndefined();
   });
 
-  test("are there", () => {
+  test("are refused when one is missing or not a text", () => {
     expect(verdict((s) => delete s.predicate.expires)).toBe("BAD_STATEMENT");
     expect(verdict((s) => delete s.predicate.created)).toBe("BAD_STATEMENT");
     expect(predicate({ expires: 1819756800 })).toBe("BAD_STATEMENT");

@@ -49,7 +49,7 @@ const expired: Case[] = (["root", "timestamp", "snapshot", "targets"] as const).
   },
 ]);
 
-test.each(expired)("%s means that the repository is not kept up", async (says, kind, make) => {
+test.each(expired)("%s means that the metadata has expired", async (says, kind, make) => {
   await make();
   const error = await refusal();
   expect(error).toMatchObject({ code: "TUF_EXPIRED", message: expect.stringMatching(says) });
@@ -75,7 +75,7 @@ const backwards: Case[] = [
   [/^TUF repository .*: Missing file other.json in new/, RepositoryError, loseRole],
 ];
 
-test.each(backwards)("%s means that something goes back", async (says, kind, make) => {
+test.each(backwards)("%s means that a version went back", async (says, kind, make) => {
   await make();
   const error = await refusal();
   expect(error).toMatchObject({ code: "TUF_ROLLBACK", message: expect.stringMatching(says) });
@@ -117,7 +117,7 @@ test.each(["timestamp", "snapshot", "targets"] as const)(
   },
 );
 
-test("an error of before says nothing about a file that is good", async () => {
+test("an error of an earlier file is not reported for a good one", async () => {
   await goBack("targets"); // what is remembered does not fit, and then what is offered does not
   expect((await refusal()).code).toBe("TUF_ROLLBACK");
   repository.versions.targets += 5;

@@ -61,14 +61,14 @@ describe("a version", () => {
     expect(verifyVersion(mark, undefined, "app")).toBe("first");
   });
 
-  test("starts anew with a higher epoch, and a lower epoch is refused", () => {
+  test("starts over with a higher epoch, and a lower epoch is refused", () => {
     expect(compare({ epoch: 1, version: 1 })).toBe("first");
     const later = { ...mark, epoch: 2 };
     expect(refusal(() => verifyVersion({ ...mark, version: 9 }, later, "app"))).toBe("ROLLBACK");
   });
 });
 
-test("the first use is told, a newer version raises the mark, an older one is refused", () => {
+test("the first use is reported, a newer version raises the mark, an older one is refused", () => {
   expect(open(release(7)).progress).toBe("first");
   expect(open(release(7)).progress).toBe("same");
   expect(open(release(8, other)).progress).toBe("newer");
@@ -142,13 +142,13 @@ describe("a bad memory", () => {
     expect(verdict(release(8))).toBe("BAD_STATE");
   });
 
-  test("whose file says another version than its name refuses", () => {
+  test("is refused when a file has another version than its name", () => {
     const path = markPath();
     writeFileSync(path, readFileSync(path, "utf8").replace('"version":7', '"version":3'));
     expect(verdict(release(8))).toBe("BAD_STATE");
   });
 
-  test("that is a folder, a fifo or a link refuses, and does not hang", () => {
+  test("is refused, without hanging, when a mark is a folder, a fifo or a link", () => {
     for (const make of [
       (path: string) => mkdirSync(path),
       (path: string) => execFileSync("mkfifo", [path]),
@@ -161,12 +161,12 @@ describe("a bad memory", () => {
     }
   });
 
-  test("that was taken away is a first use again", () => {
+  test("that was removed makes the next use the first again", () => {
     rmSync(at("state"), { recursive: true });
     expect(open(release(6)).progress).toBe("first");
   });
 
-  test("ignores files that are no marks", () => {
+  test("may have other files in it, which are ignored", () => {
     const folder_ = join(markPath(), "..");
     writeFileSync(join(folder_, ".1234.tmp"), "");
     writeFileSync(join(folder_, "0.08"), "");
@@ -206,7 +206,7 @@ test("the memory is private", () => {
   expect(statSync(markPath()).mode & 0o777).toBe(0o600);
 });
 
-test("two that verify at once cannot lower the mark, and notice two images of one version", () => {
+test("two processes that verify at once cannot lower the mark, and notice two images of one version", () => {
   const policy = policyWith(() => {});
   const mark = (version: number, sha256: string): Mark => ({ epoch: 0, version, sha256 });
   const [a, b] = ["a".repeat(64), "b".repeat(64)];

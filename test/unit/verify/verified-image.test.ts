@@ -55,7 +55,7 @@ function refused(bytes: Uint8Array, bundles: Uint8Array[], keys = keyring): Trus
   throw new Error("accepted");
 }
 
-test("verifies what it signed", () => {
+test("a signed image is verified", () => {
   const verified = verify(image, [signed.bundle]);
   expect(verified).toBeInstanceOf(VerifiedImage);
   expect(verified.keyId).toBe(alice.publicKey.id);
@@ -66,7 +66,7 @@ test("verifies what it signed", () => {
   expect(verified.statement.objects).toEqual({ count: 1, bytes: 12345 });
 });
 
-test("without a name asked for, says so", () => {
+test("without a name asked for, the result says that no name was checked", () => {
   const bundles = [signed.bundle];
   const verified = verifyImageFile({ bytes: image, bundles, trust: keyring, name: ANY_NAME, now });
   expect(verified.nameChecked).toBe(false);
@@ -76,7 +76,7 @@ test("the same input gives the same bundle", () => {
   expect(sign().bundle).toEqual(signed.bundle);
 });
 
-test("each refusal has its own code and its own words", () => {
+test("each refusal has a code and a message of its own", () => {
   const refusals = [
     refused(image, []),
     refused(image, [utf8("{}")]),
@@ -142,13 +142,13 @@ describe("the image's identity", () => {
 });
 
 describe("several bundles", () => {
-  test("need one good one among them", () => {
+  test("need one good bundle among them", () => {
     const bad = [sign(image, mallory).bundle, utf8("nonsense"), sign(other).bundle];
     const verified = verify(image, [...bad, signed.bundle]);
     expect(verified.keyId).toBe(alice.publicKey.id);
   });
 
-  test("that all fail are told one by one", () => {
+  test("that all fail are listed with the reason of each", () => {
     const error = refused(image, [sign(image, mallory).bundle, utf8("x"), sign(other).bundle]);
     expect(error.code).toBe("NO_GOOD_BUNDLE");
     expect(error.message).toContain("bundle 1: signed by");
@@ -173,7 +173,7 @@ test("an envelope with several signatures is read as well", () => {
   expect(verify(image, [file], both).keyIds).toHaveLength(2);
 });
 
-test("a signed file that is no sound image is refused for what it is", () => {
+test("a signed file that is not a valid image is refused with the rule it breaks", () => {
   const broken = new Uint8Array(4096).fill(1);
   const facts = { ...imageFacts(image), size: broken.length };
   const identity = factsOf(broken);

@@ -1,6 +1,8 @@
 /**
  * Which machines an address leads to. What a server says must not make us ask a machine that only
- * we can reach: a redirect never leads from the outside in. Spec: docs/hostile-inputs.md, 121; IANA
+ * we can reach: a redirect never leads from the outside in.
+ *
+ * Spec: docs/hostile-inputs.md, 121; IANA
  * special-purpose address registries (RFC 6890 and updates).
  *
  * @module

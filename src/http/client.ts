@@ -1,8 +1,9 @@
 /**
  * An HTTP client that survives every server. It follows redirects by hand, checks addresses while
  * it connects, decodes nothing, and gives each request a deadline for its headers and a least pace
- * for its body. Credentials go to the server that they are for, and to no other. Spec: RFC 9110,
- * RFC 9112; docs/hostile-inputs.md, "E. Mirrors".
+ * for its body. Credentials go to the server that they are for, and to no other.
+ *
+ * Spec: RFC 9110, RFC 9112; docs/hostile-inputs.md, "E. Mirrors".
  *
  * @module
  */

@@ -1,5 +1,7 @@
 /**
- * Bits into bytes as deflate packs them, the lowest first. Spec: RFC 1951, section 3.1.1.
+ * Bits into bytes as deflate packs them, the lowest first.
+ *
+ * Spec: RFC 1951, section 3.1.1.
  *
  * @module
  */

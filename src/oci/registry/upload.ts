@@ -1,6 +1,8 @@
 /**
  * Putting blobs and manifests into a repository. Whatever is there already is left alone, so that
- * doing it twice does no more than doing it once. Spec: OCI distribution spec 1.1, "Push".
+ * doing it twice does no more than doing it once.
+ *
+ * Spec: OCI distribution spec 1.1, "Push".
  *
  * @module
  */

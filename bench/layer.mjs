@@ -69,10 +69,10 @@ try {
     };
     if (ways) {
       tasks["  here"] = () => ours(path, { thread: "here" });
-      tasks["  worker, diffID there"] = () => ours(path, { thread: "worker", diffIdIn: "worker" });
-      tasks["  worker, diffID here"] = () => ours(path, { thread: "worker", diffIdIn: "here" });
-      tasks["  worker, documented decoder"] = () =>
-        ours(path, { thread: "worker", decoder: "documented" });
+      tasks["  own thread, diffID there"] = () => ours(path, { thread: "own", diffIdIn: "own" });
+      tasks["  own thread, diffID here"] = () => ours(path, { thread: "own", diffIdIn: "here" });
+      tasks["  own thread, documented decoder"] = () =>
+        ours(path, { thread: "own", decoder: "documented" });
     }
     const times = await race(tasks);
     const peer = times.get(command);

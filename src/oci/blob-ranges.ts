@@ -24,7 +24,7 @@ export interface BlobRanges {
   ): AsyncIterable<Uint8Array>;
 }
 
-const CHUNK = 256 * 1024;
+const CHUNK_BYTES = 256 * 1024;
 
 /** A blob that lies in an open file; the caller closes that. */
 export function fileRanges(range: FileRange, label: string): BlobRanges {
@@ -33,7 +33,7 @@ export function fileRanges(range: FileRange, label: string): BlobRanges {
     async *read(start, end, { signal }) {
       for (let at = start; at < end;) {
         signal?.throwIfAborted();
-        const chunk = Buffer.allocUnsafe(Math.min(CHUNK, end - at));
+        const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, end - at));
         const got = readAt(range, chunk, at, label);
         if (got === 0) {
           const message = `${label}: expected ${range.size} bytes, got ${at}`;

@@ -47,7 +47,7 @@ export interface OciImage {
    */
   prepare?(layer: LayerDescriptor): Promise<void>;
   /**
-   * Opens the bytes of one of `layers`, not yet checked; a worker thread may read them.
+   * Opens the bytes of one of `layers`, not yet checked; another thread may read them.
    *
    * @throws {@link NotFoundError} `NO_FILE`
    * @throws {@link IntegrityError} `WRONG_TYPE` or `SIZE_MISMATCH`

@@ -1,7 +1,7 @@
 /**
  * Signed statements about images, one file per signer and name, because one image may go under
- * several names: `bundles/<id>/<key id>~<start of the name's SHA-256>.json`. The part from `~` on is
- * absent when the writer gave no name. Their bytes are as untrusted as everything in a store.
+ * several names: `bundles/<id>/<key id>~<start of the name's SHA-256>.json`. The part from `~` on
+ * is absent when the writer gave no name. Their bytes are as untrusted as everything in a store.
  *
  * Spec: docs/store.md, "Bundles".
  *
@@ -37,9 +37,9 @@ function sha256(text: string): string {
 }
 
 /**
- * Every bundle about an image, sorted by key id; none when there are none. What cannot be read (no
- * regular file, too large for a bundle, no permission) is passed over, and `onProblem` told: one bad
- * file must not hide the good ones.
+ * Every bundle about an image, sorted by key id; empty when it has none. A file that cannot be read
+ * (not a regular file, too large for a bundle, no permission) is skipped and reported to
+ * `onProblem`: one bad file must not hide the good ones.
  *
  * @throws {@link SystemError} when the directory itself cannot be read
  */

@@ -22,7 +22,7 @@ export interface Claim extends Pick<
 /**
  * Reads a bundle without asking whether its signature is good.
  *
- * @throws {@link TrustError} when it is no bundle about one image
+ * @throws {@link TrustError} when it is not a bundle about one image
  */
 export function readClaim({ keyId, bytes }: Pick<StoredBundle, "keyId" | "bytes">): Claim {
   const { subjects, predicate } = parseStatement(parseBundle(bytes).payload);
@@ -31,7 +31,7 @@ export function readClaim({ keyId, bytes }: Pick<StoredBundle, "keyId" | "bytes"
   return { keyId, id, name, version, created, expires, seekIndex };
 }
 
-/** The claims of those bundles that can be read. */
+/** The claims of the bundles that can be read; the others are skipped. */
 export function claimsOf(bundles: readonly StoredBundle[]): Claim[] {
   const claims: Claim[] = [];
   for (const bundle of bundles) {

@@ -1,9 +1,10 @@
 /**
- * How what a transaction writes gets to the disk.
+ * How a transaction brings what it writes to the disk.
  *
  * `transaction`: two syncs of the whole file system, however many objects there are. `object`: an
  * fsync of each file and of each directory in which names changed; slower by far with many objects,
- * but it waits for nobody else's writes. `none`: nothing, for tests and measurements.
+ * but it does not wait for the writes of other programs. `none`: nothing, for tests and
+ * measurements.
  *
  * Spec: docs/store.md, "Durability".
  *
@@ -16,20 +17,21 @@ import { syncPath } from "../fs/sync.ts";
 export const durabilities = ["transaction", "object", "none"] as const;
 export type Durability = (typeof durabilities)[number];
 
-/** The syncs of one transaction. One that fails ends it; none is tried again. */
+/** The syncs of one transaction. A sync that fails ends the transaction and is not tried again. */
 export class Syncs {
   readonly durability: Durability;
   readonly #fileSystem: FileSystemSync;
   readonly #syncAll: () => void;
 
   /**
-   * `directory` is any of the file system, `syncAll` stands in for its sync, in tests.
+   * `directory` is any directory of the file system; `syncAll` replaces the sync of all of it, in
+   * tests.
    *
    * @throws {@link SystemError} when the directory cannot be opened
    */
   constructor(directory: string, durability: Durability, syncAll?: () => void) {
     this.durability = durability;
-    // Opened before the first write: see there.
+    // Before the first write, so that no failed write goes unreported: see FileSystemSync.
     this.#fileSystem = new FileSystemSync(directory);
     this.#syncAll = syncAll ?? (() => this.#fileSystem.sync());
   }
@@ -51,7 +53,7 @@ export class Syncs {
     for (const directory of directories) syncPath(directory);
   }
 
-  /** After one name, `path`, that must not come back to the disk later than the next. */
+  /** After one name, `path`, was made that must be on the disk before the next one is. */
   name(path: string): void {
     if (this.durability !== "none") syncPath(dirname(path));
   }

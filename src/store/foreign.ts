@@ -20,7 +20,7 @@ import { errnoOf, failure } from "../fs/failure.ts";
 
 export type ForeignKind = "composefs-rs" | "digest-store";
 
-/** What the kinds are called. */
+/** What messages call each kind. */
 export const foreignNames: Readonly<Record<ForeignKind, string>> = {
   "composefs-rs": "a repository of composefs-rs",
   "digest-store": "an object directory of mkcomposefs",
@@ -30,13 +30,14 @@ export const foreignNames: Readonly<Record<ForeignKind, string>> = {
 export interface ForeignStore {
   readonly kind: ForeignKind;
   readonly algorithm: VerityAlgorithm;
-  /** Where `ab/cdef…` are. */
+  /** The directory with `ab/cdef…`. */
   readonly objects: string;
 }
 
 const FAN = /^[0-9a-f]{2}$/;
+/** A digest without the two digits of its directory. */
 const REST = /^(?:[0-9a-f]{62}|[0-9a-f]{126})$/;
-const SHA256_DIGITS = 62;
+const SHA256_REST_DIGITS = 62;
 
 /** Whether a directory that has a `meta.json` is one that only composefs-rs has worked with. */
 export function isComposefsRepository(path: string): boolean {
@@ -69,12 +70,12 @@ export function recogniseForeign(path: string): ForeignStore | undefined {
   return { kind: "composefs-rs", algorithm, objects: `${path}/objects` };
 }
 
-/** The algorithm of the first object found; all of them are of one. */
+/** The algorithm of the first object found; all objects of a store have the same one. */
 function algorithmIn(directory: string): VerityAlgorithm | undefined {
   for (const fan of namesIn(directory)) {
     if (!FAN.test(fan)) continue;
     const name = namesIn(`${directory}/${fan}`).find((rest) => REST.test(rest));
-    if (name !== undefined) return name.length === SHA256_DIGITS ? "sha256" : "sha512";
+    if (name !== undefined) return name.length === SHA256_REST_DIGITS ? "sha256" : "sha512";
   }
   return undefined;
 }

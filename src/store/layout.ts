@@ -40,9 +40,9 @@ export const fanOut: readonly string[] = Array.from({ length: 256 }, (_, byte) =
 
 export const META_FILE = "meta.json";
 export const LOCK_FILE = "lock";
-/** In front of the lock; see `lock.ts`. Made when it is needed. */
+/** Taken before the lock; see `lock.ts`. Made when it is needed. */
 export const GATE_FILE = "lock.gate";
-/** Names in `tmp/` of large objects that have not come to their end; see `partial-file.ts`. */
+/** Names in `tmp/` of large objects that were fetched in part; see `partial-file.ts`. */
 export const PARTIAL_PREFIX = "partial-";
 export const REFS = "images/refs";
 

@@ -1,10 +1,10 @@
 /**
  * The leaf hashes of an image's large objects in one piece, so that a client with the image can
  * read single blocks of a file out of an ordinary layer: one object after the other in the order of
- * their digests, each as long as its size in the image says, nothing between them. Zeros stand for
- * those that the maker did not have.
+ * their digests, each as long as its size in the image says, nothing between them. Hashes that the
+ * writer did not have are zeros.
  *
- * Nobody has to believe them: leaves count only if they hash to the object's digest.
+ * They are not trusted: leaves count only if they hash to the object's digest.
  *
  * Spec: docs/registry-artifact.md, "Leaf hashes".
  *
@@ -27,7 +27,7 @@ interface Share {
   readonly end: number;
 }
 
-/** Which objects have leaves in it, and where. */
+/** Which objects have leaf hashes in the bytes, and where. */
 function sharesOf(image: Image): Share[] {
   const large = [...objectsOf(image)].filter(([, size]) => size > LEAVES_ABOVE);
   let end = 0;
@@ -45,7 +45,7 @@ export function leafHashesSize(image: Image): number {
   return sharesOf(image).at(-1)?.end ?? 0;
 }
 
-/** The leaf hashes of what `store` has. */
+/** The leaf hashes of an image's large objects, as far as `store` has these. */
 export function packLeafHashes(image: Image, store: Store): Uint8Array {
   const shares = sharesOf(image);
   const bytes = new Uint8Array(shares.at(-1)?.end ?? 0);
@@ -57,10 +57,11 @@ export function packLeafHashes(image: Image, store: Store): Uint8Array {
 }
 
 /**
- * Keeps what is right of `bytes`, which come from anywhere, for readers of `store`; returns of how
- * many objects.
+ * Checks leaf hashes from an untrusted source and keeps the right ones for readers of `store`.
+ * Returns for how many objects it kept them.
  *
- * @throws {@link IntegrityError} `SIZE_MISMATCH` when they are not as long as the image asks for
+ * @throws {@link IntegrityError} `SIZE_MISMATCH` when their length is not the one that the image
+ *   needs
  */
 export function keepLeafHashes(image: Image, bytes: Uint8Array, store: Store): number {
   const shares = sharesOf(image);
@@ -90,7 +91,7 @@ function areRight(leaves: Uint8Array, size: number, digest: VerityDigest): boole
   }
 }
 
-/** Undefined when the store has no such object, or has it wrong. */
+/** Undefined when the store does not have the object, or not with the right content. */
 function hashObject(store: Store, digest: VerityDigest, size: number): Uint8Array | undefined {
   let fd: number;
   try {

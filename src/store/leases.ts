@@ -100,9 +100,9 @@ class Lease {
 }
 
 /**
- * Takes a lease of an image that is about to be used: by its id when the store has it, otherwise of
- * each of its objects. What the store lacks now it may lack afterwards; what it has, it keeps.
- * Undefined when the store cannot be written to by this process.
+ * Takes a lease on an image that is about to be used: on its id when the store has it, otherwise on
+ * each of its objects. The store keeps those that it has; it may still lack the others afterwards.
+ * Undefined when this process cannot write to the store.
  *
  * @throws {@link SystemError} `BUSY` while the store is being cleaned up; `NO_SPACE`, `IO`
  */
@@ -112,7 +112,7 @@ export function takeLease(
   objects: () => Iterable<VerityDigest>,
   timeoutMs?: number,
 ): Lease | undefined {
-  // Under the one lock: between a look and a lease gc could run.
+  // gc may run between the look and the lease, so the store is looked at again under the lease.
   try {
     const known = store.images.has(id);
     const content = known ? { images: [id], objects: [] } : { images: [], objects: [...objects()] };
@@ -137,7 +137,8 @@ export interface Leases {
 /**
  * Reads all leases. The caller holds the exclusive lock of the store.
  *
- * @throws {@link FormatError} `MALFORMED` when a living process has a lease that cannot be understood
+ * @throws {@link FormatError} `MALFORMED` when a living process has a lease that cannot be
+ *   understood
  * @throws {@link IntegrityError} `WRONG_TYPE` or {@link SystemError} when one cannot be read
  */
 export function readLeases(store: Store): Leases {

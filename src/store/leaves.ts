@@ -35,7 +35,7 @@ export class LeafCache {
     return `${this.#root}/verity/${objectPath(digest)}`;
   }
 
-  /** Leaves to be checked by the caller; undefined when there are none to be had. */
+  /** Leaf hashes, unchecked; undefined when the cache has none for this object. */
   read(digest: VerityDigest): Uint8Array | undefined {
     try {
       return readRegular(this.path(digest), limits.leafBytes, "leaves");

@@ -1,5 +1,5 @@
 /**
- * The images of a store as a person wants to see them listed.
+ * The images of a store, as `sealfs images` lists them.
  *
  * @module
  */

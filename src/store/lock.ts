@@ -15,13 +15,13 @@ import { GATE_FILE, LOCK_FILE } from "./layout.ts";
 import type { Store } from "./store.ts";
 
 /**
- * How long to wait when nothing else is said. Writers wait longer than gc does: when a long write
- * keeps gc waiting, gc gives up before those that wait behind it.
+ * How long to wait by default. Writers wait longer than gc does: when a long write keeps gc
+ * waiting, gc gives up before the writers that wait behind it.
  */
 const SHARED_TIMEOUT_MS = 90_000;
 const EXCLUSIVE_TIMEOUT_MS = 30_000;
 
-/** A lock that this process holds until it lets go, or ends. */
+/** A lock that this process holds until it releases it, or ends. */
 export class StoreLock {
   #fd: number;
 
@@ -44,7 +44,7 @@ export class StoreLock {
   }
 
   /**
-   * For those who remove: nobody writes and nobody else removes while it is held.
+   * For gc and repair: while it is held no other process writes to the store or removes from it.
    *
    * @throws {@link SystemError} `BUSY` when others work with the store for longer than `timeoutMs`;
    *   `IO` where the file system cannot lock files; `READ_ONLY` or `PERMISSION`
@@ -67,7 +67,7 @@ export class StoreLock {
    * Makes sure that the file system was alive until now. One that has shut itself down after an
    * error of its disk may report success for the fsync of a directory (XFS does, as nothing is
    * pending any more), but not for that of a file: so this comes between the last sync of a
-   * directory and the word to the caller that all is well.
+   * directory and the report of success to the caller.
    *
    * @throws {@link SystemError} `IO` when it is not
    */
@@ -86,9 +86,9 @@ export class StoreLock {
 }
 
 /**
- * Everybody goes through the gate first, and lets go of it once inside. A process that waits for
- * the exclusive lock holds it closed meanwhile, so that a stream of writers, each starting before
- * the last has ended, cannot keep gc out for ever.
+ * Every process takes the gate first and releases it as soon as it has the lock. A process that
+ * waits for the exclusive lock holds the gate meanwhile, so that a stream of writers, each starting
+ * before the last has ended, cannot keep gc out for ever.
  */
 function take(store: Store, kind: LockKind, timeoutMs: number) {
   store.requireOwn();
@@ -118,8 +118,8 @@ function attempt(fd: number, kind: LockKind, timeoutMs: number): LockResult {
 }
 
 /**
- * For writing, as some network file systems lock exclusively only then; and a store that is
- * read-only says so here.
+ * Opens a file for writing: some network file systems grant exclusive locks only then, and a
+ * read-only store fails here.
  */
 function open(store: Store, file: string): number {
   try {

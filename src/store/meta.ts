@@ -14,7 +14,7 @@ import { type VerityAlgorithm, verityAlgorithms } from "../verity/verity-digest.
 /** The newest store format that this version reads and writes. */
 export const STORE_VERSION = 1;
 
-/** The part of `meta.json` that matters. */
+/** The fields of `meta.json` that sealfs reads. */
 export interface StoreMeta {
   readonly version: number;
   readonly algorithm: VerityAlgorithm;
@@ -25,7 +25,7 @@ const ALGORITHM = /^fsverity-(sha256|sha512)-12$/;
 
 /**
  * @throws {@link FormatError} `UNSUPPORTED` for a newer format or an unknown feature, `MALFORMED`
- *   for anything that is no store's `meta.json`
+ *   for anything else that is not a store's `meta.json`
  */
 export function parseMeta(bytes: Uint8Array): StoreMeta {
   const what = "store meta.json";

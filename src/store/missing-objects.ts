@@ -1,6 +1,6 @@
 /**
- * Which objects of an image a store lacks. Only whether a file of the right size is there is looked
- * at.
+ * Which objects of an image a store lacks. Looks only for a file of the right size under the
+ * object's name, and reads no content.
  *
  * @module
  */

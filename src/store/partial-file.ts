@@ -1,7 +1,7 @@
 /**
- * Large objects that have not come to their end: `tmp/partial-<digest>`, kept when a fetch is
- * interrupted so that the next one goes on from there. What is in them is unchecked. One process at
- * a time works with such a file, by an flock on it; a second one takes a file of its own.
+ * The beginnings of large objects: `tmp/partial-<digest>`, kept when a fetch is interrupted so that
+ * the next one goes on from there. Their content is unchecked. One process at a time works with
+ * such a file, by an flock on it; a second one takes a file of its own.
  *
  * Spec: docs/store.md, "Partial objects".
  *
@@ -29,7 +29,8 @@ import type { Store } from "./store.ts";
 
 const read = promisify(readCallback);
 const READ_BYTES = 1024 * 1024;
-const TRIES = 10;
+/** How often a file is opened again after another process removed it. */
+const OPEN_TRIES = 10;
 
 /** A file that grows at its end. */
 export class PartialFile {
@@ -47,15 +48,15 @@ export class PartialFile {
   }
 
   /**
-   * What an earlier fetch left of an object, or an empty file. `size` is that of the object: what
-   * holds more is emptied.
+   * What an earlier fetch left of an object, or an empty file. `size` is the object's: a file that
+   * has more bytes is emptied.
    *
    * @throws {@link SystemError} when the store cannot be written to
    */
   static open(store: Store, digest: VerityDigest, size: number): PartialFile {
     const path = `${store.path}/tmp/${PARTIAL_PREFIX}${digest}`;
     try {
-      for (let i = 0; i < TRIES; i++) {
+      for (let i = 0; i < OPEN_TRIES; i++) {
         const opened = openLocked(path);
         if (opened === undefined) continue;
         if (opened === "busy") break;
@@ -91,7 +92,7 @@ export class PartialFile {
     }
   }
 
-  /** Forgets what it holds. */
+  /** Discards the bytes that it holds. */
   reset(): void {
     try {
       ftruncateSync(this.#fd, 0);
@@ -110,11 +111,11 @@ export class PartialFile {
     }
   }
 
-  /** Lets go of it; `keep` leaves it for the next fetch. */
+  /** Closes the file; `keep` leaves it for the next fetch, else it is removed. */
   close({ keep }: { readonly keep: boolean }): void {
     if (this.#fd < 0) return;
     try {
-      // While it is locked, so that nobody else has begun with it.
+      // Before the lock is released, so that no other process can have started to use it.
       if (!keep || !this.#isKept || this.size === 0) unlinkSync(this.path);
     } catch {
       // taken over, or reaped later
@@ -124,7 +125,7 @@ export class PartialFile {
   }
 }
 
-/** Undefined when the file was taken away just when it was opened. */
+/** Undefined when another process removed the file between opening and locking it. */
 function openLocked(path: string): { fd: number; size: number } | "busy" | undefined {
   const { O_RDWR, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
   const fd = openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);

@@ -1,7 +1,7 @@
 /**
- * Objects of which a part is there: a sparse file and the object's leaf hashes, in a staging
- * directory of their own. Only blocks that match their leaf are ever written, so that what a reader
- * finds in such a file is right, or a hole, which its own check tells apart.
+ * Objects that are fetched block by block: a sparse file and the object's leaf hashes, in a staging
+ * directory of their own. Only blocks that match their leaf are ever written, so that a reader
+ * finds right blocks or holes, and its own check tells them apart.
  *
  * Spec: docs/store.md, "Partial objects".
  *
@@ -36,9 +36,9 @@ import { replaceFile } from "../fs/whole-file.ts";
 import { PARTIAL_PREFIX } from "./layout.ts";
 
 const MODE = 0o444;
-/** What is checked and written at once: a multiple of the block size. */
+/** Bytes that are checked and written at once: a multiple of the block size. */
 const FILL_BYTES = 64 * 1024;
-/** What is looked at at once of what an earlier process has left. */
+/** Bytes that are read at once of what an earlier process left. */
 const RECALL_BYTES = 1024 * 1024;
 const zeros = Buffer.alloc(VERITY_BLOCK_SIZE);
 const read = promisify(readCallback);
@@ -49,12 +49,12 @@ export interface ByteRange {
   readonly end: number;
 }
 
-/** Opens what is there of an object in `directory`; the blocks are for the caller to check. */
+/** Opens the blocks of an object that `directory` has; the caller checks them. */
 export function openPartial(directory: string, digest: VerityDigest): OpenFile {
   return openRegular(dataPath(directory, digest), `part of object ${digest}`);
 }
 
-/** The leaf hashes that are kept with a partial object, for the caller to check. */
+/** The leaf hashes that are kept with a partial object; the caller checks them. */
 export function readPartialLeaves(directory: string, digest: VerityDigest): Uint8Array {
   return readRegular(leavesPath(directory, digest), limits.leafBytes, `leaves of ${digest}`);
 }
@@ -63,7 +63,7 @@ function dataPath(directory: string, digest: VerityDigest): string {
   return `${directory}/${digest}`;
 }
 
-/** Where a part waits for the next process, in a store's directory. */
+/** Where one process leaves the blocks of an object for the next, in a store's directory. */
 function leftPath(store: string, digest: VerityDigest): string {
   return `${store}/tmp/${PARTIAL_PREFIX}blocks-${digest}`;
 }
@@ -83,7 +83,7 @@ export interface WholeObject {
   readonly digest: VerityDigest;
   readonly size: number;
   readonly path: string;
-  /** Removes what is still there under its path. */
+  /** Removes its file, if that was not moved away. */
   remove(): void;
 }
 
@@ -117,7 +117,7 @@ export class PartialObject implements WholeObject {
   readonly #leaves: Uint8Array;
   /** -1 when it is closed. */
   #fd: number;
-  /** A byte for each block: 1 when it is there. */
+  /** A byte for each block: 1 when it was written. */
   readonly #blocks: Uint8Array;
   #missing: number;
 
@@ -146,7 +146,7 @@ export class PartialObject implements WholeObject {
   }
 
   /**
-   * Begins an object whose leaf hashes somebody has told.
+   * Begins an object with leaf hashes from an untrusted source.
    *
    * @throws {@link IntegrityError} `DIGEST_MISMATCH` when they are not the object's
    * @throws {@link SystemError} when the file cannot be made
@@ -157,8 +157,8 @@ export class PartialObject implements WholeObject {
   }
 
   /**
-   * The same, with the blocks that an earlier process has left by {@link leave}, as far as they are
-   * right. The first to come gets them.
+   * The same, with those blocks that an earlier process left by {@link leave} and that are right.
+   * Only the first process that asks gets them.
    */
   static async resume(
     store: string,
@@ -170,7 +170,7 @@ export class PartialObject implements WholeObject {
     const path = dataPath(directory, object.digest);
     try {
       renameSync(leftPath(store, object.digest), path);
-      chmodSync(path, 0o600); // to be written on, by whom it belongs to
+      chmodSync(path, 0o600); // the owner goes on writing to it
     } catch {
       return PartialObject.begin(directory, object, leaves);
     }
@@ -180,7 +180,7 @@ export class PartialObject implements WholeObject {
     return part;
   }
 
-  /** Leaves what is there to the next process that wants it. */
+  /** Leaves its blocks to the next process that resumes the object. */
   leave(store: string): void {
     this.close();
     if (this.present > 0) renameSync(this.path, leftPath(store, this.digest));
@@ -206,17 +206,17 @@ export class PartialObject implements WholeObject {
     this.#blocks[block] = 1;
   }
 
-  /** Whether every block is there. */
+  /** Whether every block was written. */
   get complete(): boolean {
     return this.#missing === 0;
   }
 
-  /** Bytes in whole blocks that are there; the last one may count too much. */
+  /** Bytes of the blocks that were written; a short last block counts as a whole one. */
   get present(): number {
     return Math.min(this.size, (this.#blocks.length - this.#missing) * VERITY_BLOCK_SIZE);
   }
 
-  /** What is not there of a range: runs of whole blocks, in order. */
+  /** What a range still lacks: runs of whole blocks, in order. */
   missing({ start, end }: ByteRange): ByteRange[] {
     const runs: ByteRange[] = [];
     const last = Math.ceil(Math.min(end, this.size) / VERITY_BLOCK_SIZE);
@@ -263,8 +263,8 @@ export class PartialObject implements WholeObject {
   }
 
   /**
-   * Checks and keeps what comes from a stream: exactly the bytes of `range`, which is of whole
-   * blocks. `onKept` hears how many bytes were kept.
+   * Checks and keeps the bytes of a stream, which must be exactly those of `range`; that consists
+   * of whole blocks. `onKept` is called with the number of bytes whenever some were kept.
    *
    * @throws as {@link write}; {@link IntegrityError} `SIZE_MISMATCH` when there are more or fewer
    */
@@ -297,7 +297,7 @@ export class PartialObject implements WholeObject {
     throw wrongLength(this.digest, end - start, String(at + fill - start));
   }
 
-  /** Lets go of the file, which stays. */
+  /** Closes the file, which stays. */
   close(): void {
     if (this.#fd >= 0) closeSync(this.#fd);
     this.#fd = -1;

@@ -1,6 +1,6 @@
 /**
- * fs-verity on the objects of a store: from then on the kernel itself answers for their content,
- * to every reader and for ever.
+ * fs-verity on the objects of a store: from then on the kernel itself checks their content, for
+ * every reader.
  *
  * @module
  */
@@ -29,8 +29,8 @@ export interface ProtectedObjects {
  * @throws {@link IntegrityError} `DIGEST_MISMATCH` when the object is not what its name says;
  *   `WRONG_TYPE`
  * @throws {@link NotFoundError} `NO_OBJECT`
- * @throws {@link SystemError} `NO_VERITY` when kernel or file system have no fs-verity; `READ_ONLY`,
- *   `PERMISSION`, `BUSY`, `IO`
+ * @throws {@link SystemError} `NO_VERITY` when kernel or file system have no fs-verity;
+ *   `READ_ONLY`, `PERMISSION`, `BUSY`, `IO`
  */
 export function protectObject(objects: ObjectStore, digest: VerityDigest): boolean {
   const fd = objects.open(digest);
@@ -49,8 +49,8 @@ export function protectObject(objects: ObjectStore, digest: VerityDigest): boole
 }
 
 /**
- * {@link protectObject} for many. Objects that are missing or wrong are counted: a mount without them
- * works up to the first reader who wants one.
+ * {@link protectObject} for many. Objects that are missing or wrong are counted: a mount without
+ * them works until a reader opens one of them.
  *
  * @throws {@link SystemError} as {@link protectObject}, at the first that cannot be protected
  */

@@ -1,7 +1,7 @@
 /**
- * `quarantine/`: what was taken out of its place. Objects found to be wrong stay there to be looked
- * at; what gc removes passes through on its way out (`gc-…`), so that a gc that was killed leaves
- * nothing half removed under a name that means something.
+ * `quarantine/`: files that were moved out of their place. Wrong ones stay there to be examined;
+ * those that gc removes pass through under `gc-…` names, so that a gc that was killed leaves
+ * nothing half removed under the name of an object.
  *
  * Spec: docs/store.md, "Quarantine".
  *
@@ -16,21 +16,21 @@ import type { Store } from "./store.ts";
 
 const LEAVING = "gc-";
 
-/** The directory; made where a store that another tool made has none. */
+/** The directory; it is made in a store of another tool, which has none. */
 function quarantineOf(store: Store): string {
   const directory = `${store.path}/quarantine`;
   makeDirectory(directory);
   return directory;
 }
 
-/** Moves something that is wrong out of its place, whatever it is, and tells where it is now. */
+/** Moves a file or directory that is wrong out of its place; returns its new path. */
 export function quarantine(store: Store, path: string, label = basename(path)): string {
   const to = `${quarantineOf(store)}/${label}.${randomBytes(6).toString("hex")}`;
   renameSync(path, to);
   return to;
 }
 
-/** Removes objects by way of the quarantine: all are renamed before the first is gone. */
+/** Removes objects by way of the quarantine: all are renamed before the first is removed. */
 export function removeObjects(store: Store, paths: ReadonlyMap<string, string>): void {
   if (paths.size === 0) return;
   const directory = quarantineOf(store);
@@ -44,7 +44,7 @@ export interface Emptied {
   readonly bytes: number;
 }
 
-/** Removes what an earlier gc left on its way out, or with `all` everything. */
+/** Removes what an interrupted gc left, or with `all` everything. */
 export function emptyQuarantine(store: Store, all: boolean, dryRun: boolean): Emptied {
   const directory = `${store.path}/quarantine`;
   let files = 0;

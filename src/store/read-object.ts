@@ -1,6 +1,6 @@
 /**
- * The content of an object, from stores that nobody trusts: each block is compared with the digest
- * before it is handed out.
+ * The content of an object, from untrusted stores: each block is compared with the digest before it
+ * is handed out.
  *
  * @module
  */
@@ -36,7 +36,7 @@ export function* readObject(
     try {
       const leaves = leavesOf(fd, digest, size);
       if (leaves === undefined) {
-        const message = `object ${digest}: what ${store.path} has is another file`;
+        const message = `object ${digest}: ${store.path} has another file under its name`;
         problems.push(new IntegrityError("DIGEST_MISMATCH", message));
         continue;
       }

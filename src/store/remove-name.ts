@@ -14,8 +14,8 @@ import { encodeName } from "./names.ts";
 import type { Store } from "./store.ts";
 
 /**
- * Removes names, all or none: on return that is on the disk. A ref that leads nowhere is removed
- * like any other.
+ * Removes names, all or none; on return the removal is on the disk. A ref that leads nowhere is
+ * removed like any other.
  *
  * @throws {@link NotFoundError} `NO_REF` when one is not there; nothing is removed then
  * @throws {@link SystemError} when the store cannot be written to

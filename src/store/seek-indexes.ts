@@ -36,7 +36,7 @@ export function listSeekIndexes(store: Store, id: VerityDigest): string[] {
 }
 
 /**
- * The bytes of an index, which are what a statement says that they are.
+ * The bytes of an index, with the size and digest that a statement says.
  *
  * @throws {@link NotFoundError} `NO_FILE`
  * @throws {@link IntegrityError} `SIZE_MISMATCH` or `DIGEST_MISMATCH`
@@ -60,7 +60,7 @@ export function verifySeekIndex(bytes: Uint8Array, wanted: SeekIndexFile, where:
   throw new IntegrityError("DIGEST_MISMATCH", `seek index ${where}: ${message}`);
 }
 
-/** The index that was written last; undefined when there is none that is right. */
+/** The intact index that was written last; undefined when the image has none. */
 export function newestSeekIndex(store: Store, id: VerityDigest): SeekIndexFile | undefined {
   const found = listSeekIndexes(store, id).map((digest) => {
     const path = `${store.path}/${seekIndexPath(id, { digest })}`;

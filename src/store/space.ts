@@ -1,6 +1,6 @@
 /**
- * Room on the disk: a writer stops while there is still some, so that the machine and the other
- * writers can go on, and the error comes before everything else on the disk fails too.
+ * Free space: a writer stops while some is left, so that the machine and the other writers can go
+ * on, and the error comes before everything else on the disk fails too.
  *
  * Spec: docs/store.md, "Free space".
  *
@@ -9,11 +9,11 @@
 import { statfsSync } from "node:fs";
 import { SystemError } from "../errors.ts";
 
-/** What stays free by default, as in ostree: a percentage of the file system, … */
+/** The part of the file system that stays free by default, as in ostree. */
 export const MIN_FREE_PERCENT = 3;
-/** … but no more than this. */
+/** The margin is never larger than this, whatever the percentage. */
 const MOST_FREE_BYTES = 1024 ** 3;
-/** At most so much is written before the next look, and half of what is left. */
+/** Free space is looked at again after this many bytes, or after half of what is left. */
 const STEP_BYTES = 16 * 1024 * 1024;
 
 /** Free room of one file system. */
@@ -24,7 +24,7 @@ export class FreeSpace {
   #step = 0;
 
   /**
-   * `directory` is any of the file system.
+   * `directory` is any directory of the file system.
    *
    * @throws {@link SystemError} `NO_SPACE` when less than the margin is free already
    */
@@ -53,7 +53,7 @@ export class FreeSpace {
     if (this.#percent === 0) return;
     const { free, total } = this.#look();
     this.#step = STEP_BYTES;
-    if (total === 0) return; // a file system that does not know
+    if (total === 0) return; // a file system that does not report its size
     const margin = Math.min(MOST_FREE_BYTES, (total * this.#percent) / 100);
     const left = free - margin - bytes;
     this.#step = Math.min(STEP_BYTES, left / 2);

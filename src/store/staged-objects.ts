@@ -1,6 +1,6 @@
 /**
- * The objects of one transaction before they are published. Here alone it is decided what is a
- * duplicate, what the store has already, and what stands in an object's place but is wrong.
+ * The objects of one transaction before they are published. Only this module decides which of them
+ * are duplicates, which the store has already, and which the store has with wrong content.
  *
  * @module
  */
@@ -45,32 +45,32 @@ export interface StagedObject {
   /** @throws {@link SystemError} `NO_SPACE`, `IO`, … */
   write(chunk: Uint8Array): void;
   /**
-   * No more bytes; `digest` is what the caller has computed of them. `leaves`, when given, are kept
-   * for those who read parts of the object.
+   * Ends the object; `digest` is what the caller has computed of its bytes. `leaves`, when given,
+   * are kept for readers of parts of the object.
    */
   finish(digest: VerityDigest, leaves?: Uint8Array): void;
-  /** Lets go of the file; the transaction removes it. */
+  /** Closes the file; the transaction removes it. */
   abandon(): void;
 }
 
 /** Small: there may be millions of them. */
 interface Entry {
-  /** Its file in the staging directory; {@link PRESENT} when the store has a good one. */
+  /** Its file in the staging directory; {@link PRESENT} when the store has the object already. */
   readonly number: number;
   readonly size: number;
-  /** Whether something wrong stands under its name. */
+  /** Whether the store has wrong content under its name. */
   readonly replaces: boolean;
 }
 
 const PRESENT = -1;
 const MODE = 0o444;
-/** What a file system says that cannot clone, or not from there. */
+/** Error numbers of a file system that cannot clone, or not from that source. */
 const CANNOT_CLONE = new Set(["EOPNOTSUPP", "ENOTSUP", "ENOTTY", "ENOSYS", "EXDEV", "EINVAL"]);
 
 export interface StagingOptions {
   /** Asked before anything is written. */
   readonly space: Pick<FreeSpace, "take">;
-  /** Whether each file is brought to the disk by itself. */
+  /** Whether each file is synced by itself. */
   readonly sync: boolean;
   /** The store's `verity/`. */
   readonly leaves: string;
@@ -144,8 +144,8 @@ export class StagedObjects {
   }
 
   /**
-   * Stages a file as a clone that shares its blocks, and computes its digest from the clone. Undefined
-   * where the file systems cannot do that; nothing was staged then.
+   * Stages a file as a clone that shares its blocks, and computes its digest from the clone.
+   * Undefined where the file systems cannot do that; nothing was staged then.
    */
   clone(source: number, algorithm: VerityAlgorithm): VerityDigest | undefined {
     const number = this.#next++;
@@ -218,7 +218,7 @@ export class StagedObjects {
     return { added, addedBytes, present, replaced };
   }
 
-  /** Who put it there may have died before it was on the disk. */
+  /** The process that published it may have died before it was on the disk. */
   #syncPresent(path: string): void {
     if (!this.#options.sync) return; // the sync of the file system covers it
     syncPath(path);
@@ -229,7 +229,7 @@ export class StagedObjects {
     return `${this.#directory}/${number.toString(36)}`;
   }
 
-  /** Whether the file is needed; it is gone when it is not. */
+  /** Returns whether the file is needed; otherwise it was removed. */
   #add(digest: VerityDigest, number: number, size: number): boolean {
     const known = this.#entries.has(digest);
     const state: ObjectState =
@@ -260,7 +260,7 @@ export class StagedObjects {
   }
 }
 
-/** Moves what stands at `path` away, whatever it is. */
+/** Moves the file or directory at `path` away. */
 function moveAway(path: string, to: string): void {
   try {
     renameSync(path, to);

@@ -1,6 +1,6 @@
 /**
- * fs-verity on files before they are published: what can be seen in a store is then protected from
- * its first moment on, also when the machine stops in between.
+ * fs-verity on files before they are published: an object is protected from the moment that it has
+ * its name, also when the machine stops in between.
  *
  * @module
  */
@@ -17,8 +17,8 @@ export class StagedVerity {
   #isPossible = hasLibc();
 
   /**
-   * Turns it on for a file that nobody writes to any more. False where kernel or file system have
-   * none: nothing has changed then.
+   * Turns it on for a file that is no longer written to. False where the kernel or the file system
+   * lack it: nothing has changed then.
    *
    * @throws {@link IntegrityError} `DIGEST_MISMATCH` when the kernel finds another digest
    * @throws {@link SystemError} `NO_SPACE`, `IO`, `PERMISSION`

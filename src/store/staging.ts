@@ -1,11 +1,11 @@
 /**
  * Staging directories, `tmp/<name>`: where a writer keeps what is not published yet. Each holds a
- * file `lock` on which its writer has an exclusive flock; a process that starts a new one removes
- * those whose lock is free, for their writers are dead. Neither process ids nor times count as
- * signs of life.
+ * file `lock` on which its writer has an exclusive flock; a process that makes a new one removes
+ * those whose lock is free, because their writers are dead. Neither process ids nor times tell
+ * whether a writer lives.
  *
  * Where files cannot be locked the name starts with `unlocked-<boot id>-`. Such a directory is only
- * removed once the machine was restarted since, and a day has passed.
+ * removed when it is of an earlier boot and a day old.
  *
  * Spec: docs/store.md, "Temporary files".
  *
@@ -36,7 +36,8 @@ const UNLOCKED = "unlocked-";
 const DAY_MS = 24 * 60 * 60 * 1000;
 const HOUR_MS = 60 * 60 * 1000;
 const WEEK_MS = 7 * DAY_MS;
-const TRIES = 10;
+/** How often a directory is made again after another writer removed it. */
+const CREATE_TRIES = 10;
 
 /** A staging directory of this process. */
 export class StagingDirectory {
@@ -55,7 +56,7 @@ export class StagingDirectory {
    */
   static create(tmp: string): StagingDirectory {
     try {
-      for (let attempt = 0; attempt < TRIES; attempt++) {
+      for (let attempt = 0; attempt < CREATE_TRIES; attempt++) {
         const made = tryCreate(tmp, randomBytes(12).toString("hex"));
         if (made === "unavailable") return StagingDirectory.#createUnlocked(tmp);
         if (made !== undefined) return new StagingDirectory(made.path, made.lockFd);
@@ -63,7 +64,10 @@ export class StagingDirectory {
     } catch (error) {
       throw failure(`store ${tmp}`, error);
     }
-    throw new SystemError("BUSY", `store ${tmp}: every new staging directory was taken away`);
+    throw new SystemError(
+      "BUSY",
+      `store ${tmp}: other writers removed every new staging directory`,
+    );
   }
 
   static #createUnlocked(tmp: string): StagingDirectory {
@@ -72,14 +76,16 @@ export class StagingDirectory {
     return new StagingDirectory(path, -1);
   }
 
-  /** Removes the directory with what is left in it. Never throws: a later writer tidies up. */
+  /**
+   * Removes the directory with what is left in it. Never throws: a later writer removes the rest.
+   */
   remove(): void {
     removeDirectory(this.path);
     if (this.#lockFd >= 0) closeSync(this.#lockFd);
   }
 }
 
-/** Makes and locks a directory; undefined when somebody else's tidying came in between. */
+/** Makes and locks a directory; undefined when another writer removed it before it was locked. */
 function tryCreate(
   tmp: string,
   name: string,
@@ -129,7 +135,7 @@ function reapFile(path: string): void {
   if (Date.now() - statSync(path).mtimeMs > HOUR_MS) unlinkSync(path);
 }
 
-/** Half an object that nobody came back for. */
+/** A part of an object that no fetch has resumed for a week. */
 function reapPartial(path: string): void {
   if (Date.now() - statSync(path).mtimeMs < WEEK_MS) return;
   const fd = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -150,7 +156,7 @@ function reapLocked(path: string): void {
   try {
     lockFd = openSync(`${path}/${LOCK}`, "r+");
   } catch (error) {
-    // Not locked yet, or already tidied: it is empty or it stays.
+    // Not locked yet, or being removed by another writer: only an empty one can be removed.
     if (errnoOf(error) === "ENOENT") rmdirSync(path);
     return;
   }

@@ -33,7 +33,7 @@ import { ObjectStore } from "./objects.ts";
 
 const META_BYTES = 64 * 1024;
 
-/** Whatever objects can be opened from: one store, or several in order. */
+/** Where objects can be opened: one store, or several in order. */
 export interface LocalObjects {
   /**
    * Opens an object for reading; the content is unchecked, the caller closes the descriptor.
@@ -69,12 +69,12 @@ export class Store implements LocalObjects {
   }
 
   /**
-   * Opens a store for reading, and for writing where the file system lets. Directories with objects
-   * that other tools made are opened too, for reading only (see {@link foreign}).
+   * Opens a store for reading, and for writing where the file system allows it. Object directories
+   * of other tools are opened too, for reading only (see {@link foreign}).
    *
    * @throws {@link NotFoundError} `NO_STORE`
    * @throws {@link FormatError} `UNSUPPORTED` when a newer version made it, or ostree
-   * @throws {@link UsageError} when it is no directory
+   * @throws {@link UsageError} when it is not a directory
    */
   static open(directory: string): Store {
     const path = resolve(directory);
@@ -95,9 +95,9 @@ export class Store implements LocalObjects {
   }
 
   /**
-   * Makes a store, or opens the one that is there. The directory may exist when it is empty or
-   * holds only what a store holds (such as a creation that was interrupted). `meta.json` comes
-   * last, so that what has one is whole.
+   * Makes a store, or opens the one that exists. The directory may exist when it is empty or has
+   * only what a store has (after an interrupted creation). `meta.json` is written last, so that a
+   * directory with one is a whole store.
    *
    * @throws {@link UsageError} when the directory holds something else, or a store of another
    *   algorithm
@@ -115,7 +115,7 @@ export class Store implements LocalObjects {
     if (options.algorithm !== undefined && store.algorithm !== options.algorithm) {
       throw new UsageError(
         "USAGE",
-        `store ${path}: holds ${store.algorithm} objects, asked for ${options.algorithm}`,
+        `store ${path}: has ${store.algorithm} objects, asked for ${options.algorithm}`,
         { hint: "every store has one digest algorithm: use another store" },
       );
     }
@@ -172,7 +172,7 @@ export class Store implements LocalObjects {
     }
   }
 
-  /** The bundles about an image, unchecked; `onProblem` hears of files that cannot be read. */
+  /** The bundles about an image, unchecked; `onProblem` is told of files that cannot be read. */
   readBundles(id: VerityDigest, onProblem?: (error: Error) => void): StoredBundle[] {
     return readBundles(this.path, id, onProblem);
   }
@@ -183,7 +183,7 @@ function makeStore(path: string, algorithm: VerityAlgorithm): void {
   const known = new Set<string>([...storeDirectories, LOCK_FILE, GATE_FILE, "streams"]);
   const foreign = readdirSync(path).find((name) => !known.has(name));
   if (foreign !== undefined) {
-    throw new UsageError("USAGE", `store ${path}: holds ${foreign}, which is no part of a store`, {
+    throw new UsageError("USAGE", `store ${path}: has ${foreign}, which is not part of a store`, {
       hint: "name a new or an empty directory",
     });
   }
@@ -217,7 +217,7 @@ function writeMeta(path: string, algorithm: VerityAlgorithm): void {
   });
 }
 
-/** The store's own name: without this a crash may take all of a new store. */
+/** Syncs the store's own name: without this a crash may lose a new store as a whole. */
 function syncParent(path: string): void {
   try {
     syncPath(dirname(path));
@@ -227,7 +227,7 @@ function syncParent(path: string): void {
   }
 }
 
-/** @throws {@link UsageError} when something else than a directory is there */
+/** @throws {@link UsageError} when the path leads to something else than a directory */
 function requireDirectory(path: string): void {
   let isDirectory: boolean | undefined;
   try {
@@ -242,8 +242,8 @@ function requireDirectory(path: string): void {
 }
 
 /**
- * The rights of a new store's directories: its owner's in any case, those of others as the umask
- * says, but nobody else's to write.
+ * The mode of a new store's directories: its owner has all rights, others those that the umask
+ * leaves, but never to write.
  */
 function storeMode(): number {
   return (0o755 & ~process.umask()) | 0o700;

@@ -1,5 +1,5 @@
 /**
- * Images of a store as what their id says they are.
+ * Images of a store, compared with their ids.
  *
  * @module
  */
@@ -11,17 +11,17 @@ import { verityDigestOf } from "../verity/hasher.ts";
 import type { Store } from "./store.ts";
 
 /**
- * Opens an image whose bytes have the digest that is its id. Who signed it is another question.
+ * Opens an image and compares the digest of its bytes with its id. Does not check signatures.
  *
  * @throws {@link NotFoundError} `NO_OBJECT`; {@link IntegrityError} `DIGEST_MISMATCH` or
- *   `WRONG_TYPE`; {@link FormatError} when these bytes are no image
+ *   `WRONG_TYPE`; {@link FormatError} when these bytes are not an image
  */
 export function openStoredImage(store: Store, id: VerityDigest): Image {
   const bytes = store.readImage(id);
   const got = verityDigestOf(bytes, algorithmOf(id));
   if (got === id) return Image.open(bytes);
   throw new IntegrityError("DIGEST_MISMATCH", `image ${id}: its bytes have the digest ${got}`, {
-    hint: "the store is damaged: sealfs fsck tells how much of it",
+    hint: "the store is damaged: sealfs fsck lists what is wrong",
   });
 }
 

@@ -19,7 +19,7 @@ export class Stores implements LocalObjects {
     this.all = stores;
   }
 
-  /** @throws as {@link Store.open} for the first that is no store */
+  /** @throws as {@link Store.open} for the first that is not a store */
   static open(directories: readonly string[]): Stores {
     return new Stores(directories.map((directory) => Store.open(directory)));
   }
@@ -39,8 +39,7 @@ export class Stores implements LocalObjects {
   /**
    * The object from each store that has it, in order: when the content of one turns out wrong, the
    * next may be good. Each descriptor is the caller's to close; the next store is only asked when
-   * the caller goes on. `onProblem` hears of stores that have something there which cannot be
-   * opened.
+   * the caller goes on. `onProblem` is told of stores whose file cannot be opened.
    */
   *openings(
     digest: VerityDigest,
@@ -89,10 +88,10 @@ export class Stores implements LocalObjects {
   }
 
   /**
-   * The bytes of an image from the first store that has it right. When none has, what the first one
-   * has instead: the caller checks it, and can say what is wrong.
+   * The bytes of an image from the first store that has the right ones. When no store has these,
+   * the first store's wrong bytes are returned: the caller checks them, and can say what is wrong.
    *
-   * @throws {@link NotFoundError} `NO_OBJECT`; what is wrong with the first when none can be read
+   * @throws {@link NotFoundError} `NO_OBJECT`; the first store's error when none can be read
    */
   readImage(id: VerityDigest): Uint8Array {
     let wrong: Uint8Array | undefined;
@@ -100,7 +99,7 @@ export class Stores implements LocalObjects {
     for (const store of this.all) {
       try {
         const bytes = store.readImage(id);
-        // There is no other to choose, and its digest is compared when it is used.
+        // No other store to choose from, and the digest is compared when the image is used.
         if (this.all.length === 1) return bytes;
         if (verityDigestOf(bytes, algorithmOf(id)) === id) return bytes;
         wrong ??= bytes;

@@ -1,6 +1,6 @@
 /**
- * Publishing into a store, so that after a crash or a power failure everything that a name leads
- * to is there:
+ * Publishing into a store, so that after a crash or a power failure the store has everything that
+ * its names lead to:
  *
  * 1. objects are written to a staging directory while they are hashed;
  * 2. one sync of the file system: now their content is on the disk;
@@ -11,10 +11,10 @@
  *
  * A sync that fails ends the transaction and is never tried again: the kernel reports a lost write
  * once, and a second sync would succeed. Without step 2 a crash can leave objects with a right name
- * and no content; that is also why an object that is already there is compared, not believed.
+ * and no content; that is also why an object that the store already has is compared, not trusted.
  *
- * Where the file system has fs-verity it is turned on before step 2, so that nothing is ever visible
- * that the kernel does not vouch for. The other ways to the disk are in `durability.ts`.
+ * Where the file system has fs-verity it is turned on before step 2, so that every visible object
+ * is checked by the kernel. The other durabilities are described in `durability.ts`.
  *
  * Spec: docs/store.md, "Transactions".
  *
@@ -42,9 +42,9 @@ export type { Durability } from "./durability.ts";
 export interface TransactionOptions {
   /** `transaction` by default. */
   readonly durability?: Durability | undefined;
-  /** Per cent of the file system that stay free, 3 by default; 0 does not look. */
+  /** Per cent of the file system that stay free, 3 by default; 0 turns the check off. */
   readonly minFree?: number | undefined;
-  /** Stands in for the sync of the file system, in tests. */
+  /** Replaces the sync of the file system, in tests. */
   readonly sync?: () => void;
 }
 
@@ -119,7 +119,8 @@ export class Transaction {
   }
 
   /**
-   * Makes sure that there is room for those of the objects, by digest and size, that the store lacks.
+   * Makes sure that there is room for those of the objects, by digest and size, that the store
+   * lacks.
    *
    * @throws {@link SystemError} `NO_SPACE`
    */
@@ -186,7 +187,7 @@ export class Transaction {
     });
   }
 
-  /** Removes what was not published and lets go of the locks. */
+  /** Removes what was not published and releases the locks. */
   close(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
@@ -213,7 +214,7 @@ export class Transaction {
     });
   }
 
-  /** Made before the first sync, which so covers them. */
+  /** Made before the first sync, so that it covers them. */
   #stageLinks({ image, name }: Publication): Move[] {
     if (image === undefined) return [];
     const links = [{ target: imageLinkTarget(image), to: `images/${image}` }];

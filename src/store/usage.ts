@@ -1,5 +1,5 @@
 /**
- * What images cost: how much of a store each has to itself, and how much it shares with others.
+ * The disk usage of images: how much of a store each has to itself, and how much it shares.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export interface ImageUsage {
 export interface StoreUsage {
   /** Largest own part first. */
   readonly images: readonly ImageUsage[];
-  /** What all images refer to, each object once. */
+  /** The objects that images refer to, each counted once. */
   readonly referenced: number;
   /** Objects in the store that no image refers to: what gc would free now. */
   readonly unreferenced: number;

@@ -6,7 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { SystemError } from "../../src/errors.ts";
 import { chooseMode, describeOption, modeOptions } from "../../src/mount/choose.ts";
@@ -17,22 +17,25 @@ import { probeKernel } from "../../src/mount/probe/kernel.ts";
 import type { KernelCalls } from "../../src/mount/probe/trial.ts";
 import { digestOfFile } from "../../src/store/objects.ts";
 import { noKernelStack } from "../support/kernel.ts";
-import { MountBed, newDirectory, noLibfuse, noMount } from "../support/mount-bed.ts";
+import {
+  type MountBed,
+  newDirectory,
+  noLibfuse,
+  noMount,
+  useMountBed,
+} from "../support/mount-bed.ts";
 import { asNobody, noOrdinaryUser, noUserNamespace } from "../support/ordinary-user.ts";
 import { readableBin, readableProject } from "../support/readable-project.ts";
 
 const bin = readableBin();
 const reason = noMount() ?? noKernelStack();
 let bed: MountBed;
-beforeEach((context) => context.skip(reason !== undefined, reason));
-beforeAll(() => {
-  if (reason !== undefined) return;
-  bed = new MountBed();
+useMountBed(reason, (made) => {
+  bed = made;
   const root = newDirectory();
   root.entries.set(ascii("file"), bed.file(Buffer.alloc(9000, "file ")));
   bed.addTree("app:1", root);
 });
-afterAll(() => bed?.close());
 
 /** A kernel that knows only some ways to name layers. */
 const knowing = (...styles: LayerStyle[]): Partial<KernelCalls> => ({

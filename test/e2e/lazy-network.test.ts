@@ -8,12 +8,12 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { Store } from "../../src/store/store.ts";
 import { type Inode, newDirectory } from "../../src/tree/inode.ts";
-import { VerityHasher } from "../../src/verity/index.ts";
 import { noKernelStack } from "../support/kernel.ts";
 import { MountBed, isMounted, noise, noMount } from "../support/mount-bed.ts";
 import { freePort } from "../support/ports.ts";
 import { until } from "../support/until.ts";
 import { bin } from "../support/run.ts";
+import { leavesOf } from "../support/leaves.ts";
 
 const MIB = 1024 * 1024;
 const BLOCK = 4096;
@@ -117,9 +117,8 @@ describe.each([
     const place = join(bed.path, "mirror");
     cpSync(bed.store.path, place, { recursive: true, verbatimSymlinks: true });
     for (const name of ["large", "other"]) {
-      const hasher = new VerityHasher("sha256", { keepLeaves: true });
-      hasher.update(files.get(name)!.bytes);
-      Store.open(place).writeLeaves(hasher.digest(), hasher.leaves());
+      const { digest, leaves } = leavesOf(files.get(name)!.bytes);
+      Store.open(place).writeLeaves(digest, leaves);
     }
     mirror = new Mirror(place, await freePort());
   });

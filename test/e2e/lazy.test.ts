@@ -9,8 +9,9 @@ import { probe } from "../../src/mount/probe/probe.ts";
 import { Store } from "../../src/store/store.ts";
 import { type Inode, newDirectory } from "../../src/tree/inode.ts";
 import { ascii } from "../../src/bytes/bytestring.ts";
-import { VerityHasher, objectPath } from "../../src/verity/index.ts";
+import { objectPath } from "../../src/verity/index.ts";
 import { noKernelStack } from "../support/kernel.ts";
+import { leavesOf } from "../support/leaves.ts";
 import { MountBed, isMounted, noise, noLibfuse, noMount } from "../support/mount-bed.ts";
 import { statusOf } from "../support/status.ts";
 import { until } from "../support/until.ts";
@@ -61,9 +62,8 @@ describe.each([
     join(store, "objects", objectPath(files.get(name)!.inode.digest!));
 
   function keepLeaves(store: string, bytes: Buffer): void {
-    const hasher = new VerityHasher("sha256", { keepLeaves: true });
-    hasher.update(bytes);
-    Store.open(store).writeLeaves(hasher.digest(), hasher.leaves());
+    const { digest, leaves } = leavesOf(bytes);
+    Store.open(store).writeLeaves(digest, leaves);
   }
 
   function forget(...names: string[]): void {

@@ -2,13 +2,19 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { writeImage } from "../../src/erofs/writer.ts";
 import { HardLink, type Inode } from "../../src/tree/inode.ts";
 
 import { loopsOf, noKernelStack } from "../support/kernel.ts";
-import { MountBed, isMounted, newDirectory, noMount } from "../support/mount-bed.ts";
+import {
+  type MountBed,
+  isMounted,
+  newDirectory,
+  noMount,
+  useMountBed,
+} from "../support/mount-bed.ts";
 import { bin, runProgram } from "../support/run.ts";
 import { errnoOf } from "../support/mounted-view.ts";
 import { serverOf } from "../support/processes.ts";
@@ -18,10 +24,8 @@ const reason = noKernelStack() ?? noMount();
 let bed: MountBed;
 let large: Inode;
 let image: Uint8Array;
-beforeEach((context) => context.skip(reason !== undefined, reason));
-beforeAll(() => {
-  if (reason !== undefined) return;
-  bed = new MountBed();
+useMountBed(reason, (made) => {
+  bed = made;
   const root = newDirectory();
   large = bed.file(Buffer.alloc(300_000, "large "));
   root.entries.set(ascii("large"), large);
@@ -36,7 +40,6 @@ beforeAll(() => {
   image = writeImage(root);
   bed.add("app:1", image);
 });
-afterAll(() => bed?.close());
 
 const loops = () => loopsOf(image).length;
 

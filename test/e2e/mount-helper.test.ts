@@ -5,9 +5,9 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
-import { MountBed, newDirectory, noMount } from "../support/mount-bed.ts";
+import { type MountBed, newDirectory, noMount, useMountBed } from "../support/mount-bed.ts";
 import { noKernelStack } from "../support/kernel.ts";
 import { until } from "../support/until.ts";
 import { readableProject } from "../support/readable-project.ts";
@@ -18,10 +18,8 @@ const reason = noMount() ?? (own.status === 0 ? undefined : "no mount namespace 
 
 let bed: MountBed;
 let options: string;
-beforeEach((context) => context.skip(reason !== undefined, reason));
-beforeAll(() => {
-  if (reason !== undefined) return;
-  bed = new MountBed();
+useMountBed(reason, (made) => {
+  bed = made;
   const root = newDirectory();
   root.entries.set(ascii("large"), bed.file(Buffer.alloc(300_000, "large ")));
   root.entries.set(ascii("text"), bed.file(Buffer.from("text\n")));

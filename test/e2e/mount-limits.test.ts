@@ -1,10 +1,10 @@
 /** Mounts under pressure: few descriptors, and readers that try bad objects without end. */
 import { spawnSync } from "node:child_process";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { ways } from "../support/modes.ts";
-import { MountBed, newDirectory, noMount } from "../support/mount-bed.ts";
+import { type MountBed, newDirectory, noMount, useMountBed } from "../support/mount-bed.ts";
 import { runProgram } from "../support/run.ts";
 import { serverOf } from "../support/processes.ts";
 import { descriptorsOf } from "../support/remains.ts";
@@ -16,10 +16,8 @@ const BAD = 300;
 /** Larger than what is opened anew for each read. */
 const contentOf = (i: number) => Buffer.alloc(150_000 + i, `file ${i} `);
 let bed: MountBed;
-beforeEach((context) => context.skip(reason !== undefined, reason));
-beforeAll(() => {
-  if (reason !== undefined) return;
-  bed = new MountBed();
+useMountBed(reason, (made) => {
+  bed = made;
   const root = newDirectory();
   root.mode = 0o40755;
   for (let i = 0; i < FILES; i++) root.entries.set(ascii(`good${i}`), bed.file(contentOf(i)));
@@ -30,7 +28,6 @@ beforeAll(() => {
   }
   bed.addTree("app:1", root);
 });
-afterAll(() => bed?.close());
 
 /** Opens every good file and keeps it open, then reads all of them in turns, piece by piece. */
 const HOLD = `

@@ -3,12 +3,12 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { HardLink } from "../../src/tree/inode.ts";
 import { sealfs } from "../support/run.ts";
 import { ways } from "../support/modes.ts";
-import { MountBed, newDirectory, noMount } from "../support/mount-bed.ts";
+import { type MountBed, newDirectory, noMount, useMountBed } from "../support/mount-bed.ts";
 import { errnoOf } from "../support/mounted-view.ts";
 import { processesOf } from "../support/processes.ts";
 import { statusOf } from "../support/status.ts";
@@ -17,10 +17,8 @@ import { until } from "../support/until.ts";
 const reason = noMount();
 const blocked = fileURLToPath(new URL("../support/blocked-prefetch.cjs", import.meta.url));
 let bed: MountBed;
-beforeEach((context) => context.skip(reason !== undefined, reason));
-beforeAll(() => {
-  if (reason !== undefined) return;
-  bed = new MountBed();
+useMountBed(reason, (made) => {
+  bed = made;
   const root = newDirectory();
   const directory = newDirectory();
   for (let i = 0; i < 20; i++) {
@@ -45,7 +43,6 @@ beforeAll(() => {
   large.entries.set(ascii("names"), names);
   bed.addTree("large:1", large);
 });
-afterAll(() => bed?.close());
 
 const finished = async (target: string) => {
   await until(async () => (await statusOf(target)).prefetch?.state === "done");

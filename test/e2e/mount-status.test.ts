@@ -3,13 +3,19 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, statSync, statfsSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { signImage } from "../../src/sign/sign-image.ts";
 import { Transaction } from "../../src/store/transaction.ts";
 import { runProgram, sealfs, sealfsOk } from "../support/run.ts";
 import { ways } from "../support/modes.ts";
-import { MountBed, isMounted, newDirectory, noMount } from "../support/mount-bed.ts";
+import {
+  type MountBed,
+  isMounted,
+  newDirectory,
+  noMount,
+  useMountBed,
+} from "../support/mount-bed.ts";
 import { processesOf, serverOf } from "../support/processes.ts";
 import { statusNow, statusOf } from "../support/status.ts";
 import { until } from "../support/until.ts";
@@ -19,10 +25,8 @@ const reason = noMount();
 const name = `status-${process.pid}:1`;
 const content = Buffer.alloc(300_000, "large ");
 let bed: MountBed;
-beforeEach((context) => context.skip(reason !== undefined, reason));
-beforeAll(() => {
-  if (reason !== undefined) return;
-  bed = new MountBed();
+useMountBed(reason, (made) => {
+  bed = made;
   const root = newDirectory();
   root.entries.set(ascii("large"), bed.file(content));
   const bad = bed.file(Buffer.alloc(5000, "bad"));
@@ -33,7 +37,6 @@ beforeAll(() => {
   rmSync(bed.objectOf(absent));
   bed.addTree(name, root);
 });
-afterAll(() => bed?.close());
 
 describe.each(ways)("mode $name", ({ mode, transport, args, missing }) => {
   beforeEach((context) => context.skip(missing !== undefined, missing));

@@ -10,22 +10,27 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type ByteString, ascii, toByteString } from "../../src/bytes/bytestring.ts";
 import { HardLink, Inode, S_IFLNK, S_IFREG } from "../../src/tree/inode.ts";
 import { PrivateKey } from "../../src/trust/private-key.ts";
 import { bin, sealfs } from "../support/run.ts";
-import { MountBed, isMounted, newDirectory, noLibfuse, noMount } from "../support/mount-bed.ts";
+import {
+  type MountBed,
+  isMounted,
+  newDirectory,
+  noLibfuse,
+  noMount,
+  useMountBed,
+} from "../support/mount-bed.ts";
 import { runProgram } from "../support/run.ts";
 import { until } from "../support/until.ts";
 
 const reason = noMount();
 let bed: MountBed;
 
-beforeEach((context) => context.skip(reason !== undefined, reason));
-beforeAll(() => {
-  if (reason !== undefined) return;
-  bed = new MountBed();
+useMountBed(reason, (made) => {
+  bed = made;
   const root = newDirectory();
   root.mode = 0o40755;
   const text = bed.file(Buffer.from("hello\n"));
@@ -62,7 +67,6 @@ beforeAll(() => {
   root.entries.set("\xff\xfe caf\xe9" as ByteString, new Inode(S_IFREG | 0o644));
   bed.addTree("app:1", root);
 });
-afterAll(() => bed?.close());
 
 const servers = () =>
   runProgram("ps", ["-eo", "pid,args"])

@@ -1,11 +1,11 @@
 /** Mounts of an ordinary user, in each of the ways that he has: what he sees, what he may, how it ends. */
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
 import type { Inode } from "../../src/tree/inode.ts";
 import { goldenImage } from "../support/golden-images.ts";
-import { MountBed, newDirectory, noLibfuse } from "../support/mount-bed.ts";
+import { type MountBed, newDirectory, noLibfuse, useMountBed } from "../support/mount-bed.ts";
 import { asNobody, noOrdinaryUser, noUserNamespace } from "../support/ordinary-user.ts";
 import { readableBin, readableProject } from "../support/readable-project.ts";
 import { succeeds } from "../support/run.ts";
@@ -17,10 +17,8 @@ const reason = noOrdinaryUser() ?? (hasPython ? undefined : "no python3");
 
 let bed: MountBed;
 let large: Inode;
-beforeEach((context) => context.skip(reason !== undefined, reason));
-beforeAll(() => {
-  if (reason !== undefined) return;
-  bed = new MountBed();
+useMountBed(reason, (made) => {
+  bed = made;
   const root = newDirectory();
   large = bed.file(Buffer.alloc(300_000, "large "));
   root.entries.set(ascii("large"), large);
@@ -28,7 +26,6 @@ beforeAll(() => {
   root.entries.set(ascii("secret"), bed.file(Buffer.from("secret\n"), 0o600));
   bed.addTree("app,1:odd\\name", root);
 });
-afterAll(() => bed?.close());
 
 const shown = ["names-nonutf8", "symlink-bytes", "mtime-nsec", "mtime-negative", "hardlink-100", "modes", "acl-access", "xattr-many", "dir-5000"]; // prettier-ignore
 // What fuse-native cannot show (see src/fuse/libfuse/libfuse-server.ts).

@@ -15,6 +15,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, beforeEach } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
 import { writeImage } from "../../src/erofs/writer.ts";
 import { signImage } from "../../src/sign/sign-image.ts";
@@ -43,6 +44,24 @@ export function noLibfuse(): string | undefined {
     cwd: fileURLToPath(new URL("../..", import.meta.url)),
   });
   return load.status === 0 ? noMount() : "libfuse.so.2 or fuse-native is missing";
+}
+
+/**
+ * Makes a bed for all tests of a file, and closes it after them. Where there is a `reason` against
+ * mounts they are skipped with it.
+ */
+export function useMountBed(
+  reason: string | undefined,
+  fill: (bed: MountBed) => void | Promise<void>,
+): void {
+  let bed: MountBed | undefined;
+  beforeEach((context) => context.skip(reason !== undefined, reason));
+  beforeAll(async () => {
+    if (reason !== undefined) return;
+    bed = new MountBed();
+    await fill(bed);
+  });
+  afterAll(() => bed?.close());
 }
 
 export class MountBed {

@@ -10,7 +10,7 @@ import { DigestHasher, type OciAlgorithm, type OciDigest } from "../digest.ts";
 import type { DecoderInput } from "./zlib-handle.ts";
 import type { FileRange } from "../blob.ts";
 
-const CHUNK = 1024 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 
 /** Yields the bytes of a blob; `digest` is known when all have been taken. */
 export class BlobInput implements DecoderInput {
@@ -65,7 +65,7 @@ export class BlobInput implements DecoderInput {
 
   /** All bytes that are left, in chunks that stay valid when `fresh`, else until the next one. */
   *chunks(fresh = false): Generator<Uint8Array, void> {
-    let buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK, this.#range.size));
+    let buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, this.#range.size));
     while (!this.atEnd) {
       yield this.readInto(buffer);
       if (fresh) buffer = Buffer.allocUnsafeSlow(buffer.length);

@@ -14,7 +14,7 @@ import { FormatError } from "../../errors.ts";
 import type { PointFinder } from "../../seek/point-finder.ts";
 import { type DecoderInput, type NextBuffer, ZlibHandle, tryDecoder } from "./zlib-handle.ts";
 
-const CHUNK = 1024 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 const NOTHING = new Uint8Array(0);
 
 /** What is wrong with a gzip stream, by zlib's error code. */
@@ -35,7 +35,7 @@ export async function* gunzipStream(
   input: DecoderInput,
   label: string,
 ): AsyncGenerator<Uint8Array, void> {
-  const gunzip = createGunzip({ chunkSize: CHUNK });
+  const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
   // What is wrong shows when the output is read; the callback keeps it from being thrown twice.
   pipeline(Readable.from(input.chunks(true), { highWaterMark: 1 }), gunzip, () => {});
   try {
@@ -52,8 +52,8 @@ export async function* gunzipStream(
  * Inflates by the private handle (see {@link gunzipHandleWorks}) into the buffers that it is given;
  * yields whenever one is full, and at the end.
  *
- * @param finder is told what it does; it stops at the ends of blocks where the finder wants it to, as
- *   zlib does when it is asked to (`Z_BLOCK`; see `gunzipPointsWorks`)
+ * @param finder is told what it does; it stops at the ends of blocks where the finder wants it to,
+ *   as zlib does when it is asked to (`Z_BLOCK`; see `gunzipPointsWorks`)
  */
 export function* gunzipHandle(
   input: DecoderInput,
@@ -61,7 +61,7 @@ export function* gunzipHandle(
   label: string,
   finder?: PointFinder,
 ): Generator<Uint8Array, void> {
-  const handle = new ZlibHandle(createGunzip({ chunkSize: CHUNK }));
+  const handle = new ZlibHandle(createGunzip({ chunkSize: CHUNK_BYTES }));
   try {
     let output = next();
     let filled = 0;

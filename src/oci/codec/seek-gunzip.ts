@@ -28,7 +28,7 @@ interface RawStream {
   close(): void;
 }
 
-const CHUNK = 64 * 1024;
+const CHUNK_BYTES = 64 * 1024;
 
 /**
  * The uncompressed bytes that follow an access point, up to `length` of them, in chunks that are
@@ -45,7 +45,7 @@ export async function* gunzipFrom(
   decoder?: RawDecoder,
 ): AsyncGenerator<Uint8Array, void> {
   const open = decoder !== "own" && handleWorks() ? openZlib : openOwn;
-  const output = Buffer.allocUnsafeSlow(Math.min(CHUNK, Math.max(1, length)));
+  const output = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, Math.max(1, length)));
   let left = length;
   let stream: RawStream | undefined;
   let gap: GzipGap | undefined;
@@ -96,7 +96,7 @@ class ZlibStream implements RawStream {
 
   constructor(window: Uint8Array, phase: number, first: number | undefined) {
     const dictionary = window.length > 0 ? window : undefined;
-    const options = defined({ chunkSize: CHUNK, dictionary });
+    const options = defined({ chunkSize: CHUNK_BYTES, dictionary });
     this.#handle = new ZlibHandle(createInflateRaw(options));
     if (first !== undefined) this.#pending = prefixFor(phase, first);
   }

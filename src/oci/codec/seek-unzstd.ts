@@ -1,7 +1,7 @@
 /**
- * Decompressing a part of a zstd layer, from the start of a frame on. By Node's own decoder where there
- * is one, else in JavaScript: the WebAssembly that builds use keeps memory of streams that do not end
- * well, and here a source decides how they end.
+ * Decompressing a part of a zstd layer, from the start of a frame on. By Node's own decoder where
+ * there is one, else in JavaScript: the WebAssembly that builds use keeps memory of streams that do
+ * not end well, and here a source decides how they end.
  *
  * Spec: RFC 8878.
  *
@@ -13,7 +13,7 @@ import { WINDOW_LOG, unzstdHandleWorks } from "./unzstd.ts";
 import { ZlibHandle } from "./zlib-handle.ts";
 import { ZstdFrames } from "./zstd-frames.ts";
 
-const CHUNK = 64 * 1024;
+const CHUNK_BYTES = 64 * 1024;
 /** Input given to the decoder at once: of a few bytes it may make 128 KiB. */
 const STEP = 1024;
 
@@ -21,7 +21,8 @@ const STEP = 1024;
 export type FrameDecoder = "zstd" | "own";
 
 /**
- * The uncompressed bytes that follow, up to `length` of them, in chunks that are valid until the next.
+ * The uncompressed bytes that follow, up to `length` of them, in chunks that are valid until the
+ * next.
  *
  * @throws {@link FormatError} when `chunks` are no zstd frames
  */
@@ -58,14 +59,14 @@ async function* byHandle(chunks: Chunks, left: () => number, label: string): Chu
     readonly constants: { ZSTD_d_windowLogMax: number; ZSTD_e_continue: number };
   };
   const params = { [node.constants.ZSTD_d_windowLogMax]: WINDOW_LOG };
-  const handle = new ZlibHandle(node.createZstdDecompress({ chunkSize: CHUNK, params }));
-  const output = Buffer.allocUnsafeSlow(CHUNK);
+  const handle = new ZlibHandle(node.createZstdDecompress({ chunkSize: CHUNK_BYTES, params }));
+  const output = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   try {
     for await (const chunk of chunks) {
       let used = 0;
       for (;;) {
         const before = used;
-        const room = output.subarray(0, Math.min(CHUNK, left()));
+        const room = output.subarray(0, Math.min(CHUNK_BYTES, left()));
         const result = handle.write(node.constants.ZSTD_e_continue, chunk, used, room, 0);
         if (handle.error) throw corrupt(label, new Error(handle.error.message));
         used = result.used;

@@ -13,7 +13,7 @@ import { FormatError, SystemError } from "../../errors.ts";
 import { type DecoderInput, type NextBuffer, ZlibHandle, tryDecoder } from "./zlib-handle.ts";
 import { ZstdFrames, framed } from "./zstd-frames.ts";
 
-const CHUNK = 1024 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 
 /** Base 2 logarithm of the largest window: limits.zstdWindowBytes. */
 export const WINDOW_LOG = 27;
@@ -46,7 +46,7 @@ export function* unzstdHandle(
   onFrame?: OnFrame,
 ): Generator<Uint8Array, void> {
   const params = { [node.constants.ZSTD_d_windowLogMax!]: WINDOW_LOG };
-  const handle = new ZlibHandle(node.createZstdDecompress!({ chunkSize: CHUNK, params }));
+  const handle = new ZlibHandle(node.createZstdDecompress!({ chunkSize: CHUNK_BYTES, params }));
   const flush = node.constants.ZSTD_e_continue!;
   try {
     let output = next();

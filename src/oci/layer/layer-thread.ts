@@ -1,5 +1,5 @@
 /**
- * Worker threads that read layers, seen from outside. Starting one takes as long as inflating some
+ * Threads that read layers, seen from outside. Starting one takes as long as inflating some
  * megabytes, so a thread that is done waits a while for another layer.
  *
  * @module

@@ -33,13 +33,13 @@ export interface LayerOptions {
    * Where the blob is read and decompressed: in a thread of its own, or in the caller's. By
    * default small layers here, because starting a thread takes as long as they do.
    */
-  readonly thread?: "worker" | "here";
+  readonly thread?: "own" | "here";
   /** Whether access points are wanted, for a seek index. */
   readonly points?: boolean | undefined;
   /** For tests: which of two decoders is used. */
   readonly decoder?: Decoder;
-  /** For benches: where the diffID is computed when a worker reads. */
-  readonly diffIdIn?: "worker" | "here";
+  /** For benches: where the diffID is computed when a thread of its own reads. */
+  readonly diffIdIn?: "own" | "here";
 }
 
 /** Blobs up to this size are read in the caller's thread. */
@@ -51,8 +51,8 @@ const BUFFER_BYTES = 1024 * 1024;
  * call only. What it throws ends the reading and is thrown from here.
  *
  * @throws {@link IntegrityError} when size, digest or diffID are not as declared
- * @throws {@link FormatError} `MALFORMED`, `TRUNCATED`, `BAD_CHECKSUM` or `LIMIT` when the compressed
- *   bytes are broken or a bomb, `UNSUPPORTED` for a compression that layers do not have
+ * @throws {@link FormatError} `MALFORMED`, `TRUNCATED`, `BAD_CHECKSUM` or `LIMIT` when the
+ *   compressed bytes are broken or a bomb, `UNSUPPORTED` for a compression that layers do not have
  */
 export async function readLayer(
   image: Pick<OciImage, "openBlob" | "prepare">,
@@ -87,7 +87,7 @@ export async function* layerChunks(
   try {
     verifySize(layer.size, range.size, layer.label);
     const compression = compressionOf(range, layer.compression, layer.label);
-    const read = goesToWorker(range.size, compression, options) ? fromWorker : fromHere;
+    const read = goesToThread(range.size, compression, options) ? fromThread : fromHere;
     return yield* read(range, { ...layer, compression }, options);
   } catch (error) {
     throw blame(error, { ...layer, range });
@@ -110,8 +110,8 @@ function blamed(
   }
 }
 
-function goesToWorker(size: number, compression: Compression, options: LayerOptions): boolean {
-  if (options.thread !== undefined) return options.thread === "worker";
+function goesToThread(size: number, compression: Compression, options: LayerOptions): boolean {
+  if (options.thread !== undefined) return options.thread === "own";
   // zstd in WebAssembly may cost the thread that it runs in.
   return size > SMALL_BYTES || (compression === "zstd" && !hasQuickZstd(compression));
 }
@@ -140,7 +140,7 @@ async function* fromHere(
   return (yield* layerStream(task, () => buffer, steps(options.onRead))) as LayerReport;
 }
 
-async function* fromWorker(
+async function* fromThread(
   range: BlobRange,
   layer: LayerDescriptor,
   options: LayerOptions,

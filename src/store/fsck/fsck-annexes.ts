@@ -1,6 +1,6 @@
 /**
- * What lies beside images and objects: bundles, leaf caches, seek indexes, and the directories of
- * the store.
+ * Checking what a store has beside images and objects: bundles, leaf caches, seek indexes, and its
+ * directories.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { entriesOf, listObjectNames } from "../object-names.ts";
 import { seekIndexOf } from "../seek-indexes.ts";
 import type { Store } from "../store.ts";
 
-/** Everything wrong beside images and objects, and how much there was to check. */
+/** What was checked beside images and objects, and all that is wrong with it. */
 export interface AnnexesResult {
   readonly bundles: number;
   readonly leafCaches: number;
@@ -45,11 +45,11 @@ function checkDirectories(store: Store, add: Add): void {
     const path = `${store.path}/${name}`;
     const stat = lstatSync(path, { throwIfNoEntry: false });
     if (stat?.isDirectory() === true) continue;
-    add("directory", path, stat === undefined ? "missing" : "is no directory");
+    add("directory", path, stat === undefined ? "missing" : "is not a directory");
   }
 }
 
-/** Signatures are for those who have the keys: here a bundle is to be one, about its image. */
+/** Without keys no signature can be checked: a bundle has to be one, and about its image. */
 function checkBundles(store: Store, add: Add): number {
   let count = 0;
   for (const id of entriesOf(`${store.path}/bundles`)) {
@@ -75,7 +75,7 @@ function checkLeafCaches(store: Store, add: Add): number {
     count += 1;
     const message =
       digest === undefined
-        ? "the name is no digest of this store's kind"
+        ? "the name is not a digest of this store's algorithm"
         : reasonOf(() => leavesProblem(store, digest, path));
     if (message !== undefined) add("leaves", path, message);
   }
@@ -90,21 +90,21 @@ function leavesProblem(store: Store, digest: VerityDigest, path: string): string
     size = file.size;
     closeSync(file.fd);
   } catch (error) {
-    if (error instanceof NotFoundError) return "its object is not there";
-    if (error instanceof IntegrityError) return undefined; // said about the object
+    if (error instanceof NotFoundError) return "its object is missing";
+    if (error instanceof IntegrityError) return undefined; // reported with the object
     throw error;
   }
   verifyLeaves(leaves, size, digest);
   return undefined;
 }
 
-/** Whether their places are right shows when objects come from them; here they are to be whole. */
+/** They have to be whole; wrong places in them show only when objects are read through them. */
 function checkSeekIndexes(store: Store, add: Add): number {
   let count = 0;
   for (const id of entriesOf(`${store.path}/seek`)) {
     const folder = `${store.path}/seek/${id}`;
     if (lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() === false) {
-      add("seek", folder, "is no directory");
+      add("seek", folder, "is not a directory");
       continue;
     }
     for (const name of entriesOf(folder)) {

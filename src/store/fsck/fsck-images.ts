@@ -1,5 +1,5 @@
 /**
- * What leads to objects: names, images, and the objects that images refer to.
+ * Checking names, images, and whether the store has the objects that images refer to.
  *
  * @module
  */
@@ -17,17 +17,17 @@ import type { Store } from "../store.ts";
 import { openStoredImage } from "../stored-image.ts";
 
 export interface ImagesResult {
-  /** Images that are listed, and those that names lead to. */
+  /** Images in `images/`, and those that names lead to. */
   readonly ids: ReadonlySet<VerityDigest>;
   /**
-   * What names and images need: images, and the objects of those that can be read with their sizes
-   * in bytes. The size of an image itself is not known.
+   * What names and images need: images, and the objects of the readable ones, with their sizes in
+   * bytes. The size of an image itself is not known.
    */
   readonly needed: ReadonlyMap<VerityDigest, number | undefined>;
   readonly problems: readonly StoreProblem[];
 }
 
-/** Checks every name, every image, and whether everything that they lead to is there. */
+/** Checks every name and every image, and that the store has everything that they lead to. */
 export function checkImages(store: Store): ImagesResult {
   const check = new ImagesCheck(store);
   check.run();
@@ -64,7 +64,7 @@ class ImagesCheck implements ImagesResult {
       const path = `${this.#store.path}/${REFS}/${component}`;
       const id = idOfRefTarget(targetOf(path) ?? "");
       if (id === undefined || decodeName(component) === undefined) {
-        this.#add({ kind: "ref", path, message: "is no name of an image" });
+        this.#add({ kind: "ref", path, message: "is not an image name" });
         continue;
       }
       if (this.ids.has(id)) continue;
@@ -89,12 +89,12 @@ class ImagesCheck implements ImagesResult {
       for (const [digest, size] of objectsOf(image)) this.#checkPresent(digest, size, id);
     } catch (error) {
       if (error instanceof NotFoundError) {
-        this.#add({ kind: "missing", path, digest: id, message: "the image is not there" });
+        this.#add({ kind: "missing", path, digest: id, message: "the image is missing" });
       } else if (error instanceof FormatError) {
         this.#add({ kind: "image", path, digest: id, message: error.message });
       } else if (!(error instanceof SealfsError)) {
         throw error;
-      } // otherwise its object is wrong, which the check of objects tells
+      } // otherwise its object is wrong, which the check of objects reports
     }
   }
 
@@ -121,7 +121,7 @@ function formatProblem(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** Undefined for what is no symlink. */
+/** The target of a symlink; undefined for anything else. */
 function targetOf(path: string): string | undefined {
   try {
     return readlinkSync(path);

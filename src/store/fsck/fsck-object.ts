@@ -22,7 +22,8 @@ const LOST = new Set(["EIO", "EUCLEAN", "EBADMSG", "ENODATA", "EILSEQ"]);
 const WRITABLE_BY_OTHERS = 0o022;
 
 /**
- * Reads an object and compares it with its name. One that has gone meanwhile is no problem.
+ * Reads an object and compares it with its name. An object that was removed meanwhile is not a
+ * problem.
  *
  * @throws {@link SystemError} when the system cannot read it for reasons that are not the disk's
  */

@@ -1,5 +1,5 @@
 /**
- * Every object of a store against its name, in as many threads as there are processors.
+ * Checking every object of a store against its name, with one thread per processor.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export interface ObjectsResult {
 export interface ObjectsOptions {
   /** Threads; 0 checks in the calling thread. By default one per processor, 16 at most. */
   readonly threads?: number | undefined;
-  /** Hears of the bytes done, and how many there may be in all. */
+  /** Called with the bytes read so far, and an estimate of all of them. */
   readonly onProgress?: ((bytes: number, estimate: number) => void) | undefined;
 }
 
@@ -36,7 +36,7 @@ const BATCH_OBJECTS = 256;
 const BATCH_BYTES = 64 * 1024 * 1024;
 
 /**
- * Checks them all. Memory does not grow with their number.
+ * Checks all objects. Memory does not grow with their number.
  *
  * @throws {@link SystemError} when objects cannot be read for reasons that are not the disk's
  */
@@ -66,7 +66,7 @@ class Tally {
   readonly #problems: StoreProblem[] = [];
   #objects = 0;
   #bytes = 0;
-  /** How much of the names has been listed; they are spread evenly. */
+  /** The part of the names that has been listed, 0 to 1; digests are spread evenly. */
   share = 0;
 
   constructor(onProgress: ObjectsOptions["onProgress"]) {
@@ -111,7 +111,8 @@ function* batchesOf(store: Store, tally: Tally): Generator<Batch, void, undefine
 }
 
 function oddName({ path }: ObjectName): StoreProblem {
-  return { kind: "name", path, message: "the name is no digest of this store's kind", bad: true };
+  const message = "the name is not a digest of this store's algorithm";
+  return { kind: "name", path, message, bad: true };
 }
 
 /** One thread, with at most one batch at a time. */
@@ -134,7 +135,7 @@ class Thread {
     });
   }
 
-  /** Checks one batch after the other until there are none. */
+  /** Checks one batch after the other to the last. */
   async drain(batches: Generator<Batch>, tally: Tally): Promise<void> {
     for (let next = batches.next(); next.done !== true; next = batches.next()) {
       tally.add(await this.#ask(next.value));

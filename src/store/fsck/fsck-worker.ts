@@ -1,5 +1,5 @@
 /**
- * A thread of fsck: takes batches of digests, answers with what is wrong.
+ * Entry module of the threads of fsck: takes batches of digests, answers with what is wrong.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { type EncodedError, encodeError } from "../../error-transfer.ts";
 import { type Batch, type BatchResult, checkBatch } from "./fsck-object.ts";
 import { ObjectStore } from "../objects.ts";
 
-/** What a batch became, or why it could not be checked. */
+/** The result of a batch, or why it could not be checked. */
 export type BatchAnswer = { readonly result: BatchResult } | { readonly error: EncodedError };
 
 const objects = new ObjectStore((workerData as { directory: string }).directory);

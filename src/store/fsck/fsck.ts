@@ -1,6 +1,6 @@
 /**
- * Checking a whole store, and repairing it. The check holds the shared lock, so gc stays away while
- * writers go on; only what takes wrong things out of their place holds the exclusive one, shortly.
+ * Checking a whole store, and repairing it. The check holds the shared lock, so that gc waits while
+ * writers go on; the exclusive lock is held only while wrong files are moved out of their place.
  *
  * Spec: docs/store.md, "Check and repair".
  *
@@ -23,7 +23,7 @@ export interface FsckOptions extends ObjectsOptions {
   readonly repair?: boolean;
   /** Where objects may be copied from, asked in this order. */
   readonly from?: Iterable<RepairSource>;
-  /** How long to wait for writers when something is to be taken away. */
+  /** How long to wait for writers before wrong files are moved. */
   readonly timeoutMs?: number;
 }
 
@@ -37,7 +37,7 @@ export interface FsckResult {
   readonly leafCaches: number;
   readonly seekIndexes: number;
   readonly problems: readonly StoreProblem[];
-  /** Whether nothing is wrong, or nothing any more. */
+  /** Whether nothing is wrong, or everything was repaired. */
   readonly good: boolean;
 }
 
@@ -66,7 +66,7 @@ async function check(store: Store, options: FsckOptions) {
   }
 }
 
-/** A store that can only be read can be checked too; nobody here removes things from it. */
+/** A read-only store is checked without the lock: nothing on this machine removes from it. */
 function lockShared(store: Store, options: FsckOptions): StoreLock | undefined {
   try {
     return StoreLock.shared(store, options.timeoutMs);
@@ -91,7 +91,7 @@ async function repair(
       ({ kind, repair: done }) =>
         done === undefined && (kinds.length === 0 || kinds.includes(kind)),
     );
-  // First of all, as everything else is put into them.
+  // Directories first: everything else is put into them.
   removeWrong(store, left("directory"), options.timeoutMs);
   const wrong = left("object", "missing");
   const wanted = new Map(wrong.map(({ digest }) => [digest!, needed.get(digest!)]));
@@ -105,7 +105,7 @@ async function repair(
 }
 
 /**
- * Judges what is left to be desired: images that can be read again may need more than was known.
+ * Marks which problems remain. Images that can be read again may need objects that were not known.
  */
 function review(store: Store, problems: StoreProblem[]): void {
   const now = checkImages(store);
@@ -114,7 +114,7 @@ function review(store: Store, problems: StoreProblem[]): void {
   problems.push(...now.problems.filter(({ path }) => !known.has(path)));
 }
 
-/** Quarantine is enough for what nothing needs; an object that an image needs is missing now. */
+/** Quarantine repairs what nothing needs; an object that an image needs is missing afterwards. */
 function isBadStill(
   store: Store,
   { kind, digest, repair: done }: StoreProblem,

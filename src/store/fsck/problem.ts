@@ -1,5 +1,5 @@
 /**
- * What fsck finds, and what became of it.
+ * What fsck finds, and what it did about it.
  *
  * Spec: docs/store.md, "Check and repair".
  *
@@ -21,7 +21,7 @@ export type ProblemKind =
   | "seek"
   | "directory"; // a directory that a store must have
 
-/** `quarantined` repairs a store only as far as nothing needs what was wrong. */
+/** `quarantined` is a repair only when nothing needs the wrong file. */
 export type Repair = "restored" | "quarantined" | "removed" | "fixed";
 
 /** One thing that is wrong. */

@@ -1,6 +1,6 @@
 /**
- * Places that fsck may take objects from, to repair a store: other stores, and whatever else can
- * give an object. None is trusted.
+ * Where fsck may copy objects from to repair a store: other stores, and anything else that can give
+ * an object. None of them is trusted.
  *
  * @module
  */
@@ -12,16 +12,16 @@ import type { LocalObjects } from "../store.ts";
 /** A place that may have objects. */
 export interface RepairSource {
   /**
-   * The bytes of an object, unchecked; undefined when it is not there. A source that fails on the
-   * way throws, and the next one is asked. `size` is undefined for images, whose size nobody has
-   * signed.
+   * The bytes of an object, unchecked; undefined when the source does not have it. A source that
+   * fails on the way throws, and the next one is asked. `size` is undefined for images, whose size
+   * is not known.
    */
   give(digest: VerityDigest, size: number | undefined): AsyncIterable<Uint8Array> | undefined;
 }
 
 const CHUNK_BYTES = 1024 * 1024;
 
-/** Another store as such a place. */
+/** Another store as a source. */
 export function repairFrom(store: Pick<LocalObjects, "open">): RepairSource {
   return {
     give(digest) {

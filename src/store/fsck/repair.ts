@@ -1,6 +1,6 @@
 /**
- * Repairing a store: what other stores or mirrors have is copied from them, compared with its
- * digest on the way; what is wrong and cannot be had goes to quarantine.
+ * Repairing a store: objects are copied from other stores or mirrors, compared with their digests
+ * on the way; what is wrong and cannot be restored goes to quarantine.
  *
  * @module
  */
@@ -22,8 +22,8 @@ import { objectsOfStored } from "../stored-image.ts";
 import { Transaction } from "../transaction.ts";
 
 /**
- * Copies objects from elsewhere, and what turns out to be needed once an image is there again.
- * Gives those that could be had.
+ * Copies objects from the sources, and then the objects of each image that was restored. Returns
+ * those that could be copied.
  *
  * @throws {@link SystemError} when the store cannot be written to
  */
@@ -89,7 +89,7 @@ async function stageCopy(
   const chunks = source.give(digest, size)?.[Symbol.asyncIterator]();
   if (chunks === undefined) return false;
   const staged = transaction.stage();
-  const most = size ?? limits.imageBytes; // only images are wanted whose size nobody knows
+  const most = size ?? limits.imageBytes; // only images are wanted without a known size
   try {
     const hasher = new VerityHasher(algorithmOf(digest), { keepLeaves: most > LEAVES_ABOVE });
     for (let chunk = await next(chunks); chunk !== undefined; chunk = await next(chunks)) {
@@ -106,7 +106,7 @@ async function stageCopy(
   }
 }
 
-/** The next chunk; a source that fails has come to its end, and the digest tells. */
+/** The next chunk. A source that fails counts as ended, and the digest shows what is missing. */
 async function next(chunks: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {
   try {
     const { value, done } = await chunks.next();
@@ -117,8 +117,8 @@ async function next(chunks: AsyncIterator<Uint8Array>): Promise<Uint8Array | und
 }
 
 /**
- * Takes what is wrong out of its place, each looked at again: since it was found, a writer may have
- * put the right thing there.
+ * Moves what is wrong out of its place, after another look at each: a writer may have replaced it
+ * since it was found.
  *
  * @throws {@link SystemError} `BUSY` when writers do not end in time
  */
@@ -174,16 +174,18 @@ function repairInPlace(store: Store, problem: StoreProblem): void {
       return;
     case "missing":
     case "image":
-      return; // nothing here to take away
+      return; // nothing to move
   }
 }
 
-/** What stands in the place of a link goes; the link itself comes back when its image is there. */
+/**
+ * Quarantines what is in the link's place; {@link relink} makes the link when its image is good.
+ */
 function removeLink(store: Store, { path }: StoreProblem): void {
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) quarantine(store, path);
 }
 
-/** Makes the links of images whose object is there, and tells which were made. */
+/** Makes the links of those images whose object is good; returns for which. */
 export function relink(store: Store, ids: ReadonlySet<VerityDigest>): Set<VerityDigest> {
   const linked = new Set<VerityDigest>();
   for (const id of ids) {

@@ -27,13 +27,13 @@ import type { Store } from "../store.ts";
 export interface GcOptions {
   /** Images to keep of each name, the current one included; 1 by default. */
   readonly keep?: number;
-  /** Only find out what would be removed. */
+  /** Only report what would be removed. */
   readonly dryRun?: boolean;
-  /** Also remove the wrong objects that were put into quarantine. */
+  /** Also remove the wrong files that are in quarantine. */
   readonly quarantine?: boolean;
   /** How long to wait for writers. */
   readonly timeoutMs?: number;
-  /** Stands in for the sync of the file system, in tests. */
+  /** Replaces the sync of the file system, in tests. */
   readonly sync?: () => void;
 }
 
@@ -60,8 +60,8 @@ export interface GcResult {
 /**
  * Collects garbage.
  *
- * @throws {@link SystemError} `BUSY` when writers do not end in time; `IO` when a wanted image cannot
- *   be read or the file system has no locks: nothing was removed then
+ * @throws {@link SystemError} `BUSY` when writers do not end in time; `IO` when a wanted image
+ *   cannot be read or the file system has no locks: nothing was removed then
  * @throws {@link FormatError} `MALFORMED` for a ref or a lease that cannot be understood,
  *   `UNSUPPORTED` for a store that holds what sealfs does not know how to keep
  */
@@ -121,7 +121,7 @@ class Collector {
     return unwanted;
   }
 
-  /** Removes what belongs to unwanted images; files or folders that no image can have stay. */
+  /** Removes what belongs to unwanted images; entries whose name is not an image's id stay. */
   #sweepFolder(folder: "bundles" | "seek", wanted: ReadonlySet<VerityDigest>): number {
     let count = 0;
     for (const name of entriesOf(`${this.#store.path}/${folder}`)) {
@@ -159,7 +159,7 @@ class Collector {
       doomed = new Map();
     };
     for (const { digest, path } of listObjectNames(this.#store)) {
-      if (digest === undefined) continue; // fsck tells about it
+      if (digest === undefined) continue; // fsck reports it
       if (marks.has(digest)) {
         kept += 1;
         continue;

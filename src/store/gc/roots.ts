@@ -1,8 +1,8 @@
 /**
- * What must not be collected: images that names lead to, earlier images of these names as far as
- * they are to be kept, and what living processes lease.
+ * What must not be collected: images that names lead to, as many earlier images of these names as
+ * the user keeps, and what living processes lease.
  *
- * Anything here that cannot be understood stops gc: what it would have kept is not known.
+ * A ref or lease that cannot be understood stops gc: nobody knows what it would have kept.
  *
  * Spec: docs/store.md, "Garbage collection".
  *
@@ -32,8 +32,8 @@ export interface Roots {
 /**
  * Finds the roots. The caller holds the exclusive lock.
  *
- * @param keep how many images of each name to keep, the one that it leads to included; the others are
- *   those with the highest versions in their bundles
+ * @param keep how many images of each name to keep, the one that it leads to included; the others
+ *   are those with the highest versions in their bundles
  * @throws {@link FormatError} `MALFORMED` for a ref or a living lease that cannot be understood
  */
 export function findRoots(store: Store, keep: number): Roots {
@@ -66,7 +66,7 @@ function objectsOrStop(store: Store, id: VerityDigest): Iterable<VerityDigest> {
   } catch (cause) {
     const names = [...readRefs(store)].filter(([, of]) => of === id).map(([name]) => name);
     const whose = names.length > 0 ? ` (${names.join(", ")})` : "";
-    throw new SystemError("IO", `gc: image ${id}${whose} cannot be read, so nothing is removed`, {
+    throw new SystemError("IO", `gc: image ${id}${whose} cannot be read; nothing was removed`, {
       cause,
       hint: "repair it with sealfs fsck --repair --from STORE, or remove its names with sealfs rm",
     });
@@ -81,8 +81,8 @@ function readRefs(store: Store): Map<string, VerityDigest> {
     const name = decodeName(component);
     const id = idOfRefTarget(targetOf(path));
     if (name === undefined || id === undefined) {
-      throw new FormatError("MALFORMED", `gc: ${path} is no name of an image, nothing is removed`, {
-        hint: "remove it, or what made it should clean up this store",
+      throw new FormatError("MALFORMED", `gc: ${path} is not an image name; nothing was removed`, {
+        hint: "remove it, or let the tool that made it clean up this store",
       });
     }
     refs.set(name, id);
@@ -90,7 +90,7 @@ function readRefs(store: Store): Map<string, VerityDigest> {
   return refs;
 }
 
-/** "" for what is no symlink. */
+/** The target of a symlink; "" for anything else. */
 function targetOf(path: string): string {
   try {
     return readlinkSync(path);

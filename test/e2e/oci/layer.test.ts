@@ -40,10 +40,10 @@ const vector = (name: string) =>
 const ways: readonly (readonly [string, LayerOptions])[] = [
   ["here", { thread: "here" }],
   ["here, documented stream", { thread: "here", decoder: "documented" }],
-  ["in a worker", { thread: "worker" }],
-  ["in a worker, documented stream", { thread: "worker", decoder: "documented" }],
-  ["in a worker that hashes", { thread: "worker", diffIdIn: "worker" }],
-  ["in a worker, hashed here", { thread: "worker", diffIdIn: "here" }],
+  ["in a thread of its own", { thread: "own" }],
+  ["in a thread of its own, documented stream", { thread: "own", decoder: "documented" }],
+  ["in a thread of its own that hashes", { thread: "own", diffIdIn: "own" }],
+  ["in a thread of its own, hashed here", { thread: "own", diffIdIn: "here" }],
 ];
 
 interface Given {
@@ -371,7 +371,7 @@ describe.each(ways)("a layer read %s", (_, options) => {
 
 test("a file that gets shorter while it is read is an integrity error", async () => {
   const blob = Buffer.concat(Array.from({ length: 100 }, () => text));
-  for (const thread of ["here", "worker"] as const) {
+  for (const thread of ["here", "own"] as const) {
     const { path, layer, image } = imageOf(blob, { compression: "none", digest: digestOf(blob) });
     writeFileSync(path, blob.subarray(0, 5_000_000));
     await expect(readLayer(image, layer, () => {}, { thread })).rejects.toMatchObject({
@@ -392,8 +392,8 @@ test("threads neither keep the process alive nor leave files open", async () => 
     };
     const layer = { label: "l", size: ${readFileSync(path).length} };
     let chunks = 0;
-    for await (const _ of layerChunks({ openBlob }, layer, { thread: "worker" })) chunks++;
-    for await (const _ of layerChunks({ openBlob }, layer, { thread: "worker" })) break;
+    for await (const _ of layerChunks({ openBlob }, layer, { thread: "own" })) chunks++;
+    for await (const _ of layerChunks({ openBlob }, layer, { thread: "own" })) break;
     console.log(chunks);
   `;
   const { stdout, status } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
@@ -442,7 +442,7 @@ describe("zstd framing", () => {
             async (at, bits) => {
               const copy = Buffer.from(plain);
               copy[at]! ^= bits;
-              const options = { thread: "worker", decoder } as const;
+              const options = { thread: "own", decoder } as const;
               const result = await refusal(copy, { compression: "zstd" }, options);
               if (result === "accepted") {
                 const [bytes] = await read(copy, {}, options);
@@ -483,7 +483,7 @@ test.runIf(oracle("zstd"))("what the zstd command makes of a large file is read 
   const diffId = digestOf(readFileSync(path));
   for (const level of ["-1", "-3", "--long=27"]) {
     execFileSync("zstd", ["-q", "-f", level, path, "-o", `${path}.zst`]);
-    const [, report] = await read(readFileSync(`${path}.zst`), { diffId }, { thread: "worker" });
+    const [, report] = await read(readFileSync(`${path}.zst`), { diffId }, { thread: "own" });
     expect(report.bytes).toBe(40_000_000);
   }
 });

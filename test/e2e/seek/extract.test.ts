@@ -67,7 +67,7 @@ describe.each(forms)("%s", (form, layer) => {
       return (await readLayer(image, image.layers[0]!, write, { points: true, ...options })).points;
     };
     const here = await pointsBy({ thread: "here" });
-    expect(await pointsBy({ thread: "worker" })).toEqual(here);
+    expect(await pointsBy({ thread: "own" })).toEqual(here);
     expect(await pointsBy({ thread: "here", decoder: "documented" })).toEqual(here);
     image.close();
   });

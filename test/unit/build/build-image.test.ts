@@ -21,10 +21,11 @@ import { fanOut } from "../../../src/store/layout.ts";
 import { Store } from "../../../src/store/store.ts";
 import { Inode } from "../../../src/tree/inode.ts";
 import type { VerityDigest } from "../../../src/verity/verity-digest.ts";
-import { VerityHasher, verityDigestOf } from "../../../src/verity/hasher.ts";
+import { verityDigestOf } from "../../../src/verity/hasher.ts";
 import { TestLayout, digestOf, tar } from "../../support/oci.ts";
 import { oracle } from "../../support/oracle.ts";
 import { scratchFolder } from "../../support/scratch.ts";
+import { leavesOf } from "../../support/leaves.ts";
 
 const small = "0123456789".repeat(6);
 const medium = Buffer.from("medium content ".repeat(1000));
@@ -79,10 +80,8 @@ describe("large objects", () => {
       writeFileSync(join(folder, "large"), large);
       writeFileSync(join(folder, "medium"), medium);
       await build(kind === "dir" ? `dir:${folder}` : `oci:${layoutOf(await base())}`, store);
-      const digest = verityDigestOf(large);
-      const hasher = new VerityHasher("sha256", { keepLeaves: true }).update(large);
-      hasher.digest();
-      expect(store.readLeaves(digest)).toEqual(hasher.leaves());
+      const { digest, leaves } = leavesOf(large);
+      expect(store.readLeaves(digest)).toEqual(leaves);
       expect(store.readLeaves(verityDigestOf(medium))).toBeUndefined();
       expect(readdirSync(join(store.path, "verity"))).toEqual([digest.slice(0, 2)]);
     },

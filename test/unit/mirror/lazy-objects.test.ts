@@ -11,10 +11,10 @@ import type { ByteRange, ObjectSource, WantedObject } from "../../../src/mirror/
 import { PartialObject, openPartial } from "../../../src/store/partial-objects.ts";
 import { Store } from "../../../src/store/store.ts";
 import { Stores } from "../../../src/store/stores.ts";
-import { VerityHasher } from "../../../src/verity/index.ts";
 import { Gate } from "../../support/gate.ts";
 import { until } from "../../support/until.ts";
 import { scratchFolder } from "../../support/scratch.ts";
+import { leavesOf } from "../../support/leaves.ts";
 
 const BLOCK = 4096;
 const MIB = 1024 * 1024;
@@ -40,9 +40,7 @@ function made(size: number, seed = 1): Made {
   const words = new Uint32Array(Math.ceil(size / 4));
   for (let at = 0; at < words.length; at++) words[at] = at * 2654435761 + seed;
   const content = Buffer.from(words.buffer, 0, size);
-  const hasher = new VerityHasher("sha256", { keepLeaves: true });
-  hasher.update(content);
-  return { content, size, digest: hasher.digest(), leaves: hasher.leaves() };
+  return { content, size, ...leavesOf(content) };
 }
 
 interface How {

@@ -14,7 +14,6 @@ import {
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { encodeSeekIndex } from "../../../src/seek/encode.ts";
-import { VerityHasher } from "../../../src/verity/hasher.ts";
 import { SystemError } from "../../../src/errors.ts";
 import { checkStoredObjects } from "../../../src/store/fsck/fsck-objects.ts";
 import { type FsckOptions, checkStore } from "../../../src/store/fsck/fsck.ts";
@@ -29,6 +28,7 @@ import type { VerityDigest } from "../../../src/verity/verity-digest.ts";
 import { runMain } from "../../support/run.ts";
 import { contentOf, damage, digestOf, objectsIn, publish } from "../../support/store.ts";
 import { scratchFolder } from "../../support/scratch.ts";
+import { leavesOf } from "../../support/leaves.ts";
 
 let root: string;
 let store: Store;
@@ -52,12 +52,6 @@ async function found(options: FsckOptions = {}) {
   return { kinds: kinds.sort(), good };
 }
 
-function leavesOf(seed: string): Uint8Array {
-  const hasher = new VerityHasher("sha256", { keepLeaves: true }).update(contentOf(seed));
-  hasher.digest();
-  return hasher.leaves();
-}
-
 /** An index that places nothing, and its path. */
 function putSeekIndex(): string {
   const index = encodeSeekIndex(new Map(), [], []);
@@ -68,7 +62,7 @@ function putSeekIndex(): string {
 }
 
 test("a good store is good, and everything in it was looked at", async () => {
-  store.writeLeaves(digestOf("a"), leavesOf("a"));
+  store.writeLeaves(digestOf("a"), leavesOf(contentOf("a")).leaves);
   putSeekIndex();
   const bytes = 10_000 + store.readImage(id).length;
   for (const threads of [0, 1, 3]) {
@@ -307,8 +301,8 @@ describe("beside them", () => {
   });
 
   test("leaf caches that do not fit, or whose object is gone", async () => {
-    store.writeLeaves(digestOf("a"), leavesOf("b"));
-    store.writeLeaves(digestOf("gone"), leavesOf("a"));
+    store.writeLeaves(digestOf("a"), leavesOf(contentOf("b")).leaves);
+    store.writeLeaves(digestOf("gone"), leavesOf(contentOf("a")).leaves);
     const result = await found({ repair: true });
     expect(result).toEqual({ kinds: ["leaves:removed", "leaves:removed"], good: true });
     expect(await found()).toEqual({ kinds: [], good: true });

@@ -205,7 +205,7 @@ describe("gc removes nothing and says why", () => {
     ["is a folder", (path: string) => mkdirSync(path)],
   ])("when a ref %s", (_, make) => {
     make(join(store.path, "images/refs/odd"));
-    refuses(/odd is no name of an image/, "MALFORMED");
+    refuses(/odd is not an image name/, "MALFORMED");
   });
 
   test("when a ref has a name that sealfs cannot have made", () => {

@@ -5,9 +5,10 @@ import { beforeEach, expect, test } from "vitest";
 import { Image } from "../../../src/erofs/image.ts";
 import { keepLeafHashes, leafHashesSize, packLeafHashes } from "../../../src/store/leaf-hashes.ts";
 import { Store } from "../../../src/store/store.ts";
-import { VerityHasher, verityDigestOf } from "../../../src/verity/index.ts";
+import { verityDigestOf } from "../../../src/verity/index.ts";
 import { contentOf, imageWith } from "../../support/store.ts";
 import { scratchFolder } from "../../support/scratch.ts";
+import { leavesOf } from "../../support/leaves.ts";
 
 const MIB = 1024 * 1024;
 const files = {
@@ -33,28 +34,24 @@ beforeEach(() => {
 const put = (content: Uint8Array, digest = verityDigestOf(content)) =>
   writeFileSync(maker.objects.path(digest), content);
 
-function leavesOf(content: Uint8Array): Uint8Array {
-  const hasher = new VerityHasher("sha256", { keepLeaves: true }).update(content);
-  hasher.digest();
-  return hasher.leaves();
-}
-
 const kept = () => large.map((content) => taker.readLeaves(verityDigestOf(content)));
 
 test("those of objects over 1 MiB, each once, come out as they went in", () => {
   const bytes = packLeafHashes(image, maker);
   expect(bytes.length).toBe(leafHashesSize(image));
-  expect(bytes.length).toBe(large.reduce((sum, content) => sum + leavesOf(content).length, 0));
+  expect(bytes.length).toBe(
+    large.reduce((sum, content) => sum + leavesOf(content).leaves.length, 0),
+  );
   expect(keepLeafHashes(image, bytes, taker)).toBe(2);
-  expect(kept()).toEqual(large.map(leavesOf));
+  expect(kept()).toEqual(large.map((content) => leavesOf(content).leaves));
   expect(taker.readLeaves(verityDigestOf(files.edge))).toBeUndefined();
 });
 
 test("cached ones are used, and wrong ones among them made anew", () => {
   const digest = verityDigestOf(files.two);
-  maker.writeLeaves(digest, Buffer.alloc(leavesOf(files.two).length, 1));
+  maker.writeLeaves(digest, Buffer.alloc(leavesOf(files.two).leaves.length, 1));
   expect(keepLeafHashes(image, packLeafHashes(image, maker), taker)).toBe(2);
-  maker.writeLeaves(digest, leavesOf(files.two));
+  maker.writeLeaves(digest, leavesOf(files.two).leaves);
   rmSync(maker.objects.path(digest)); // not needed now
   expect(keepLeafHashes(image, packLeafHashes(image, maker), taker)).toBe(2);
 });

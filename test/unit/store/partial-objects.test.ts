@@ -10,8 +10,8 @@ import {
 } from "../../../src/store/partial-objects.ts";
 import { Store } from "../../../src/store/store.ts";
 import { Transaction } from "../../../src/store/transaction.ts";
-import { VerityHasher } from "../../../src/verity/index.ts";
 import { scratchFolder } from "../../support/scratch.ts";
+import { leavesOf } from "../../support/leaves.ts";
 
 const BLOCK = 4096;
 let scratch: string;
@@ -23,9 +23,7 @@ beforeEach(() => {
 function made(size: number, seed = 1) {
   const content = Buffer.alloc(size);
   for (let at = 0; at < size; at++) content[at] = (at * 31 + (at >> 12) * 17 + seed) & 0xff;
-  const hasher = new VerityHasher("sha256", { keepLeaves: true });
-  hasher.update(content);
-  return { content, size, digest: hasher.digest(), leaves: hasher.leaves() };
+  return { content, size, ...leavesOf(content) };
 }
 
 describe("a part of an object", () => {

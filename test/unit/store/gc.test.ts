@@ -210,7 +210,7 @@ describe("gc removes nothing and says why", () => {
 
   test("when a ref has a name that sealfs cannot have made", () => {
     symlinkSync(`../${"a".repeat(64)}`, join(store.path, "images/refs/a b"));
-    refuses(/a b is no name/, "MALFORMED");
+    refuses(/a b is not an image name/, "MALFORMED");
   });
 
   test("when a living process has a lease that cannot be understood", async () => {

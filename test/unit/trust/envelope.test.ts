@@ -288,10 +288,11 @@ test("a bundle that cosign signed is refused: Ed25519ph, whatever key it names",
   expect(refusal(() => verify(formatBundle(named), new Keyring([key])))).toBe("BAD_SIGNATURE");
 });
 
-test("every flipped bit of a bundle is refused", () => {
+test("a flipped bit in any byte of a bundle is refused", () => {
   const file = bundleOf(payload);
   const accepted: number[] = [];
-  for (let bit = 0; bit < file.length * 8; bit++) {
+  // Every bit with SLOW=1; else one of each byte, each of the eight places in turn.
+  for (let bit = 0; bit < file.length * 8; bit += process.env["SLOW"] ? 1 : 9) {
     const flipped = file.slice();
     flipped[bit >> 3]! ^= 1 << (bit & 7);
     if (refusal(() => verifyBundle(flipped, keyring, { name: ANY_NAME, now })) === "accepted") {

@@ -761,7 +761,7 @@ describe("any input", () => {
           distinct >= 3,
         );
       }),
-      { numRuns: process.env["SLOW"] ? 500 : 40 },
+      { numRuns: process.env["SLOW"] ? 500 : 15 },
     );
   });
 });

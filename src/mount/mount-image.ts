@@ -9,7 +9,7 @@ import type { VerifiedImage } from "../verify/verified-image.ts";
 import { launchInput } from "./launch-input.ts";
 import { type Launched, MountServer } from "./launch.ts";
 import type { MountOptions } from "./mount-options.ts";
-import { neededPaths } from "./needed-paths.ts";
+import { neededDirectories, neededPaths } from "./needed-paths.ts";
 import { type MountPlan, planMount } from "./plan.ts";
 import { directoryIn } from "./subdir.ts";
 import { endConnection } from "./table/end-mount.ts";
@@ -64,7 +64,7 @@ async function mountWith(
 ): Promise<Mount> {
   const { idmap, lazy, subdir, writable } = options;
   const stores = options.stores.map((store) => Store.open(store));
-  checkHidesNothing(target, neededPaths(options));
+  checkHidesNothing(target, neededPaths(options), neededDirectories(options));
   const rootNid = subdir === undefined ? undefined : directoryIn(verified.image, subdir);
   const plan = planMount(verified, stores, {
     ...options,

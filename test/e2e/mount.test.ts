@@ -395,7 +395,7 @@ describe("nothing is mounted", () => {
     const objects = join(bed.store.path, "objects");
     const mnt = join(objects, readdirSync(objects)[0] ?? "");
     const got = attempt("app:1", mnt, ["--nonempty"]);
-    const hidden = `would hide part of ${bed.store.path}, which the mount needs`;
+    const hidden = `would hide part of ${objects}, which the mount needs`;
     expect(got.stderr).toContain(`mount point ${mnt}: ${hidden}`);
     expect(got.status).toBe(2);
     expect(isMounted(mnt)).toBe(false);

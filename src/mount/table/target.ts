@@ -49,14 +49,19 @@ export function checkTarget(directory: string, options: { nonempty?: boolean } =
 
 /**
  * Makes sure that a mount on `target` hides nothing of what its server needs: the server would ask
- * itself for that, and wait forever. So `target` may neither contain a needed path nor lie inside one.
+ * itself for that, and wait forever. So `target` may not contain a needed path, nor lie inside of a
+ * directory of which all is needed.
  *
  * @throws {@link UsageError} with the first of the paths that would be hidden, as a whole or in part
  */
-export function checkHidesNothing(target: string, needed: readonly string[]): void {
-  for (const path of needed) {
+export function checkHidesNothing(
+  target: string,
+  needed: readonly string[],
+  whole: readonly string[] = [],
+): void {
+  for (const path of [...needed, ...whole]) {
     const real = realPath(resolve(path));
-    const isInside = isAtOrBelow(target, real) && target !== real;
+    const isInside = whole.includes(path) && isAtOrBelow(target, real) && target !== real;
     if (!isInside && !isAtOrBelow(real, target)) continue;
     const what = isInside ? `part of ${path}` : path;
     throw new UsageError(

@@ -36,7 +36,7 @@ import {
   draftKey,
   draftParts,
 } from "./marks.ts";
-import { createFile } from "../fs/whole-file.ts";
+import { createFile } from "../fs/atomic-file.ts";
 import { type Signatory, verifyPkcs7 } from "./pkcs7.ts";
 
 /** What an artifact is about: the image's manifest, and the digests that are signed. */

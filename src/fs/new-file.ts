@@ -1,5 +1,5 @@
 /**
- * New files, to be written bit by bit (files that are at hand: `whole-file.ts`).
+ * New files, to be written bit by bit (files that are at hand: `atomic-file.ts`).
  *
  * @module
  */

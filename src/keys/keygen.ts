@@ -8,7 +8,7 @@ import { existsSync, rmSync } from "node:fs";
 import { UsageError } from "../errors.ts";
 import { PrivateKey } from "../trust/private-key.ts";
 import { encryptKey } from "./encrypted-key.ts";
-import { createFile } from "../fs/whole-file.ts";
+import { createFile } from "../fs/atomic-file.ts";
 
 /** A key pair on the disk. */
 export interface WrittenKeyPair {

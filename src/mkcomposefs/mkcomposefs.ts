@@ -9,7 +9,7 @@
 import { closeSync, lstatSync, openSync, readSync, writeFileSync } from "node:fs";
 import { UsageError } from "../errors.ts";
 import { type FormatVersion, writeImage } from "../erofs/writer.ts";
-import { replaceFile } from "../fs/whole-file.ts";
+import { replaceFile } from "../fs/atomic-file.ts";
 import { parseDump } from "../tree/dump-reader.ts";
 
 /** mkcomposefs's options. Versions may be any number; one that no format has is refused. */

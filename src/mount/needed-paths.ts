@@ -5,16 +5,12 @@
  */
 import { fileURLToPath } from "node:url";
 import { parseLocation } from "../mirror/location.ts";
-import type { MountOptions } from "./mount-options.ts";
 import { storeDirectories } from "../store/layout.ts";
+import type { MountOptions } from "./mount-options.ts";
 import { metricsSocket } from "./report/metrics-output.ts";
 import { stateDirectory } from "./table/run-state.ts";
 
-/** Directories of the stores, of which everything is needed. */
-export function neededDirectories({ stores }: MountOptions): string[] {
-  return stores.flatMap((store) => storeDirectories.map((name) => `${store}/${name}`));
-}
-
+/** Paths that must not be hidden: files, sockets and directories. What lies beside them may be. */
 export function neededPaths({ stores, log, metrics, writable, lazy }: MountOptions): string[] {
   const mirrors = (lazy?.mirrors ?? []).map((mirror) => parseLocation(mirror));
   return [
@@ -26,4 +22,9 @@ export function neededPaths({ stores, log, metrics, writable, lazy }: MountOptio
     stateDirectory(),
     fileURLToPath(new URL("..", import.meta.url)), // code that is loaded when it is needed
   ];
+}
+
+/** Directories of which everything is needed: those of the stores, but not what else lies there. */
+export function neededDirectories({ stores }: MountOptions): string[] {
+  return stores.flatMap((store) => storeDirectories.map((name) => `${store}/${name}`));
 }

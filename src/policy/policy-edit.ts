@@ -10,7 +10,7 @@ import { type PolicyDocument, readPolicy } from "../trust/policy-chain.ts";
 import type { PolicyContent, PolicyKey } from "../trust/policy.ts";
 import { formatPolicy } from "../trust/policy-file.ts";
 import type { PublicKey } from "../trust/public-key.ts";
-import { replaceFile } from "../fs/whole-file.ts";
+import { replaceFile } from "../fs/atomic-file.ts";
 
 /** What a new key may do. */
 export interface KeyGrant {

@@ -12,7 +12,7 @@ import {
   verifyInForce,
   verifySuccessor,
 } from "../trust/policy-chain.ts";
-import { replaceFile } from "../fs/whole-file.ts";
+import { replaceFile } from "../fs/atomic-file.ts";
 import { readPolicyFile } from "./policy-files.ts";
 import { readUserFile } from "../fs/user-file.ts";
 

@@ -12,7 +12,7 @@ import type { PrivateKey } from "../trust/private-key.ts";
 import { formatSshSignature, sshSignedBytes } from "../trust/sshsig.ts";
 import type { Statement } from "../trust/statement.ts";
 import { formatTime } from "../trust/time.ts";
-import { replaceFile } from "../fs/whole-file.ts";
+import { replaceFile } from "../fs/atomic-file.ts";
 
 /** Formats of sidecars, and the suffixes of their files. */
 export const sidecarEndings = { ssh: ".sig", minisign: ".minisig" } as const;

@@ -32,7 +32,7 @@ import {
   locateImage,
   requireIdentity,
 } from "../verify/locate.ts";
-import { replaceFile } from "../fs/whole-file.ts";
+import { replaceFile } from "../fs/atomic-file.ts";
 import {
   type ImageFacts,
   type PreparedStatement,

@@ -14,7 +14,7 @@ import { type VerityDigest, objectPath } from "../verity/verity-digest.ts";
 import { makeDirectory } from "../fs/directory.ts";
 import { errnoOf } from "../fs/failure.ts";
 import { readRegular } from "../fs/regular-file.ts";
-import { replaceFile } from "../fs/whole-file.ts";
+import { replaceFile } from "../fs/atomic-file.ts";
 
 /**
  * Bytes of the largest object that does without: it is read and hashed as a whole where others are

@@ -32,7 +32,7 @@ import {
 import { failure } from "../fs/failure.ts";
 import { type OpenFile, openRegular, readRegular } from "../fs/regular-file.ts";
 import { writeFully } from "../fs/descriptor-io.ts";
-import { replaceFile } from "../fs/whole-file.ts";
+import { replaceFile } from "../fs/atomic-file.ts";
 import { PARTIAL_PREFIX } from "./layout.ts";
 
 const MODE = 0o444;

@@ -18,7 +18,7 @@ import { openNewFile } from "../fs/new-file.ts";
 import { ImageIndex } from "./images.ts";
 import { makeDirectory } from "../fs/directory.ts";
 import { syncPath } from "../fs/sync.ts";
-import { createFileIfAbsent } from "../fs/whole-file.ts";
+import { createFileIfAbsent } from "../fs/atomic-file.ts";
 import {
   type ForeignKind,
   type ForeignStore,

@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { SystemError, TrustError } from "../errors.ts";
-import { replaceFile } from "../fs/whole-file.ts";
+import { replaceFile } from "../fs/atomic-file.ts";
 import { limits } from "../limits.ts";
 import { readRegular } from "../fs/regular-file.ts";
 import { flock } from "../sys/flock.ts";

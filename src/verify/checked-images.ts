@@ -14,7 +14,7 @@ import { closeSync, fstatSync, mkdirSync, statSync } from "node:fs";
 import type { Stats } from "node:fs";
 import { join } from "node:path";
 import { CHECKER_VERSION } from "../erofs/check.ts";
-import { replaceFile } from "../fs/whole-file.ts";
+import { replaceFile } from "../fs/atomic-file.ts";
 import { openRegular } from "../fs/regular-file.ts";
 import { readFully } from "../fs/descriptor-io.ts";
 

@@ -16,7 +16,7 @@ import { limits } from "../limits.ts";
 import { makePrivateDirectories } from "../fs/directory.ts";
 import { errnoOf } from "../fs/failure.ts";
 import { readRegular } from "../fs/regular-file.ts";
-import { createFileIfAbsent } from "../fs/whole-file.ts";
+import { createFileIfAbsent } from "../fs/atomic-file.ts";
 import { parseDocument, refusing } from "../trust/document.ts";
 import type { Mark } from "../trust/high-water.ts";
 import { formatTime } from "../trust/time.ts";

@@ -72,7 +72,7 @@ export function parallelGzip(bytes: Buffer, block: number, primed: boolean, leve
 }
 
 /** A member whose header has every optional field. */
-export function gzipWithFields(bytes: Uint8Array): Buffer {
+function gzipWithFields(bytes: Uint8Array): Buffer {
   const fields = Buffer.concat([
     gzipHeader(0x1f),
     Buffer.from([5, 0, 0x41, 0x42, 1, 0, 0xff]),
@@ -148,7 +148,7 @@ export function estargz(
 }
 
 /** A zstd frame whose blocks are stored, or runs of one byte: enough for what cuts at frames. */
-export function storedZstdFrame(bytes: Uint8Array): Buffer {
+function storedZstdFrame(bytes: Uint8Array): Buffer {
   const parts: Uint8Array[] = [Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58])]; // window 2 MiB
   const block = (last: boolean, type: number, size: number) =>
     Buffer.from([(last ? 1 : 0) | (type << 1) | ((size & 31) << 3), size >> 5, size >> 13]);

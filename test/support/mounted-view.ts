@@ -43,7 +43,7 @@ export function errnoOf(work: () => unknown): string | undefined {
 }
 
 /** One path as {@link KernelEntry} describes it. */
-export function describePath(root: string, path: string, stat: BigIntStats, kernel: KernelEntry) {
+function describePath(root: string, path: string, stat: BigIntStats, kernel: KernelEntry) {
   const full = root + path;
   const type = Number(stat.mode) & S_IFMT;
   const out: Record<string, unknown> = {

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { type ChildProcess, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { toByteString } from "../../src/bytes/bytestring.ts";
 
@@ -97,12 +96,4 @@ export function succeeds(command: string, ...args: string[]): boolean {
 /** Whether the shell finds a program. */
 export function hasProgram(name: string): boolean {
   return succeeds("sh", "-c", `command -v ${name}`);
-}
-
-/** What a running program writes to standard output until it ends. */
-export async function outputOf(child: ChildProcess): Promise<string> {
-  let text = "";
-  child.stdout?.on("data", (chunk: Buffer) => (text += chunk.toString()));
-  await once(child, "close");
-  return text;
 }

@@ -11,7 +11,7 @@ import { type BuildResult, type BuiltImage, buildImage } from "../../build/build
 import { readPrivateKey } from "../../keys/key-files.ts";
 import { bundleBeside } from "../../verify/locate.ts";
 import { writeImageFile } from "../../mkcomposefs/mkcomposefs.ts";
-import { replaceFile } from "../../fs/whole-file.ts";
+import { replaceFile } from "../../fs/atomic-file.ts";
 import { imageFacts, signFacts } from "../../sign/sign-image.ts";
 import { parseSource } from "../../oci/reference.ts";
 import { Store } from "../../store/store.ts";

@@ -7,7 +7,7 @@ import type { Command } from "commander";
 import { readCertificate, signatureBeside } from "../../composefs/seal.ts";
 import { draftAnnotations, familyDigest } from "../../composefs/marks.ts";
 import { readSecretText } from "../../keys/key-files.ts";
-import { replaceFile } from "../../fs/whole-file.ts";
+import { replaceFile } from "../../fs/atomic-file.ts";
 import { openImage } from "../../verify/open-image.ts";
 import { parseSigningKey, signPkcs7, verifyPkcs7 } from "../../composefs/pkcs7.ts";
 import { readUserFile } from "../../fs/user-file.ts";

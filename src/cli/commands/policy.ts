@@ -5,7 +5,7 @@
  */
 import type { Command } from "commander";
 import { readPrivateKey } from "../../keys/key-files.ts";
-import { replaceFile } from "../../fs/whole-file.ts";
+import { replaceFile } from "../../fs/atomic-file.ts";
 import { readPolicyFile } from "../../policy/policy-files.ts";
 import {
   draftOf,

@@ -5,7 +5,7 @@
  * @module
  */
 import { resolve } from "node:path";
-import { replaceFile } from "../../fs/whole-file.ts";
+import { replaceFile } from "../../fs/atomic-file.ts";
 import { formatMetrics } from "./metrics.ts";
 import type { MountReport } from "./report.ts";
 import { serveReports } from "./report-server.ts";

@@ -13,7 +13,7 @@
 import { lstatSync, mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { SystemError } from "../../errors.ts";
-import { replaceFile } from "../../fs/whole-file.ts";
+import { replaceFile } from "../../fs/atomic-file.ts";
 import type { TransportName } from "../../fuse/transport.ts";
 import type { VerityDigest } from "../../verity/verity-digest.ts";
 import type { MountPromise, Mode } from "./modes.ts";

@@ -41,6 +41,9 @@ const key = (who: string) => ["--key", at(`${who}.key`)];
 const verify = (...more: string[]) =>
   runMain("verify", at("app.img"), "--policy", at("policy"), "--name", name, ...more);
 
+const verifyByAlice = () =>
+  runMain("verify", at("app.img"), "--key", at("alice.pub"), "--name", name);
+
 describe("sign --add", () => {
   test("beside a file: the signatures stand in one envelope, and count together", async () => {
     await sign("--name", name, ...key("alice"));
@@ -200,14 +203,7 @@ describe("a key that is elsewhere", () => {
       expect(existsSync(at("app.img.bundle.json"))).toBe(false);
       sealWith("alice");
       expect((await attach("alice", "--pae", at("pae"))).status).toBe(0);
-      const verified = await runMain(
-        "verify",
-        at("app.img"),
-        "--key",
-        at("alice.pub"),
-        "--name",
-        name,
-      );
+      const verified = await verifyByAlice();
       expect(verified.status).toBe(0);
       // The second signer, in base64: printed bytes again, or the statement that is there.
       sealWith("bob");
@@ -248,14 +244,7 @@ describe("a key that is elsewhere", () => {
     const with_ = (cmd: string) =>
       sign("--name", name, "--sign-cmd", cmd, "--with-key", at("alice.pub"));
     expect((await with_(file)).status).toBe(0);
-    const verified = await runMain(
-      "verify",
-      at("app.img"),
-      "--key",
-      at("alice.pub"),
-      "--name",
-      name,
-    );
+    const verified = await verifyByAlice();
     expect(verified.status).toBe(0);
     rmSync(at("app.img.bundle.json"));
     expect((await with_("cat > /dev/null; exit 3")).err).toContain("exit status 3");

@@ -14,7 +14,7 @@ import { openNewFile } from "./new-file.ts";
 import { syncPath } from "./sync.ts";
 
 /** How a file is made. */
-export interface WholeFileOptions {
+export interface AtomicFileOptions {
   /** Its rights, without those that the umask takes away. */
   readonly mode: number;
   /** Whether the umask takes nothing away. */
@@ -34,7 +34,7 @@ const WITHOUT_LINKS = new Set<string | undefined>(["EPERM", "ENOTSUP", "EOPNOTSU
 export function replaceFile(
   path: string,
   content: Uint8Array | string,
-  options: WholeFileOptions,
+  options: AtomicFileOptions,
 ): void {
   throughTemporary(path, content, options, (temporary) => {
     renameSync(temporary, path);
@@ -46,7 +46,7 @@ export function replaceFile(
 export function createFileIfAbsent(
   path: string,
   content: Uint8Array | string,
-  options: WholeFileOptions,
+  options: AtomicFileOptions,
 ): boolean {
   return throughTemporary(path, content, options, (temporary) => linkIfAbsent(temporary, path));
 }
@@ -59,7 +59,7 @@ export function createFileIfAbsent(
 export function createFile(
   path: string,
   content: Uint8Array | string,
-  options: WholeFileOptions,
+  options: AtomicFileOptions,
 ): void {
   if (createFileIfAbsent(path, content, options)) return;
   throw new UsageError("USAGE", `${path}: exists already, and is not overwritten`);
@@ -69,7 +69,7 @@ export function createFile(
 function throughTemporary(
   path: string,
   content: Uint8Array | string,
-  options: WholeFileOptions,
+  options: AtomicFileOptions,
   place: (temporary: string) => boolean,
 ): boolean {
   const { mode, ignoreUmask = false, sync } = options;

@@ -11,11 +11,11 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { UsageError } from "../../../src/errors.ts";
 import {
-  type WholeFileOptions,
+  type AtomicFileOptions,
   createFile,
   createFileIfAbsent,
   replaceFile,
-} from "../../../src/fs/whole-file.ts";
+} from "../../../src/fs/atomic-file.ts";
 import { scratchFolder } from "../../support/scratch.ts";
 
 /** The calls that fail, with their error; and what was called. */
@@ -41,7 +41,7 @@ vi.mock("node:fs", async (importOriginal) => {
 let folder: string;
 const at = (name: string) => join(folder, name);
 const umask = process.umask();
-const usual: WholeFileOptions = { mode: 0o640, sync: true };
+const usual: AtomicFileOptions = { mode: 0o640, sync: true };
 
 beforeEach(() => {
   folder = scratchFolder();

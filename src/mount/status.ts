@@ -84,7 +84,7 @@ async function statusOf(
   // Without a socket (the disk was full) there is the process to be looked at.
   const isDead = answer === "dead" && !isServer(state);
   if (isDead && !visible) {
-    removeState(device);
+    removeState(device, state.pid);
     return undefined;
   }
   const report = typeof answer === "string" ? undefined : answer;

@@ -63,7 +63,7 @@ export async function unmountImage(
   if (state === undefined || state.target !== target) return {};
   await endOf(state, options);
   if (isServer(state)) return { server: state.pid };
-  removeState(mount.device);
+  removeState(mount.device, state.pid);
   return {};
 }
 

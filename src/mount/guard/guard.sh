@@ -42,15 +42,21 @@ clean() {
   # A server killed before it could tell: what it mounted is what was not there before.
   if [ -z "$device" ] && [ "$top" != "$before" ]; then device=$top; fi
   [ -n "$device" ] || exit 0
+  name=$directory/${device%%:*}-${device##*:}
   if [ "$top" = "$device" ]; then
+    # First, while the number is this mount's: another may get it as soon as it is free.
+    rm -f -- "$name.json" "$name.sock"
     {
       echo 1 >"/sys/fs/fuse/connections/${device##*:}/abort"
       umount -i -c -f -l -- "$target" || umount -f -l -- "$target" ||
         fusermount3 -u -z -- "$target" || fusermount -u -z -- "$target"
     } 2>/dev/null
+  else
+    read -r state 2>/dev/null <"$name.json" # which has no line end
+    case $state in
+      *"\"pid\":$server,"*) rm -f -- "$name.json" "$name.sock" ;;
+    esac
   fi
-  name=$directory/${device%%:*}-${device##*:}
-  rm -f -- "$name.json" "$name.sock"
   [ -z "$socket" ] || rm -f -- "$socket"
   exit 0
 }

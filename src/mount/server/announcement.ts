@@ -39,15 +39,20 @@ export async function announce(
   const report = (): MountReport => reportOf({ state, prefetch, lazy, counters: served.counters });
   // First, because its failure fails the mount.
   const output = metrics === undefined ? undefined : await startMetrics(metrics, report, log);
-  const server = await tryTo(log, "status", () => serveReports(statePath(device, "sock"), report));
+  // Before the socket: a server that is ending looks there whether the files are still its own.
   await tryTo(log, "state", () => writeState(device, state));
+  const server = await tryTo(log, "status", () => serveReports(statePath(device, "sock"), report));
   const expiry = watchExpiry(state, log);
-  return { end: () => end(device, [expiry, server, output]) };
+  return { end: () => end(device, state, [expiry, server, output]) };
 }
 
-function end(device: string, parts: readonly (MetricsOutput | ReportServer | undefined)[]): void {
+function end(
+  device: string,
+  { pid }: MountState,
+  parts: readonly (MetricsOutput | ReportServer | undefined)[],
+): void {
   for (const part of parts) part?.close();
-  removeState(device);
+  removeState(device, pid);
 }
 
 async function tryTo<T>(

@@ -75,10 +75,8 @@ function isOwn(path: string, uid: number): boolean {
   }
 }
 
-const suffixes = ["json", "sock", "log"] as const;
-
 /** The file of the mount with this device number: its state, its server's socket, its log. */
-export function statePath(device: string, suffix: (typeof suffixes)[number]): string {
+export function statePath(device: string, suffix: "json" | "sock" | "log"): string {
   return `${stateDirectory()}/${device.replace(":", "-")}.${suffix}`;
 }
 
@@ -111,11 +109,14 @@ export function knownDevices(): string[] {
   });
 }
 
-/** Forgets a mount; its log stays unless `log` is set. */
-export function removeState(device: string, { log = false } = {}): void {
-  for (const suffix of suffixes) {
-    if (suffix !== "log" || log) rmSync(statePath(device, suffix), { force: true });
-  }
+/**
+ * Forgets the mount of the server `pid`; its log stays. Once a mount has gone its number may be that of
+ * another, whose files these are then.
+ */
+export function removeState(device: string, pid: number): void {
+  if (readState(device)?.pid !== pid) return;
+  for (const suffix of ["json", "sock"] as const)
+    rmSync(statePath(device, suffix), { force: true });
 }
 
 /**

@@ -24,7 +24,8 @@ import { type Durability, type NewBundle, Transaction } from "../store/transacti
 import { readClaim } from "../store/claims.ts";
 import { parseBundle } from "../trust/bundle.ts";
 import { policyOf } from "../trust/policy.ts";
-import { type Refusal, verifyBundles } from "../trust/verify-bundles.ts";
+import { type Refusal, allRefused } from "../trust/refusals.ts";
+import { verifyBundles } from "../trust/verify-bundles.ts";
 import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
 import { keepLeafHashes, leafHashesSize } from "../store/leaf-hashes.ts";
 import { type Candidate, findCandidates, refusingQuietly } from "./pull-candidates.ts";
@@ -128,7 +129,7 @@ async function firstGood(
     });
     if (about[0] !== undefined) {
       promising.push({ candidate, bundles, version: about[0].statement.version });
-    } else if (accepted.length > 0) refusals.push(aboutAnother(candidate));
+    } else if (accepted.length > 0) refusals.push(aboutAnother(candidate, name));
   }
   for (const { candidate, bundles } of promising.sort((a, b) => b.version - a.version)) {
     try {
@@ -139,35 +140,19 @@ async function firstGood(
     } catch (error) {
       // What is signed and broken is not made good by another bundle.
       if (!(error instanceof TrustError)) throw error;
-      refusals.push({ label: candidate.bootstrap.digest, error });
+      refusals.push({ label: candidate.bootstrap.digest, error, about: name });
     }
   }
-  const error = allRefused(refusals, name);
+  const error =
+    refusals.length === 0
+      ? new TrustError("NO_BUNDLE", `${name}: nobody has signed what is in the registry`)
+      : allRefused(refusals, [], { what: name, where: " in the registry", name });
   throw listing === undefined ? error : notCurrent(error, listing);
 }
 
-function aboutAnother({ bootstrap }: Candidate): Refusal {
+function aboutAnother({ bootstrap }: Candidate, about: string): Refusal {
   const message = `bootstrap ${bootstrap.digest}: its bundles are about another one`;
-  return { label: bootstrap.digest, error: new TrustError("WRONG_IMAGE", message) };
-}
-
-/** Reasons that a message gives. */
-const SHOWN_REASONS = 8;
-
-function allRefused(refusals: readonly Refusal[], name: string): TrustError {
-  const [first] = refusals;
-  if (first === undefined) {
-    return new TrustError("NO_BUNDLE", `${name}: nobody has signed what is in the registry`);
-  }
-  const isSame = refusals.every(({ error }) => error.code === first.error.code);
-  const reasons = [...new Set(refusals.map(({ error }) => error.message))];
-  const shown = reasons.slice(0, SHOWN_REASONS);
-  if (reasons.length > shown.length) shown.push(`and ${reasons.length - shown.length} more`);
-  return new TrustError(
-    isSame ? first.error.code : "NO_GOOD_BUNDLE",
-    `${name}: none of ${refusals.length} bundles in the registry is good: ${shown.join("; ")}`,
-    { cause: new AggregateError(refusals.map(({ error }) => error)) },
-  );
+  return { label: bootstrap.digest, about, error: new TrustError("WRONG_IMAGE", message) };
 }
 
 /** The seek index that the statement is about; without it layers are only read as a whole. */

@@ -7,6 +7,7 @@
 import { SealfsError, UsageError } from "../errors.ts";
 import { type Listing, type PolicyKey, type TrustPolicy, policyOf } from "../trust/policy.ts";
 import { type PolicyDocument, signersOf } from "../trust/policy-chain.ts";
+import { inOrder } from "../trust/refusals.ts";
 import type { Statement } from "../trust/statement.ts";
 import { formatTime } from "../trust/time.ts";
 import {
@@ -122,7 +123,12 @@ function reportOn(
 ): TrustReport {
   const { now, state } = demands;
   const policy = policyOf(demands.trust);
-  const { bytes, bundles, problems, name: stored } = locateImage(target, places, policy.keyring);
+  const {
+    bytes,
+    bundles,
+    problems,
+    name: stored,
+  } = locateImage(target, places, policy.keyring, demands.name);
   const asked = demands.name ?? stored;
   const expected: Expectation = { name: asked ?? ANY_NAME, now };
   const { accepted, refused } = verifyBundles(bundles, policy, expected);
@@ -161,7 +167,7 @@ function reportOn(
     },
     listing: listing?.text,
     deadlines: best === undefined || refusal !== undefined ? [] : deadlinesOf(best, policy),
-    refused: refused.map(({ label, error: { code, message } }) => {
+    refused: inOrder(refused, asked).map(({ label, error: { code, message } }) => {
       return { bundles: label, code, message };
     }),
     notCounted: best?.unverified ?? [],

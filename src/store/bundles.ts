@@ -28,8 +28,16 @@ const FILE = new RegExp(`^(.*?)(?:~[0-9a-f]{${NAME_HASH_DIGITS}})?\\.json$`);
 
 /** A bundle's path below the store; key ids are encoded as image names are. */
 export function bundlePath(id: VerityDigest, keyId: string, name?: string): string {
-  const mark = name === undefined ? "" : `~${sha256(name).slice(0, NAME_HASH_DIGITS)}`;
-  return `bundles/${id}/${encodeName(keyId)}${mark}.json`;
+  return `bundles/${id}/${encodeName(keyId)}${name === undefined ? "" : markOf(name)}.json`;
+}
+
+/** Whether a bundle's file says that it is about `name`. */
+export function isMarked({ path }: StoredBundle, name: string): boolean {
+  return path.endsWith(`${markOf(name)}.json`);
+}
+
+function markOf(name: string): string {
+  return `~${sha256(name).slice(0, NAME_HASH_DIGITS)}`;
 }
 
 function sha256(text: string): string {

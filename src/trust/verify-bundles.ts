@@ -29,11 +29,14 @@ import { toByteString } from "../bytes/bytestring.ts";
 import { TrustError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { parseBundle } from "./bundle.ts";
+import type { Envelope } from "./dsse.ts";
 import { type Trust, policyOf } from "./policy.ts";
+import { type Refusal, claimedName } from "./refusals.ts";
 import { type SignedPayload, findSigners } from "./signers.ts";
 import { type Expectation, type VerifiedStatement, verifyPayload } from "./verify-payload.ts";
 
 export { ANY_NAME, type Expectation, type VerifiedStatement } from "./verify-payload.ts";
+export type { Refusal } from "./refusals.ts";
 
 /** The outcome for several bundles. */
 export interface Verdicts {
@@ -41,13 +44,6 @@ export interface Verdicts {
   readonly accepted: readonly VerifiedStatement[];
   /** What was refused: which bundles, and why. */
   readonly refused: readonly Refusal[];
-}
-
-/** Bundles that were refused for one reason. */
-export interface Refusal {
-  /** `bundle 2`, or `bundles 2, 3` that are over the same bytes. */
-  readonly label: string;
-  readonly error: TrustError;
 }
 
 /** Steps 1 to 8 for bundles about one image, whose signatures count together. */
@@ -62,9 +58,11 @@ export function verifyBundles(
   const tries = { left: limits.signatureTries };
   for (const [i, file] of files.entries()) {
     const label = files.length > 1 ? `bundle ${i + 1}` : "bundle";
-    attempt(label, refused, () => {
+    let envelope: Envelope | undefined;
+    const about = () => envelope && claimedName(envelope.payloadType, envelope.payload);
+    attempt({ label, about }, refused, () => {
       // Steps 1 and 2: size, strict JSON; strict base64, number and size of the signatures.
-      const envelope = parseBundle(file, label);
+      envelope = parseBundle(file, label);
       // Steps 3 and 4: which trusted keys signed these bytes.
       const signed = findSigners(envelope, policy, expected.now, tries, label);
       const key = `${signed.payloadType}\n${toByteString(signed.payload)}`;
@@ -77,7 +75,11 @@ export function verifyBundles(
   const accepted: VerifiedStatement[] = [];
   for (const { numbers, parts } of groups.values()) {
     const label = labelOf(numbers, files.length);
-    attempt(label, refused, () => accepted.push(verifyPayload(parts, policy, expected, label)));
+    const { payloadType, payload } = parts[0]!;
+    const about = () => claimedName(payloadType, payload);
+    attempt({ label, about }, refused, () =>
+      accepted.push(verifyPayload(parts, policy, expected, label)),
+    );
   }
   accepted.sort((a, b) => b.statement.version - a.statement.version);
   return { accepted, refused };
@@ -89,12 +91,17 @@ interface Group {
   readonly parts: SignedPayload[];
 }
 
-function attempt(label: string, refused: Refusal[], verify: () => void): void {
+interface Subject {
+  readonly label: string;
+  readonly about: () => string | undefined;
+}
+
+function attempt({ label, about }: Subject, refused: Refusal[], verify: () => void): void {
   try {
     verify();
   } catch (error) {
     if (!(error instanceof TrustError)) throw error;
-    refused.push({ label, error });
+    refused.push({ label, error, about: about() });
   }
 }
 

@@ -7,7 +7,7 @@
 import { existsSync } from "node:fs";
 import { IntegrityError, NotFoundError, TrustError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import type { StoredBundle } from "../store/bundles.ts";
+import { type StoredBundle, isMarked } from "../store/bundles.ts";
 import type { Stores } from "../store/stores.ts";
 import type { Keyring } from "../trust/keyring.ts";
 import { type Listing, type Trust, policyOf } from "../trust/policy.ts";
@@ -63,23 +63,28 @@ export function envelopeBeside(image: string): string {
 
 /**
  * Finds a bootstrap: in the stores, else as a file. Bundles that claim to be by a key of `keyring`
- * come first.
+ * come first, those for `name` before others; by default the name under which a store has it.
  *
  * @throws {@link NotFoundError} `NO_REF` or `NO_FILE`
  */
-export function locateImage(target: string, places: Places, keyring?: Keyring): LocatedImage {
+export function locateImage(
+  target: string,
+  places: Places,
+  keyring?: Keyring,
+  name?: string,
+): LocatedImage {
   const { stores } = places;
   const problems: Error[] = [];
   const stored = (id: VerityDigest) =>
-    stores === undefined ? [] : bundlesAbout(stores, id, keyring, problems);
+    stores === undefined ? [] : bundlesAbout(stores, id, keyring, name ?? target, problems);
   const named = places.bundles?.map((bundle) =>
     typeof bundle === "string" ? readBundleFile(bundle) : bundle,
   );
   const id = stores && resolve(stores, target);
   if (stores !== undefined && id !== undefined) {
     const bundles = named ?? stored(id);
-    const name = target === id ? undefined : target;
-    return { bytes: stores.readImage(id), bundles, problems, name, id };
+    const known = target === id ? undefined : target;
+    return { bytes: stores.readImage(id), bundles, problems, name: known, id };
   }
   const bytes = readUserFile(target, limits.imageBytes, `image ${target}`);
   const beside = [bundleBeside(target), envelopeBeside(target)];
@@ -100,7 +105,7 @@ export function locateImage(target: string, places: Places, keyring?: Keyring): 
 export function openVerified(target: string, places: Places, demands: Demands): VerifiedImage {
   const { now, state, checked } = demands;
   const policy = policyOf(demands.trust);
-  const located = locateImage(target, places, policy.keyring);
+  const located = locateImage(target, places, policy.keyring, demands.name);
   const name = demands.name ?? located.name ?? ANY_NAME;
   const { bytes, bundles, problems } = located;
   const markOf = state?.markOf.bind(state);
@@ -214,16 +219,19 @@ function resolve(stores: Stores, target: string): VerityDigest | undefined {
 }
 
 /**
- * At most `limits.bundles`, those that name a trusted key first: filling a store with bundles must
- * neither keep its readers busy nor crowd out the good one.
+ * At most `limits.bundles`, those that name a trusted key first, and of these the ones for the name
+ * that is asked for: filling a store with bundles must neither keep its readers busy nor crowd out
+ * the good one.
  */
 function bundlesAbout(
   stores: Stores,
   id: VerityDigest,
   keyring: Keyring | undefined,
+  name: string,
   problems: Error[],
 ): Uint8Array[] {
-  const rank = (bundle: StoredBundle) => (keyring?.get(bundle.keyId) === undefined ? 1 : 0);
+  const rank = (bundle: StoredBundle) =>
+    (keyring?.get(bundle.keyId) === undefined ? 2 : 0) + (isMarked(bundle, name) ? 0 : 1);
   const found = stores.readBundles(id, (error) => problems.push(error));
   const bundles = found.sort((a, b) => rank(a) - rank(b));
   return bundles.slice(0, limits.bundles).map(({ bytes }) => bytes);

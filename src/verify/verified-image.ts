@@ -12,11 +12,11 @@ import { Image } from "../erofs/image.ts";
 import { TrustError } from "../errors.ts";
 import { type Mark, type Progress, verifyVersion } from "../trust/high-water.ts";
 import { type Trust, type TrustPolicy, policyOf } from "../trust/policy.ts";
+import { allRefused } from "../trust/refusals.ts";
 import type { Statement } from "../trust/statement.ts";
 import {
   ANY_NAME,
   type Expectation,
-  type Refusal,
   type VerifiedStatement,
   verifyBundles,
 } from "../trust/verify-bundles.ts";
@@ -110,8 +110,7 @@ export class VerifiedImage {
  * Verifies a bootstrap. Of several good statements the one with the highest version counts.
  *
  * @throws {@link TrustError} `NO_BUNDLE` without bundles; the code of the step that failed with
- *   one; with several, that code if all failed alike and otherwise `NO_GOOD_BUNDLE`, the message
- *   giving each one's reason; `NOT_LISTED` when only the bundles of a listing count and `trust`
+ *   one; with several, as {@link allRefused}; `NOT_LISTED` when only the bundles of a listing count and `trust`
  *   still has the listing
  * @throws {@link FormatError} when the bootstrap is the signed one and breaks a rule of its format
  */
@@ -143,10 +142,11 @@ export function verifyImageFile(request: VerificationRequest): VerifiedImage {
       return make(image, verified, request.name !== ANY_NAME, progress);
     } catch (error) {
       if (!(error instanceof TrustError)) throw error;
-      refusals.push({ label: verified.label, error });
+      refusals.push({ label: verified.label, error, about: verified.statement.name });
     }
   }
-  throw allRefused(refusals, problems);
+  const name = request.name === ANY_NAME ? undefined : request.name;
+  throw allRefused(refusals, problems, { what: "image", name });
 }
 
 /** Undefined without a memory, or without a name whose versions could be compared. */
@@ -178,29 +178,4 @@ function requireEqual(what: string, signed: string, got: string): void {
   throw new TrustError("WRONG_IMAGE", `image: ${what}: signed was ${signed}, got ${got}`, {
     hint: "the bundle is about another image, or the image was changed after it was signed",
   });
-}
-
-/** Reasons that a message gives; all of them are in its cause. */
-const SHOWN_REASONS = 8;
-
-function allRefused(refusals: readonly Refusal[], problems: readonly Error[]): TrustError {
-  const [first, ...others] = refusals;
-  if (first !== undefined && others.length === 0 && problems.length === 0) return first.error;
-  const same = others.every(({ error }) => error.code === first?.error.code);
-  const reasons = [
-    ...refusals.map(({ label, error: { message } }) =>
-      message.startsWith(label) ? message : `${label}: ${message}`,
-    ),
-    ...problems.map(({ message }) => `not readable: ${message}`),
-  ];
-  const count = reasons.length;
-  if (count > SHOWN_REASONS) {
-    reasons.splice(SHOWN_REASONS, count, `and ${count - SHOWN_REASONS} more`);
-  }
-  const errors = [...refusals.map(({ error }) => error), ...problems];
-  return new TrustError(
-    first !== undefined && same ? first.error.code : "NO_GOOD_BUNDLE",
-    `image: none of ${count} bundles is good: ${reasons.join("; ")}`,
-    { cause: new AggregateError(errors) },
-  );
 }

@@ -7,7 +7,7 @@ import {
   readFileSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, test } from "vitest";
 import { runMain } from "../../support/run.ts";
@@ -158,6 +158,20 @@ describe("an image in a store", () => {
       expect((await verify(id, "--store", store, "--name", name)).status).toBe(0);
     }
     expect((await verify(id, "--store", store, "--name", "app")).status).toBe(5);
+  });
+
+  test("with more names than bundles are read is verified under each", async () => {
+    const signed = Store.open(store).images.resolve("registry.example/app:1.0");
+    await sign(signed, "--store", store, "--name", "registry.example/app:latest");
+    const { path, bytes } = Store.open(store).readBundles(id)[0]!;
+    const [keyId] = basename(path).split("~");
+    for (let i = 0; i < 100; i++) {
+      const mark = i.toString(16).padStart(16, "0");
+      writeFileSync(join(dirname(path), `${keyId}~${mark}.json`), bytes);
+    }
+    await sign("registry.example/app:1.0", "--store", store);
+    expect((await verify("registry.example/app:1.0", "--store", store)).status).toBe(0);
+    expect((await verify(id, "--store", store, "--name", "app:2")).status).toBe(5);
   });
 
   test("is verified though a hundred strangers' bundles lie beside the good one", async () => {

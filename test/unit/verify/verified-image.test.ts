@@ -157,6 +157,34 @@ describe("several bundles", () => {
     expect((error.cause as AggregateError).errors).toHaveLength(3);
   });
 
+  test("of other names are no reason, however many they are", () => {
+    const others = Array.from({ length: 20 }, (_, i) => sign(image, alice, `app:${i}`).bundle);
+    const late = { ...times, expires: new Date("2026-09-30T00:00:00Z") };
+    const expired = signImage(image, { name, key: alice, ...late }).bundle;
+    const bundles = [...others, expired];
+    for (const order of [bundles, bundles.toReversed()]) {
+      const error = refused(image, order);
+      expect(error.code).toBe("EXPIRED");
+      expect(error.message).toBe(
+        "statement: expired 2026-09-30T00:00:00Z, now is 2026-10-01T00:00:00Z",
+      );
+      expect(error.hint).toBe("ask the signer for a new signature");
+    }
+    const two = refused(image, [...others, expired, sign(image, mallory).bundle]);
+    expect(two.message).toMatch(/^image: none of 2 bundles is good: [^;]*expired[^;]*; [^;]*$/);
+  });
+
+  test("of other names only are told together, after a stranger's for this name", () => {
+    const others = Array.from({ length: 9 }, (_, i) => sign(image, alice, `app:${i}`).bundle);
+    const error = refused(image, others);
+    expect(error.code).toBe("WRONG_NAME");
+    expect(error.message).toContain(`expected the name "${name}", signed as "app:0", "app:1"`);
+    expect(error.message).toMatch(/"app:7", and 1 more$/);
+    const stranger = refused(image, [...others, sign(image, mallory).bundle]);
+    expect(stranger.code).toBe("UNTRUSTED_KEY");
+    expect(stranger.message).toMatch(/^bundle 10: signed by /);
+  });
+
   test("that fail alike keep the code", () => {
     const { bundle } = sign(image, mallory);
     expect(refused(image, [bundle, bundle]).code).toBe("UNTRUSTED_KEY");

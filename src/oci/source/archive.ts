@@ -11,12 +11,25 @@ import { readFully } from "../../fs/descriptor-io.ts";
 import type { TarEntry } from "../../tar/entry.ts";
 import { TarParser } from "../../tar/parser.ts";
 import { type BlobRange, type LayoutFiles, partOf } from "../blob.ts";
+import { memberName } from "./member-name.ts";
+import { hasSameBytes } from "./same-bytes.ts";
+
+interface StoredFile {
+  readonly kind: "file";
+  readonly offset: number;
+  readonly size: number;
+}
+
+type Single =
+  | StoredFile
+  | { readonly kind: "link"; readonly target: ByteString; readonly hard: boolean }
+  /** Something that is neither file nor link. */
+  | { readonly kind: "bad"; readonly reason: string };
 
 type Member =
-  | { readonly kind: "file"; readonly offset: number; readonly size: number }
-  | { readonly kind: "link"; readonly target: ByteString; readonly hard: boolean }
-  /** Stored twice, or something that is neither file nor link. */
-  | { readonly kind: "bad"; readonly reason: string };
+  | Single
+  /** Stored more than once. */
+  | { readonly kind: "copies"; readonly copies: Single[] };
 
 // Large enough for a run of small files, small enough to throw away at a large one.
 const WINDOW = 64 * 1024;
@@ -28,9 +41,9 @@ const MAX_LINKS = 8;
 export class ArchiveFiles implements LayoutFiles {
   readonly label: string;
   readonly #range: BlobRange;
-  readonly #members: ReadonlyMap<ByteString, Member>;
+  readonly #members: Map<ByteString, Member>;
 
-  private constructor(label: string, range: BlobRange, members: ReadonlyMap<ByteString, Member>) {
+  private constructor(label: string, range: BlobRange, members: Map<ByteString, Member>) {
     this.label = label;
     this.#range = range;
     this.#members = members;
@@ -51,15 +64,16 @@ export class ArchiveFiles implements LayoutFiles {
   }
 
   has(path: string): boolean {
-    return this.#members.has(fromText(path));
+    return this.#members.has(memberName(fromText(path)));
   }
 
   open(path: string): BlobRange {
-    let name = fromText(path);
+    const asked = memberName(fromText(path));
+    let name = asked;
     for (let links = 0; links <= MAX_LINKS; links++) {
-      const member = this.#members.get(name);
+      const member = this.#single(name);
       if (member === undefined) {
-        const via = name === fromText(path) ? "" : ` (by way of ${path})`;
+        const via = name === asked ? "" : ` (by way of ${path})`;
         throw new NotFoundError("NO_FILE", `${this.label}: no ${printable(name)} in it${via}`);
       }
       if (member.kind === "file") return partOf(this.#range, member.offset, member.size);
@@ -76,6 +90,31 @@ export class ArchiveFiles implements LayoutFiles {
 
   close(): void {
     this.#range.close();
+  }
+
+  /** What is stored under a name; copies of it have to be the same. */
+  #single(name: ByteString): Single | undefined {
+    const member = this.#members.get(name);
+    if (member?.kind !== "copies") return member;
+    const [first, ...others] = member.copies as [Single, ...Single[]];
+    for (const other of others) {
+      if (this.#isCopy(first, other)) continue;
+      const message = `${this.label}: ${printable(name)} is stored twice, with different content`;
+      throw new FormatError("AMBIGUOUS", message, {
+        hint: "tools differ about which of them counts: make the archive again",
+      });
+    }
+    this.#members.set(name, first);
+    return first;
+  }
+
+  #isCopy(first: Single, other: Single): boolean {
+    if (first.kind === "file" && other.kind === "file") {
+      const [a, b] = [first, other].map(({ offset, size }) => partOf(this.#range, offset, size));
+      return hasSameBytes(a!, b!);
+    }
+    if (first.kind !== "link" || other.kind !== "link") return false;
+    return first.target === other.target && first.hard === other.hard;
   }
 
   /** A link's target as a name in the archive; docker save writes `../<id>/layer.tar`. */
@@ -99,11 +138,16 @@ export class ArchiveFiles implements LayoutFiles {
 function readMembers(range: BlobRange, label: string): Map<ByteString, Member> {
   const members = new Map<ByteString, Member>();
   let dataEnd = 0;
+  let count = 0;
   const parser = new TarParser({
     entry(entry) {
       if (entry.type === "file" && entry.segments === undefined)
         dataEnd = entry.dataOffset + entry.size;
-      if (entry.type !== "directory") add(members, entry, range.size, label);
+      if (entry.type === "directory") return undefined;
+      if (++count > limits.archiveMembers) {
+        throw new FormatError("LIMIT", `${label}: over ${limits.archiveMembers} members`);
+      }
+      add(members, entry, range.size, label);
       return undefined;
     },
   });
@@ -128,14 +172,11 @@ function add(
   archiveSize: number,
   label: string,
 ): void {
-  const name = entry.path
-    .split("/")
-    .filter((part) => part !== "" && part !== ".")
-    .join("/") as ByteString;
-  if (members.size >= limits.archiveMembers) {
-    throw new FormatError("LIMIT", `${label}: over ${limits.archiveMembers} members`);
-  }
-  members.set(name, members.has(name) ? { kind: "bad", reason: "it twice" } : memberOf(entry));
+  const name = memberName(entry.path);
+  const [before, member] = [members.get(name), memberOf(entry)];
+  if (before === undefined) members.set(name, member);
+  else if (before.kind === "copies") before.copies.push(member);
+  else members.set(name, { kind: "copies", copies: [before, member] });
   const end = entry.dataOffset + entry.size;
   if (end > archiveSize) {
     const message = `${label}: ${printable(name)} ends at ${end}, the archive at ${archiveSize}`;
@@ -143,7 +184,7 @@ function add(
   }
 }
 
-function memberOf(entry: TarEntry): Member {
+function memberOf(entry: TarEntry): Single {
   if (entry.segments !== undefined) return { kind: "bad", reason: "a sparse file" };
   if (entry.type === "file") return { kind: "file", offset: entry.dataOffset, size: entry.size };
   if (entry.type === "symlink") return { kind: "link", target: entry.linkPath, hard: false };

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { ByteString } from "../../bytes/bytestring.ts";
 import { asArray, asObject, asString } from "../../bytes/json-fields.ts";
 import { type JsonValue, parseJson } from "../../bytes/json.ts";
 import { FormatError, NotFoundError } from "../../errors.ts";
@@ -15,6 +16,7 @@ import { parseConfig } from "../config.ts";
 import { verifyNames } from "../descriptor.ts";
 import { type OciDigest, digestOf, isDigest, verifyDigest } from "../digest.ts";
 import { type LayerDescriptor, NO_ANNOTATIONS, type OciImage } from "../image.ts";
+import { memberName } from "./member-name.ts";
 import { type Platform, formatPlatform, samePlatform } from "../platform.ts";
 import type { ImageChoice } from "../reference.ts";
 
@@ -47,7 +49,11 @@ function image(value: JsonValue, what: string): DockerImage {
     );
   }
   const config = asString(object.get("Config"), `${what}: Config`);
-  return { config, tags: strings("RepoTags"), layers };
+  return { config: cleanName(config), tags: strings("RepoTags"), layers: layers.map(cleanName) };
+}
+
+function cleanName(path: string): string {
+  return memberName(path as ByteString); // any text will do: the separators are ASCII
 }
 
 /**

@@ -92,17 +92,23 @@ describe("an archive as a set of files", () => {
       { name: "fifo", type: "fifo" },
       { name: "twice", content: "1" },
       { name: "./twice", content: "2" },
+      { name: "copied", content: "data" },
+      { name: "/a/../copied", content: "data" },
+      link("b/layer.tar", "../a/layer.tar"),
+      link("gone", "elsewhere"),
     ]);
     const files = ArchiveFiles.open(openNamed(path), path);
-    for (const name of ["a/layer.tar", "b/layer.tar", "c/layer.tar", "h"]) {
+    for (const name of ["a/layer.tar", "./b/layer.tar", "/c/layer.tar", "c/../h", "copied"]) {
       expect(Buffer.from(readFile(files, name, 100)).toString()).toBe("data");
     }
     expect(await refusal(() => files.open("out"))).toBe("FormatError MALFORMED");
     expect(await refusal(() => files.open("abs"))).toBe("FormatError MALFORMED");
     expect(await refusal(() => files.open("x"))).toBe("FormatError LIMIT");
-    expect(await refusal(() => files.open("gone"))).toBe("NotFoundError NO_FILE");
+    expect(await refusal(() => files.open("nothing"))).toBe("NotFoundError NO_FILE");
+    expect(await refusal(() => files.open("../a/layer.tar"))).toBe("NotFoundError NO_FILE");
     expect(await refusal(() => files.open("fifo"))).toBe("IntegrityError WRONG_TYPE");
-    expect(await refusal(() => files.open("twice"))).toBe("IntegrityError WRONG_TYPE");
+    expect(await refusal(() => files.open("twice"))).toBe("FormatError AMBIGUOUS");
+    expect(await refusal(() => files.open("gone"))).toBe("FormatError AMBIGUOUS");
     files.close();
   });
 

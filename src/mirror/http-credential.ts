@@ -8,7 +8,7 @@ import { findCredential } from "../oci/registry/credentials.ts";
 
 /**
  * The `Authorization` for a mirror; undefined when no credential is kept for its host. `file` stands
- * in for the usual files.
+ * in for the usual files; `onProblem` hears of a helper that could not be asked.
  *
  * @throws {@link UsageError} when it would go over plain http to another machine
  * @throws {@link FormatError} for a file that is not as it has to be
@@ -16,9 +16,10 @@ import { findCredential } from "../oci/registry/credentials.ts";
 export async function authorizationFor(
   url: URL,
   file: string | undefined,
+  onProblem?: (message: string) => void,
 ): Promise<string | undefined> {
-  const credential = await find(url, file);
-  if (credential === undefined || "identityToken" in credential) return undefined;
+  const credential = await find(url, file, onProblem);
+  if (credential === undefined || !("user" in credential)) return undefined;
   const isHere = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
   if (url.protocol !== "https:" && !isHere) {
     throw new UsageError("USAGE", `mirror ${url.href}: credentials would go over plain http`, {
@@ -29,10 +30,14 @@ export async function authorizationFor(
   return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
 }
 
-async function find(url: URL, file: string | undefined) {
+async function find(
+  url: URL,
+  file: string | undefined,
+  onProblem: ((message: string) => void) | undefined,
+) {
   try {
     const path = url.pathname.split("/").filter((part) => part !== "");
-    return await findCredential(url.host, path.join("/"), file);
+    return await findCredential(url.host, path.join("/"), { file, onProblem });
   } catch (error) {
     // A mirror may do without what an environment variable names.
     if (file === undefined && error instanceof NotFoundError) return undefined;

@@ -42,7 +42,7 @@ export interface SourcesRequest {
   readonly name?: string;
   /** Where its objects lie in its layers; without it, layers are of no use. */
   readonly index?: SeekIndex | undefined;
-  /** Hears why a mirror of the file cannot be used. */
+  /** Hears why a mirror of the file, or credentials for a mirror, cannot be used. */
   readonly onProblem?: (message: string) => void;
 }
 
@@ -55,13 +55,11 @@ export interface SourcesRequest {
 export async function openSources(request: SourcesRequest): Promise<ObjectSource[]> {
   const sources: ObjectSource[] = [];
   for (const mirror of request.mirrors) {
-    sources.push(
-      await openSource({ ...request.reach, location: parseLocation(mirror) }, request.index),
-    );
+    sources.push(await openSource({ ...request.reach, location: parseLocation(mirror) }, request));
   }
   for (const entry of mirrorsOfFile(request)) {
     try {
-      sources.push(await openSource(entry, request.index));
+      sources.push(await openSource(entry, request));
     } catch (error) {
       if (!(error instanceof SealfsError)) throw error;
       request.onProblem?.(`mirror not used: ${error.message}`);
@@ -80,21 +78,21 @@ function mirrorsOfFile({ mirrorsFile, name }: SourcesRequest): MirrorEntry[] {
   );
 }
 
-async function openSource(entry: MirrorEntry, index: SeekIndex | undefined): Promise<ObjectSource> {
-  const source = await openLocation(entry, index);
+async function openSource(entry: MirrorEntry, request: SourcesRequest): Promise<ObjectSource> {
+  const source = await openLocation(entry, request);
   return entry.rateLimit === undefined ? source : limitRate(source, entry.rateLimit);
 }
 
 async function openLocation(
   entry: MirrorEntry,
-  index: SeekIndex | undefined,
+  { index, onProblem }: Pick<SourcesRequest, "index" | "onProblem">,
 ): Promise<ObjectSource> {
   const { location, caFile, insecure, authFile } = entry;
   switch (location.kind) {
     case "path":
       return openPath(location.path);
     case "http": {
-      const authorization = await authorizationFor(location.url, authFile);
+      const authorization = await authorizationFor(location.url, authFile, onProblem);
       const client = new HttpClient({ caFile, insecure });
       return new HttpMirror({ base: location.url, client, authorization });
     }
@@ -103,13 +101,13 @@ async function openLocation(
     case "archive":
       return layers(index, () => LayoutBlobs.ofArchive(location.path));
     case "http-layout": {
-      const authorization = await authorizationFor(location.url, authFile);
+      const authorization = await authorizationFor(location.url, authFile, onProblem);
       const client = new HttpClient({ caFile, insecure });
       return layers(index, () => new HttpLayoutBlobs(location.url, client, authorization));
     }
     case "registry": {
       const reference = parseRegistryReference(location.reference);
-      const options = { caFile, insecure, authFile };
+      const options = { caFile, insecure, authFile, onProblem };
       return layers(index, () => new RegistryBlobs(new Registry(reference, options)));
     }
   }

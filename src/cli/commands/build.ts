@@ -69,7 +69,7 @@ async function build(text: string, options: Options, io: Io): Promise<void> {
   try {
     result = await buildImage(reference, {
       ...treeOptions(options),
-      ...sourceOptions(options),
+      ...sourceOptions(options, io),
       name,
       durability,
       minFree,

@@ -28,7 +28,10 @@ export function declare(command: Command, io: Io): void {
       const { store, check } = options;
       const digest = familyDigest(await openImage(target, store));
       if (check !== undefined) {
-        const source = await openSource(resolveSource(parseSource(check)), sourceOptions(options));
+        const source = await openSource(
+          resolveSource(parseSource(check)),
+          sourceOptions(options, io),
+        );
         try {
           verifyLabel(source, digest);
         } finally {

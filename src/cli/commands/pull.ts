@@ -53,7 +53,7 @@ export function declare(command: Command, io: Io): void {
 async function pull(text: string, options: Options, io: Io): Promise<void> {
   const reference = parseRegistryReference(text);
   const { name, store: stores, mirror = [] } = options;
-  const { registry, platform } = sourceOptions(options);
+  const { registry, platform } = sourceOptions(options, io);
   const now = new Date();
   const { trust, state } = readTrust(options, io, now);
   const interruption = interruptible("pull");
@@ -75,10 +75,11 @@ async function pull(text: string, options: Options, io: Io): Promise<void> {
   report(pulled, options, io);
   if (options.mount === undefined) return;
   const { host, repository } = reference;
+  const { caFile, authFile, insecure } = registry;
   const mirrors = [...mirror, `docker://${host}/${repository}`];
   const mount = await mountImage(pulled.verified, options.mount, {
     stores,
-    lazy: { mirrors, reach: registry },
+    lazy: { mirrors, reach: { caFile, authFile, insecure } },
   });
   io.log(mountedLine(pulled.name, mount));
 }

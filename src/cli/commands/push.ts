@@ -46,7 +46,7 @@ async function push(image: string, text: string, options: Options, io: Io): Prom
   const interruption = interruptible("push");
   try {
     const pushed = await pushImage({
-      ...sourceOptions(options),
+      ...sourceOptions(options, io),
       store: Store.open(store),
       image,
       reference: parseRegistryReference(text),

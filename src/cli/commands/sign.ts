@@ -50,7 +50,7 @@ export function declare(command: Command, io: Io): void {
 
 async function sign(image: string, options: SignOptions, io: Io): Promise<void> {
   const { name, store, output, bundle: bundles } = options;
-  const seal = sealRequestOf(image, options);
+  const seal = sealRequestOf(image, options, io);
   if (seal !== undefined) {
     const { digest, artifact } = await sealImage(seal);
     io.log(`composefs artifact ${artifact}: ${seal.output}`);

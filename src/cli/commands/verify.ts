@@ -86,7 +86,7 @@ async function verifySeal(image: string, cert: string, options: Options, io: Io)
     cert,
     signature,
     source,
-    opening: sourceOptions(options),
+    opening: sourceOptions(options, io),
   });
   const { digest, compared, subject } = verdict;
   if (options.json) io.print(JSON.stringify(verdict));

@@ -7,6 +7,7 @@ import { type Command, Option } from "commander";
 import { parsePlatform } from "../../oci/platform.ts";
 import type { RegistryOptions } from "../../oci/registry/session.ts";
 import type { SourceOptions } from "../../oci/source/open-source.ts";
+import type { Io } from "../terminal/io.ts";
 
 /** The values of {@link declareSource}'s options. */
 export interface SourceFlags {
@@ -31,12 +32,20 @@ export function declareSource(command: Command): Command {
     );
 }
 
-export function sourceOptions(flags: SourceFlags): Pick<SourceOptions, "platform"> & {
+export function sourceOptions(
+  flags: SourceFlags,
+  io: Io,
+): Pick<SourceOptions, "platform"> & {
   readonly registry: RegistryOptions;
 } {
   const { platform, authfile, caFile, tlsVerify } = flags;
   return {
     platform: platform === undefined ? undefined : parsePlatform(platform),
-    registry: { authFile: authfile, caFile, insecure: tlsVerify === "false" },
+    registry: {
+      authFile: authfile,
+      caFile,
+      insecure: tlsVerify === "false",
+      onProblem: (message) => io.log(`warning: ${message}`),
+    },
   };
 }

@@ -21,6 +21,7 @@ import { PrivateKey } from "../../trust/private-key.ts";
 import { passphraseFor } from "../terminal/passphrase.ts";
 import { repeated } from "./repeated.ts";
 import { type StatementOptions, validityOf } from "./statement-options.ts";
+import type { Io } from "../terminal/io.ts";
 import { type SourceFlags, sourceOptions } from "./registry-options.ts";
 
 export interface SignOptions extends StatementOptions, SourceFlags {
@@ -89,7 +90,11 @@ export function declareOtherTools(command: Command): Command {
  * @throws {@link UsageError} when a certificate, its key or the source is missing, or an option says
  *   what the draft has no place for
  */
-export function sealRequestOf(image: string, options: SignOptions): SealRequest | undefined {
+export function sealRequestOf(
+  image: string,
+  options: SignOptions,
+  io: Io,
+): SealRequest | undefined {
   const { composefsPkcs7, cert, key, source, store, output } = options;
   if (composefsPkcs7 === undefined) {
     if (cert === undefined && source === undefined) return undefined;
@@ -109,7 +114,7 @@ export function sealRequestOf(image: string, options: SignOptions): SealRequest 
   if (output === undefined && stores !== undefined) {
     throw new UsageError("USAGE", "--composefs-pkcs7: expected --output for an image in a store");
   }
-  const opening = sourceOptions(options);
+  const opening = sourceOptions(options, io);
   return { image, stores, source, opening, cert, key, output: output ?? artifactBeside(image) };
 }
 

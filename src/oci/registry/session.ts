@@ -23,7 +23,8 @@ import { redact } from "../../http/redact.ts";
 import { resolveTarget } from "../../http/redirects.ts";
 import { limits } from "../../limits.ts";
 import { type Challenge, challengeOf } from "./challenge.ts";
-import { type Credential, findCredential } from "./credentials.ts";
+import type { Credential } from "./auth-file.ts";
+import { findCredential } from "./credentials.ts";
 import { apiHost } from "../registry-reference.ts";
 
 export interface RegistryOptions {
@@ -31,6 +32,8 @@ export interface RegistryOptions {
   readonly insecure?: boolean | undefined;
   readonly caFile?: string | undefined;
   readonly authFile?: string | undefined;
+  /** Hears what keeps credentials from being used, without which we go on. */
+  readonly onProblem?: ((message: string) => void) | undefined;
 }
 
 /** What a token lets us do. */
@@ -167,10 +170,13 @@ export class RegistrySession {
   async #authorize(action: Action): Promise<string | undefined> {
     const challenge = this.#challenge;
     if (challenge === undefined) return undefined;
-    const { authFile } = this.#options;
-    this.#credential ??= findCredential(this.host, this.repository, authFile);
+    const { authFile: file, onProblem } = this.#options;
+    this.#credential ??= findCredential(this.host, this.repository, { file, onProblem });
     const credential = await this.#credential;
     if (challenge.scheme === "basic") return basic(credential);
+    if (credential !== undefined && "registryToken" in credential) {
+      return `Bearer ${credential.registryToken}`;
+    }
     return `Bearer ${await this.#fetchToken(challenge, action, credential)}`;
   }
 
@@ -213,8 +219,8 @@ export class RegistrySession {
     }
     const body = await collect(response.body);
     const answer = asObject(parseJson(body, { what }), what);
-    const token =
-      optionalString(answer, "token", what) ?? optionalString(answer, "access_token", what);
+    const field = (name: string) => optionalString(answer, name, what) || undefined;
+    const token = field("token") ?? field("access_token");
     // Nothing else may stand in a header.
     if (token !== undefined && /^[A-Za-z0-9._~+/=-]+$/.test(token)) return token;
     throw new NetworkError("BAD_RESPONSE", `${what}: none in the answer`);
@@ -226,7 +232,7 @@ export class RegistrySession {
 }
 
 function basic(credential: Credential | undefined): string | undefined {
-  if (credential === undefined || "identityToken" in credential) return undefined;
+  if (credential === undefined || !("user" in credential)) return undefined;
   const { user, password } = credential;
   return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
 }

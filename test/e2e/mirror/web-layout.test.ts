@@ -147,7 +147,7 @@ describe("credentials for a web server", () => {
     expect(await of("https://m.example/", { auths })).toBeUndefined();
   });
 
-  test("a helper is asked, and may have none", async () => {
+  test("a helper is asked, and may have none or fail", async () => {
     const folder = scratchFolder();
     const helper = (name: string, script: string) => {
       writeFileSync(join(folder, `docker-credential-${name}`), `#!/bin/sh\n${script}\n`);
@@ -163,10 +163,7 @@ describe("credentials for a web server", () => {
       expect(await of("https://m.example/", credHelpers("good"))).toBe(`Basic ${expected}`);
       expect(await of("https://m.example/", { credsStore: "good" })).toBe(`Basic ${expected}`);
       expect(await of("https://m.example/", credHelpers("empty"))).toBeUndefined();
-      await expect(of("https://m.example/", credHelpers("broken"))).rejects.toMatchObject({
-        code: "IO",
-        message: "docker-credential-broken: failed",
-      });
+      expect(await of("https://m.example/", credHelpers("broken"))).toBeUndefined();
     } finally {
       vi.unstubAllEnvs();
     }

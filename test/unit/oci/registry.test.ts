@@ -100,7 +100,7 @@ describe("references", () => {
 
 describe("credentials", () => {
   const find = (content: unknown, repository = "a/b/c", env: NodeJS.ProcessEnv = {}) =>
-    findCredential("registry.example", repository, authFile(content), env);
+    findCredential("registry.example", repository, { file: authFile(content), env });
   const entry = (user: string) => ({ auth: Buffer.from(`${user}:p:w`).toString("base64") });
 
   test("those for the longest part of the path count", async () => {
@@ -139,7 +139,7 @@ describe("credentials", () => {
     const env = { XDG_RUNTIME_DIR: folder, HOME: folder };
     const docker = { auths: { "registry.example": entry("docker") } };
     writeFileSync(join(folder, ".docker/config.json"), JSON.stringify(docker));
-    const ask = () => findCredential("registry.example", "a", undefined, env);
+    const ask = () => findCredential("registry.example", "a", { env });
     expect(await ask()).toMatchObject({ user: "docker" });
     const podman = { auths: { "registry.example": entry("podman") } };
     writeFileSync(join(folder, "containers/auth.json"), JSON.stringify(podman));

@@ -14,7 +14,7 @@ export interface LayerDescriptor {
   /** For messages: `layer 2 of 5 (sha256:…)`. */
   readonly label: string;
   readonly mediaType: string | undefined;
-  /** As the media type declares; undefined: known from the first bytes only. */
+  /** As the media type declares, which may be wrong; undefined: by the first bytes only. */
   readonly compression: Compression | undefined;
   /** Digest of the blob; undefined in a docker-archive and for a plain tar. */
   readonly digest: OciDigest | undefined;
@@ -23,6 +23,8 @@ export interface LayerDescriptor {
   /** Digest of the uncompressed layer; undefined for a plain tar. */
   readonly diffId: OciDigest | undefined;
   readonly annotations: ReadonlyMap<string, string>;
+  /** Whether its descriptor has `urls`, so that its blob may be missing. */
+  readonly isForeign?: boolean;
 }
 
 /** An open image; `close` it when its layers have been read. */

@@ -130,7 +130,8 @@ function manifest(document: JsonObject, mediaType: string, what: string): Manife
       { hint: "this is an artifact, not an image" },
     );
   }
-  const layers = asArray(document.get("layers"), `${what}: layers`);
+  // Go writes an empty list that was never filled as null, or not at all.
+  const layers = asArray(document.get("layers") ?? [], `${what}: layers`);
   if (layers.length > limits.layers) {
     throw new FormatError(
       "LIMIT",
@@ -147,7 +148,7 @@ function manifest(document: JsonObject, mediaType: string, what: string): Manife
 }
 
 function parseManifests(document: JsonObject, what: string): ImageIndex {
-  const manifests = asArray(document.get("manifests"), `${what}: manifests`);
+  const manifests = asArray(document.get("manifests") ?? [], `${what}: manifests`);
   return {
     kind: "index",
     manifests: manifests.map((entry, i) => parseDescriptor(entry, `${what}: manifests[${i}]`)),

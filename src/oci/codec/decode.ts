@@ -1,6 +1,5 @@
 /**
- * The uncompressed bytes of a layer, within limits, by the compression that is declared and no
- * other.
+ * The uncompressed bytes of a layer, within limits.
  *
  * @module
  */
@@ -9,7 +8,7 @@ import { FormatError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { BlobInput } from "./blob-input.ts";
 import type { FileRange } from "../blob.ts";
-import { SNIFF_BYTES, type Sniffed, sniff } from "./sniff.ts";
+import { SNIFF_BYTES, type Sniffed, hasMagic, isTar, sniff } from "./sniff.ts";
 import { gunzipHandle, gunzipHandleWorks, gunzipStream } from "./gunzip.ts";
 import { gunzipOwn } from "./gunzip-own.ts";
 import { gunzipPointsWorks } from "./gunzip-points.ts";
@@ -27,30 +26,35 @@ export type Decoder = "documented" | "private";
 type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /**
- * The compression of a blob: as declared, when its first bytes agree, or by its first bytes when
- * nothing is declared.
+ * The compression of a blob: as declared, when its first bytes allow that, else what they are. A
+ * wrong reading cannot pass: the uncompressed bytes are checked against the diffID.
  *
- * @throws {@link FormatError} `MALFORMED` when they do not agree; `UNSUPPORTED` for compressions
- *   that no media type of a layer declares
+ * @throws {@link FormatError} `MALFORMED` when they are neither what is declared nor any layer;
+ *   `UNSUPPORTED` for compressions that no media type of a layer declares
  */
 export function compressionOf(
   range: FileRange,
   declared: Compression | undefined,
   label: string,
 ): Compression {
-  const head = new Uint8Array(Math.min(SNIFF_BYTES, range.size));
-  const got = readSync(range.fd, head, 0, head.length, range.offset);
-  const found: Sniffed = sniff(head.subarray(0, got));
-  if (declared !== undefined && declared !== found) {
-    const message = `${label}: expected ${nameOf(declared)} as declared, got ${nameOf(found)}`;
+  const buffer = new Uint8Array(Math.min(SNIFF_BYTES, range.size));
+  const head = buffer.subarray(0, readSync(range.fd, buffer, 0, buffer.length, range.offset));
+  if (declared !== undefined && declared !== "none" && hasMagic(head, declared)) return declared;
+  const found: Sniffed = sniff(head);
+  if (found === "none") {
+    if (declared === undefined || declared === "none" || startsTar(head)) return found;
+    const message = `${label}: expected ${declared} as declared, got neither that nor a tar`;
     throw new FormatError("MALFORMED", message);
   }
-  if (found === "none" || found === "gzip" || found === "zstd") return found;
-  throw new FormatError("UNSUPPORTED", `${label}: ${found} compression is not supported`);
+  if (found === "gzip" || found === "zstd") return found;
+  throw new FormatError("UNSUPPORTED", `${label}: ${found} compression is not supported`, {
+    hint: "compress the layer with gzip or zstd",
+  });
 }
 
-function nameOf(compression: Sniffed): string {
-  return compression === "none" ? "an uncompressed tar" : compression;
+/** Whether `head` may be the start of a tar: a header, or the zeros that end an empty one. */
+function startsTar(head: Uint8Array): boolean {
+  return isTar(head) || (head.length === SNIFF_BYTES && head.every((byte) => byte === 0));
 }
 
 /**

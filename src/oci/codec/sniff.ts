@@ -1,6 +1,6 @@
 /**
- * What the first bytes of a file say it is. Used where nothing declares the format, and to name
- * what is there when a declaration is wrong; never to override a declaration.
+ * What the first bytes of a file say it is, where nothing declares the format or the bytes
+ * contradict what does.
  *
  * @module
  */
@@ -11,7 +11,7 @@ export const SNIFF_BYTES = 512;
 
 export type Sniffed = Compression | "bzip2" | "xz" | "lz4";
 
-const MAGICS: readonly (readonly [Sniffed, readonly number[]])[] = [
+const MAGICS: readonly (readonly [Exclude<Sniffed, "none">, readonly number[]])[] = [
   ["gzip", [0x1f, 0x8b, 0x08]],
   ["zstd", [0x28, 0xb5, 0x2f, 0xfd]],
   ["bzip2", [0x42, 0x5a, 0x68]],
@@ -22,14 +22,19 @@ const MAGICS: readonly (readonly [Sniffed, readonly number[]])[] = [
 /** The compression that `head` starts with; a tar header is "none" whatever its first name. */
 export function sniff(head: Uint8Array): Sniffed {
   if (isTar(head)) return "none";
-  for (const [name, magic] of MAGICS) {
-    if (magic.every((byte, i) => head[i] === byte)) return name;
-  }
-  // A zstd skippable frame: 0x184D2A50 to 0x184D2A5F (RFC 8878, section 3.1.2).
-  if ((head[0]! & 0xf0) === 0x50 && head[1] === 0x2a && head[2] === 0x4d && head[3] === 0x18) {
-    return "zstd";
-  }
-  return "none";
+  return MAGICS.find(([name]) => hasMagic(head, name))?.[0] ?? "none";
+}
+
+/** Whether `head` starts as a file of that compression does. */
+export function hasMagic(head: Uint8Array, compression: Exclude<Sniffed, "none">): boolean {
+  const starts = ([name, magic]: (typeof MAGICS)[number]) =>
+    name === compression && magic.every((byte, i) => head[i] === byte);
+  return MAGICS.some(starts) || (compression === "zstd" && isSkippable(head));
+}
+
+/** A zstd skippable frame: 0x184D2A50 to 0x184D2A5F (RFC 8878, section 3.1.2). */
+function isSkippable(head: Uint8Array): boolean {
+  return (head[0]! & 0xf0) === 0x50 && head[1] === 0x2a && head[2] === 0x4d && head[3] === 0x18;
 }
 
 /** Whether `head` is a tar header: its checksum, as sum of unsigned or of signed bytes, holds. */

@@ -119,8 +119,12 @@ function openImage(
   const what = `${files.label}: manifest ${descriptor.digest}`;
   const manifestBytes = readBlob(files, descriptor);
   const { config } = parseDocument(manifestBytes, descriptor.mediaType, what) as Manifest;
+  const image = imageOf(files.label, descriptor, manifestBytes, readBlob(files, config), platform);
+  for (const layer of image.layers) {
+    if (layer.isForeign && !files.has(blobPath(layer.digest!))) throw foreignLayer(layer);
+  }
   return {
-    ...imageOf(files.label, descriptor, manifestBytes, readBlob(files, config), platform),
+    ...image,
     openBlob: (layer) => openLayer(files, layer),
     close: () => files.close(),
   };
@@ -178,12 +182,20 @@ function layerOf(layer: Descriptor, label: string): Omit<LayerDescriptor, "diffI
       `${label}: expected a tar layer's media type, got ${shown}`,
     );
   }
-  // Bytes that have to be fetched from wherever the image says would make us its errand boy.
-  if (layer.urls.length > 0) {
-    throw new FormatError("UNSUPPORTED", `${label}: foreign layers (with urls) are not supported`);
-  }
-  const { mediaType, digest, size, annotations } = layer;
-  return { label, mediaType, compression, digest, size, annotations };
+  const { mediaType, digest, size, annotations, urls } = layer;
+  return { label, mediaType, compression, digest, size, annotations, isForeign: urls.length > 0 };
+}
+
+/**
+ * Says why a foreign layer cannot be read: to fetch bytes from wherever an image says would make us
+ * its errand boy.
+ */
+export function foreignLayer(layer: LayerDescriptor, cause?: unknown): FormatError {
+  const message = `${layer.label}: its bytes are only at its urls, which are not fetched from`;
+  return new FormatError("UNSUPPORTED", message, {
+    cause,
+    hint: "a copy with its foreign layers: skopeo copy … docker-archive:image.tar",
+  });
 }
 
 function openLayer(files: LayoutFiles, layer: LayerDescriptor): BlobRange {

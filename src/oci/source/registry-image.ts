@@ -11,8 +11,8 @@ import { limits } from "../../limits.ts";
 import { type BlobRange, partOf } from "../blob.ts";
 import type { Descriptor } from "../descriptor.ts";
 import { DigestHasher, type OciDigest, algorithmOf, verifyDigest } from "../digest.ts";
-import type { OciImage } from "../image.ts";
-import { imageOf } from "./oci-layout.ts";
+import type { LayerDescriptor, OciImage } from "../image.ts";
+import { foreignLayer, imageOf } from "./oci-layout.ts";
 import { type ImageIndex, type Manifest, parseDocument, unsupportedDocument } from "../manifest.ts";
 import { documentKind } from "../media-types.ts";
 import type { Platform } from "../platform.ts";
@@ -55,7 +55,7 @@ export async function openRegistryImage(
     const image = imageOf(label, descriptor, document.bytes, configBytes, platform);
     return {
       ...image,
-      prepare: (layer) => blobs.fetch({ digest: layer.digest!, size: layer.size }),
+      prepare: (layer) => fetchLayer(blobs, layer),
       openBlob: ({ digest, size }) =>
         digest === config.digest ? blobs.keep(digest, configBytes) : blobs.open(digest!, size),
       close,
@@ -63,6 +63,15 @@ export async function openRegistryImage(
   } catch (error) {
     close();
     throw error;
+  }
+}
+
+async function fetchLayer(blobs: SpooledBlobs, layer: LayerDescriptor): Promise<void> {
+  try {
+    await blobs.fetch({ digest: layer.digest!, size: layer.size });
+  } catch (error) {
+    const missing = error instanceof NetworkError && error.code === "NOT_FOUND";
+    throw missing && layer.isForeign ? foreignLayer(layer, error) : error;
   }
 }
 

@@ -130,6 +130,21 @@ describe("an image with two layers", () => {
   });
 });
 
+test.each([
+  ["null", { layers: null }],
+  ["absent", { layers: undefined }],
+  ["empty", { layers: [] }],
+])("an image whose list of layers is %s has none", async (_, manifest) => {
+  for (const diff_ids of [null, [], undefined]) {
+    const layout = new TestLayout();
+    const config = { rootfs: { type: "layers", diff_ids } };
+    layout.index([layout.image([], { manifest, config })]);
+    const image = await open(`oci:${layout.directory()}`);
+    expect(image.layers).toEqual([]);
+    image.close();
+  }
+});
+
 describe("choosing one of several", () => {
   async function several() {
     const layout = new TestLayout();
@@ -258,7 +273,8 @@ describe("hostile layouts", () => {
     ["a name in another case", { Layers: [] }, "AMBIGUOUS"],
     ["schema version 1", { schemaVersion: 1 }, "UNSUPPORTED"],
     ["the fields of schema 1", { fsLayers: [] }, "UNSUPPORTED"],
-    ["no layers", { layers: undefined }, "MALFORMED"],
+    ["one layer in place of a list", { layers: {} }, "MALFORMED"],
+    ["no layers for its diffIDs", { layers: undefined }, "MALFORMED"],
     ["no config", { config: undefined }, "MALFORMED"],
   ])("a manifest with %s (docs/hostile-inputs.md, 95)", async (_, manifest, code) => {
     const layout = new TestLayout();
@@ -370,8 +386,13 @@ describe("hostile layouts", () => {
     };
     const urls = ["http://169.254.169.254/latest/meta-data"];
     const foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
-    expect(await refused({ urls })).toBe("FormatError UNSUPPORTED");
-    expect(await refused({ urls, mediaType: foreign })).toBe("FormatError UNSUPPORTED");
+    const { digest } = new TestLayout().blob(Buffer.from("elsewhere"), types.gzip);
+    expect(await refused({ urls, digest })).toBe("FormatError UNSUPPORTED");
+    expect(await refused({ urls, digest, mediaType: foreign })).toBe("FormatError UNSUPPORTED");
+    expect(await refused({ urls })).toBe("accepted"); // its blob is in the layout
+    expect(await refused({ urls, mediaType: foreign })).toBe("accepted");
+    expect(await refused({ urls: [], mediaType: foreign })).toBe("accepted");
+    expect(await refused({ urls: null })).toBe("accepted");
     expect(await refused({ urls: "http://x" })).toBe("FormatError MALFORMED");
     expect(await refused({ mediaType: `${types.gzip}+encrypted` })).toBe("FormatError UNSUPPORTED");
     expect(await refused({ mediaType: "application/vnd.oci.image.layer.v1.tar+bzip2" })).toBe(

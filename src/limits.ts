@@ -62,6 +62,8 @@ export const limits = {
   depth: 2048,
   /** Bytes of a symlink target. */
   symlinkBytes: 4095,
+  /** Symlinks on the way to one file: as many as Linux follows. */
+  symlinks: 40,
   /** Bytes of one line of a dump file. */
   dumpLineBytes: 16 * MIB,
   /** Bytes of an xattr name. */

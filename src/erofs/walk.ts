@@ -11,9 +11,6 @@ import { joinPath, splitPath } from "../tree/paths.ts";
 import type { ImageInode } from "./image.ts";
 import type { ImageView } from "./view.ts";
 
-/** Symlinks followed on the way to one file, as in Linux. */
-const SYMLINKS_MAX = 40;
-
 /** A file and where it is. */
 export interface WalkedFile {
   /** From the root: "" is the root itself. */
@@ -45,7 +42,7 @@ export function findFile(view: ImageView, path: ByteString, follow = false): Wal
     const inode = view.lookup(directory, name);
     if (inode === undefined) throw missing("no such file in the image");
     if ((inode.mode & S_IFMT) === S_IFLNK && (follow || names.length > 0)) {
-      if (++symlinks > SYMLINKS_MAX) throw missing("too many symbolic links");
+      if (++symlinks > limits.symlinks) throw missing("too many symbolic links");
       const target = view.image.target(inode);
       if (target.startsWith("/")) reached.length = 0;
       names.push(...splitPath(target).toReversed());

@@ -51,14 +51,44 @@ const formats: Readonly<Record<Exclude<TarEntryType, "hardlink">, number>> = {
 /** The codes with which a profile refuses an entry. */
 type Code = FormatError["code"];
 
+/** The rules by which each profile refuses; docs/profiles.md has them by these names. */
+export const profileRules = {
+  "oci-v1": [
+    "paths",
+    "parents",
+    "symlinks",
+    "symlinks, strict",
+    "repeated paths, strict",
+    "whiteouts",
+    "hard links",
+    "types",
+    "size",
+  ],
+  "composefs-oci-v1": [
+    "types",
+    "times",
+    "paths",
+    "parents",
+    "hard links",
+    "size",
+    "root",
+    "/run",
+    "devices",
+  ],
+} as const;
+
+export type ProfileName = keyof typeof profileRules;
+
+export type Rule = (typeof profileRules)[ProfileName][number];
+
 /** One entry of a layer on its way into the tree. */
 export class MergeEntry {
   readonly entry: TarEntry;
   readonly #source: LayerEntry;
   readonly #label: string;
-  readonly #profile: string;
+  readonly #profile: ProfileName;
 
-  constructor(source: LayerEntry, label: string, profile: string) {
+  constructor(source: LayerEntry, label: string, profile: ProfileName) {
     this.entry = source.entry;
     this.#source = source;
     this.#label = label;
@@ -67,10 +97,11 @@ export class MergeEntry {
 
   /**
    * The error that refuses this entry: `rule` names the rule, `message` states what was expected
-   * and found.
+   * and found, `hint` what the user can do.
    */
-  refuse(code: Code, rule: string, message: string): FormatError {
-    return new FormatError(code, `${this.place()}: ${message} (${this.#profile}: ${rule})`);
+  refuse(code: Code, rule: Rule, message: string, hint?: string): FormatError {
+    const text = `${this.place()}: ${message} (${this.#profile}: ${rule})`;
+    return new FormatError(code, text, { hint });
   }
 
   /** The entry for messages: layer, path and place in the archive. */

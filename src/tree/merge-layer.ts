@@ -4,7 +4,7 @@
  * @module
  */
 import { type ByteString, ascii } from "../bytes/bytestring.ts";
-import { type Layer, type LayerEntry, MergeEntry } from "./merge-entry.ts";
+import { type Layer, type LayerEntry, MergeEntry, type ProfileName } from "./merge-entry.ts";
 import { WHITEOUT, whiteoutKind } from "./whiteouts.ts";
 
 /** An entry with its path taken apart. */
@@ -17,8 +17,11 @@ export interface LayerParts {
   readonly whiteouts: readonly LocatedEntry[];
   /** Everything else, in the order of the archive. */
   readonly entries: readonly LayerEntry[];
-  /** How many entries were AUFS's own bookkeeping. */
+  /** How many of the entries are AUFS's own bookkeeping, and which. */
   readonly leftovers: number;
+  readonly isLeftover: (source: LayerEntry) => boolean;
+  /** An entry with its path. */
+  readonly locate: (source: LayerEntry) => LocatedEntry;
   /** The paths of the entries; made when first asked for. */
   readonly paths: () => ReadonlySet<string>;
 }
@@ -28,29 +31,40 @@ export interface LayerParts {
  *
  * @throws {@link FormatError} for a whiteout that the profile refuses
  */
-export function sortLayer(layer: Layer, profile: string): LayerParts {
+export function sortLayer(layer: Layer, profile: ProfileName): LayerParts {
   const whiteouts: LocatedEntry[] = [];
   const entries: LayerEntry[] = [];
-  let leftovers = 0;
+  const leftovers = new Set<LayerEntry>();
+  const locate = (source: LayerEntry): LocatedEntry => {
+    const item = new MergeEntry(source, layer.label, profile);
+    return { item, names: item.split(item.entry.path, "path") };
+  };
   for (const source of layer.entries) {
     // Most entries have no such name, and are looked at when they are added.
     if (!source.entry.path.includes(WHITEOUT)) {
       entries.push(source);
       continue;
     }
-    const item = new MergeEntry(source, layer.label, profile);
-    const names = item.split(item.entry.path, "path");
-    const kind = whiteoutKind(item, names);
-    if (kind === "entry") entries.push(source);
-    else if (kind === "whiteout") whiteouts.push({ item, names });
-    else leftovers++;
+    const located = locate(source);
+    const kind = whiteoutKind(located.item, located.names);
+    if (kind === "whiteout") whiteouts.push(located);
+    else entries.push(source);
+    if (kind === "leftover") leftovers.add(source);
   }
-  let paths: Set<string> | undefined;
+  let made: Set<string> | undefined;
   const pathOf = (source: LayerEntry) => {
-    const item = new MergeEntry(source, layer.label, profile);
-    return joinPath(item.split(item.entry.path, "path"), item.entry.path);
+    const { item, names } = locate(source);
+    return joinPath(names, item.entry.path);
   };
-  return { whiteouts, entries, leftovers, paths: () => (paths ??= new Set(entries.map(pathOf))) };
+  const paths = () => (made ??= new Set(entries.map(pathOf)));
+  return {
+    whiteouts,
+    entries,
+    leftovers: leftovers.size,
+    isLeftover: (source) => leftovers.size > 0 && leftovers.has(source),
+    locate,
+    paths,
+  };
 }
 
 /** The path of `names`; `path`, which they came from, when nothing was left out of it. */

@@ -8,20 +8,18 @@
  */
 import { UsageError } from "../errors.ts";
 import type { Directory } from "./inode.ts";
-import type { Layer } from "./merge-entry.ts";
+import type { Layer, ProfileName } from "./merge-entry.ts";
 import { ComposefsMerge, type XattrMode } from "./profile-composefs.ts";
 import { OciMerge } from "./profile-oci.ts";
 
-export type { Layer, LayerEntry } from "./merge-entry.ts";
+export type { Layer, LayerEntry, ProfileName } from "./merge-entry.ts";
 export type { XattrMode } from "./profile-composefs.ts";
 
 /** The profiles by name; the first is the default. */
-export const profileNames = ["oci-v1", "composefs-oci-v1"] as const;
-
-export type ProfileName = (typeof profileNames)[number];
+export const profileNames = ["oci-v1", "composefs-oci-v1"] as const satisfies ProfileName[];
 
 export interface MergeOptions {
-  /** `oci-v1`: refuses a path that comes twice in one layer. */
+  /** `oci-v1`: refuses a path that comes twice in one layer, and one that goes through a symlink. */
   readonly strict?: boolean;
   /** `composefs-oci-v1`: which xattrs stay. */
   readonly xattrs?: XattrMode;

@@ -13,7 +13,7 @@ import { type ByteString, ascii } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { type Directory, Inode, S_IFCHR, isDirectory, typeOf } from "./inode.ts";
-import { type Layer, MergeEntry, newRoot, quote } from "./merge-entry.ts";
+import { type Layer, MergeEntry, type Rule, newRoot, quote } from "./merge-entry.ts";
 import { separateHardLinks } from "./merge-links.ts";
 import { WHITEOUT, applyWhiteout } from "./whiteouts.ts";
 
@@ -107,7 +107,7 @@ export class ComposefsMerge {
     return found;
   }
 
-  #directory(item: MergeEntry, names: readonly ByteString[], rule: string): Directory {
+  #directory(item: MergeEntry, names: readonly ByteString[], rule: Rule): Directory {
     let directory = this.#root;
     for (const [depth, name] of names.entries()) {
       const child = directory.entries.get(name) as Inode | undefined;
@@ -115,7 +115,7 @@ export class ComposefsMerge {
         const path = quote(ascii(names.slice(0, depth + 1).join("/")));
         const got = child === undefined ? "nothing" : describeType(child);
         const message = `expected a directory at ${path}, got ${got}`;
-        throw item.refuse("UNSUPPORTED", rule, message);
+        throw item.refuse("UNSUPPORTED", rule, message, hintFor(child));
       }
       directory = child;
     }
@@ -180,13 +180,19 @@ function eachInode(root: Directory, visit: (inode: Inode) => void): void {
   }
 }
 
+function hintFor(child: Inode | undefined): string | undefined {
+  const does =
+    child === undefined ? "makes it" : child.target === undefined ? undefined : "follows it";
+  return does && `composefs-rs refuses this layer too; the profile oci-v1 ${does}`;
+}
+
 function describeType(entry: unknown): string {
   if (!(entry instanceof Inode)) return "nothing";
   if (entry.target !== undefined) return `a symlink to ${quote(entry.target)}`;
   return isDirectory(entry) ? "a directory" : "another kind of file";
 }
 
-function refusedImage(rule: string, message: string): FormatError {
+function refusedImage(rule: Rule, message: string): FormatError {
   return new FormatError("UNSUPPORTED", `image: ${message} (${NAME}: ${rule})`, {
     hint: "composefs-rs refuses this image too; the profile oci-v1 takes it",
   });

@@ -10,19 +10,31 @@
  * @module
  */
 import { type ByteString, ascii } from "../bytes/bytestring.ts";
+import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { FollowedLinks } from "./followed-links.ts";
 import { type Directory, Inode, isDirectory, newDirectory } from "./inode.ts";
+import { hideLower } from "./lower-whiteouts.ts";
 import { type Layer, MergeEntry, newRoot, quote } from "./merge-entry.ts";
 import { type LayerParts, type LocatedEntry, joinPath, sortLayer } from "./merge-layer.ts";
 import { separateHardLinks } from "./merge-links.ts";
-import { OPAQUE, WHITEOUT, applyWhiteout } from "./whiteouts.ts";
+import { type Place, type Way, endOf, followWay } from "./symlink-way.ts";
+import { OPAQUE, WHITEOUT } from "./whiteouts.ts";
 
 const NAME = "oci-v1";
 
 export interface OciOptions {
-  /** Refuses a path that comes twice in one layer. */
+  /** Refuses a path that comes twice in one layer, and one that goes through a symlink. */
   readonly strict?: boolean;
   readonly warn?: (message: string) => void;
+}
+
+/** A layer while its entries are added. */
+interface OpenLayer {
+  readonly parts: LayerParts;
+  readonly followed: FollowedLinks;
+  /** Path to inode of what AUFS left in this layer: no name of the tree, but hard links lead to it. */
+  readonly leftovers: Map<string, Inode>;
 }
 
 /** Merges layers, lowest first. */
@@ -40,9 +52,12 @@ export class OciMerge {
   /** @throws {@link FormatError} naming the entry and the rule it breaks */
   add(layer: Layer): void {
     const parts = sortLayer(layer, NAME);
-    const { whiteouts, leftovers } = parts;
-    if (leftovers > 0) this.#warn(`${layer.label}: skipped ${leftovers} leftovers of AUFS`);
-    for (const whiteout of whiteouts) this.#hide(whiteout, parts);
+    const followed = new FollowedLinks(this.#strict);
+    const open: OpenLayer = { parts, followed, leftovers: new Map() };
+    if (parts.leftovers > 0) {
+      this.#warn(`${layer.label}: skipped ${parts.leftovers} leftovers of AUFS`);
+    }
+    hideLower(this.#root, parts, followed);
     const seen = new Map<string, number>(); // paths, and where their last entry stands
     let repeated: MergeEntry | undefined;
     let repeats = 0;
@@ -50,21 +65,28 @@ export class OciMerge {
       const item = new MergeEntry(source, layer.label, NAME);
       const names = item.split(item.entry.path, "path");
       const path = joinPath(names, item.entry.path);
+      if (parts.isLeftover(source)) {
+        this.#keepLeftover({ item, names }, path, open);
+        continue;
+      }
       const earlier = seen.get(path);
       if (earlier !== undefined) {
         if (this.#strict) {
           const message = `expected each path once in a layer, got it at ${earlier} too`;
-          throw item.refuse("AMBIGUOUS", "repeated paths, strict", message);
+          const hint = "without --strict the later entry counts";
+          throw item.refuse("AMBIGUOUS", "repeated paths, strict", message, hint);
         }
         repeated ??= item;
         repeats++;
       }
       seen.set(path, item.entry.headerOffset);
-      this.#add({ item, names }, parts);
+      this.#add({ item, names }, open);
     }
     if (repeated !== undefined) {
       this.#warn(`${repeated.place()}: a path that the layer has already (${repeats} such in all)`);
     }
+    const warning = followed.warning();
+    if (warning !== undefined) this.#warn(warning);
   }
 
   /** The merged tree. Nothing can be added afterwards. */
@@ -73,25 +95,7 @@ export class OciMerge {
     return this.#root;
   }
 
-  /** Removes what a whiteout hides. The tree holds lower layers only, as yet. */
-  #hide({ item, names }: LocatedEntry, { paths }: LayerParts): void {
-    let directory = this.#root;
-    for (const [depth, name] of names.slice(0, -1).entries()) {
-      const child = directory.entries.get(name) as Inode | undefined;
-      if (child === undefined) return;
-      if (!isDirectory(child)) {
-        const path = names.slice(0, depth + 1);
-        // The whiteout is not about a link that the layer itself replaces.
-        if (child.target === undefined || paths().has(path.join("/"))) return;
-        const message = `expected a directory at ${quotePath(path)}, got a symlink to ${quote(child.target)}`;
-        throw item.refuse("AMBIGUOUS", "whiteouts below symlinks", message);
-      }
-      directory = child;
-    }
-    applyWhiteout(names.at(-1)!, directory);
-  }
-
-  #add({ item, names }: LocatedEntry, parts: LayerParts): void {
+  #add({ item, names }: LocatedEntry, open: OpenLayer): void {
     const { entry } = item;
     const name = names.at(-1);
     if (name === undefined) {
@@ -109,63 +113,123 @@ export class OciMerge {
       const message = `expected no "/" at the end for a ${entry.type}, got one`;
       throw item.refuse("AMBIGUOUS", "paths", message);
     }
-    const target = entry.type === "hardlink" ? this.#linked(item, names, parts) : undefined;
-    const parent = this.#parent(item, names);
-    const old = parent.entries.get(name);
+    const directory = this.#parent(item, names, open);
+    const old = directory.entries.get(name);
     if (entry.type === "directory" && old !== undefined && isDirectory(old)) {
       item.describe(old);
       return;
     }
     this.#count(item);
-    parent.entries.set(name, target ?? item.inode());
+    const target =
+      entry.type === "hardlink" ? this.#linked(item, open, { directory, name }) : undefined;
+    directory.entries.set(name, target ?? item.inode());
+  }
+
+  /** Keeps a leftover of AUFS for the hard links to it; one that cannot be a target is skipped. */
+  #keepLeftover({ item }: LocatedEntry, path: string, open: OpenLayer): void {
+    const { type } = item.entry;
+    if (type === "directory") return;
+    try {
+      open.leftovers.set(path, type === "hardlink" ? this.#linked(item, open) : item.inode());
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      open.leftovers.delete(path);
+    }
   }
 
   /** The parent directory of the entry; missing directories on the way are made. */
-  #parent(item: MergeEntry, names: readonly ByteString[]): Directory {
+  #parent(item: MergeEntry, names: readonly ByteString[], open: OpenLayer): Directory {
     let directory = this.#root;
     for (let depth = 0; depth < names.length - 1; depth++) {
-      const name = names[depth]!;
-      let child = directory.entries.get(name) as Inode | undefined;
-      if (child === undefined) {
-        this.#count(item);
-        child = newDirectory(0o755);
-        directory.entries.set(name, child);
-      }
-      if (!isDirectory(child)) {
-        const path = quotePath(names.slice(0, depth + 1));
-        if (child.target === undefined) {
-          const message = `expected a directory at ${path}, got another kind of file`;
-          throw item.refuse("MALFORMED", "parents", message);
-        }
-        // Tools disagree: umoci follows it inside the root, podman replaces it.
-        const message = `expected a directory at ${path}, got a symlink to ${quote(child.target)}`;
-        throw item.refuse("AMBIGUOUS", "parents", message);
-      }
+      const child = directory.entries.get(names[depth]!) as Inode | undefined;
+      if (child === undefined) return this.#make(item, directory, names.slice(depth, -1));
+      if (!isDirectory(child)) return this.#parentAt(item, names.slice(0, -1), open);
       directory = child;
     }
     return directory;
   }
 
-  /** What a hard link leads to, in the tree merged so far. */
-  #linked(item: MergeEntry, names: readonly ByteString[], parts: LayerParts): Inode {
+  /** As {@link #parent}, when something on the way is no directory. */
+  #parentAt(item: MergeEntry, names: readonly ByteString[], open: OpenLayer): Directory {
+    const way = this.#follow(item, names, "path", open);
+    if (way.obstacle !== undefined) {
+      const message = `expected a directory at ${quotePath(way.names)}, got another kind of file`;
+      throw item.refuse("MALFORMED", "parents", message);
+    }
+    const known = way.directories.length - 1;
+    return this.#make(item, way.directories.at(-1)!, way.names.slice(known));
+  }
+
+  #make(item: MergeEntry, directory: Directory, names: readonly ByteString[]): Directory {
+    let made = directory;
+    for (const name of names) {
+      if (name.startsWith(WHITEOUT) || name.length > limits.nameBytes) {
+        // It can only come from the target of a symlink.
+        const message = `expected a symlink to the name of a file, got one to ${quote(name)}`;
+        throw item.refuse("MALFORMED", "symlinks", message);
+      }
+      this.#count(item);
+      const child = newDirectory(0o755);
+      made.entries.set(name, child);
+      made = child;
+    }
+    return made;
+  }
+
+  /**
+   * What a hard link leads to, in the tree merged so far; `place` is where the link shall stand,
+   * unless it is a leftover of AUFS.
+   */
+  #linked(item: MergeEntry, open: OpenLayer, place?: Place): Inode {
     const rule = "hard links";
     const path = item.split(item.entry.linkPath, "link target");
     const shown = quote(item.entry.linkPath);
-    if (samePath(path, names)) {
+    const leftover = open.leftovers.get(path.join("/"));
+    if (leftover !== undefined) return leftover;
+    const name = path.at(-1);
+    const directory = this.#find(item, path.slice(0, -1), open);
+    if (directory !== undefined && directory === place?.directory && name === place.name) {
       throw item.refuse("MALFORMED", rule, "expected another file as target, got the link itself");
     }
-    let found: Inode | undefined = this.#root;
-    for (const name of path) {
-      found = isDirectory(found) ? (found.entries.get(name) as Inode | undefined) : undefined;
-      if (found === undefined) {
-        const message = `target ${shown}: expected an earlier entry, got ${whyMissing(path, parts)}`;
-        throw item.refuse("MALFORMED", rule, message);
-      }
+    const found =
+      name === undefined ? this.#root : (directory?.entries.get(name) as Inode | undefined);
+    if (found === undefined) {
+      const message = `target ${shown}: expected an earlier entry, got ${whyMissing(path, open.parts)}`;
+      throw item.refuse("MALFORMED", rule, message);
     }
     if (isDirectory(found) || namesDirectory(item.entry.linkPath)) {
       throw item.refuse("MALFORMED", rule, `target ${shown}: expected a file, got a directory`);
     }
+    const old = place?.directory.entries.get(place.name);
+    if (old !== undefined && isDirectory(old)) {
+      // Tools remove what the link replaces, and then find no target.
+      const way = this.#follow(item, path.slice(0, -1), "link target", open);
+      if (way.directories.includes(old)) {
+        const message = `target ${shown}: expected a file elsewhere, got one in the directory that the link replaces`;
+        throw item.refuse("MALFORMED", rule, message);
+      }
+    }
     return found;
+  }
+
+  /** The directory at the end of `names`; undefined when there is none. */
+  #find(item: MergeEntry, names: readonly ByteString[], open: OpenLayer): Directory | undefined {
+    let directory = this.#root;
+    for (const name of names) {
+      const child = directory.entries.get(name) as Inode | undefined;
+      if (child === undefined) return undefined;
+      if (!isDirectory(child)) return endOf(this.#follow(item, names, "link target", open));
+      directory = child;
+    }
+    return directory;
+  }
+
+  /** Where `names` lead, symlinks followed. */
+  #follow(item: MergeEntry, names: readonly ByteString[], what: string, open: OpenLayer): Way {
+    return followWay(this.#root, names, item, (step) => {
+      if (step.link !== undefined) open.followed.note(item, what, step.link);
+      return true;
+    })!;
   }
 
   #count(item: MergeEntry): void {

@@ -117,11 +117,77 @@ describe("whiteouts", () => {
   });
 
   // docs/hostile-inputs.md, 105
-  test("a whiteout through a symlink is refused with both names", () => {
-    const message =
-      'layer 2: entry "lnk/.wh.one" at 0: expected a directory at "lnk", got a symlink to "a"';
-    refused([base, [empty("lnk/.wh.one")]], message, "AMBIGUOUS");
-    refused([base, [empty("lnk/.wh..wh..opq")]], 'got a symlink to "a"', "AMBIGUOUS");
+  test.each(["lnk/.wh.one", "./lnk//.wh.one", "a/.wh.one"])(
+    "a whiteout through a symlink hides what the link leads to: %s",
+    (name) => {
+      expect(over(empty(name))).toEqual(plain.filter((line) => !line.startsWith("a/one")));
+    },
+  );
+
+  test("an opaque marker through a symlink hides what is in the link's directory", () => {
+    expect(over(empty("lnk/.wh..wh..opq"), file("lnk/new"))).toEqual([
+      "a/",
+      "a/new = lnk/new",
+      "b/",
+      "b/four = b/four",
+      "lnk -> a",
+    ]);
+  });
+
+  test.each([
+    ["a directory", [directory("lnk")]],
+    ["a file", [file("lnk", "file")]],
+    ["another link", [symlink("lnk", "b")]],
+    ["nothing, by a whiteout", [empty(".wh.lnk")]],
+    ["nothing, by an opaque marker", [empty(".wh..wh..opq"), directory("a"), file("a/one")]],
+  ])("a whiteout through a link that its layer replaces by %s hides nothing", (_, members) => {
+    const expected = over(...members);
+    for (const name of ["lnk/.wh.one", "lnk/.wh..wh..opq"]) {
+      expect(over(...members, empty(name))).toEqual(expected);
+      expect(over(empty(name), ...members)).toEqual(expected);
+    }
+  });
+
+  test("a link that its layer has again is followed as it is", () => {
+    const expected = plain.filter((line) => !line.startsWith("a/one"));
+    expect(over(symlink("lnk", "a"), empty("lnk/.wh.one"))).toEqual(expected);
+  });
+
+  test("a link is replaced by an entry that comes to it by another one", () => {
+    const lower = [...base, directory("c"), symlink("c/in", "../a"), symlink("l2", "c")];
+    const plainer = listing(merge([lower]));
+    const now = (...members: Uint8Array[]) => listing(merge([lower, members]));
+    expect(now(file("l2/in", "f"), empty("c/in/.wh.one"))).toEqual(
+      plainer.map((line) => (line.startsWith("c/in") ? "c/in = f" : line)),
+    );
+    // The second link is in another directory than the entry below the first: l2 is one by then.
+    const members = [directory("l2"), file("l2/in", "f"), empty("c/in/.wh.one")];
+    expect(now(...members)).toContain("l2/in = f");
+    expect(now(...members).filter((line) => line.startsWith("a/one"))).toEqual([]);
+  });
+
+  test("whiteouts through links that others of them hide act in whatever order", () => {
+    const lower = [...base, symlink("b/up", "../a"), symlink("to-b", "b")];
+    const whiteouts = [empty("to-b/.wh.up"), empty("to-b/up/.wh.one"), empty("to-b/up/.wh.two")];
+    const expected = listing(merge([lower, whiteouts]));
+    expect(expected).not.toContain("a/one = a/one");
+    expect(listing(merge([lower, whiteouts.toReversed()]))).toEqual(expected);
+  });
+
+  test.each([
+    ["what does not exist", "no/such"],
+    ["a file", "a/one"],
+    ["what is below a file", "a/one/../sub"],
+  ])("a whiteout through a link to %s is one of nothing", (_, target) => {
+    const lower = [...base, symlink("l", target)];
+    expect(listing(merge([lower, [empty("l/.wh.three")]]))).toEqual(listing(merge([lower])));
+  });
+
+  test("a whiteout through a link that leads back to itself is refused, unless it is replaced", () => {
+    const lower = [symlink("l", "l")];
+    const message = 'a symlink at "l" to "l", which leads back to itself (oci-v1: symlinks)';
+    refused([lower, [empty("l/.wh.x")]], message);
+    expect(listing(merge([lower, [directory("l"), empty("l/.wh..wh..opq")]]))).toEqual(["l/"]);
   });
 
   // docs/hostile-inputs.md, 102
@@ -159,6 +225,50 @@ describe("whiteouts", () => {
     const tree = merge([base, left], "oci-v1", { warn: (text) => warnings.push(text) });
     expect(listing(tree)).toEqual(plain);
     expect(warnings).toEqual(["layer 2: skipped 5 leftovers of AUFS"]);
+  });
+
+  describe("hard links to files that AUFS left", () => {
+    const plnk = [
+      directory(".wh..wh.plnk"),
+      file(".wh..wh.plnk/12.3", "linked", { uid: 7, mode: 0o755 }),
+    ];
+
+    test("share the inode, which has no other name", () => {
+      const tree = merge([
+        [
+          ...plnk,
+          hardlink("x", ".wh..wh.plnk/12.3"),
+          directory("d"),
+          hardlink("d/y", "/.wh..wh.plnk/12.3"),
+        ],
+      ]);
+      expect(listing(tree)).toEqual(["d/", "d/y = linked", "x => d/y"]);
+      expect(at(tree, "x")).toMatchObject({ nlink: 2, uid: 7, mode: 0o100755 });
+    });
+
+    test("may be links to what AUFS itself linked to", () => {
+      const members = [
+        file("f", "x"),
+        hardlink(".wh..wh.plnk/1", "f"),
+        hardlink(".wh..wh.plnk/2", "nothing"),
+        hardlink("g", ".wh..wh.plnk/1"),
+      ];
+      expect(listing(merge([members]))).toEqual(["f = x", "g => f"]);
+    });
+
+    test.each([
+      ["another layer", [plnk, [hardlink("x", ".wh..wh.plnk/12.3")]], "got none"],
+      ["a later entry", [[hardlink("x", ".wh..wh.plnk/12.3"), ...plnk]], "got a later one"],
+      ["its directory", [[...plnk, hardlink("x", ".wh..wh.plnk")]], "got a later one"],
+      ["a missing one", [[...plnk, hardlink("x", ".wh..wh.plnk/12")]], "got none"],
+      [
+        "one that leads to itself",
+        [[hardlink(".wh..wh.plnk/1", ".wh..wh.plnk/1"), hardlink("x", ".wh..wh.plnk/1")]],
+        "got a later one",
+      ],
+    ])("are refused for a file of %s", (_, layers, message) => {
+      refused(layers, message);
+    });
   });
 
   test("names that only look like whiteouts are ordinary names", () => {
@@ -388,11 +498,195 @@ describe("parents", () => {
     refused([[device("d", 1, 3), file("d/x")]], "another kind of file");
   });
 
-  // docs/hostile-inputs.md, 79
-  test("a symlink as parent is refused with both names", () => {
-    const message = 'entry "lnk/x" at 0: expected a directory at "lnk", got a symlink to "a"';
-    refused([base, [file("lnk/x")]], message, "AMBIGUOUS");
-    refused([[symlink("out", "../.."), file("out/x")]], 'got a symlink to "../.."', "AMBIGUOUS");
+  test("what a symlink on the way leads to is told from what is a file", () => {
+    const lower = [...base, symlink("l", "a/one")];
+    const message = 'expected a directory at "a/one", got another kind of file (oci-v1: parents)';
+    refused([lower, [file("l/x")]], message);
+    refused([lower, [symlink("m", "a/one/../sub"), file("m/x")]], message);
+  });
+});
+
+// docs/hostile-inputs.md, 79
+describe("symlinks on the way", () => {
+  /** What the upper layer adds to a base with the symlink `l`. */
+  const through = (target: string, ...members: Uint8Array[]) => {
+    const lower = [...base, symlink("l", target), symlink("b/l", target)];
+    const before = listing(merge([lower]));
+    return listing(merge([lower, members])).filter((line) => !before.includes(line));
+  };
+
+  test.each([
+    ["a", "a/x"],
+    ["./a/", "a/x"],
+    ["a/sub", "a/sub/x"],
+    ["/a/sub", "a/sub/x"],
+    ["a/../b", "b/x"],
+    ["../../../a", "a/x"],
+    ["/../a/./sub/../../b", "b/x"],
+    ["lnk", "a/x"],
+    ["/lnk/sub", "a/sub/x"],
+    [".", "x"],
+    ["/", "x"],
+  ])("one to %s is followed inside the root", (target, path) => {
+    expect(through(target, file("l/x", "new"))).toEqual([`${path} = new`]);
+  });
+
+  test("a target is looked up from the directory of its link", () => {
+    expect(through("../a", file("b/l/x", "new"))).toEqual(["a/x = new"]);
+    expect(through("sub", directory("b/sub"), file("b/l/x", "new"))).toEqual([
+      "b/sub/",
+      "b/sub/x = new",
+    ]);
+  });
+
+  test("directories that are missing behind one are made", () => {
+    expect(through("new/dir", file("l/more/x", "new"))).toEqual([
+      "new/",
+      "new/dir/",
+      "new/dir/more/",
+      "new/dir/more/x = new",
+    ]);
+    expect(through("no/../a/./no/..", file("l/x", "new"))).toEqual(["a/x = new"]);
+  });
+
+  test("directories, links, devices and hard links come through too, and replace what is there", () => {
+    const members = [
+      directory("lnk/sub", { mode: 0o700 }),
+      symlink("lnk/s", "t"),
+      device("lnk/d", 1, 3),
+      hardlink("lnk/one", "b/four"),
+      file("lnk/two", "new"),
+    ];
+    const tree = merge([base, members]);
+    expect(listing(tree)).toEqual([
+      "a/",
+      "a/d 20000",
+      "a/one = b/four",
+      "a/s -> t",
+      "a/sub/",
+      "a/sub/three = a/sub/three",
+      "a/two = new",
+      "b/",
+      "b/four => a/one",
+      "lnk -> a",
+    ]);
+    expect(at(tree, "a/sub").mode).toBe(0o040700);
+  });
+
+  test("the last name of a path is not followed", () => {
+    expect(over(file("lnk", "new"))).toContain("lnk = new");
+    expect(over(directory("lnk"))).toContain("lnk/");
+  });
+
+  test("a link of the layer itself counts from its place in the archive on", () => {
+    const members = [file("n/x", "before"), symlink("n", "b"), file("n/y", "after")];
+    expect(over(...members)).toEqual(
+      [...plain, "b/y = after", "n -> b"].sort((a, b) => (a < b ? -1 : 1)),
+    );
+  });
+
+  test("usr-merge: later layers add to /lib what belongs to /usr/lib", () => {
+    const usrmerge = [directory("usr"), directory("usr/lib"), symlink("lib", "usr/lib")];
+    const lines = listing(
+      merge([
+        usrmerge,
+        [file("lib/a.so"), file("lib/x86_64/b.so"), hardlink("usr/lib/c.so", "lib/a.so")],
+        [empty("lib/.wh.a.so"), empty("lib/x86_64/.wh..wh..opq"), file("/lib/x86_64/d.so", "d")],
+      ]),
+    );
+    expect(lines).toEqual([
+      "lib -> usr/lib",
+      "usr/",
+      "usr/lib/",
+      "usr/lib/c.so = lib/a.so",
+      "usr/lib/x86_64/",
+      "usr/lib/x86_64/d.so = d",
+    ]);
+  });
+
+  test.each([
+    ["itself", [symlink("l", "l")], "l/x"],
+    ["what is below itself", [symlink("l", "l/y")], "l/x"],
+    ["what comes back", [symlink("l", "m"), symlink("m", "./l")], "l/x"],
+    ["the directory that it is in", [symlink("a/l", "../a/l/..")], "a/l/x"],
+  ])("one that leads to %s is refused as a circle", (_, links, path) => {
+    refused(
+      [base, links, [file(path)]],
+      /symlink at .*, which leads back to itself \(oci-v1: symlinks\)/,
+    );
+    refused([base, links, [hardlink("h", path)]], "leads back to itself");
+  });
+
+  test("one that is passed twice on the way is no circle", () => {
+    const members = [directory("a"), symlink("a/up", ".."), file("a/up/a/up/x", "new")];
+    expect(listing(merge([members]))).toEqual(["a/", "a/up -> ..", "x = new"]);
+    // The same inode at two places is two links.
+    const twice = [directory("a/n/n"), symlink("a/l", "n/l"), hardlink("a/n/l", "a/l")];
+    const lines = listing(merge([[...twice, directory("a/n/n/l"), file("a/l/x", "new")]]));
+    expect(lines).toContain("a/n/n/l/x = new");
+  });
+
+  test("as many as Linux follows are followed", () => {
+    const links = Array.from({ length: limits.symlinks + 1 }, (_, number) =>
+      symlink(`l${number}`, number === 0 ? "a" : `l${number - 1}`),
+    );
+    const last = limits.symlinks - 1;
+    expect(listing(merge([base, links, [file(`l${last}/x`, "new")]]))).toContain("a/x = new");
+    const message = `expected at most ${limits.symlinks} symlinks on the way, got more with a symlink at "l0" to "a"`;
+    refused([base, links, [file(`l${last + 1}/x`)]], message, "LIMIT");
+  });
+
+  test("path and targets have 4096 bytes together", () => {
+    // "l" and a slash, and the target.
+    const link = (length: number) => [
+      longName("/a".padStart(length, "/."), "K"),
+      symlink("l", "x"),
+    ];
+    const fits = limits.pathBytes - "l/".length;
+    expect(listing(merge([base, link(fits), [file("l/x", "new")]]))).toContain("a/x = new");
+    const message = "expected at most 4096 bytes of path and targets, got more";
+    refused([base, link(fits + 1), [file("l/x")]], message, "LIMIT");
+  });
+
+  test.each([".wh.x", "a/.wh..wh..opq", ".wh..wh.plnk", "n".repeat(256)])(
+    "no directory of a name that no entry can have is made for one: %s",
+    (target) => {
+      const layers = [[longName(target, "K"), symlink("l", "x")], [file("l/x")]];
+      refused(layers, "expected a symlink to the name of a file");
+    },
+  );
+
+  test("they are counted in a warning for each layer", () => {
+    const warnings: string[] = [];
+    const links = [...base, symlink("l2", "lnk")];
+    const members = [file("b/x"), file("l2/x"), file("lnk/y"), hardlink("z", "l2/x")];
+    merge([links, members, [empty("lnk/.wh.one")]], "oci-v1", {
+      warn: (text) => warnings.push(text),
+    });
+    expect(warnings).toEqual([
+      'layer 2: entry "l2/x" at 1024: goes through a symlink at "l2" to "lnk", which is followed (3 such in all)',
+      'layer 3: entry "lnk/.wh.one" at 0: goes through a symlink at "lnk" to "a", which is followed (1 such in all)',
+    ]);
+  });
+
+  test.each([
+    [
+      "an entry",
+      file("lnk/x"),
+      'path: expected only directories on the way, got a symlink at "lnk" to "a"',
+    ],
+    ["a whiteout", empty("lnk/.wh.one"), "path: expected only directories"],
+    ["an opaque marker", empty("lnk/.wh..wh..opq"), "path: expected only directories"],
+    ["a link's target", hardlink("x", "lnk/one"), "link target: expected only directories"],
+  ])("they are refused when strict, on the way to %s", (_, member, message) => {
+    refused([base, [member]], message, "AMBIGUOUS", { strict: true });
+    refused([base, [member]], "(oci-v1: symlinks, strict)", "AMBIGUOUS", { strict: true });
+  });
+
+  test("a layer that passes when strict gives the same tree as when not", () => {
+    const layers = [base, [directory("lnk"), file("lnk/x"), empty("lnk/.wh..wh..opq")]];
+    const strict = merge(layers, "oci-v1", { strict: true });
+    expect([...treeDifferences(strict, merge(layers))]).toEqual([]);
   });
 });
 
@@ -429,6 +723,12 @@ describe("hard links", () => {
     expect(at(tree, "other").nlink).toBe(3);
   });
 
+  test("a link leads through symlinks on the way to its target", () => {
+    const tree = merge([base, [hardlink("b/hard", "lnk/one"), hardlink("c", "/lnk/./sub/three")]]);
+    expect(listing(tree)).toContain("b/hard => a/one");
+    expect(listing(tree)).toContain("c => a/sub/three");
+  });
+
   test("a link to a symlink is a second name of the symlink", () => {
     const tree = merge([base, [hardlink("again", "lnk")]]);
     expect(listing(tree)).toContain("again -> a");
@@ -462,7 +762,13 @@ describe("hard links", () => {
   test.each([
     ["missing", hardlink("x", "no/such"), 'target "no/such": expected an earlier entry, got none'],
     ["below a file", hardlink("x", "a/one/y"), "got none"],
-    ["through a symlink", hardlink("x", "lnk/one"), "got none"],
+    ["through a symlink to itself", hardlink("lnk/one", "a/one"), "got the link itself"],
+    [
+      "in a directory that it replaces",
+      hardlink("a", "a/sub/three"),
+      'target "a/sub/three": expected a file elsewhere, got one in the directory that the link replaces',
+    ],
+    ["in such a directory, through a symlink", hardlink("a", "lnk/one"), "that the link replaces"],
     ["itself", hardlink("x", "./x"), "expected another file as target, got the link itself"],
     ["a directory", hardlink("x", "a"), 'target "a": expected a file, got a directory'],
     ["the root", hardlink("x", "/"), "expected a file, got a directory"],

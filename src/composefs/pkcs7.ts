@@ -24,6 +24,7 @@ import {
   sequence,
   set,
 } from "../trust/der.ts";
+import { keyKind } from "../trust/key-kind.ts";
 
 /** A certificate, and what a signature says of it. */
 export interface Signatory {
@@ -72,7 +73,11 @@ export function parseCertificate(text: string, what: string): Signatory {
       return { publicKey, issuer: issuer.whole, serial: serial.whole };
     }
   } catch (cause) {
-    throw new TrustError("BAD_KEY", `${what}: not an X.509 certificate`, { cause });
+    throw new TrustError(
+      "BAD_KEY",
+      `${what}: expected an X.509 certificate, got ${keyKind(text)}`,
+      { cause },
+    );
   }
   throw new TrustError("BAD_KEY", `${what}: expected the certificate of an RSA or EC key`);
 }
@@ -83,7 +88,11 @@ export function parseSigningKey(text: string, signatory: Signatory, what: string
   try {
     key = createPrivateKey(text);
   } catch (cause) {
-    throw new TrustError("BAD_KEY", `${what}: not a private key in PEM`, { cause });
+    throw new TrustError(
+      "BAD_KEY",
+      `${what}: expected a private key in PEM that needs no passphrase, got ${keyKind(text)}`,
+      { cause },
+    );
   }
   const probe = Buffer.from("probe");
   const same =

@@ -4,22 +4,28 @@
  * @module
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
-import { FormatError, NotFoundError } from "../errors.ts";
-import { errnoOf } from "./failure.ts";
+import { dirname } from "node:path";
+import { FormatError, NotFoundError, UsageError } from "../errors.ts";
+import { type AtomicFileOptions, createFile, replaceFile } from "./atomic-file.ts";
+import { errnoOf, failure } from "./failure.ts";
 
 /**
  * Opens a file for reading; symlinks in its path are the user's own. `hint` says where else the file
  * might be.
  *
- * @throws {@link NotFoundError} `NO_FILE`; what the system says otherwise
+ * @throws {@link NotFoundError} `NO_FILE`; {@link UsageError} for a directory; {@link SystemError}
+ *   otherwise
  */
 export function openUserFile(path: string, what: string, hint?: string): number {
   try {
-    return openSync(path, "r");
+    const fd = openSync(path, "r");
+    if (!fstatSync(fd).isDirectory()) return fd;
+    closeSync(fd);
   } catch (cause) {
-    if (!["ENOENT", "ENOTDIR"].includes(errnoOf(cause) ?? "")) throw cause;
-    throw new NotFoundError("NO_FILE", `${what}: no such file`, { cause, hint });
+    if (!["ENOENT", "ENOTDIR"].includes(errnoOf(cause) ?? "")) throw failure(what, cause);
+    throw new NotFoundError("NO_FILE", `${what}: no such file`, { hint });
   }
+  throw new UsageError("USAGE", `${what}: expected a file, got a directory`, { hint });
 }
 
 /**
@@ -33,8 +39,50 @@ export function readUserFile(path: string, max: number, what: string, hint?: str
     const { size } = fstatSync(fd);
     if (size > max) throw tooLong(what, max, size);
     return readUpTo(fd, size, max, what);
+  } catch (cause) {
+    throw failure(what, cause);
   } finally {
     closeSync(fd);
+  }
+}
+
+/**
+ * Writes a file, in place of one that exists; it appears whole or not at all.
+ *
+ * @throws {@link NotFoundError} `NO_FILE` when its directory does not exist; {@link UsageError} for
+ *   the path of a directory; {@link SystemError} otherwise
+ */
+export function writeUserFile(path: string, content: Uint8Array | string): void {
+  writing(path, () => replaceFile(path, content, { mode: 0o644, sync: true }));
+}
+
+/** As {@link writeUserFile}, but what exists is refused with a {@link UsageError}. */
+export function createUserFile(
+  path: string,
+  content: Uint8Array | string,
+  mode: AtomicFileOptions["mode"],
+): void {
+  writing(path, () => createFile(path, content, { mode, sync: true }));
+}
+
+function writing(path: string, write: () => void): void {
+  try {
+    write();
+  } catch (cause) {
+    const directory = dirname(path);
+    switch (errnoOf(cause)) {
+      case "ENOENT":
+        throw new NotFoundError("NO_FILE", `${path}: there is no directory ${directory}`, {
+          hint: `make it with: mkdir -p ${directory}`,
+        });
+      case "ENOTDIR":
+        throw new UsageError("USAGE", `${path}: ${directory} is not a directory`);
+      case "EISDIR":
+      case "ENOTEMPTY":
+        throw new UsageError("USAGE", `${path}: expected the name of a file, got a directory`);
+      default:
+        throw failure(path, cause);
+    }
   }
 }
 

@@ -7,8 +7,10 @@
 import { createPrivateKey } from "node:crypto";
 import { closeSync, fstatSync, openSync, readSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { NotFoundError, TrustError } from "../errors.ts";
+import { NotFoundError, TrustError, UsageError } from "../errors.ts";
+import { errnoOf, failure } from "../fs/failure.ts";
 import { limits } from "../limits.ts";
+import { isPublic } from "../trust/key-kind.ts";
 import { Keyring } from "../trust/keyring.ts";
 import { type PrivateKey, isEncrypted, parsePrivateKey } from "../trust/private-key.ts";
 import { type PublicKey, parsePublicKey } from "../trust/public-key.ts";
@@ -53,16 +55,19 @@ export function readPublicKey(path: string): PublicKey {
 /**
  * The keyring that single files and folders of `*.pem` and `*.pub` files make together.
  *
- * @throws {@link TrustError} `NO_KEY` when there is no key at all, `BAD_KEY` when a file is not a
- *   valid key or a key occurs twice; {@link NotFoundError} `NO_FILE`
+ * @throws {@link UsageError} for neither; {@link TrustError} `NO_KEY` for folders without keys,
+ *   `BAD_KEY` when a file is not a valid key or a key occurs twice; {@link NotFoundError} `NO_FILE`
  */
 export function readKeyring(files: readonly string[], folders: readonly string[]): Keyring {
   const paths = [...files, ...folders.flatMap(keyFilesIn)];
-  if (paths.length === 0) {
-    const where = folders.length > 0 ? ` in ${folders.join(", ")}` : "";
-    throw new TrustError("NO_KEY", `keyring: no public key to trust${where}`, {
-      hint: "name one with --key FILE, or a folder of *.pem and *.pub files with --keys DIR",
+  if (files.length === 0 && folders.length === 0) {
+    throw new UsageError("USAGE", "--key: expected a public key to trust, got none", {
+      hint: "give one with --key FILE, a directory of *.pem and *.pub files with --keys DIR, or a trust policy with --policy FILE",
     });
+  }
+  if (paths.length === 0) {
+    const hint = "only files that end in .pem or .pub are read";
+    throw new TrustError("NO_KEY", `keyring: no public key in ${folders.join(", ")}`, { hint });
   }
   return new Keyring(paths.map(readPublicKey));
 }
@@ -78,7 +83,7 @@ function keyFilesIn(folder: string): string[] {
     const names = readdirSync(folder).filter((name) => PUBLIC_KEY_FILE.test(name));
     return names.sort().map((name) => join(folder, name));
   } catch (cause) {
-    throw fileError(cause, `folder of keys ${folder}`);
+    throw fileError(cause, `directory of keys ${folder}`, FILE_HINT);
   }
 }
 
@@ -95,15 +100,20 @@ function readKeyFile(path: string, what: string, secret: boolean): string {
   try {
     const fd = path === "-" ? 0 : openSync(path, "r");
     try {
-      if (secret && path !== "-") refuseReadableByOthers(fd, path, what);
-      return new TextDecoder().decode(readUpTo(fd, limits.keyBytes, what));
+      const text = new TextDecoder().decode(readUpTo(fd, limits.keyBytes, what));
+      // What is public was given by mistake: its mode is not what is wrong.
+      if (secret && path !== "-" && !isPublic(text)) refuseReadableByOthers(fd, path, what);
+      return text;
     } finally {
       if (fd !== 0) closeSync(fd);
     }
   } catch (cause) {
-    throw fileError(cause, what);
+    throw fileError(cause, what, secret ? undefined : FOLDER_HINT);
   }
 }
+
+const FOLDER_HINT = "a directory of public keys is given with --keys";
+const FILE_HINT = "the file of one key is given with --key";
 
 /** As OpenSSH does: a private key that others can read is not private. */
 function refuseReadableByOthers(fd: number, path: string, what: string): void {
@@ -137,9 +147,21 @@ function decrypt(text: string, passphrase: string, what: string): string {
   }
 }
 
-function fileError(cause: unknown, what: string): unknown {
-  if ((cause as NodeJS.ErrnoException).code !== "ENOENT") return cause;
-  return new NotFoundError("NO_FILE", `${what}: no such file`, { cause });
+/** `hint` is about a directory in place of a file, or the reverse. */
+function fileError(cause: unknown, what: string, hint: string | undefined): Error {
+  switch (errnoOf(cause)) {
+    case "ENOENT":
+      return new NotFoundError(
+        "NO_FILE",
+        `${what}: no such ${hint === FILE_HINT ? "directory" : "file"}`,
+      );
+    case "EISDIR":
+      return new UsageError("USAGE", `${what}: expected a file, got a directory`, { hint });
+    case "ENOTDIR":
+      return new UsageError("USAGE", `${what}: expected a directory, got a file`, { hint });
+    default:
+      return failure(what, cause);
+  }
 }
 
 /** Whether `path` is a folder, for arguments that take either. */

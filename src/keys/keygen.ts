@@ -8,7 +8,7 @@ import { existsSync, rmSync } from "node:fs";
 import { UsageError } from "../errors.ts";
 import { PrivateKey } from "../trust/private-key.ts";
 import { encryptKey } from "./encrypted-key.ts";
-import { createFile } from "../fs/atomic-file.ts";
+import { createUserFile } from "../fs/user-file.ts";
 
 /** A key pair on the disk. */
 export interface WrittenKeyPair {
@@ -34,9 +34,9 @@ export function writeKeyPair(prefix: string, passphrase?: string): WrittenKeyPai
   }
   const key = new PrivateKey(randomBytes(SEED_BYTES));
   const pem = passphrase === undefined ? key.toPem() : encryptKey(key, passphrase);
-  createFile(privatePath, pem, { mode: 0o600, sync: true });
+  createUserFile(privatePath, pem, 0o600);
   try {
-    createFile(publicPath, key.publicKey.toPem(), { mode: 0o644, sync: true });
+    createUserFile(publicPath, key.publicKey.toPem(), 0o644);
   } catch (error) {
     rmSync(privatePath, { force: true }); // half a pair is of no use
     throw error;

@@ -10,7 +10,7 @@ import { type PolicyDocument, readPolicy } from "../trust/policy-chain.ts";
 import type { PolicyContent, PolicyKey } from "../trust/policy.ts";
 import { formatPolicy } from "../trust/policy-file.ts";
 import type { PublicKey } from "../trust/public-key.ts";
-import { replaceFile } from "../fs/atomic-file.ts";
+import { writeUserFile } from "../fs/user-file.ts";
 
 /** What a new key may do. */
 export interface KeyGrant {
@@ -138,7 +138,7 @@ export function withSettings(content: PolicyContent, settings: PolicySettings): 
 export function writePolicy(path: string, content: PolicyContent): PolicyDocument {
   const bytes = formatPolicy(content);
   const document = readPolicy(bytes);
-  replaceFile(path, bytes, { mode: 0o644, sync: true });
+  writeUserFile(path, bytes);
   return document;
 }
 

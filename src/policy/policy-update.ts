@@ -12,9 +12,8 @@ import {
   verifyInForce,
   verifySuccessor,
 } from "../trust/policy-chain.ts";
-import { replaceFile } from "../fs/atomic-file.ts";
 import { readPolicyFile } from "./policy-files.ts";
-import { readUserFile } from "../fs/user-file.ts";
+import { readUserFile, writeUserFile } from "../fs/user-file.ts";
 
 /**
  * Replaces the policy at `path` by the last of its successors, which are given in order. Versions
@@ -41,7 +40,7 @@ export function updatePolicy(path: string, successors: readonly string[], now: D
     throw new UsageError("USAGE", `${path}: is version ${current.content.version} already`);
   }
   verifyInForce(current, now, path);
-  replaceFile(path, bytes, { mode: 0o644, sync: true });
+  writeUserFile(path, bytes);
   return current;
 }
 

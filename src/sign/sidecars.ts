@@ -12,7 +12,7 @@ import type { PrivateKey } from "../trust/private-key.ts";
 import { formatSshSignature, sshSignedBytes } from "../trust/sshsig.ts";
 import type { Statement } from "../trust/statement.ts";
 import { formatTime } from "../trust/time.ts";
-import { replaceFile } from "../fs/atomic-file.ts";
+import { writeUserFile } from "../fs/user-file.ts";
 
 /** Formats of sidecars, and the suffixes of their files. */
 export const sidecarEndings = { ssh: ".sig", minisign: ".minisig" } as const;
@@ -55,7 +55,7 @@ export function writeSidecars(
 ): Sidecar[] {
   return forms.map((form) => {
     const path = `${image}${sidecarEndings[form]}`;
-    replaceFile(path, sidecarOf(form, bytes, statement, key), { mode: 0o644, sync: true });
+    writeUserFile(path, sidecarOf(form, bytes, statement, key));
     return { path, check: checkCommand(form, image, path, key) };
   });
 }

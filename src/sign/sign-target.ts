@@ -32,7 +32,7 @@ import {
   locateImage,
   requireIdentity,
 } from "../verify/locate.ts";
-import { replaceFile } from "../fs/atomic-file.ts";
+import { writeUserFile } from "../fs/user-file.ts";
 import {
   type ImageFacts,
   type PreparedStatement,
@@ -164,7 +164,7 @@ function putBundle(target: PreparedTarget, signed: SignedImage): string {
   const file = add
     ? formatEnvelope({ payloadType: STATEMENT_PAYLOAD_TYPE, payload, signatures })
     : bundle;
-  replaceFile(place, file, { mode: 0o644, sync: true });
+  writeUserFile(place, file);
   return place;
 }
 

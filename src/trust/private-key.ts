@@ -7,6 +7,7 @@
  */
 import { TrustError } from "../errors.ts";
 import { KEY_SIZE, publicKeyOfSeed, signWithSeed } from "./ed25519.ts";
+import { isPublic, keyKind } from "./key-kind.ts";
 import { formatPem, parsePem } from "./pem.ts";
 import { PublicKey } from "./public-key.ts";
 
@@ -75,8 +76,10 @@ export function parsePrivateKey(text: string, what = "private key"): PrivateKey 
     }
     throw new TrustError("BAD_KEY", `${what}: expected an Ed25519 key, got another kind`);
   }
-  const got = pem === undefined ? "something else" : pem.label;
-  throw new TrustError("BAD_KEY", `${what}: expected one PEM block PRIVATE KEY, got ${got}`, {
+  const kind = keyKind(text);
+  const expected = kind === "a private key" ? "one PEM block PRIVATE KEY" : "a private key";
+  const got = kind === "a private key" ? (pem?.label ?? "another form") : kind;
+  throw new TrustError("BAD_KEY", `${what}: expected ${expected}, got ${got}`, {
     hint: hintFor(pem?.label, text),
   });
 }
@@ -86,5 +89,6 @@ function hintFor(label: string | undefined, text: string): string {
   if (text.includes("OPENSSH PRIVATE KEY")) {
     return "OpenSSH's own key format is not read; make a key with sealfs keygen or openssl genpkey";
   }
+  if (isPublic(text)) return "give the private half of the pair, which keygen calls PREFIX.key";
   return "make a key with sealfs keygen, or openssl genpkey -algorithm ed25519";
 }

@@ -12,6 +12,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { TrustError } from "../errors.ts";
 import { decodeBase64, encodeBase64, encodeBase64Unpadded } from "./base64.ts";
 import { KEY_SIZE, SPKI_PREFIX, isSignature, keyDefect } from "./ed25519.ts";
+import { SECRET_HINT, keyKind, publicKeyHint, signifyKind } from "./key-kind.ts";
 import { formatPem, parsePem } from "./pem.ts";
 
 const ID_PREFIX = "SHA256:";
@@ -68,9 +69,10 @@ export function parsePublicKey(text: string, what = "public key"): PublicKey {
   if (signify !== null) return new PublicKey(parseSignify(signify[1]!, what), what);
   const pem = parsePem(text);
   if (pem?.label === "PUBLIC KEY") return new PublicKey(parseSpki(pem.bytes, what), what);
-  if (pem?.label.endsWith("PRIVATE KEY")) {
-    throw new TrustError("BAD_KEY", `${what}: expected a public key, got a private key`, {
-      hint: "give the .pub file; a private key belongs on the machine that signs, and nowhere else",
+  const kind = keyKind(text);
+  if (kind !== "a public key") {
+    throw new TrustError("BAD_KEY", `${what}: expected a public key, got ${kind}`, {
+      hint: publicKeyHint(text),
     });
   }
   throw new TrustError(
@@ -112,7 +114,12 @@ function parseSignify(text: string, what: string): Uint8Array {
   if (bytes?.length === SIGNIFY_HEAD + KEY_SIZE && bytes[0] === 0x45 && bytes[1] === 0x64) {
     return bytes.subarray(SIGNIFY_HEAD);
   }
-  throw new TrustError("BAD_KEY", `${what}: expected the public key of signify or minisign`);
+  const got = signifyKind(bytes?.length ?? 0);
+  throw new TrustError(
+    "BAD_KEY",
+    `${what}: expected the public key of signify or minisign, got ${got}`,
+    { hint: got === "a private key" ? SECRET_HINT : undefined },
+  );
 }
 
 function join(...parts: Uint8Array[]): Uint8Array {

@@ -86,7 +86,8 @@ export function locateImage(
     const known = target === id ? undefined : target;
     return { bytes: stores.readImage(id), bundles, problems, name: known, id };
   }
-  const bytes = readUserFile(target, limits.imageBytes, `image ${target}`);
+  const hint = stores === undefined ? "an image in a store is found with --store" : undefined;
+  const bytes = readUserFile(target, limits.imageBytes, `image ${target}`, hint);
   const beside = [bundleBeside(target), envelopeBeside(target)];
   const found = () => [
     ...beside.filter(isUserFile).map((path) => readBundleFile(path)),

@@ -11,7 +11,7 @@ import { type BuildResult, type BuiltImage, buildImage } from "../../build/build
 import { readPrivateKey } from "../../keys/key-files.ts";
 import { bundleBeside } from "../../verify/locate.ts";
 import { writeImageFile } from "../../mkcomposefs/mkcomposefs.ts";
-import { replaceFile } from "../../fs/atomic-file.ts";
+import { writeUserFile } from "../../fs/user-file.ts";
 import { imageFacts, signFacts } from "../../sign/sign-image.ts";
 import { parseSource } from "../../oci/reference.ts";
 import { Store } from "../../store/store.ts";
@@ -84,8 +84,7 @@ async function build(text: string, options: Options, io: Io): Promise<void> {
   }
   if (options.output !== undefined) {
     writeImageFile(options.output, result.bytes);
-    for (const { bytes } of bundles)
-      replaceFile(bundleBeside(options.output), bytes, { mode: 0o644, sync: true });
+    for (const { bytes } of bundles) writeUserFile(bundleBeside(options.output), bytes);
   }
   for (const warning of result.warnings) io.log(`warning: ${warning}`);
   report(result, options, io);

@@ -7,6 +7,7 @@ import { createReadStream } from "node:fs";
 import type { Command } from "commander";
 import { UsageError } from "../../errors.ts";
 import { importImage } from "../../archive/import.ts";
+import { openUserFile } from "../../fs/user-file.ts";
 import type { Io } from "../terminal/io.ts";
 import { formatBytes } from "../terminal/units.ts";
 import { type WriteOptions, declareWriting } from "../options/write-options.ts";
@@ -60,5 +61,6 @@ function refuseKeys({ key, keys, policy }: Options): undefined {
 
 function input(archive: string): AsyncIterable<Uint8Array> {
   if (archive === "-") return process.stdin;
-  return createReadStream(archive, { highWaterMark: 1024 * 1024 });
+  const fd = openUserFile(archive, `archive ${archive}`);
+  return createReadStream("", { fd, highWaterMark: 1024 * 1024 });
 }

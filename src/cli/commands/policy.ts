@@ -5,7 +5,7 @@
  */
 import type { Command } from "commander";
 import { readPrivateKey } from "../../keys/key-files.ts";
-import { replaceFile } from "../../fs/atomic-file.ts";
+import { writeUserFile } from "../../fs/user-file.ts";
 import { readPolicyFile } from "../../policy/policy-files.ts";
 import {
   draftOf,
@@ -101,7 +101,7 @@ function declareSigning(command: Command, io: Io): void {
     .action((file: string, { key, passphraseFile, output = file }: SignOptions) => {
       const document = readPolicyFile(file);
       const privateKey = readPrivateKey(key, passphraseFor(key, passphraseFile));
-      replaceFile(output, signPolicy(document, privateKey), { mode: 0o644, sync: true });
+      writeUserFile(output, signPolicy(document, privateKey));
       const { name, version } = document.content;
       io.log(`${output}: ${name}, version ${version}, signed by ${privateKey.publicKey.id}`);
     });

@@ -4,15 +4,19 @@
  * @module
  */
 import { execFileSync } from "node:child_process";
-import { closeSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { UsageError } from "../../errors.ts";
+import { readUserFile } from "../../fs/user-file.ts";
+import { limits } from "../../limits.ts";
 
 /** How to get the passphrase of `key`, once it is known to be needed. */
 export function passphraseFor(key: string, file: string | undefined): () => string {
   return () =>
     file === undefined
       ? ask(`passphrase of ${key}: `)
-      : readFileSync(file, "utf8").split(/\r?\n/, 1)[0]!;
+      : new TextDecoder()
+          .decode(readUserFile(file, limits.keyBytes, `passphrase file ${file}`))
+          .split(/\r?\n/, 1)[0]!;
 }
 
 /**

@@ -114,7 +114,6 @@ describe("a file", () => {
     const past = ["--created", "2020-01-01", "--expires", "2020-02-01", "-o", at("past")];
     await sign(at("app.img"), "--name", "app:1.0", ...past);
     await refused(at("app.img"), "--bundle", at("past"), ...alice);
-    await refused(at("app.img"));
     expect(new Set(words).size).toBe(words.length);
     const patterns = [
       /^sealfs: bundle: signed by "SHA256:.*", which is not trusted$/,
@@ -123,9 +122,22 @@ describe("a file", () => {
       /^sealfs: image: no bundle/,
       /^sealfs: bundle: the signature by SHA256:.* does not fit the bundle's bytes$/,
       /^sealfs: statement: expired 2020-02-01T00:00:00Z, now is /,
-      /^sealfs: keyring: no public key to trust$/,
     ];
     for (const [i, pattern] of patterns.entries()) expect(words[i]).toMatch(pattern);
+  });
+
+  test("is not verified without saying whom to trust", async () => {
+    const { status, err } = await runMain("verify", at("app.img"));
+    expect(status).toBe(2);
+    expect(err).toMatch(/^sealfs: --key: expected a public key to trust, got none\n {2}.*--policy/);
+  });
+
+  test("that is not a file may be in a store, which a refusal tells", async () => {
+    const { status, err } = await verify("app:1.0");
+    expect(status).toBe(7);
+    expect(err).toBe(
+      "sealfs: image app:1.0: no such file\n  an image in a store is found with --store",
+    );
   });
 });
 

@@ -4,6 +4,7 @@ import { createPrivateKey } from "node:crypto";
 import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
+import { SealfsError } from "../../../src/errors.ts";
 import { readKeyring, readPrivateKey, readPublicKey } from "../../../src/keys/key-files.ts";
 import { writeKeyPair } from "../../../src/keys/keygen.ts";
 import { oracle } from "../../support/oracle.ts";
@@ -60,6 +61,61 @@ test("a file that is not a key, too large or missing is reported as such", () =>
   expect(refusal(() => readPublicKey(write("secret", alice.toPem())))).toBe("BAD_KEY");
 });
 
+/** Message and hint of what `read` throws. */
+function told(read: () => unknown): string {
+  try {
+    read();
+  } catch (error) {
+    if (error instanceof SealfsError) return `${error.message}\n${error.hint ?? ""}`;
+    throw error;
+  }
+  throw new Error("accepted");
+}
+
+describe("a file in the place of another", () => {
+  test("is told as what it is, where a public key is expected", () => {
+    const public_ = (text: string) => told(() => readPublicKey(write("k", text)));
+    expect(public_(alice.toPem())).toMatch(/got a private key\ngive the \.pub file/);
+    expect(public_('{"type":"policy"}')).toMatch(/got JSON\n.*--policy/);
+    expect(public_("")).toContain("got an empty file");
+    expect(public_("\x300*\0\x05")).toMatch(/got binary data\n.*DER/);
+    const minisign = `untrusted comment: secret\n${Buffer.alloc(158).toString("base64")}\n`;
+    expect(public_(minisign)).toContain("got a private key");
+    const pem = alice.publicKey.toPem().replaceAll("PUBLIC KEY", "CERTIFICATE");
+    expect(public_(pem)).toContain("got a certificate");
+  });
+
+  test("is told as what it is, where a private key is expected, and not for its mode", () => {
+    const secret = (text: string, mode = 0o644) =>
+      told(() => readPrivateKey(write("k", text, mode)));
+    for (const text of [alice.publicKey.toPem(), `${alice.publicKey.toSsh()} me\n`]) {
+      expect(secret(text)).toMatch(/expected a private key, got a public key\n.*PREFIX\.key/);
+    }
+    expect(secret(alice.toPem())).toMatch(/mode 0644 lets others read it\nchmod 600 /);
+    expect(secret(alice.toPem().replaceAll(" PRIVATE", " RSA PRIVATE"), 0o600)).toContain(
+      "expected one PEM block PRIVATE KEY, got RSA PRIVATE KEY",
+    );
+  });
+
+  test("is told with the option for it, when it is a directory, or a file for one", () => {
+    const file = write("k.pub", alice.publicKey.toPem());
+    expect(told(() => readPublicKey(folder))).toMatch(/got a directory\n.*--keys/);
+    expect(told(() => readPrivateKey(folder))).toMatch(/private key .* got a directory/);
+    expect(told(() => readKeyring([], [file]))).toMatch(/directory, got a file\n.*--key$/);
+    expect(told(() => readKeyring([], [at("none")]))).toMatch(/none: no such directory/);
+  });
+});
+
+describe("a new pair", () => {
+  test("is not made where there is no directory, or in the place of one", () => {
+    expect(told(() => writeKeyPair(at("none/k")))).toMatch(
+      /none\/k\.key: there is no directory .*\nmake it with: mkdir -p /,
+    );
+    write("file", "");
+    expect(told(() => writeKeyPair(at("file/k")))).toMatch(/file is not a directory/);
+  });
+});
+
 describe("a keyring", () => {
   test("is made of files and of folders of *.pem and *.pub", () => {
     mkdirSync(at("keys"));
@@ -76,7 +132,7 @@ describe("a keyring", () => {
   test("is refused when it is empty or has one bad key", () => {
     mkdirSync(at("keys"));
     expect(refusal(() => readKeyring([], [at("keys")]))).toBe("NO_KEY");
-    expect(refusal(() => readKeyring([], []))).toBe("NO_KEY");
+    expect(refusal(() => readKeyring([], []))).toBe("USAGE");
     expect(refusal(() => readKeyring([], [at("none")]))).toBe("NO_FILE");
     write("keys/alice.pub", alice.publicKey.toPem());
     write("keys/bad.pub", "not a key");

@@ -6,7 +6,6 @@
  */
 import { NetworkError } from "../errors.ts";
 import { wrongSize } from "./body.ts";
-import { timeouts } from "./timeouts.ts";
 
 /** Header names in lower case, each value as it came. */
 export type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -109,6 +108,11 @@ export function single(headers: Headers, name: string, what: string): string | u
   throw new NetworkError("BAD_RESPONSE", `${what}: has ${value.length} headers ${name}`);
 }
 
+/** Whether a status says that the server could, and may later. */
+export function isBusy(status: number): boolean {
+  return status === 429 || status === 503;
+}
+
 /** What a status that is no success means. */
 export function statusFailure(
   status: number,
@@ -135,7 +139,8 @@ export function statusFailure(
     case 429:
     case 503: {
       const retryAfterMs = retryAfter(headers);
-      return new NetworkError("BUSY", `${what}: asks to be left alone (${status})${why}`, {
+      const time = retryAfterMs === undefined ? "" : ` for ${Math.ceil(retryAfterMs / 1000)} s`;
+      return new NetworkError("BUSY", `${what}: asks to be left alone${time} (${status})${why}`, {
         status,
         retryAfterMs,
       });
@@ -147,14 +152,26 @@ export function statusFailure(
   return told("STATUS", `failed (${status})`);
 }
 
-/** Milliseconds to wait; undefined when the server does not say, or wants more than we grant. */
-export function retryAfter(headers: Headers, now = Date.now()): number | undefined {
+/**
+ * Milliseconds to wait (`Retry-After`); undefined when the server does not say. A date counts by
+ * the server's own clock, where it tells the time.
+ */
+export function retryAfter(headers: Headers, now = clockOf(headers)): number | undefined {
   const value = headers["retry-after"];
   if (typeof value !== "string") return undefined;
-  // Date.parse takes nearly everything for a date.
-  const date = /^[A-Z][a-z]{2}, /.test(value) ? Date.parse(value) : NaN;
-  const seconds = /^\d{1,10}$/.test(value) ? Number(value) : (date - now) / 1000;
-  if (Number.isNaN(seconds)) return undefined;
-  const ms = Math.max(0, seconds) * 1000;
-  return ms <= timeouts.retryAfterMs ? ms : undefined;
+  if (/^\d{1,10}$/.test(value)) return Number(value) * 1000;
+  const ms = parseDate(value) - now;
+  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
+}
+
+function clockOf({ date }: Headers): number {
+  const time = typeof date === "string" ? parseDate(date) : NaN;
+  return Number.isNaN(time) ? Date.now() : time;
+}
+
+/** Each of the three notations of RFC 9110, 5.6.7; NaN for what is no date. */
+function parseDate(text: string): number {
+  // Date.parse takes nearly everything for a date, and one without a zone for a local one.
+  if (!/^[A-Z][a-z]{2,8},? /.test(text)) return NaN;
+  return Date.parse(text.endsWith(" GMT") ? text : `${text} GMT`);
 }

@@ -13,7 +13,14 @@ import type { Dispatcher } from "undici";
 import { NetworkError, NotFoundError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { defined } from "../optional.ts";
-import { type Asked, type Extent, type Headers, extentOf, refuseEncoding } from "./answer.ts";
+import {
+  type Asked,
+  type Extent,
+  type Headers,
+  extentOf,
+  refuseEncoding,
+  statusFailure,
+} from "./answer.ts";
 import { readBody } from "./body.ts";
 import { Connections, type Origin, type Resolve } from "./connections.ts";
 import { networkFailure } from "./failure.ts";
@@ -48,7 +55,10 @@ export interface RequestOptions {
   readonly namedBy?: URL | undefined;
 }
 
-export interface GetOptions extends RequestOptions, Asked {}
+export interface GetOptions extends RequestOptions, Asked {
+  /** What an answer that is not good says, for the end of the error's message. */
+  readonly explain?: ((answer: HttpResponse) => Promise<string>) | undefined;
+}
 
 export interface SendOptions extends RequestOptions {
   readonly body?: Uint8Array | AsyncIterable<Uint8Array> | undefined;
@@ -126,6 +136,10 @@ export class HttpClient {
       ...defined({ range: range && `bytes=${range.start}-${range.end - 1}` }),
     };
     const raw = await this.#follow("GET", url, { ...options, headers });
+    if (options.explain !== undefined && raw.status >= 400) {
+      const words = await options.explain(this.#respond(raw, undefined, limits.httpErrorBytes));
+      throw statusFailure(raw.status, raw.headers, raw.what, range !== undefined, words);
+    }
     try {
       const extent = extentOf(raw.status, raw.headers, options, raw.what);
       const status = raw.status as 200 | 206;

@@ -15,8 +15,8 @@ export const timeouts = {
   endMs: 500,
   /** To send the rest of a short answer that is not wanted, so that its connection can be kept. */
   restMs: 1_000,
-  /** To be left alone, when it asks for that; one that asks for more is not asked again. */
-  retryAfterMs: 30_000,
+  /** To say in its own words what was wrong. */
+  wordsMs: 5_000,
 } as const;
 
 /** A body is too slow that brings fewer bytes a second while it is waited for that long. */

@@ -12,6 +12,7 @@ import { layerReader } from "../oci/layer/seek-extract.ts";
 import type { SeekIndex } from "../seek/seek-index.ts";
 import { META_FILE } from "../store/layout.ts";
 import { HttpClient } from "../http/client.ts";
+import { noPatience } from "../http/patience.ts";
 import { FileSource } from "./file-source.ts";
 import { HttpMirror } from "./http-mirror.ts";
 import { authorizationFor } from "./http-credential.ts";
@@ -107,7 +108,8 @@ async function openLocation(
     }
     case "registry": {
       const reference = parseRegistryReference(location.reference);
-      const options = { caFile, insecure, authFile, onProblem };
+      // While it is busy others are asked.
+      const options = { caFile, insecure, authFile, onProblem, patience: noPatience };
       return layers(index, () => new RegistryBlobs(new Registry(reference, options)));
     }
   }

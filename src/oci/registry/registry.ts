@@ -6,6 +6,7 @@
 import { FormatError, NetworkError } from "../../errors.ts";
 import { single, statusFailure } from "../../http/answer.ts";
 import type { GoodResponse, HttpResponse } from "../../http/client.ts";
+import { explanation } from "../../http/explanation.ts";
 import { slice } from "../../http/slice.ts";
 import { limits } from "../../limits.ts";
 import type { BlobRanges } from "../blob-ranges.ts";
@@ -21,6 +22,7 @@ import {
 } from "../digest.ts";
 import { DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST } from "../media-types.ts";
 import type { RegistryReference } from "../registry-reference.ts";
+import { documentType } from "./document-type.ts";
 import { type RegistryOptions, RegistrySession, collect } from "./session.ts";
 import { defined } from "../../optional.ts";
 
@@ -68,9 +70,9 @@ export class Registry {
       signal,
     });
     await requireStatus(response, [200], what);
-    const type = single(response.headers, "content-type", what) ?? "";
+    const type = single(response.headers, "content-type", what);
     const bytes = await collect(response.body);
-    const mediaType = type.replace(/\s*;.*$/s, "").toLowerCase();
+    const mediaType = documentType(type, bytes);
     if (isDigest(reference)) {
       verifyDigest(reference, digestOf(bytes, algorithmOf(reference)), what);
       return { mediaType, digest: reference, bytes };
@@ -163,7 +165,8 @@ export class Registry {
 
 /** What storage says of a URL whose signature is too old. */
 function isExpired(error: unknown): boolean {
-  return error instanceof NetworkError && error.status !== undefined && error.status < 500;
+  if (!(error instanceof NetworkError) || error.code === "BUSY") return false;
+  return error.status !== undefined && error.status < 500;
 }
 
 /** @throws {@link NetworkError} with what the registry says, for any other status */
@@ -172,33 +175,21 @@ export async function requireStatus(
   wanted: readonly number[],
   what: string,
 ): Promise<void> {
-  if (wanted.includes(response.status)) return;
-  const why = await explanation(response);
   const { status, headers } = response;
-  if (status >= 200 && status < 300) {
+  if (wanted.includes(status)) return;
+  const why = await explanation(response);
+  if (isSuccess(status)) {
     const expected = wanted.join(" or ");
     throw new NetworkError("BAD_RESPONSE", `${what}: expected status ${expected}, got ${status}`);
   }
   throw statusFailure(status, headers, what, false, why);
 }
 
-const SHOWN_CHARS = 300;
+/** The same for every status that is no success: of these registries use any for "done". */
+export async function requireSuccess(response: HttpResponse, what: string): Promise<void> {
+  if (!isSuccess(response.status)) await requireStatus(response, [], what);
+}
 
-/** The registry's own words, made harmless; a page of HTML says nothing. */
-async function explanation(response: HttpResponse): Promise<string> {
-  let text: string;
-  try {
-    text = Buffer.from(await collect(response.body)).toString("utf8");
-  } catch {
-    return "";
-  }
-  try {
-    const { errors } = JSON.parse(text) as { errors?: { code?: unknown; message?: unknown }[] };
-    const words = (errors ?? []).map(({ code, message }) => `${String(code)}: ${String(message)}`);
-    // oxlint-disable-next-line no-control-regex
-    const shown = words.join("; ").replace(/[\x00-\x1f\x7f-\x9f]/g, " ");
-    return shown === "" ? "" : `: ${shown.slice(0, SHOWN_CHARS)}`;
-  } catch {
-    return "";
-  }
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
 }

@@ -19,6 +19,8 @@ import {
   type SendOptions,
 } from "../../http/client.ts";
 import { reachOf } from "../../http/address.ts";
+import { explanation } from "../../http/explanation.ts";
+import { type Patience, usualPatience, whileBusy } from "../../http/patience.ts";
 import { redact } from "../../http/redact.ts";
 import { resolveTarget } from "../../http/redirects.ts";
 import { limits } from "../../limits.ts";
@@ -34,6 +36,8 @@ export interface RegistryOptions {
   readonly authFile?: string | undefined;
   /** Hears what keeps credentials from being used, without which we go on. */
   readonly onProblem?: ((message: string) => void) | undefined;
+  /** How long it is waited for while it is busy; usually some time. */
+  readonly patience?: Patience | undefined;
 }
 
 /** What a token lets us do. */
@@ -43,6 +47,7 @@ export class RegistrySession {
   readonly host: string;
   readonly repository: string;
   readonly #client: HttpClient;
+  readonly #patience: Patience;
   readonly #options: RegistryOptions;
   #base: Promise<URL> | undefined;
   #challenge: Challenge | undefined;
@@ -57,7 +62,8 @@ export class RegistrySession {
     this.host = host;
     this.repository = repository;
     this.#options = options;
-    const { caFile, insecure } = options;
+    const { caFile, insecure, patience = usualPatience } = options;
+    this.#patience = patience;
     this.#client = new HttpClient({ caFile, insecure });
   }
 
@@ -67,7 +73,11 @@ export class RegistrySession {
 
   /** The URL of something in this repository. */
   async url(path: string): Promise<URL> {
-    this.#base ??= this.#findBase();
+    if (this.#base === undefined) {
+      this.#base = this.#findBase();
+      // It may be reached the next time.
+      this.#base.catch(() => (this.#base = undefined));
+    }
     return new URL(`${this.repository}/${path}`, await this.#base);
   }
 
@@ -84,17 +94,18 @@ export class RegistrySession {
   ): Promise<HttpResponse> {
     for (let tries = 0; ; tries++) {
       const authorization = await this.#authorizationFor(url, action);
-      const response = await this.#client.send(method, url, {
-        ...options,
-        body: options.body?.(),
-        authorization,
-      });
+      const response = await this.#patiently(
+        () => this.#client.send(method, url, { ...options, body: options.body?.(), authorization }),
+        options.signal,
+      );
       if (response.status !== 401) return response;
-      const error = statusFailure(401, response.headers, redact(url), false, this.#why());
       const challenge = challengeOf(response.headers);
-      await response.discard();
       // A token may have grown too old, or the challenge have been another one for another path.
-      if (tries > 0 || challenge === undefined) throw error;
+      if (tries > 0 || challenge === undefined) {
+        const why = this.#why() + (await explanation(response));
+        throw statusFailure(401, response.headers, redact(url), false, why);
+      }
+      await response.discard();
       this.#challenge = challenge;
       this.#authorizations.clear();
     }
@@ -105,7 +116,7 @@ export class RegistrySession {
     for (let tries = 0; ; tries++) {
       const authorization = await this.#authorizationFor(url, "pull");
       try {
-        return await this.#client.get(url, { ...options, authorization });
+        return await this.#get(url, { ...options, authorization });
       } catch (error) {
         const isRefused = error instanceof NetworkError && error.status === 401;
         if (!isRefused || tries > 0 || this.#challenge?.scheme === "basic") throw error;
@@ -120,7 +131,16 @@ export class RegistrySession {
 
   /** A resource of another server, which this registry named. */
   async getElsewhere(url: URL, options: GetOptions): Promise<GoodResponse> {
-    return this.#client.get(url, { ...options, namedBy: await this.url("") });
+    return this.#get(url, { ...options, namedBy: await this.url("") });
+  }
+
+  #get(url: URL, options: GetOptions): Promise<GoodResponse> {
+    const ask = () => this.#client.get(url, { ...options, explain: explanation });
+    return this.#patiently(ask, options.signal);
+  }
+
+  #patiently<T extends HttpResponse>(ask: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return whileBusy(ask, this.#patience, signal);
   }
 
   /** Whether a URL is one of the registry itself, which may see our credentials. */
@@ -143,17 +163,15 @@ export class RegistrySession {
   }
 
   async #ping(url: URL): Promise<URL> {
-    const response = await this.#client.send("GET", url);
-    this.#challenge = challengeOf(response.headers);
-    await response.discard();
-    if (response.status === 401 || (response.status >= 200 && response.status < 300)) return url;
-    throw statusFailure(
-      response.status,
-      response.headers,
-      redact(url),
-      false,
-      ": no registry there",
-    );
+    const response = await this.#patiently(() => this.#client.send("GET", url));
+    const { status, headers } = response;
+    if (status === 401 || (status >= 200 && status < 300)) {
+      this.#challenge = challengeOf(headers);
+      await response.discard();
+      return url;
+    }
+    const why = status === 404 ? ": no registry there" : "";
+    throw statusFailure(status, headers, redact(url), false, why + (await explanation(response)));
   }
 
   async #authorizationFor(url: URL, action: Action): Promise<string | undefined> {
@@ -200,22 +218,22 @@ export class RegistrySession {
       parameters.set("client_id", "sealfs");
       parameters.set("refresh_token", credential.identityToken);
       url.search = "";
-      response = await this.#client.send("POST", url, {
-        ...common,
-        headers: { "content-type": "application/x-www-form-urlencoded" },
-        body: Buffer.from(parameters.toString()),
-      });
+      const body = Buffer.from(parameters.toString());
+      const headers = { "content-type": "application/x-www-form-urlencoded" };
+      response = await this.#patiently(() =>
+        this.#client.send("POST", url, { ...common, headers, body }),
+      );
     } else {
       url.search = parameters.toString();
-      response = await this.#client.send("GET", url, {
-        ...common,
-        authorization: basic(credential),
-      });
+      const authorization = basic(credential);
+      response = await this.#patiently(() =>
+        this.#client.send("GET", url, { ...common, authorization }),
+      );
     }
     const what = `${redact(url)}: token`;
     if (response.status !== 200) {
-      await response.discard();
-      throw statusFailure(response.status, response.headers, what, false, this.#why());
+      const why = this.#why() + (await explanation(response));
+      throw statusFailure(response.status, response.headers, what, false, why);
     }
     const body = await collect(response.body);
     const answer = asObject(parseJson(body, { what }), what);

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { NetworkError, NotFoundError } from "../../errors.ts";
 import { writeFully } from "../../fs/descriptor-io.ts";
 import { failure } from "../../fs/failure.ts";
@@ -117,8 +118,11 @@ async function readNested(
   }
 }
 
-/** Tries without a byte before a download is given up. */
+/** Tries without a byte before a download is given up, and the first pause between them. */
 const TRIES = 4;
+const PAUSE_MS = 250;
+
+const FINAL: ReadonlySet<NetworkError["code"]> = new Set(["UNAUTHORIZED", "NOT_FOUND", "BUSY"]);
 
 /** Blobs of a registry in files without names, until they are closed. */
 class SpooledBlobs {
@@ -184,7 +188,9 @@ class SpooledBlobs {
           // What broke off goes on where it was; what is wrong does not become right.
           if (!(error instanceof NetworkError) || error.mirrorAtFault || tries >= TRIES)
             throw error;
-          if (error.code === "UNAUTHORIZED" || error.code === "NOT_FOUND") throw error;
+          // One that is busy has been waited for.
+          if (FINAL.has(error.code)) throw error;
+          if (tries > 0) await sleep(PAUSE_MS * 2 ** (tries - 1));
         }
       }
       verifyDigest(digest, hasher.digest(), what);

@@ -112,6 +112,9 @@ export const limits = {
   /** Artifacts about one image that are listed, and those of them that are fetched. */
   referrers: 1024,
   candidates: 64,
+  /** Pages of a registry's list of such artifacts, and bytes of all of them. */
+  referrerPages: 64,
+  referrersBytes: 32 * MIB,
   /** Bytes of a list of files to prefetch. */
   prefetchListBytes: 64 * MIB,
   /** Bytes of a key file. */

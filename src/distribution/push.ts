@@ -21,7 +21,7 @@ import { parseDocument } from "../oci/manifest.ts";
 import { OCI_MANIFEST, documentKind } from "../oci/media-types.ts";
 import type { Platform } from "../oci/platform.ts";
 import { imageManifest } from "../oci/source/registry-image.ts";
-import { addToFallback } from "../oci/registry/referrers.ts";
+import { addToFallback, listsByItself } from "../oci/registry/referrers.ts";
 import { type RegistryReference, registryName } from "../oci/registry-reference.ts";
 import type { RegistryOptions } from "../oci/registry/session.ts";
 import { type BlobUpload, putManifest, uploadBlob } from "../oci/registry/upload.ts";
@@ -104,11 +104,12 @@ export async function pushImage(request: PushRequest): Promise<Pushed> {
     }
     const artifact = digestOf(bytes);
     const { knowsSubject } = await putManifest(registry, artifact, OCI_MANIFEST, bytes, { signal });
-    if (!knowsSubject) {
-      const entry = { mediaType: OCI_MANIFEST, digest: artifact, size: bytes.length };
-      const referrer = { ...entry, artifactType: ARTIFACT_TYPE, annotations };
-      await addToFallback(registry, subject.digest, referrer, signal);
-    }
+    const entry = { mediaType: OCI_MANIFEST, digest: artifact, size: bytes.length };
+    const referrer = { ...entry, artifactType: ARTIFACT_TYPE, annotations };
+    // Looked at as a client will: a list that is not shown is of no use.
+    const isListed =
+      knowsSubject && (await listsByItself(registry, subject.digest, referrer, signal));
+    if (!isListed) await addToFallback(registry, subject.digest, referrer, signal);
     return {
       id,
       artifact,
@@ -116,7 +117,7 @@ export async function pushImage(request: PushRequest): Promise<Pushed> {
       bundles: bundles.length,
       seekIndexes: seekIndexes.length,
       uploads,
-      listed: knowsSubject ? "registry" : "tag",
+      listed: isListed ? "registry" : "tag",
     };
   } finally {
     await registry.close();

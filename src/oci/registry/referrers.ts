@@ -11,12 +11,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { asArray, asObject } from "../../bytes/json-fields.ts";
 import { parseJson } from "../../bytes/json.ts";
 import { FormatError, NetworkError } from "../../errors.ts";
-import { single, statusFailure } from "../../http/answer.ts";
+import type { Headers } from "../../http/answer.ts";
 import { resolveTarget } from "../../http/redirects.ts";
 import { limits } from "../../limits.ts";
 import { type Descriptor, parseDescriptor } from "../descriptor.ts";
 import type { OciDigest } from "../digest.ts";
 import { OCI_INDEX } from "../media-types.ts";
+import { documentType } from "./document-type.ts";
 import { type Registry, requireStatus } from "./registry.ts";
 import { collect } from "./session.ts";
 import { putManifest } from "./upload.ts";
@@ -29,9 +30,11 @@ export function referrersTag(subject: OciDigest): string {
 
 /**
  * The manifests of one kind that refer to `subject`, no more of them than are looked at; the
- * registry is believed in nothing else.
+ * registry is believed in nothing else. A registry that has no list, or does not show it, is asked
+ * for the one under the tag.
  *
- * @throws {@link NetworkError}; {@link FormatError} for what is not such a list
+ * @throws {@link NetworkError}; {@link FormatError} for what is not such a list, `LIMIT` for one that
+ *   does not end
  */
 export async function listReferrers(
   registry: Registry,
@@ -39,48 +42,131 @@ export async function listReferrers(
   artifactType: string,
   signal?: AbortSignal,
 ): Promise<Descriptor[]> {
+  const { entries, failed } = await ownList(registry, subject, artifactType, signal);
+  // Some registries that have the list still keep old entries under the tag only.
+  if (entries.length > 0) return entries;
+  const tagged = ofKind(await readFallback(registry, subject, signal), artifactType);
+  if (tagged.length === 0 && failed !== undefined) throw failed;
+  return tagged;
+}
+
+/** Whether the registry lists `artifact` by itself, so that it need not be under the tag. */
+export async function listsByItself(
+  registry: Registry,
+  subject: OciDigest,
+  artifact: Pick<Referrer, "digest" | "artifactType">,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const { entries } = await ownList(registry, subject, artifact.artifactType, signal);
+  return entries.some(({ digest }) => digest === artifact.digest);
+}
+
+interface OwnList {
+  readonly entries: Descriptor[];
+  /** Why there is none, where that may be another time. */
+  readonly failed?: NetworkError;
+}
+
+async function ownList(
+  registry: Registry,
+  subject: OciDigest,
+  artifactType: string,
+  signal: AbortSignal | undefined,
+): Promise<OwnList> {
   const { session, label } = registry;
   const what = `${label}: referrers of ${subject}`;
-  const first = await session.url(`referrers/${subject}`);
-  first.search = new URLSearchParams({ artifactType }).toString();
-  const found: Descriptor[] = [];
-  let url: URL | undefined = first;
-  while (url !== undefined && found.length < limits.referrers) {
-    const response = await session.send("GET", url, "pull", {
-      headers: { accept: OCI_INDEX },
-      maxBytes: limits.manifestBytes,
+  let url: URL | undefined = await session.url(`referrers/${subject}`);
+  url.search = new URLSearchParams({ artifactType }).toString();
+  const entries: Descriptor[] = [];
+  const asked = new Set<string>();
+  let bytes = 0;
+  while (url !== undefined && !asked.has(url.href) && entries.length < limits.referrers) {
+    if (asked.size === limits.referrerPages) throw endless(what, `${asked.size} pages`);
+    const isFirst = asked.size === 0;
+    const page: Page | NetworkError | undefined = await readPage(
+      registry,
+      url,
+      what,
+      isFirst,
       signal,
-    });
-    const type: string | undefined = single(response.headers, "content-type", what);
-    // A registry without the list answers anything; a page for people among it.
-    if (url === first && (response.status !== 200 || type?.startsWith(OCI_INDEX) !== true)) {
+    );
+    if (page === undefined) return { entries: [] };
+    if (page instanceof NetworkError) return { entries: [], failed: page };
+    asked.add(url.href);
+    bytes += page.bytes.length;
+    if (bytes > limits.referrersBytes) throw endless(what, `${limits.referrersBytes} bytes`);
+    // Registries may leave the filter to us.
+    entries.push(...ofKind(parseIndex(page.bytes, what), artifactType));
+    url = nextPage(page.links, url);
+  }
+  return { entries: entries.slice(0, limits.referrers) };
+}
+
+function endless(what: string, most: string): FormatError {
+  return new FormatError("LIMIT", `${what}: the list does not end after ${most}`);
+}
+
+interface Page {
+  readonly bytes: Uint8Array;
+  readonly links: Headers[string];
+}
+
+/**
+ * A page of the list. Of the first one: undefined when there is no such list, and the error when
+ * that may be another time. Registries without the list answer anything; a page for people among
+ * it, and that access is refused.
+ */
+async function readPage(
+  { session }: Registry,
+  url: URL,
+  what: string,
+  isFirst: boolean,
+  signal: AbortSignal | undefined,
+): Promise<Page | NetworkError | undefined> {
+  const options = { headers: { accept: OCI_INDEX }, maxBytes: limits.manifestBytes, signal };
+  try {
+    const response = await session.send("GET", url, "pull", options);
+    const { status, headers } = response;
+    if (isFirst && status < 400 && (status !== 200 || !mayBeIndex(headers))) {
       await response.discard();
-      const { status, headers } = response;
-      if (status === 403 || status >= 500 || status === 429) {
-        throw statusFailure(status, headers, what);
-      }
-      return ofKind(await readFallback(registry, subject, signal), artifactType);
+      return undefined;
     }
     await requireStatus(response, [200], what);
-    found.push(...parseIndex(await collect(response.body), what));
-    url = nextPage(single(response.headers, "link", what), url);
+    const bytes = await collect(response.body);
+    if (isFirst && documentType(typeOf(headers), bytes) !== OCI_INDEX) return undefined;
+    return { bytes, links: headers["link"] };
+  } catch (error) {
+    if (!isFirst || !(error instanceof NetworkError) || error.status === 429) throw error;
+    const { status, code } = error;
+    if (status === undefined && code !== "BAD_REDIRECT") throw error;
+    return status === undefined || status < 500 || status === 501 ? undefined : error;
   }
-  // Registries may leave the filter to us, and some that have the list still keep old tags only.
-  const listed = ofKind(found, artifactType);
-  if (listed.length > 0) return listed;
-  return ofKind(await readFallback(registry, subject, signal), artifactType);
+}
+
+/** A page for people may be long. */
+function mayBeIndex(headers: Headers): boolean {
+  return !/html/i.test(typeOf(headers) ?? "");
+}
+
+function typeOf(headers: Headers): string | undefined {
+  const type = headers["content-type"];
+  return typeof type === "string" ? type : undefined;
 }
 
 function ofKind(entries: readonly Descriptor[], artifactType: string): Descriptor[] {
   return entries.filter((entry) => entry.artifactType === artifactType).slice(0, limits.referrers);
 }
 
-function nextPage(link: string | undefined, from: URL): URL | undefined {
-  const target = /<([^<>]*)>\s*;\s*rel="?next"?/i.exec(link ?? "")?.[1];
-  if (target === undefined) return undefined;
-  const next = resolveTarget(target, from, "continues its list");
-  // Elsewhere, or again the same: no list goes on like that.
-  return next.origin === from.origin && next.href !== from.href ? next : undefined;
+/** RFC 8288, section 3. */
+function nextPage(links: Headers[string], from: URL): URL | undefined {
+  const all = [links ?? []].flat().join(", ");
+  for (const [, target, parameters] of all.matchAll(/<([^<>]*)>((?:\s*;[^,;<>]*)*)/g)) {
+    if (!/;\s*rel\s*=\s*(?:next\b|"(?:[^"]*\s)?next(?:\s[^"]*)?")/i.test(parameters!)) continue;
+    const next = resolveTarget(target!, from, "continues its list");
+    // Elsewhere no list goes on.
+    return next.origin === from.origin ? next : undefined;
+  }
+  return undefined;
 }
 
 function parseIndex(bytes: Uint8Array, what: string): Descriptor[] {
@@ -117,10 +203,14 @@ async function fallback(
     if (mediaType !== OCI_INDEX) return undefined;
     return { entries: parseIndex(bytes, `${registry.label}:${tag}`), bytes, digest };
   } catch (error) {
-    if (error instanceof NetworkError && error.code === "NOT_FOUND") return undefined;
+    // Some refuse access to what is not there.
+    const absent = error instanceof NetworkError && ABSENT.has(error.code);
+    if (absent) return undefined;
     throw error;
   }
 }
+
+const ABSENT: ReadonlySet<NetworkError["code"]> = new Set(["NOT_FOUND", "UNAUTHORIZED"]);
 
 async function readFallback(
   registry: Registry,

@@ -11,7 +11,7 @@ import { defined } from "../../optional.ts";
 import { type Headers, single } from "../../http/answer.ts";
 import { resolveTarget } from "../../http/redirects.ts";
 import { digestOf, type OciDigest } from "../digest.ts";
-import { type Registry, requireStatus } from "./registry.ts";
+import { type Registry, requireSuccess } from "./registry.ts";
 
 export interface BlobUpload {
   readonly digest: OciDigest;
@@ -87,7 +87,7 @@ class Upload {
       const chunk = bytes.subarray(at, at + CHUNK_BYTES);
       const headers = { "content-range": `${at}-${at + chunk.length - 1}` };
       const response = await this.#send("PATCH", location, chunk, headers);
-      await requireStatus(response, [202], this.#what);
+      await requireSuccess(response, this.#what);
       await response.discard();
       location = locationOf(response.headers, location);
     }
@@ -99,7 +99,7 @@ class Upload {
       signal: this.#signal,
       body: () => EMPTY,
     });
-    await requireStatus(response, [202], this.#what);
+    await requireSuccess(response, this.#what);
     await response.discard();
     return locationOf(response.headers, this.#start);
   }
@@ -108,7 +108,7 @@ class Upload {
     const url = new URL(location);
     url.searchParams.set("digest", digest);
     const response = await this.#send("PUT", url, bytes);
-    await requireStatus(response, [201], this.#what);
+    await requireSuccess(response, this.#what);
     await response.discard();
   }
 
@@ -165,7 +165,7 @@ export async function putManifest(
     body: () => bytes,
     signal,
   });
-  await requireStatus(response, [201], `${label}: manifest ${reference}`);
+  await requireSuccess(response, `${label}: manifest ${reference}`);
   await response.discard();
   return { knowsSubject: response.headers["oci-subject"] !== undefined };
 }

@@ -90,6 +90,18 @@ const kinds: [string, () => Promise<string>][] = [
   ["a registry with the referrers API", () => started({ referrers: true })],
   ["a registry without it", () => started({})],
   [
+    "a registry that says it has the referrers API and does not show it",
+    () =>
+      started({
+        referrers: true,
+        intercept: ({ url }, response) => {
+          if (!url!.includes("/referrers/")) return false;
+          response.writeHead(403).end();
+          return true;
+        },
+      }),
+  ],
+  [
     "a registry that takes chunks only and sends elsewhere for blobs",
     () => started({ chunkedOnly: true, redirectUses: 2 }),
   ],

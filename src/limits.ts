@@ -109,6 +109,8 @@ export const limits = {
   httpErrorBytes: 64 * KIB,
   /** Bytes of a file with credentials for registries. */
   authFileBytes: MIB,
+  /** Bytes of a file of certificates. */
+  certificatesBytes: 16 * MIB,
   /** Artifacts about one image that are listed, and those of them that are fetched. */
   referrers: 1024,
   candidates: 64,

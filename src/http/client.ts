@@ -7,10 +7,9 @@
  *
  * @module
  */
-import { readFileSync } from "node:fs";
 import { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
-import { NetworkError, NotFoundError } from "../errors.ts";
+import { NetworkError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { defined } from "../optional.ts";
 import {
@@ -22,25 +21,29 @@ import {
   statusFailure,
 } from "./answer.ts";
 import { readBody } from "./body.ts";
+import { maySayCertificate, pageFault } from "./client-certificate.ts";
 import { Connections, type Origin, type Resolve } from "./connections.ts";
 import { networkFailure } from "./failure.ts";
 import { type Environment, Proxies } from "./proxies.ts";
 import { redact } from "./redact.ts";
 import { isRedirect, redirectTarget } from "./redirects.ts";
 import { type Pace, Timers, timeouts, usualPace } from "./timeouts.ts";
+import { type NamedServer, TlsContexts } from "./tls-contexts.ts";
 import { proxyHeaders, proxyName, refused } from "./tunnel.ts";
 
 export interface HttpClientOptions {
   readonly userAgent?: string;
-  /** A file of PEM certificates to trust beside the system's. */
+  /** A file of certificates to trust beside the system's. */
   readonly caFile?: string | undefined;
+  /** The registry that is talked to, if it is one. */
+  readonly registry?: NamedServer | undefined;
   /** Any certificate will do. */
   readonly insecure?: boolean | undefined;
   /** From the request to the end of the answer's headers; for each redirect again. */
   readonly headersMs?: number;
   readonly pace?: Pace;
   readonly resolve?: Resolve;
-  /** Where proxies are said; `process.env` unless it is given. */
+  /** Where proxies and authorities are said; `process.env` unless it is given. */
   readonly environment?: Environment;
 }
 
@@ -102,16 +105,16 @@ export class HttpClient {
   readonly #pace: Pace;
 
   /**
-   * @throws {@link NotFoundError} `NO_FILE` for a CA file that cannot be read
+   * @throws {@link NotFoundError} `NO_FILE` for a CA file that cannot be read, and
+   *   {@link FormatError} for one without certificates
    * @throws {@link UsageError} for a proxy in the environment that cannot be asked
    */
   constructor(options: HttpClientOptions = {}) {
-    const { caFile, insecure, pace = usualPace, resolve } = options;
-    const { headersMs = timeouts.headersMs } = options;
-    const ca = caFile === undefined ? undefined : readCa(caFile);
-    const proxies = new Proxies(options.environment ?? process.env);
+    const { caFile, registry, insecure, pace = usualPace, resolve } = options;
+    const { headersMs = timeouts.headersMs, environment = process.env } = options;
+    const proxies = new Proxies(environment);
     const connecting = {
-      ca,
+      tls: new TlsContexts({ caFile, registry, environment }),
       insecure,
       connectMs: Math.min(headersMs, timeouts.connectMs),
       proxies,
@@ -279,12 +282,30 @@ export class HttpClient {
         response.body.destroy();
         throw refused(proxy, status, `to ask for ${redact(url)}`);
       }
-      return { status, headers: response.headers, stream: response.body, url, signal, what };
+      const { headers: answered } = response;
+      const stream = maySayCertificate(url, status, answered)
+        ? await this.#unlessCertificate(response.body, timers, what)
+        : response.body;
+      return { status, headers: answered, stream, url, signal, what };
     } catch (error) {
       timers.end();
       if (signal.aborted) throw signal.reason;
       throw networkFailure(error, what, false);
     }
+  }
+
+  /** The bytes of a short page again, unless it says that the server wants a certificate. */
+  async #unlessCertificate(
+    body: Dispatcher.ResponseData["body"],
+    timers: Timers,
+    what: string,
+  ): Promise<Readable> {
+    timers.headers(this.#headersMs);
+    const page = Buffer.from(await body.arrayBuffer());
+    timers.end();
+    const fault = pageFault(page.toString(), what);
+    if (fault !== undefined) throw fault;
+    return Readable.from([page], { objectMode: false });
   }
 }
 
@@ -328,16 +349,12 @@ const REST_BYTES = 16 * 1024;
 
 /** Gives up a body: a short one is read to its end in the background, else the connection ends. */
 function drop({ stream }: Raw): void {
+  if (!("dump" in stream)) {
+    stream.destroy();
+    return;
+  }
   const body = stream as Readable & Dispatcher.ResponseData["body"];
   body
     .dump({ limit: REST_BYTES, signal: AbortSignal.timeout(timeouts.restMs) })
     .catch(() => undefined);
-}
-
-function readCa(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (cause) {
-    throw new NotFoundError("NO_FILE", `CA file ${path}: cannot be read`, { cause });
-  }
 }

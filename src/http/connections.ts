@@ -7,18 +7,18 @@
  */
 import { type LookupAddress, lookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
-import { rootCertificates } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import { Agent, buildConnector } from "undici";
 import { NetworkError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { type Reach, mayLeadTo, mayUserReach, outer, reachOf } from "./address.ts";
+import { watchHandshake } from "./client-certificate.ts";
 import type { Proxies, Proxy } from "./proxies.ts";
+import type { TlsContext, TlsContexts } from "./tls-contexts.ts";
 import { type Connect, openTunnel } from "./tunnel.ts";
-import { defined } from "../optional.ts";
 
 export interface ConnectionOptions {
-  /** Certificates in PEM to trust beside the system's. */
-  readonly ca?: string | undefined;
+  readonly tls: TlsContexts;
   /** Any certificate will do. */
   readonly insecure?: boolean | undefined;
   readonly connectMs: number;
@@ -113,15 +113,45 @@ export class Connections {
   }
 
   #connector(origin: Origin): Connect {
-    const { ca, insecure, connectMs } = this.#options;
-    return buildConnector({
-      lookup: this.#lookup(origin),
-      timeout: connectMs,
-      minVersion: "TLSv1.2",
-      // Said here, so that NODE_TLS_REJECT_UNAUTHORIZED does not say it.
-      rejectUnauthorized: insecure !== true,
-      ...defined({ ca: ca === undefined ? undefined : [...rootCertificates, ca] }),
-    });
+    const { tls, insecure, connectMs } = this.#options;
+    const common = { lookup: this.#lookup(origin), timeout: connectMs };
+    const plain = buildConnector(common);
+    const secure = new Map<TlsContext, Connect>();
+    return (request, callback) => {
+      if (request.protocol !== "https:") {
+        plain(request, callback);
+        return;
+      }
+      let context: TlsContext;
+      try {
+        context = tls.for(request.hostname, request.port);
+      } catch (error) {
+        callback(error as Error, null);
+        return;
+      }
+      let connect = secure.get(context);
+      if (connect === undefined) {
+        const { secureContext } = context;
+        // Said here, so that NODE_TLS_REJECT_UNAUTHORIZED does not say it.
+        connect = buildConnector({
+          ...common,
+          secureContext,
+          rejectUnauthorized: insecure !== true,
+        });
+        secure.set(context, connect);
+      }
+      // Its type does not tell that it returns the socket.
+      const begun = connect(request, (error, socket) => {
+        if (error !== null) {
+          callback(about(error), null);
+          return;
+        }
+        // An alert comes with the end of the connection, and would be taken for that alone.
+        socket.once("error", () => socket.destroy());
+        callback(null, socket);
+      }) as unknown as TLSSocket | undefined;
+      const about = watchHandshake(begun, context.showsCertificate);
+    };
   }
 
   /**

@@ -4,6 +4,7 @@
  * @module
  */
 import { NetworkError, SealfsError } from "../errors.ts";
+import { certificateFault } from "./client-certificate.ts";
 
 /** What OpenSSL's verification calls a certificate that does not hold. */
 const CERTIFICATE =
@@ -15,6 +16,8 @@ export function networkFailure(error: unknown, what: string, begun: boolean): Er
   const first = error instanceof AggregateError ? (error.errors[0] as unknown) : error;
   const { code = "", message, name, cause } = first as NodeJS.ErrnoException;
   if (cause instanceof SealfsError) return cause;
+  const certificate = certificateFault(first, what);
+  if (certificate !== undefined) return certificate;
   const told = (kind: NetworkError["code"], why: string, hint?: string) =>
     new NetworkError(kind, `${what}: ${why}`, { cause: error, hint });
   if (CERTIFICATE.test(code)) {

@@ -64,7 +64,8 @@ export class RegistrySession {
     this.#options = options;
     const { caFile, insecure, patience = usualPatience } = options;
     this.#patience = patience;
-    this.#client = new HttpClient({ caFile, insecure });
+    const registry = { name: host, host: apiHost(host) };
+    this.#client = new HttpClient({ caFile, insecure, registry });
   }
 
   close(): Promise<void> {
@@ -273,5 +274,7 @@ function hasNoTls(error: unknown): boolean {
   if (!(error instanceof NetworkError)) return false;
   if (error.code === "UNREACHABLE") return true;
   const { code = "" } = (error.cause ?? {}) as NodeJS.ErrnoException;
-  return error.code === "TLS" && (code === "EPROTO" || code.startsWith("ERR_SSL_"));
+  // An alert is TLS.
+  const isAnswer = code === "EPROTO" || (code.startsWith("ERR_SSL_") && !code.includes("_ALERT_"));
+  return error.code === "TLS" && isAnswer;
 }

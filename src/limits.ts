@@ -47,6 +47,8 @@ export const limits = {
   indexEntries: 10_000,
   /** Files in the archive of an image (oci-archive, docker-archive). */
   archiveMembers: 100_000,
+  /** Times that such an archive has been compressed. */
+  archiveCompressions: 2,
   /** Bytes of a bootstrap. */
   imageBytes: GIB,
   /**

@@ -6,19 +6,12 @@
  */
 import { statSync } from "node:fs";
 import { FormatError, NotFoundError } from "../errors.ts";
-import { type BlobRange, openNamed } from "../oci/blob.ts";
-import type { OciImage } from "../oci/image.ts";
-import { resolveSource } from "../oci/source/recognise.ts";
 import type { SourceReference } from "../oci/reference.ts";
-import { type SourceOptions, openSource } from "../oci/source/open-source.ts";
+import { type OpenedSource, type SourceOptions, openAnySource } from "../oci/source/open-source.ts";
 import { failure } from "../fs/failure.ts";
 
 /** An open source; {@link close} it in the end. */
-export type BuildSource = { close(): void } & (
-  | { readonly kind: "layers"; readonly image: OciImage }
-  | { readonly kind: "dir"; readonly path: string }
-  | { readonly kind: "dump"; readonly path: string; readonly file: BlobRange }
-);
+export type BuildSource = OpenedSource & { close(): void };
 
 /**
  * Opens a source. For layers, this reads and checks the manifest and the configuration.
@@ -30,18 +23,15 @@ export async function openBuildSource(
   reference: SourceReference,
   options: SourceOptions,
 ): Promise<BuildSource> {
-  const source = resolveSource(reference);
-  if (source.transport === "dir") {
-    requireFolder(source.path);
-    return { kind: "dir", path: source.path, close: () => undefined };
-  }
-  if (source.transport === "dump") {
-    const file = openNamed(source.path);
-    return { kind: "dump", path: source.path, file, close: () => file.close() };
-  }
-  const { platform, registry } = options;
-  const image = await openSource(source, { platform, registry });
-  return { kind: "layers", image, close: () => image.close() };
+  const { platform, registry, signal } = options;
+  const source = await openAnySource(reference, { platform, registry, signal });
+  if (source.kind === "dir") requireFolder(source.path);
+  return { ...source, close: () => close(source) };
+}
+
+function close(source: OpenedSource): void {
+  if (source.kind === "layers") source.image.close();
+  else if (source.kind === "dump") source.file.close();
 }
 
 function requireFolder(path: string): void {

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { FormatError } from "../errors.ts";
 import type { OciImage } from "../oci/image.ts";
 import { type LayerReport, readLayer } from "../oci/layer/layer.ts";
+import { labelled } from "../oci/source/tar-scan.ts";
 import type { Transaction } from "../store/transaction.ts";
 import type { TarEntry } from "../tar/entry.ts";
 import { TarParser } from "../tar/parser.ts";
@@ -113,11 +113,4 @@ async function readOne(
     intake.abandon();
   }
   return { label: layer.label, entries, size: layer.size, report };
-}
-
-/** Errors of the tar parser do not name the layer. */
-function labelled(error: unknown, label: string): unknown {
-  if (!(error instanceof FormatError) || error.message.includes(label)) return error;
-  const { code, message, hint } = error;
-  return new FormatError(code, `${label}: ${message}`, { cause: error, hint });
 }

@@ -6,7 +6,6 @@
  * @module
  */
 import { limits } from "../limits.ts";
-import { resolveSource } from "../oci/source/recognise.ts";
 import { parseSource } from "../oci/reference.ts";
 import { type SourceOptions, openSource } from "../oci/source/open-source.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
@@ -115,7 +114,7 @@ async function sealedFrom(
   opening: SourceOptions | undefined,
   digest: VerityDigest,
 ): Promise<Sealed> {
-  const opened = await openSource(resolveSource(parseSource(source)), opening);
+  const opened = await openSource(parseSource(source), opening);
   try {
     return sealedOf(opened, digest);
   } finally {

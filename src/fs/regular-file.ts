@@ -25,7 +25,7 @@ const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
  * @throws {@link IntegrityError} `WRONG_TYPE` when something else than a regular file is there
  * @throws {@link SystemError} when the system cannot open it
  */
-export function openRegular(path: string, what: string): OpenFile {
+export function openRegular(path: string | Buffer, what: string): OpenFile {
   let fd: number;
   try {
     fd = openSync(path, FLAGS);

@@ -4,7 +4,7 @@
  * @module
  */
 import { SystemError, NetworkError } from "../errors.ts";
-import { openArchive } from "../oci/source/open-source.ts";
+import { openArchiveInPlace } from "../oci/source/archive-file.ts";
 import { type BlobRanges, fileRanges } from "../oci/blob-ranges.ts";
 import type { BlobRange, LayoutFiles } from "../oci/blob.ts";
 import { blobPath, parseDigest } from "../oci/digest.ts";
@@ -29,7 +29,7 @@ export class LayoutBlobs implements LayerBlobs {
 
   /** @throws {@link FormatError} for an archive that is compressed, or none */
   static ofArchive(path: string): LayoutBlobs {
-    return new LayoutBlobs(`oci-archive:${path}`, openArchive(path));
+    return new LayoutBlobs(`oci-archive:${path}`, openArchiveInPlace(path));
   }
 
   open(layer: SeekLayer): BlobRanges {

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { digestOf, tar } from "./oci.ts";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { TestLayout, digestOf, tar } from "./oci.ts";
 import { scratchFolder } from "./scratch.ts";
 
 export type Members = Parameters<typeof tar>[0];
@@ -60,4 +60,82 @@ export function put(bytes: Uint8Array | string, name = "archive.tar"): string {
   const path = join(scratchFolder(), name);
   writeFileSync(path, bytes);
   return path;
+}
+
+/** A layout's files as members of an archive. */
+export function layoutArchive(layout: TestLayout, without: readonly string[] = []): Members {
+  return [...layout.files]
+    .filter(([name]) => !without.includes(name))
+    .map(([name, content]) => ({ name, content }));
+}
+
+/** A layout with one image. */
+export function layoutOf(layers: readonly Buffer[]): TestLayout {
+  const layout = new TestLayout();
+  return layout.index([layout.image(layers)]);
+}
+
+/** `docker save` of before 1.10: a folder for each layer, and no manifest. */
+export function firstDockerArchive(layers: readonly Buffer[]): Members {
+  const ids = layers.map((layer) => hexOf(Buffer.concat([layer, Buffer.from("id")])));
+  return [
+    ...layers.flatMap((layer, i) => [
+      { name: `${ids[i]}/`, type: "directory" as const },
+      { name: `${ids[i]}/VERSION`, content: "1.0" },
+      { name: `${ids[i]}/json`, content: JSON.stringify({ id: ids[i], parent: ids[i - 1] }) },
+      { name: `${ids[i]}/layer.tar`, content: layer },
+    ]),
+    { name: "repositories", content: JSON.stringify({ app: { 1: ids.at(-1) } }) },
+  ];
+}
+
+/** `docker save` from 1.10 on: the same with `manifest.json`; a repeated layer is a symlink. */
+export function oldDockerArchive(layers: readonly Buffer[]): Members {
+  const first = firstDockerArchive(layers);
+  const names = first.flatMap(({ name }) => (name.endsWith("/layer.tar") ? [name] : []));
+  const config = configOf([...layers, layers[0]!]);
+  const again = `${"c".repeat(64)}/layer.tar`;
+  const manifest = {
+    Config: `${hexOf(config)}.json`,
+    RepoTags: ["app:1"],
+    Layers: [...names, again],
+  };
+  return [
+    ...first,
+    { name: again, type: "symlink", linkname: `../${names[0]}` },
+    { name: manifest.Config, content: config },
+    { name: "manifest.json", content: JSON.stringify([manifest]) },
+  ];
+}
+
+/** What `skopeo copy … dir:` writes: blobs by their digest, `nameOf` says how. */
+export function skopeoFolder(
+  layers: readonly Buffer[],
+  nameOf: (digest: string) => string = (digest) => digest.split(":")[1]!,
+): Members {
+  const layout = layoutOf(layers);
+  const top = JSON.parse(Buffer.from(layout.files.get("index.json")!).toString()) as {
+    manifests: { digest: string }[];
+  };
+  const manifest = `blobs/${top.manifests[0]!.digest.replace(":", "/")}`;
+  return [
+    { name: "version", content: "Directory Transport Version: 1.1\n" },
+    ...[...layout.files].flatMap(([name, content]) => {
+      if (name === manifest) return [{ name: "manifest.json", content }];
+      const digest = /^blobs\/(.*)$/.exec(name)?.[1]?.replace("/", ":");
+      return digest === undefined ? [] : [{ name: nameOf(digest), content }];
+    }),
+  ];
+}
+
+/** Writes members as files, links and folders, and returns the folder. */
+export function folderOf(members: Members): string {
+  const root = scratchFolder();
+  for (const { name, type, linkname, content = "" } of members) {
+    const path = join(root, name);
+    mkdirSync(type === "directory" ? path : dirname(path), { recursive: true });
+    if (type === "symlink") symlinkSync(linkname!, path);
+    else if (type !== "directory") writeFileSync(path, content);
+  }
+  return root;
 }

@@ -43,7 +43,7 @@ export function declare(command: Command, io: Io): void {
     .argument(
       "<source>",
       "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, docker://HOST/NAME[:TAG], " +
-        "tar:FILE[,FILE…], dir:DIR, dump:FILE, a bare path, or - for an archive on standard input",
+        "tar:FILE[,FILE…], dir:DIR, dump:FILE, or a path or - (standard input), whose content decides",
     )
     .requiredOption("--store <dir>", "the store to build into; created when missing")
     .option("--name <reference>", "a name for the image, such as registry.example/app:1.0")

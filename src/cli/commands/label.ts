@@ -6,7 +6,6 @@
 import type { Command } from "commander";
 import { composefsLabel, familyDigest, verifyLabel } from "../../composefs/marks.ts";
 import { openImage } from "../../verify/open-image.ts";
-import { resolveSource } from "../../oci/source/recognise.ts";
 import { parseSource } from "../../oci/reference.ts";
 import { openSource } from "../../oci/source/open-source.ts";
 import type { Io } from "../terminal/io.ts";
@@ -28,10 +27,7 @@ export function declare(command: Command, io: Io): void {
       const { store, check } = options;
       const digest = familyDigest(await openImage(target, store));
       if (check !== undefined) {
-        const source = await openSource(
-          resolveSource(parseSource(check)),
-          sourceOptions(options, io),
-        );
+        const source = await openSource(parseSource(check), sourceOptions(options, io));
         try {
           verifyLabel(source, digest);
         } finally {

@@ -7,12 +7,11 @@
 import { type ByteString, fromText, printable } from "../../bytes/bytestring.ts";
 import { FormatError, IntegrityError, NotFoundError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
-import { readFully } from "../../fs/descriptor-io.ts";
 import type { TarEntry } from "../../tar/entry.ts";
-import { TarParser } from "../../tar/parser.ts";
 import { type BlobRange, type LayoutFiles, partOf } from "../blob.ts";
 import { memberName } from "./member-name.ts";
 import { hasSameBytes } from "./same-bytes.ts";
+import { scanTar } from "./tar-scan.ts";
 
 interface StoredFile {
   readonly kind: "file";
@@ -31,9 +30,6 @@ type Member =
   /** Stored more than once. */
   | { readonly kind: "copies"; readonly copies: Single[] };
 
-// Large enough for a run of small files, small enough to throw away at a large one.
-const WINDOW = 64 * 1024;
-const SKIP = new Uint8Array(1024 * 1024);
 /** Links followed from one name. */
 const MAX_LINKS = 8;
 
@@ -137,32 +133,16 @@ export class ArchiveFiles implements LayoutFiles {
 
 function readMembers(range: BlobRange, label: string): Map<ByteString, Member> {
   const members = new Map<ByteString, Member>();
-  let dataEnd = 0;
   let count = 0;
-  const parser = new TarParser({
-    entry(entry) {
-      if (entry.type === "file" && entry.segments === undefined)
-        dataEnd = entry.dataOffset + entry.size;
-      if (entry.type === "directory") return undefined;
-      if (++count > limits.archiveMembers) {
-        throw new FormatError("LIMIT", `${label}: over ${limits.archiveMembers} members`);
-      }
-      add(members, entry, range.size, label);
-      return undefined;
-    },
-  });
-  const window = new Uint8Array(WINDOW);
-  while (parser.offset < range.size) {
-    // Content that nobody takes may as well be zeros: it need not be read to be passed over.
-    while (dataEnd > parser.offset) {
-      parser.write(SKIP.subarray(0, Math.min(SKIP.length, dataEnd - parser.offset)));
+  const entry = (found: TarEntry) => {
+    if (found.type === "directory") return 0;
+    if (++count > limits.archiveMembers) {
+      throw new FormatError("LIMIT", `${label}: over ${limits.archiveMembers} members`);
     }
-    const length = Math.min(WINDOW, range.size - parser.offset);
-    const got = readFully(range.fd, window.subarray(0, length), range.offset + parser.offset);
-    if (got === 0) break;
-    parser.write(window.subarray(0, got));
-  }
-  parser.end();
+    add(members, found, range.size, label);
+    return 0;
+  };
+  scanTar(range, { entry }, label);
   return members;
 }
 

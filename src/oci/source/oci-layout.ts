@@ -15,7 +15,7 @@ import { parseConfig } from "../config.ts";
 import type { Descriptor } from "../descriptor.ts";
 import { blobPath, verifySize } from "../digest.ts";
 import type { LayerDescriptor, OciImage } from "../image.ts";
-import { type Manifest, parseDocument, parseLayoutIndex } from "../manifest.ts";
+import { type ImageIndex, type Manifest, parseDocument, parseLayoutIndex } from "../manifest.ts";
 import { layerCompression } from "../media-types.ts";
 import { type Platform, formatPlatform, samePlatform } from "../platform.ts";
 import type { ImageChoice } from "../reference.ts";
@@ -63,12 +63,27 @@ export function openLayout(
   choice: ImageChoice,
   platform: Platform | undefined,
 ): OciImage {
+  let index: ImageIndex;
   try {
     verifyLayoutVersion(files);
     const what = `${files.label}: index.json`;
-    const bytes = readFile(files, "index.json", limits.manifestBytes, what);
+    index = parseLayoutIndex(readFile(files, "index.json", limits.manifestBytes, what), what);
+  } catch (error) {
+    files.close();
+    throw error;
+  }
+  return openIndexed(files, index, choice, platform);
+}
+
+/** The same for an index that is at hand. */
+export function openIndexed(
+  files: LayoutFiles,
+  index: ImageIndex,
+  choice: ImageChoice,
+  platform: Platform | undefined,
+): OciImage {
+  try {
     const read = (descriptor: Descriptor) => readBlob(files, descriptor);
-    const index = parseLayoutIndex(bytes, what);
     return openImage(files, selectManifest(index, choice, platform, read, files.label), platform);
   } catch (error) {
     files.close();
@@ -76,10 +91,16 @@ export function openLayout(
   }
 }
 
+/** A layout without `oci-layout` is read as other tools read it: its index says all. */
 function verifyLayoutVersion(files: LayoutFiles): void {
   const what = `${files.label}: oci-layout`;
-  if (!files.has("oci-layout"))
-    throw new FormatError("MALFORMED", `${what}: missing, this is no OCI layout`);
+  if (!files.has("oci-layout")) {
+    if (files.has("index.json")) return;
+    const message = `${files.label}: no OCI layout: neither oci-layout nor index.json in it`;
+    throw new FormatError("MALFORMED", message, {
+      hint: "without oci: or oci-archive: in front, sealfs finds out what it is",
+    });
+  }
   const bytes = readFile(files, "oci-layout", limits.manifestBytes, what);
   const document = asObject(parseJson(bytes, { what }), what);
   const version = asString(document.get("imageLayoutVersion"), `${what}: imageLayoutVersion`);

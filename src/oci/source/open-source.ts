@@ -1,24 +1,28 @@
 /**
- * From a source reference to an open image.
+ * From a source reference to what it names, open.
  *
  * @module
  */
-import { lstatSync } from "node:fs";
+import { lstatSync, statSync } from "node:fs";
 import type { Readable } from "node:stream";
-import { FormatError, NotFoundError, UsageError } from "../../errors.ts";
-import { readFully } from "../../fs/descriptor-io.ts";
-import { ArchiveFiles } from "./archive.ts";
+import { NotFoundError, UsageError } from "../../errors.ts";
 import { type BlobRange, openNamed } from "../blob.ts";
-import { sniff } from "../codec/sniff.ts";
-import { openDockerArchive } from "./docker-archive.ts";
 import type { OciImage } from "../image.ts";
+import type { Platform } from "../platform.ts";
+import { ONLY, type SourceReference, formatSource } from "../reference.ts";
+import type { RegistryOptions } from "../registry/session.ts";
+import { openArchive } from "./archive-file.ts";
+import { openDockerArchive } from "./docker-archive.ts";
 import { imageOfLayers, openLayerFiles } from "./layer-files.ts";
 import { DirectoryFiles, openLayout } from "./oci-layout.ts";
-import type { Platform } from "../platform.ts";
-import { recogniseFile, resolveSource } from "./recognise.ts";
-import { ONLY, type SourceReference, formatSource } from "../reference.ts";
+import {
+  type RecognisedFile,
+  type RecognisedImage,
+  recogniseFile,
+  recogniseFolder,
+} from "./recognise.ts";
 import { openRegistryImage } from "./registry-image.ts";
-import type { RegistryOptions } from "../registry/session.ts";
+import { openSkopeoImage } from "./skopeo-image.ts";
 import { spool } from "./spool.ts";
 
 export interface SourceOptions {
@@ -28,40 +32,76 @@ export interface SourceOptions {
   readonly registry?: RegistryOptions | undefined;
   /** Read for the source `-`; `process.stdin` when not given. */
   readonly stdin?: Readable;
+  /** Ends the reading of what is compressed; its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a source is. Layers and dump files are open, a directory is not yet. */
+export type OpenedSource =
+  | { readonly kind: "layers"; readonly image: OciImage }
+  | { readonly kind: "dir"; readonly path: string }
+  | { readonly kind: "dump"; readonly path: string; readonly file: BlobRange };
+
+const STDIN = "standard input";
+
+/**
+ * Opens what `reference` names.
+ *
+ * @throws {@link NotFoundError} `NO_FILE` or `NO_REF`
+ * @throws {@link FormatError} when it is not what it was said to be, or nothing that is read;
+ *   `AMBIGUOUS` when more than one image matches
+ * @throws {@link IntegrityError} when a document is not what its descriptor says
+ */
+export async function openAnySource(
+  reference: SourceReference,
+  options: SourceOptions = {},
+): Promise<OpenedSource> {
+  const { platform, signal, stdin = process.stdin } = options;
+  switch (reference.transport) {
+    case "docker":
+      return layers(await openRegistryImage(reference, platform, options.registry));
+    case "oci":
+      verifyLayoutFolder(reference.path);
+      return layers(openLayout(new DirectoryFiles(reference.path), reference, platform));
+    case "oci-archive":
+      return layers(openLayout(await openArchive(reference.path, signal), reference, platform));
+    case "docker-archive":
+      return layers(
+        openDockerArchive(await openArchive(reference.path, signal), reference, platform),
+      );
+    case "tar":
+      return layers(openLayerFiles(reference.paths));
+    case "dir":
+      return { kind: "dir", path: reference.path };
+    case "dump":
+      return { kind: "dump", path: reference.path, file: openNamed(reference.path) };
+    case "path":
+      return openPath(reference.path, options);
+    case "stdin": {
+      const named = { label: STDIN, path: undefined, signal };
+      return openRecognised(await recogniseFile(await spool(stdin), named), STDIN, platform);
+    }
+  }
 }
 
 /**
- * Opens the image that `reference` names. `dir:` and `dump:` are trees, not images: see
- * {@link resolveSource} to tell them apart first.
+ * Opens the image that `reference` names.
  *
- * @throws {@link UsageError} for `dir:` and `dump:`
- * @throws {@link NotFoundError} `NO_FILE` or `NO_REF`
- * @throws {@link FormatError} `AMBIGUOUS` when more than one image matches, and others
- * @throws {@link IntegrityError} when a document is not what its descriptor says
+ * @throws {@link UsageError} when it is a directory or a dump file; otherwise as
+ *   {@link openAnySource}
  */
 export async function openSource(
   reference: SourceReference,
   options: SourceOptions = {},
 ): Promise<OciImage> {
-  const { platform, stdin = process.stdin } = options;
-  const source = resolveSource(reference);
-  switch (source.transport) {
-    case "docker":
-      return openRegistryImage(source, platform, options.registry);
-    case "oci":
-      verifyLayoutFolder(source.path);
-      return openLayout(new DirectoryFiles(source.path), source, platform);
-    case "oci-archive":
-      return openLayout(openArchive(source.path), source, platform);
-    case "docker-archive":
-      return openDockerArchive(openArchive(source.path), source, platform);
-    case "tar":
-      return openLayerFiles(source.paths);
-    case "stdin":
-      return openSpooled(await spool(stdin), platform);
-    default:
-      throw new UsageError("USAGE", `${formatSource(source)}: expected an image, got a tree`);
-  }
+  const source = await openAnySource(reference, options);
+  if (source.kind === "layers") return source.image;
+  if (source.kind === "dump") source.file.close();
+  throw new UsageError("USAGE", `${formatSource(reference)}: expected an image, got a tree`);
+}
+
+function layers(image: OciImage): OpenedSource {
+  return { kind: "layers", image };
 }
 
 function verifyLayoutFolder(path: string): void {
@@ -69,43 +109,34 @@ function verifyLayoutFolder(path: string): void {
   throw new NotFoundError("NO_FILE", `${path}: no such directory`);
 }
 
-/** An archive that is a file, not compressed: its members are read where they lie. */
-export function openArchive(path: string): ArchiveFiles {
-  const range = openNamed(path);
-  const head = new Uint8Array(512);
-  const compression = sniff(head.subarray(0, readFully(range.fd, head, 0)));
-  if (compression === "none") return ArchiveFiles.open(range, path);
-  range.close();
-  throw new FormatError(
-    "UNSUPPORTED",
-    `${path}: a ${compression} archive cannot be read in place`,
-    {
-      hint: `${compression} -dc ${path} | sealfs build - …`,
-    },
-  );
-}
-
-function openSpooled(range: BlobRange, platform: Platform | undefined): OciImage {
-  const label = "standard input";
-  try {
-    const found = recogniseFile(range, label);
-    switch (found.kind) {
-      case "oci-archive":
-        return owning(range, openLayout(found.files, ONLY, platform));
-      case "docker-archive":
-        return owning(range, openDockerArchive(found.files, ONLY, platform));
-      case "tar":
-        return imageOfLayers([range], [label]);
-      case "dump":
-        throw new UsageError("USAGE", `${label}: expected an image or layer tar, got a dump file`);
-    }
-  } catch (error) {
-    range.close();
-    throw error;
+async function openPath(path: string, { platform, signal }: SourceOptions): Promise<OpenedSource> {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) throw new NotFoundError("NO_FILE", `${path}: no such file or directory`);
+  if (!stat.isDirectory()) {
+    const found = await recogniseFile(openNamed(path), { label: path, path, signal });
+    return openRecognised(found, path, platform);
   }
+  const found = recogniseFolder(path);
+  return found.kind === "dir" ? { kind: "dir", path } : layers(openForm(found, platform));
 }
 
-/** `image`, whose closing closes `range` too. */
-function owning(range: BlobRange, image: OciImage): OciImage {
-  return { ...image, close: () => range.close() };
+function openRecognised(
+  found: RecognisedFile,
+  label: string,
+  platform: Platform | undefined,
+): OpenedSource {
+  if (found.kind === "image") return layers(openForm(found, platform));
+  if (found.kind === "tar") return layers(imageOfLayers([found.range], [label]));
+  return { kind: "dump", path: label, file: found.range };
+}
+
+function openForm({ form, files }: RecognisedImage, platform: Platform | undefined): OciImage {
+  switch (form) {
+    case "oci":
+      return openLayout(files, ONLY, platform);
+    case "docker":
+      return openDockerArchive(files, ONLY, platform);
+    case "skopeo":
+      return openSkopeoImage(files, platform);
+  }
 }

@@ -1,126 +1,140 @@
 /**
- * What a bare path is, by what is there.
+ * What a source without a transport is, by what is inside. What is none of the things that are read
+ * is refused, and so is what nobody means to be a root file system: to sign the wrong thing is worse
+ * than to ask.
  *
  * @module
  */
-import { lstatSync, statSync } from "node:fs";
-import { join } from "node:path";
-import { constants, gunzipSync } from "node:zlib";
-import { toByteString } from "../../bytes/bytestring.ts";
-import { FormatError, NotFoundError, SealfsError } from "../../errors.ts";
-import { readFully } from "../../fs/descriptor-io.ts";
-import { limits } from "../../limits.ts";
+import { FormatError } from "../../errors.ts";
+import type { BlobRange, LayoutFiles } from "../blob.ts";
+import { isTar, sniff } from "../codec/sniff.ts";
+import { headOf, verifyCompression, verifyTimes } from "./archive-file.ts";
 import { ArchiveFiles } from "./archive.ts";
-import { type BlobRange, openNamed, partOf, readFile } from "../blob.ts";
-import { SNIFF_BYTES, isTar, sniff } from "../codec/sniff.ts";
-import { parseDockerManifest } from "./docker-archive.ts";
-import { ONLY, type SourceReference } from "../reference.ts";
+import { decompressed, decompressedCopy } from "./decompressed.ts";
+import { DirectoryFiles } from "./oci-layout.ts";
+import type { Finding, ImageForm } from "./survey.ts";
+import { surveyArchive, surveyStream } from "./survey-archive.ts";
+import { surveyFolder } from "./survey-folder.ts";
 
-/** What a file is found to be; an archive comes open. */
-export type Recognised =
-  | { readonly kind: "oci-archive" | "docker-archive"; readonly files: ArchiveFiles }
-  | { readonly kind: "tar" | "dump" };
+/** The files of an image. */
+export interface RecognisedImage {
+  readonly kind: "image";
+  readonly form: ImageForm;
+  readonly files: LayoutFiles;
+}
 
-/**
- * The reference that a bare path stands for; other references come back as they are.
- *
- * @throws {@link NotFoundError} `NO_FILE`
- * @throws {@link FormatError} `UNSUPPORTED` or `BAD_MAGIC` when it is nothing that sealfs reads
- */
-export function resolveSource(reference: SourceReference): SourceReference {
-  if (reference.transport !== "path") return reference;
-  const { path } = reference;
-  const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) throw new NotFoundError("NO_FILE", `${path}: no such file or directory`);
-  if (stat.isDirectory()) {
-    const layout = lstatSync(join(path, "oci-layout"), { throwIfNoEntry: false });
-    return layout === undefined ? { transport: "dir", path } : { transport: "oci", path, ...ONLY };
-  }
-  const range = openNamed(path);
-  try {
-    const found = recogniseFile(range, path);
-    if ("files" in found) return { transport: found.kind, path, ...ONLY };
-    return found.kind === "tar" ? { transport: "tar", paths: [path] } : { transport: "dump", path };
-  } finally {
-    range.close();
-  }
+/** What a file is: an image, or a layer or dump file that `range` holds as it came. */
+export type RecognisedFile =
+  RecognisedImage | { readonly kind: "tar" | "dump"; readonly range: BlobRange };
+
+/** What is known of a file besides its bytes. */
+interface Named {
+  readonly label: string;
+  /** Undefined for standard input. */
+  readonly path: string | undefined;
+  /** Ends the decompressing; its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * What the bytes of a file are. `range` stays the caller's: an archive in the result reads from it.
+ * What the bytes of a file are. Owns `range`, also when it fails.
  *
- * @throws {@link FormatError} `UNSUPPORTED` or `BAD_MAGIC`
+ * @throws {@link FormatError} `BAD_MAGIC` or `UNSUPPORTED` when it is nothing that is read, `LIMIT`
+ *   when it decompresses to too much, and for broken archives
  */
-export function recogniseFile(range: BlobRange, label: string): Recognised {
-  const head = new Uint8Array(SNIFF_BYTES);
-  const got = readFully(
-    range.fd,
-    head.subarray(0, Math.min(head.length, range.size)),
-    range.offset,
-  );
-  const start = head.subarray(0, got);
-  const compression = sniff(start);
-  if (compression === "gzip") verifyLayer(range, label);
-  if (compression === "gzip" || compression === "zstd") return { kind: "tar" };
+export function recogniseFile(range: BlobRange, named: Named): Promise<RecognisedFile> {
+  return recogniseOwn(range, named, 0);
+}
+
+async function recogniseOwn(
+  range: BlobRange,
+  named: Named,
+  times: number,
+): Promise<RecognisedFile> {
+  let found: Judged;
+  try {
+    found = await judge(range, named, times);
+  } catch (error) {
+    range.close();
+    throw error;
+  }
+  if (found.kind === "archive") {
+    return { kind: "image", form: found.form, files: ArchiveFiles.open(range, named.label) };
+  }
+  if (found.kind !== "image") return { ...found, range };
+  range.close();
+  return found;
+}
+
+/** @throws {@link FormatError} `UNSUPPORTED`; {@link SystemError} */
+export function recogniseFolder(path: string): RecognisedImage | { readonly kind: "dir" } {
+  const finding = surveyFolder(path);
+  if (finding.kind === "files") return { kind: "dir" };
+  if (finding.kind === "image" && finding.form !== "docker") {
+    return { kind: "image", form: finding.form, files: new DirectoryFiles(path) };
+  }
+  const force = `dir:${path} takes it as a root file system`;
+  if (finding.kind === "misplaced") throw refusal(finding, path, force);
+  throw new FormatError("UNSUPPORTED", `${path}: an unpacked archive of docker save`, {
+    hint: `pack it again: tar -C ${path} -cf - . | sealfs build - …; ${force}`,
+  });
+}
+
+/** What a file is, whose range is still the caller's. */
+type Judged =
+  | RecognisedImage // in a copy of its own
+  | { readonly kind: "archive"; readonly form: ImageForm }
+  | { readonly kind: "tar" | "dump" };
+
+async function judge(range: BlobRange, named: Named, times: number): Promise<Judged> {
+  const { label, path } = named;
+  const head = headOf(range);
+  const compression = sniff(head);
   if (compression !== "none") {
-    throw new FormatError("UNSUPPORTED", `${label}: ${compression} compression is not supported`);
+    verifyCompression(compression, label, path);
+    verifyTimes(times, label);
+    return judgeCompressed(range, named, times);
   }
   // composefs-dump(5): the first line is the root, "/ SIZE MODE …".
-  if (start[0] === 0x2f && start[1] === 0x20) return { kind: "dump" };
-  const empty = got === SNIFF_BYTES && start.every((byte) => byte === 0);
-  if (empty) return { kind: "tar" };
-  if (!isTar(start)) {
+  if (head[0] === 0x2f && head[1] === 0x20) return { kind: "dump" };
+  const isEmpty = head.length === 512 && head.every((byte) => byte === 0);
+  if (!isEmpty && !isTar(head)) {
     throw new FormatError("BAD_MAGIC", `${label}: not an image archive, layer tar or dump file`, {
       hint: "name the transport: oci:, oci-archive:, docker-archive:, tar:, dir: or dump:",
     });
   }
-  return archiveKind(range, label) ?? { kind: "tar" };
+  const finding = surveyArchive(range, label);
+  if (finding.kind === "files") return { kind: "tar" };
+  if (finding.kind === "misplaced") throw refusal(finding, label, forceOf(path, times));
+  return { kind: "archive", form: finding.form };
 }
 
-/** How the first member of an image archive is named by the tools that write them. */
-const ARCHIVE_NAME = /^(?:\.\/)?(?:blobs\/|oci-layout|index\.json|manifest\.json|[0-9a-f]{64}[/.])/;
-
-/** Refuses a compressed image archive, which would make an image of its blobs. */
-function verifyLayer(range: BlobRange, label: string): void {
-  const bytes = new Uint8Array(Math.min(4096, range.size));
-  readFully(range.fd, bytes, range.offset);
-  let head: Uint8Array;
-  try {
-    head = gunzipSync(bytes, {
-      finishFlush: constants.Z_SYNC_FLUSH,
-      maxOutputLength: 8 * 1024 * 1024,
-    });
-  } catch {
-    return; // reading it as a layer will say what is wrong
-  }
-  if (!ARCHIVE_NAME.test(toByteString(head, 0, Math.min(100, head.length)))) return;
-  throw new FormatError(
-    "UNSUPPORTED",
-    `${label}: a gzip archive of an image cannot be read in place`,
-    {
-      hint: `gzip -dc ${label} | sealfs build - …`,
-    },
-  );
+async function judgeCompressed(range: BlobRange, named: Named, times: number): Promise<Judged> {
+  const { label, path, signal } = named;
+  const found = await surveyStream(decompressed(range, label, signal), label);
+  if (found.kind === "files") return { kind: "tar" };
+  if (found.kind === "misplaced") throw refusal(found, label, forceOf(path, times));
+  const copy = await decompressedCopy(range, label, signal);
+  if (found.kind === "image") return { ...found, files: ArchiveFiles.open(copy, label) };
+  const inner = await recogniseOwn(copy, named, times + 1);
+  if (inner.kind === "image") return inner;
+  inner.range.close();
+  throw new FormatError("UNSUPPORTED", `${label}: a layer that has been compressed twice`, {
+    hint: "decompress it once",
+  });
 }
 
-/** An archive of an image by the files that make it one; undefined: a layer like any other. */
-function archiveKind(range: BlobRange, label: string): Recognised | undefined {
-  let files: ArchiveFiles;
-  try {
-    files = ArchiveFiles.open(partOf(range, 0, range.size), label);
-  } catch (error) {
-    // Whatever is wrong with it as a set of files, reading it as a layer will say it better.
-    if (error instanceof SealfsError) return undefined;
-    throw error;
-  }
-  if (files.has("oci-layout") && files.has("index.json")) return { kind: "oci-archive", files };
-  if (!files.has("manifest.json")) return undefined;
-  try {
-    const bytes = readFile(files, "manifest.json", limits.manifestBytes);
-    const images = parseDockerManifest(bytes, `${label}: manifest.json`);
-    return images.length > 0 ? { kind: "docker-archive", files } : undefined;
-  } catch (error) {
-    if (error instanceof SealfsError) return undefined;
-    throw error;
-  }
+function refusal(
+  { misplaced: { what, remedy } }: Extract<Finding, { kind: "misplaced" }>,
+  label: string,
+  force: string,
+): FormatError {
+  const message = `${label}: expected an image or the files of a root file system, got ${what}`;
+  return new FormatError("UNSUPPORTED", message, { hint: `${remedy}; ${force}` });
+}
+
+function forceOf(path: string | undefined, times: number): string {
+  const isFile = path !== undefined && times === 0;
+  const source = isFile ? `tar:${path}` : "decompressed into a file, tar:FILE";
+  return `${source} takes it as a root file system`;
 }

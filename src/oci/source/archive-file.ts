@@ -1,0 +1,79 @@
+/**
+ * Archives that a reference names: opened where they lie, or, when they are compressed, by way of a
+ * decompressed copy.
+ *
+ * @module
+ */
+import { FormatError } from "../../errors.ts";
+import { readFully } from "../../fs/descriptor-io.ts";
+import { limits } from "../../limits.ts";
+import { type BlobRange, type FileRange, openNamed } from "../blob.ts";
+import { SNIFF_BYTES, type Sniffed, sniff } from "../codec/sniff.ts";
+import { ArchiveFiles } from "./archive.ts";
+import { decompressedCopy } from "./decompressed.ts";
+
+/**
+ * Opens an archive, compressed or not.
+ *
+ * @throws {@link FormatError} `UNSUPPORTED` for a compression that only other tools know, and when
+ *   it is no tar archive that we accept; {@link NotFoundError} `NO_FILE`; {@link SystemError}
+ */
+export async function openArchive(path: string, signal?: AbortSignal): Promise<ArchiveFiles> {
+  return ArchiveFiles.open(await decompress(openNamed(path), path, signal), path);
+}
+
+/** The same for archives that are read in parts, so that a copy would be no use. */
+export function openArchiveInPlace(path: string): ArchiveFiles {
+  const range = openNamed(path);
+  const found = sniff(headOf(range));
+  if (found === "none") return ArchiveFiles.open(range, path);
+  range.close();
+  throw new FormatError("UNSUPPORTED", `${path}: a ${found} archive cannot be read in place`, {
+    hint: `decompress it first: ${found} -dc ${path} > OTHER.tar`,
+  });
+}
+
+/** What `range` holds when it is no longer compressed; owns `range`, also when it fails. */
+async function decompress(
+  range: BlobRange,
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<BlobRange> {
+  let current = range;
+  try {
+    for (let times = 0; ; times++) {
+      const found = sniff(headOf(current));
+      if (found === "none") return current;
+      verifyCompression(found, path, path);
+      verifyTimes(times, path);
+      const copy = await decompressedCopy(current, path, signal);
+      current.close();
+      current = copy;
+    }
+  } catch (error) {
+    current.close();
+    throw error;
+  }
+}
+
+/** The first bytes of a file, as many as {@link sniff} wants. */
+export function headOf(range: FileRange): Uint8Array {
+  const head = new Uint8Array(Math.min(SNIFF_BYTES, range.size));
+  return head.subarray(0, readFully(range.fd, head, range.offset));
+}
+
+/** @throws {@link FormatError} `UNSUPPORTED` for what only other tools decompress */
+export function verifyCompression(found: Sniffed, label: string, path?: string): void {
+  if (found === "gzip" || found === "zstd") return;
+  const input = path === undefined ? "" : ` ${path}`;
+  throw new FormatError("UNSUPPORTED", `${label}: ${found} compression is not supported`, {
+    hint: `decompress it first: ${found} -dc${input} | sealfs build - …`,
+  });
+}
+
+/** @throws {@link FormatError} `LIMIT` for an archive that has been decompressed `times` before */
+export function verifyTimes(times: number, label: string): void {
+  if (times < limits.archiveCompressions) return;
+  const message = `${label}: compressed over ${limits.archiveCompressions} times`;
+  throw new FormatError("LIMIT", message, { hint: "decompress it first" });
+}

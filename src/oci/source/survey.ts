@@ -1,0 +1,127 @@
+/**
+ * What a set of files is, by their names and by the content of the few that say so: an OCI image in
+ * one of the forms that tools read, something else that nobody means to be a root file system, or
+ * the files of one.
+ *
+ * @module
+ */
+import { type ByteString, printable } from "../../bytes/bytestring.ts";
+import { limits } from "../../limits.ts";
+import { SNIFF_BYTES, isTar, sniff } from "../codec/sniff.ts";
+import { type DocumentKind, documentKind, isDocumentName } from "./image-documents.ts";
+import * as misplaced from "./misplaced.ts";
+
+/** The forms in which images are read. */
+export type ImageForm = "oci" | "docker" | "skopeo";
+
+export type Finding =
+  | { readonly kind: "image"; readonly form: ImageForm }
+  | { readonly kind: "misplaced"; readonly misplaced: misplaced.Misplaced }
+  | { readonly kind: "files" };
+
+const BLOB = /(?:^|\/)blobs\/sha(?:256|512)\/[0-9a-f]{64,128}$/;
+const HEX = "[0-9a-f]{64}";
+/** Layers, configurations and the like, as docker, skopeo and crane name them. */
+const PART = new RegExp(
+  `(?:^|/)(?:sha256:)?${HEX}(?:\\.json|\\.tar|\\.tar\\.gz|\\.manifest\\.json|/json|/VERSION|/layer\\.tar)?$`,
+);
+const LEGACY = new RegExp(`^${HEX}/(?:json|layer\\.tar)$`);
+const DOCUMENT = /(?:^|\/)(?:oci-layout|index\.json|manifest\.json|repositories|version)$/;
+const ARCHIVE = /\.(?:tar|tgz|tbz2?|txz|tzst|tar\.[a-z0-9]+)$/i;
+/** What macOS leaves beside files. */
+const JUNK = /(?:^|\/)(?:\._[^/]*|\.DS_Store)$|^__MACOSX\//;
+
+/** Hears of every file once, in any order; of directories it need not. */
+export class Survey {
+  readonly #documents = new Set<DocumentKind>();
+  #misplaced: misplaced.Misplaced | undefined;
+  /** In the root: blobs of a layout; files of the first Docker's; other parts of images. */
+  #hasBlobs = false;
+  #hasLegacy = false;
+  #hasParts = false;
+  /** In folders: the same, and documents of images. */
+  #nestedBlob: ByteString | undefined;
+  #nestedPart: ByteString | undefined;
+  #hasNestedDocument = false;
+  /** An archive, in the root or in a folder. */
+  #archive: ByteString | undefined;
+  /** A file in a folder that is none of these: the whole is a file system. */
+  #hasOrdinary = false;
+  readonly #lookForArchives: boolean;
+
+  /** @param of an archive that holds only archives is not meant as such; a folder may be */
+  constructor(of: "archive" | "folder") {
+    this.#lookForArchives = of === "archive";
+  }
+
+  /** Whether there can still be only parts of images in it. */
+  get isUndecided(): boolean {
+    return !this.#hasOrdinary;
+  }
+
+  /** Of how many bytes of its content, at most, {@link content} has to be told. */
+  add(name: ByteString, isRegular: boolean): number {
+    const inRoot = !name.includes("/");
+    if (inRoot && isDocumentName(name)) return isRegular ? limits.manifestBytes : 0;
+    this.#misplaced ??= misplaced.misplacedBy(name);
+    if (name.startsWith("blobs/") && BLOB.test(name)) this.#hasBlobs = true;
+    else if (LEGACY.test(name)) this.#hasLegacy = true;
+    else if (this.#hasOrdinary || JUNK.test(name)) return 0;
+    else if (BLOB.test(name)) this.#nestedBlob ??= name;
+    else if (DOCUMENT.test(name)) this.#hasNestedDocument = true;
+    else if (PART.test(name)) this.#addPart(name);
+    else if (this.#lookForArchives && isRegular && (inRoot || ARCHIVE.test(name)))
+      return SNIFF_BYTES;
+    else if (!inRoot) this.#hasOrdinary = true;
+    return 0;
+  }
+
+  /** The bytes that {@link add} has asked for. */
+  content(name: ByteString, bytes: Uint8Array): void {
+    if (!name.includes("/") && isDocumentName(name)) {
+      const kind = documentKind(name, bytes);
+      if (kind !== undefined) this.#documents.add(kind);
+    } else if (isTar(bytes) || sniff(bytes) !== "none") this.#archive ??= name;
+    else if (name.includes("/")) this.#hasOrdinary = true;
+  }
+
+  finding(): Finding {
+    const isThere = (kind: DocumentKind) => this.#documents.has(kind);
+    if (isThere("index") && isThere("manifest")) return refused(misplaced.CONTRADICTION);
+    if (isThere("index")) return { kind: "image", form: "oci" };
+    if (isThere("docker")) return { kind: "image", form: "docker" };
+    if (isThere("manifest")) return { kind: "image", form: "skopeo" };
+    if (isThere("layout") || this.#hasBlobs) return refused(misplaced.NO_INDEX);
+    if (this.#hasLegacy) return refused(misplaced.LEGACY_ARCHIVE);
+    if (isThere("version")) return refused(misplaced.NO_MANIFEST);
+    if (this.#misplaced !== undefined) return refused(this.#misplaced);
+    if (isThere("runtime")) return refused(misplaced.RUNTIME_BUNDLE);
+    const onlyParts = this.#hasOrdinary ? undefined : this.#onlyParts();
+    return onlyParts === undefined ? { kind: "files" } : refused(onlyParts);
+  }
+
+  #addPart(name: ByteString): void {
+    // The folder of a layer, `<id>/layer.tar`, has the name of the layer.
+    if (/^[^/]*(?:\/(?:json|VERSION|layer\.tar))?$/.test(name)) this.#hasParts = true;
+    else this.#nestedPart ??= name;
+  }
+
+  #onlyParts(): misplaced.Misplaced | undefined {
+    if (this.#hasParts) return misplaced.NO_MANIFEST;
+    const nested = this.#nestedBlob ?? (this.#hasNestedDocument ? this.#nestedPart : undefined);
+    if (nested !== undefined) return misplaced.nestedImage(printable(folderOf(nested)));
+    if (this.#archive !== undefined) return misplaced.nestedArchive(printable(this.#archive));
+    return undefined;
+  }
+}
+
+function folderOf(name: ByteString): ByteString {
+  return name.replace(
+    /(?:^|\/)(?:blobs\/.*|[^/]*(?:\/(?:json|VERSION|layer\.tar))?)$/s,
+    "",
+  ) as ByteString;
+}
+
+function refused(found: misplaced.Misplaced): Finding {
+  return { kind: "misplaced", misplaced: found };
+}

@@ -1,0 +1,450 @@
+/** What a source without a transport is found to be, in all forms in which tools write images. */
+import { execFileSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { Readable } from "node:stream";
+import { gzipSync } from "node:zlib";
+import { beforeAll, describe, expect, test } from "vitest";
+import { limits } from "../../../src/limits.ts";
+import { readLayer } from "../../../src/oci/layer/layer.ts";
+import { parsePlatform } from "../../../src/oci/platform.ts";
+import { parseSource } from "../../../src/oci/reference.ts";
+import { openAnySource } from "../../../src/oci/source/open-source.ts";
+import { multiFrameZstd, multiMemberGzip } from "../../support/compressed-layers.ts";
+import {
+  type Members,
+  dockerArchive,
+  firstDockerArchive,
+  folderOf,
+  layoutArchive,
+  layoutOf,
+  oldDockerArchive,
+  put,
+  skopeoFolder,
+  under,
+} from "../../support/image-archives.ts";
+import { TestLayout, digestOf, layerTar, tar } from "../../support/oci.ts";
+
+const zstd = (bytes: Uint8Array) => multiFrameZstd(Buffer.from(bytes), 100_000);
+
+let one: Buffer;
+let two: Buffer;
+beforeAll(async () => {
+  one = await layerTar("one", "usr/one");
+  two = await layerTar("two", "usr/two");
+});
+
+/** The source's kind, with the diffIDs of its layers, all of them read. */
+async function found(source: string, platform?: string, stdin?: Readable) {
+  const opened = await openAnySource(parseSource(source), {
+    platform: platform === undefined ? undefined : parsePlatform(platform),
+    ...(stdin === undefined ? {} : { stdin }),
+  });
+  if (opened.kind === "dump") opened.file.close();
+  if (opened.kind !== "layers") return opened.kind;
+  const { image } = opened;
+  try {
+    const ids: string[] = [];
+    for (const layer of image.layers) ids.push((await readLayer(image, layer, () => {})).diffId);
+    return image.config === undefined ? "layer" : ids;
+  } finally {
+    image.close();
+  }
+}
+
+const ids = (...layers: Buffer[]) => layers.map((layer) => digestOf(layer));
+
+type Case = [string, (layers: Buffer[]) => Members];
+
+const images: Case[] = [
+  ["docker save of today, manifest.json at the end", (layers) => dockerArchive(layers)],
+  ["nix: ./ in front", (layers) => under("./", dockerArchive(layers))],
+  [
+    "crane, ko, kaniko: the configuration named by its digest, layers with a suffix",
+    (layers) =>
+      dockerArchive(layers, {
+        configName: (hex) => `sha256:${hex}`,
+        layerName: (hex) => `${hex}.tar.gz`,
+        stored: layers.map((layer) => gzipSync(layer)),
+      }),
+  ],
+  ["manifest.json first", (layers) => dockerArchive(layers).toReversed()],
+  ["tar of a layout", (layers) => layoutArchive(layoutOf(layers))],
+  [
+    "tar . of a layout",
+    (layers) => [
+      { name: "./", type: "directory" },
+      ...under("./", layoutArchive(layoutOf(layers)).toReversed()),
+    ],
+  ],
+  ["a layout without oci-layout", (layers) => layoutArchive(layoutOf(layers), ["oci-layout"])],
+  [
+    "with what macOS leaves beside files",
+    (layers) => [
+      { name: "._blobs", content: "x" },
+      ...layoutArchive(layoutOf(layers)),
+      { name: "__MACOSX/._index.json", content: "x" },
+    ],
+  ],
+  ["skopeo's dir:", (layers) => skopeoFolder(layers)],
+  ["skopeo's dir: of old", (layers) => skopeoFolder(layers, (digest) => `${digest.slice(7)}.tar`)],
+  [
+    "skopeo's dir: without the file version",
+    (layers) => skopeoFolder(layers).filter(({ name }) => name !== "version"),
+  ],
+];
+
+const compressions: [string, (bytes: Buffer) => Uint8Array][] = [
+  ["not compressed", (bytes) => bytes],
+  ["gzip", (bytes) => gzipSync(bytes)],
+  ["gzip of many members", (bytes) => multiMemberGzip(bytes, 1000)],
+  ["zstd", zstd],
+  [
+    "zstd with a skippable frame in front",
+    (bytes) => Buffer.concat([Buffer.from("502a4d1803000000616263", "hex"), zstd(bytes)]),
+  ],
+  ["gzip in zstd", (bytes) => zstd(gzipSync(bytes))],
+];
+
+describe.each(images)("%s", (_, members) => {
+  test.each(compressions)("is read as the image, %s", async (_, compress) => {
+    const bytes = compress(await tar(members([one, two])));
+    expect(await found(put(bytes))).toEqual(ids(one, two));
+    expect(await found("-", undefined, Readable.from([bytes]))).toEqual(ids(one, two));
+  });
+});
+
+test("docker save from 1.10 on, whose repeated layers are symlinks", async () => {
+  const bytes = await tar(oldDockerArchive([one, two]));
+  for (const path of [put(bytes), put(gzipSync(bytes))]) {
+    expect(await found(path)).toEqual(ids(one, two, one));
+  }
+});
+
+test("named transports read compressed archives too", async () => {
+  const docker = put(gzipSync(await tar(dockerArchive([one]))));
+  expect(await found(`docker-archive:${docker}:app:1`)).toEqual(ids(one));
+  const layout = put(zstd(gzipSync(await layoutOf([one]).archiveBytes())));
+  expect(await found(`oci-archive:${layout}`)).toEqual(ids(one));
+});
+
+test("the copy of a compressed archive leaves no file behind, also when it is broken", async () => {
+  const folder = folderOf([]);
+  const bytes = gzipSync(await tar(dockerArchive([one, two])));
+  const [whole, cut] = [put(bytes), put(bytes.subarray(0, -30))];
+  const before = process.env["TMPDIR"];
+  process.env["TMPDIR"] = folder;
+  try {
+    await found(whole);
+    for (const source of [cut, `docker-archive:${cut}`]) {
+      await expect(found(source)).rejects.toMatchObject({ code: "TRUNCATED" });
+    }
+    expect(readdirSync(folder)).toEqual([]);
+  } finally {
+    if (before === undefined) delete process.env["TMPDIR"];
+    else process.env["TMPDIR"] = before;
+  }
+});
+
+test("reading what is compressed ends when it is told to", async () => {
+  const bytes = gzipSync(await tar(dockerArchive([one])));
+  const reason = new Error("enough");
+  const signal = AbortSignal.abort(reason);
+  for (const source of [put(bytes), `docker-archive:${put(bytes)}`]) {
+    await expect(openAnySource(parseSource(source), { signal })).rejects.toBe(reason);
+  }
+});
+
+describe("folders", () => {
+  test("with an OCI layout, with or without oci-layout, are images", async () => {
+    const files = layoutArchive(layoutOf([one]));
+    expect(await found(folderOf(files))).toEqual(ids(one));
+    const without = layoutArchive(layoutOf([one]), ["oci-layout"]);
+    expect(await found(folderOf(without))).toEqual(ids(one));
+    expect(await found(`oci:${folderOf(without)}`)).toEqual(ids(one));
+  });
+
+  test("that skopeo has written as dir: are images, of one platform or several", async () => {
+    expect(await found(folderOf(skopeoFolder([one, two])))).toEqual(ids(one, two));
+    const layout = new TestLayout();
+    const entry = (platform: string, layer: Buffer) => {
+      const [os, architecture] = platform.split("/");
+      return { ...layout.image([layer], { platform }), platform: { os, architecture } };
+    };
+    layout.index([entry("linux/amd64", one), entry("linux/arm64", two)]);
+    const folder = folderOf(
+      [...layout.files].map(([name, content]) => {
+        if (name === "index.json") return { name: "manifest.json", content };
+        const isManifest = Buffer.from(content).includes('"layers":[');
+        return { name: name.replace(/.*\//, "") + (isManifest ? ".manifest.json" : ""), content };
+      }),
+    );
+    expect(await found(folder, "linux/arm64")).toEqual(ids(two));
+    expect(await found(folder, "linux/amd64")).toEqual(ids(one));
+    await expect(found(folder)).rejects.toMatchObject({ code: "AMBIGUOUS" });
+  });
+
+  test("with an unpacked Docker archive are refused, and read when they are packed again", async () => {
+    const path = folderOf(oldDockerArchive([one, two]));
+    await expect(found(path)).rejects.toMatchObject({
+      code: "UNSUPPORTED",
+      hint: expect.stringContaining(`tar -C ${path} -cf - . | sealfs build -`) as string,
+    });
+    const stdin = Readable.from([execFileSync("tar", ["-C", path, "-cf", "-", "."])]);
+    expect(await found("-", undefined, stdin)).toEqual(ids(one, two, one));
+  });
+
+  test("whose blob is another than its name says are refused", async () => {
+    const members = skopeoFolder([one]).map((member) =>
+      String(member.content).includes("diff_ids") ? { ...member, content: "{}" } : member,
+    );
+    await expect(found(folderOf(members))).rejects.toMatchObject({ name: "IntegrityError" });
+  });
+
+  test("with other things are root file systems", async () => {
+    const etc = { name: "etc/passwd", content: "root" };
+    for (const members of [
+      [],
+      [etc],
+      [{ name: "a.tar", content: one }],
+      [etc, ...under("var/lib/images/", layoutArchive(layoutOf([one])))],
+      [etc, { name: "index.json", content: '{"version":2}' }],
+      [etc, { name: "manifest.json", content: '{"manifest_version":3}' }],
+      [etc, { name: "\xff/\xfe/file", content: "" }],
+    ]) {
+      expect(await found(folderOf(members))).toBe("dir");
+    }
+  });
+});
+
+/** What nobody means to be signed as a root file system; all refusals name what would force it. */
+const misplaced: [string, RegExp, () => Members][] = [
+  [
+    "docker save of before 1.10",
+    /Docker 1\.10.*name its layers/s,
+    () => firstDockerArchive([one, two]),
+  ],
+  [
+    "the same without repositories",
+    /Docker 1\.10/,
+    () => firstDockerArchive([one]).filter(({ name }) => name !== "repositories"),
+  ],
+  [
+    "a layout in a folder",
+    /images or parts of them in the folder lay/,
+    () => under("lay/", layoutArchive(layoutOf([one]))),
+  ],
+  [
+    "a layout some folders down, and a file beside",
+    /folder home\/me\/lay/,
+    () => [
+      { name: "README", content: "see home" },
+      ...under("home/me/lay/", layoutArchive(layoutOf([one]))),
+    ],
+  ],
+  [
+    "a Docker archive in a folder",
+    /folder app/,
+    () => under("app/", dockerArchive([one], { layerName: (hex) => `${hex}.tar` })),
+  ],
+  ["skopeo's dir: in a folder", /folder img/, () => under("img/", skopeoFolder([one]))],
+  [
+    "a layout without index.json",
+    /without index\.json/,
+    () => layoutArchive(layoutOf([one]), ["index.json"]),
+  ],
+  [
+    "blobs alone",
+    /without index\.json/,
+    () => layoutArchive(layoutOf([one]), ["index.json", "oci-layout"]),
+  ],
+  [
+    "a Docker archive without manifest.json",
+    /without manifest\.json/,
+    () =>
+      dockerArchive([one], { layerName: (hex) => `${hex}.tar` }).filter(
+        ({ name }) => name !== "manifest.json",
+      ),
+  ],
+  [
+    "a Docker archive whose manifest.json is cut",
+    /without manifest\.json/,
+    () => [
+      ...dockerArchive([one], { layerName: (hex) => `${hex}.tar` }).slice(0, -1),
+      { name: "manifest.json", content: '[{"Config":' },
+    ],
+  ],
+  [
+    "skopeo's dir: without manifest.json",
+    /without manifest\.json/,
+    () => skopeoFolder([one]).filter(({ name }) => name !== "manifest.json"),
+  ],
+  [
+    "a layout with skopeo's manifest.json",
+    /both index\.json/,
+    () => [
+      ...layoutArchive(layoutOf([one])),
+      ...skopeoFolder([one]).filter(({ name }) => name === "manifest.json"),
+    ],
+  ],
+  [
+    "the storage of podman",
+    /podman.*skopeo copy containers-storage:/s,
+    () => [
+      { name: "overlay/l/x", content: "" },
+      { name: "overlay-images/images.json", content: "[]" },
+      { name: "overlay-layers/layers.json", content: "[]" },
+    ],
+  ],
+  [
+    "the data of docker",
+    /Docker daemon.*docker save/s,
+    () => [
+      { name: "overlay2/l/x", content: "" },
+      { name: "image/overlay2/repositories.json", content: "{}" },
+    ],
+  ],
+  [
+    "the data of containerd",
+    /containerd.*ctr images export/s,
+    () => [{ name: "io.containerd.metadata.v1.bolt/meta.db", content: "x" }],
+  ],
+  [
+    "the data of a registry",
+    /registry.*docker:\/\//s,
+    () => [
+      {
+        name: `docker/registry/v2/blobs/sha256/ab/ab${"c".repeat(62)}/data`,
+        content: "x",
+      },
+    ],
+  ],
+  [
+    "a bundle for a runtime",
+    /bundle for a runtime.*rootfs/s,
+    () => [
+      { name: "config.json", content: '{"ociVersion":"1.0.2"}' },
+      { name: "rootfs/etc/passwd", content: "" },
+    ],
+  ],
+  [
+    "a store of sealfs",
+    /sealfs import/,
+    () => [
+      { name: "meta.json", content: "{}" },
+      { name: `images/${"a".repeat(64)}`, type: "symlink", linkname: "../objects/aa/b" },
+      { name: "objects/aa/b", content: "" },
+    ],
+  ],
+  [
+    "a repository of ostree",
+    /ostree checkout/,
+    () => [{ name: `objects/aa/${"b".repeat(62)}.commit`, content: "" }],
+  ],
+];
+
+describe.each(misplaced)("%s is refused", (_, why, members) => {
+  test.each(compressions)("in an archive, %s", async (compression, compress) => {
+    const bytes = compress(await tar(members()));
+    const path = put(bytes);
+    const refusal = await found(path).catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ name: "FormatError", code: "UNSUPPORTED" });
+    const { message, hint } = refusal as Error & { hint: string };
+    expect(`${message}\n${hint}`).toMatch(why);
+    const force = compression === "gzip in zstd" ? "tar:FILE" : `tar:${path}`;
+    expect(hint).toContain(`${force} takes it as a root file system`);
+    await expect(found("-", undefined, Readable.from([bytes]))).rejects.toMatchObject({
+      code: "UNSUPPORTED",
+    });
+  });
+
+  test("in a folder, and taken when it is named", async () => {
+    const path = folderOf(members());
+    await expect(found(path)).rejects.toMatchObject({
+      code: "UNSUPPORTED",
+      hint: expect.stringContaining(`dir:${path} takes it as a root file system`) as string,
+    });
+    expect(await found(`dir:${path}`)).toBe("dir");
+    expect(await found(`tar:${put(await tar(members()))}`)).toBe("layer");
+  });
+});
+
+describe("an archive", () => {
+  test("in an archive is refused, whatever compresses either", async () => {
+    const inner = await tar(dockerArchive([one]));
+    for (const [, compress] of compressions) {
+      for (const name of ["image.tar", "download", "images/app.tar.gz"]) {
+        const bytes = compress(await tar([{ name, content: compress(inner) }]));
+        await expect(found(put(bytes))).rejects.toMatchObject({
+          code: "UNSUPPORTED",
+          message: expect.stringContaining(`another archive, ${name}`) as string,
+        });
+      }
+    }
+  });
+
+  test("of a root file system may hold archives, layouts and documents", async () => {
+    const etc = { name: "etc/passwd", content: "root" };
+    for (const members of [
+      [{ name: "hello", content: "world" }],
+      [etc, { name: "a.tar", content: one }],
+      [{ name: "a.tar", content: one }, etc],
+      [{ name: "srv/notes.tar", content: "no archive" }],
+      [...under("var/lib/images/", layoutArchive(layoutOf([one]))), etc],
+      [etc, ...under("opt/", firstDockerArchive([one]))],
+      [etc, { name: "index.json", content: '{"version":2}' }],
+      [etc, { name: "manifest.json", content: '[{"Config":1}]' }],
+      [etc, { name: "config.json", content: "{}" }],
+      [{ name: "bin", type: "symlink" as const, linkname: "usr/bin" }],
+    ]) {
+      for (const compress of [(bytes: Buffer) => bytes, gzipSync]) {
+        expect(await found(put(compress(await tar(members))))).toBe("layer");
+      }
+    }
+  });
+
+  test("of more members than an image may have is looked at to its end", async () => {
+    const block = (await tar([{ name: "blobs/x", content: "" }])).subarray(0, 512);
+    const many = Buffer.concat([
+      ...Array.from({ length: limits.archiveMembers + 1 }, () => block),
+      await tar(dockerArchive([one])),
+    ]);
+    await expect(found(put(many))).rejects.toMatchObject({ code: "LIMIT" });
+  });
+
+  test.each([
+    ["bzip2", "425a6839"],
+    ["xz", "fd377a585a00"],
+    ["lz4", "04224d18"],
+  ])("compressed by %s is refused, saying how to decompress it", async (name, magic) => {
+    const path = put(Buffer.from(magic, "hex"));
+    const inner = put(gzipSync(Buffer.from(magic, "hex")));
+    for (const source of [path, `docker-archive:${path}`, `oci-archive:${path}`]) {
+      await expect(found(source)).rejects.toMatchObject({
+        name: "FormatError",
+        code: "UNSUPPORTED",
+        hint: `decompress it first: ${name} -dc ${path} | sealfs build - …`,
+      });
+    }
+    await expect(found(inner)).rejects.toMatchObject({ code: "UNSUPPORTED" });
+  });
+
+  test("may be compressed twice, not three times; a layer only once", async () => {
+    const bytes = await tar(dockerArchive([one]));
+    let path = put(gzipSync(gzipSync(gzipSync(bytes))));
+    await expect(found(path)).rejects.toMatchObject({ code: "LIMIT" });
+    await expect(found(`docker-archive:${path}`)).rejects.toMatchObject({ code: "LIMIT" });
+    path = put(gzipSync(gzipSync(one)));
+    await expect(found(path)).rejects.toMatchObject({ code: "UNSUPPORTED" });
+  });
+
+  test("that holds no tar when it is decompressed is refused", async () => {
+    for (const content of ["hello", "/ 4096 40755 2 0 0 0 0.0 - - -\n"]) {
+      await expect(found(put(gzipSync(content)))).rejects.toMatchObject({ code: "BAD_MAGIC" });
+    }
+  });
+});
+
+test("a dump file on standard input is one", async () => {
+  const stdin = Readable.from(["/ 4096 40755 2 0 0 0 0.0 - - -\n"]);
+  expect(await found("-", undefined, stdin)).toBe("dump");
+});

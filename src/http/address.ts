@@ -1,6 +1,6 @@
 /**
  * Which machines an address leads to. What a server says must not make us ask a machine that only
- * we can reach: a redirect never leads from the outside in.
+ * we can reach: a redirect never leads from the outside in. What the user names may be anywhere.
  *
  * Spec: docs/hostile-inputs.md, 121; IANA
  * special-purpose address registries (RFC 6890 and updates).
@@ -10,15 +10,18 @@
 import { BlockList, isIP } from "node:net";
 
 /**
- * From the outside in: anyone's machine; one of the own network; this machine; and what is neither
- * (link-local addresses, where clouds answer with credentials; unspecified, multicast, reserved).
+ * From the outside in: anyone's machine; one that stands in for a name that is only looked up
+ * behind it (a proxy that takes all connections answers names with such addresses); one of the own
+ * network; this machine; and what is neither (link-local addresses, where clouds answer with
+ * credentials; unspecified, multicast, reserved).
  */
-export type Reach = "public" | "private" | "loopback" | "special";
+export type Reach = "public" | "stand-in" | "private" | "loopback" | "special";
 
-const order: readonly Reach[] = ["public", "private", "loopback", "special"];
+const order: readonly Reach[] = ["public", "stand-in", "private", "loopback", "special"];
 
 const lists: readonly [Reach, BlockList][] = [
   ["loopback", list(["127.0.0.0/8"], ["::1/128"])],
+  ["stand-in", list(["198.18.0.0/15"], [])],
   [
     "private",
     list(["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"], ["fc00::/7"]),
@@ -31,7 +34,6 @@ const lists: readonly [Reach, BlockList][] = [
         "169.254.0.0/16",
         "192.0.0.0/24",
         "192.0.2.0/24",
-        "198.18.0.0/15",
         "198.51.100.0/24",
         "203.0.113.0/24",
         "224.0.0.0/4",
@@ -103,15 +105,4 @@ export function mayLeadTo(from: Reach, to: Reach): boolean {
 /** The one of two that lies further outside. */
 export function outer(a: Reach, b: Reach): Reach {
   return order.indexOf(a) <= order.indexOf(b) ? a : b;
-}
-
-/**
- * Whether a URL that the user wrote may lead to an address: everywhere when it names the address
- * itself or this machine; else, because the name's server decides about it, not to this
- * machine and nothing special.
- */
-export function mayUserReach(host: string, reach: Reach): boolean {
-  if (reach === "public" || reach === "private") return true;
-  const bare = host.replace(/^\[|\]$/g, "");
-  return isIP(bare) !== 0 || bare === "localhost" || bare.endsWith(".localhost");
 }

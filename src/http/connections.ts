@@ -11,7 +11,7 @@ import type { TLSSocket } from "node:tls";
 import { Agent, buildConnector } from "undici";
 import { NetworkError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { type Reach, mayLeadTo, mayUserReach, outer, reachOf } from "./address.ts";
+import { type Reach, mayLeadTo, outer, reachOf } from "./address.ts";
 import { watchHandshake } from "./client-certificate.ts";
 import type { Proxies, Proxy } from "./proxies.ts";
 import type { TlsContext, TlsContexts } from "./tls-contexts.ts";
@@ -175,9 +175,7 @@ export class Connections {
     return (host, options, callback) => {
       this.#resolve(host).then(
         (addresses) => {
-          const allowed = addresses.filter(({ address }) =>
-            isAllowed(origin, host, reachOf(address)),
-          );
+          const allowed = addresses.filter(({ address }) => isAllowed(origin, reachOf(address)));
           const [first] = allowed;
           if (first === undefined) {
             callback(forbidden(host, addresses[0]?.address ?? "nowhere"), []);
@@ -199,18 +197,18 @@ export class Connections {
 /** What is wrong with a host that is an address, for URLs that come from `origin`. */
 function addressFault(origin: Origin, hostname: string): NetworkError | undefined {
   const bare = hostname.replace(/^\[|\]$/g, "");
-  if (isIP(bare) === 0 || isAllowed(origin, bare, reachOf(bare))) return undefined;
+  if (isIP(bare) === 0 || isAllowed(origin, reachOf(bare))) return undefined;
   return forbidden(hostname, bare);
 }
 
-function isAllowed(origin: Origin, host: string, to: Reach): boolean {
-  return origin === "user" ? mayUserReach(host, to) : mayLeadTo(origin, to);
+function isAllowed(origin: Origin, to: Reach): boolean {
+  return origin === "user" || mayLeadTo(origin, to);
 }
 
 function forbidden(host: string, address: string): NetworkError {
   const where = host === address ? address : `${host} (${address})`;
-  return new NetworkError("ADDRESS", `${where}: nobody else may send us to that address`, {
-    hint: "a URL that is meant to lead there names localhost or the address itself",
+  return new NetworkError("ADDRESS", `${where}: a server may not send us to that address`, {
+    hint: "if it is meant, name it yourself: as the registry or mirror, or as a proxy",
   });
 }
 

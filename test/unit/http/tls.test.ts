@@ -274,6 +274,15 @@ describe.skipIf(!hasOpenssl)("TLS", () => {
       expect((error as Error).message).toContain("demands a client certificate");
     });
 
+    test("Docker Hub's lie under docker.io", async () => {
+      const { port } = await start();
+      const resolve = async () => [{ address: "127.0.0.1", family: 4 }];
+      const url = new URL(`https://registry-1.docker.io:${port}/`);
+      const registry = { name: "docker.io", host: `registry-1.docker.io:${port}` };
+      const environment = home("docker.io", { "ca.crt": ca() });
+      expect(await outcome(url, { environment, registry, resolve })).toBe(content);
+    });
+
     test.skipIf(process.getuid?.() === 0)(
       "a directory that may not be read is passed over",
       async () => {

@@ -37,6 +37,8 @@ export interface TarEntry {
   readonly headerOffset: number;
   /** Where the stored content starts in the archive. */
   readonly dataOffset: number;
+  /** Whether the header of something without content has a size, of which no notice was taken. */
+  readonly sizeIgnored: boolean;
   /**
    * Of a sparse file, whose stored content is not all of it: offset in the file and length of each
    * segment, alternately. They are stored from `dataOffset` on; everything else is zeros.

@@ -8,7 +8,7 @@
  */
 import { type ByteString, ascii, printable, toByteString } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
-import { parseNumber, parseOctal, parseSeconds } from "./number.ts";
+import { checkUnused, parseBits, parseNumber, parseOctal, parseSeconds } from "./number.ts";
 
 /** Headers and content are padded to blocks of this many bytes. */
 export const BLOCK_SIZE = 512;
@@ -27,8 +27,13 @@ const DEVICE_MAJOR = 329;
 const DEVICE_MINOR = 337;
 const PREFIX = 345;
 const PREFIX_END = 500;
+/** Star's shorter prefix, and what comes behind it. */
+const STAR_PREFIX_END = 476;
+const STAR_ATIME = 476;
+const STAR_CTIME = 488;
+const STAR_TRAILER = 508;
 
-/** Which of the three layouts a header has. */
+/** Which of the three layouts a header has; any other magic is as good as none. */
 export type HeaderFormat = "v7" | "ustar" | "gnu";
 
 const NUL = 0;
@@ -66,16 +71,10 @@ function sumOf(bytes: Uint8Array, at: number): number {
   return (lanes & 0xffff) + (lanes >>> 16);
 }
 
-/** @throws {@link FormatError} `UNSUPPORTED` for a magic on which tar tools disagree */
 export function formatOf(bytes: Uint8Array, at: number): HeaderFormat {
   const magic = toByteString(bytes, at + MAGIC, at + MAGIC + 8);
   if (magic.startsWith("ustar\0")) return "ustar";
-  if (magic === "ustar  \0") return "gnu";
-  if (magic === "\0\0\0\0\0\0\0\0") return "v7";
-  throw new FormatError(
-    "UNSUPPORTED",
-    `magic: expected "ustar", "ustar  " or none, got "${printable(magic)}"`,
-  );
+  return magic === "ustar  \0" ? "gnu" : "v7";
 }
 
 export function typeFlagOf(bytes: Uint8Array, at: number): number {
@@ -90,21 +89,30 @@ export function nameOf(bytes: Uint8Array, at: number, format: HeaderFormat): Byt
 }
 
 /**
- * Star keeps times behind a shorter prefix, and tools disagree about where such a name ends.
+ * Tools agree about the prefix of a ustar header that ends before star's would. In other headers some
+ * take these bytes for a prefix, and some do not.
  *
- * @throws {@link FormatError} `UNSUPPORTED`
+ * @throws {@link FormatError} `AMBIGUOUS`, `MALFORMED`
  */
-export function checkPrefix(bytes: Uint8Array, at: number): void {
-  let i = at + PREFIX;
-  const end = at + PREFIX_END;
-  while (i < end && bytes[i] !== NUL) i++;
-  while (i < end && bytes[i] === NUL) i++;
-  if (i < end) {
+export function checkPrefix(bytes: Uint8Array, at: number, format: HeaderFormat): void {
+  if (format !== "ustar") {
+    if (bytes[at + PREFIX] === NUL) return;
+    const found = printable(textAt(bytes, at + PREFIX, PREFIX_END - PREFIX));
     throw new FormatError(
-      "UNSUPPORTED",
-      `prefix: expected only NULs after the first, got more at byte ${i - at} (a star header?)`,
+      "AMBIGUOUS",
+      `prefix: expected none without the magic "ustar", got "${found}"`,
     );
   }
+  const star = toByteString(bytes, at + STAR_TRAILER, at + STAR_TRAILER + 4) === "tar\0";
+  if (!star) return;
+  if (textAt(bytes, at + PREFIX, STAR_PREFIX_END - PREFIX).length === STAR_PREFIX_END - PREFIX) {
+    throw new FormatError(
+      "AMBIGUOUS",
+      "prefix: expected at most 130 bytes in a star header, got more",
+    );
+  }
+  parseSeconds(bytes, at + STAR_ATIME, 12, "atime");
+  parseSeconds(bytes, at + STAR_CTIME, 12, "ctime");
 }
 
 export function linkOf(bytes: Uint8Array, at: number): ByteString {
@@ -118,7 +126,7 @@ export function sizeOf(bytes: Uint8Array, at: number): number {
 
 /** The permission bits of the header's mode. */
 export function modeOf(bytes: Uint8Array, at: number): number {
-  return parseNumber(bytes, at + MODE, 8, "mode", 0xffff_ffff) & 0o7777;
+  return parseBits(bytes, at + MODE, 8, "mode", 12);
 }
 
 export function uidOf(bytes: Uint8Array, at: number): number {
@@ -131,6 +139,25 @@ export function gidOf(bytes: Uint8Array, at: number): number {
 
 export function mtimeOf(bytes: Uint8Array, at: number): bigint {
   return parseSeconds(bytes, at + MTIME, 12, "mtime");
+}
+
+/**
+ * Checks numbers that are not needed: some tools refuse a header for them.
+ *
+ * @throws {@link FormatError} `MALFORMED`, `OUT_OF_RANGE`
+ */
+export function checkNumbers(bytes: Uint8Array, at: number): void {
+  checkUnused(bytes, at + MODE, 8, "mode");
+  checkUnused(bytes, at + UID, 8, "uid");
+  checkUnused(bytes, at + GID, 8, "gid");
+  checkUnused(bytes, at + MTIME, 12, "mtime");
+  checkDevice(bytes, at);
+}
+
+/** The same for the device numbers. */
+export function checkDevice(bytes: Uint8Array, at: number): void {
+  checkUnused(bytes, at + DEVICE_MAJOR, 8, "devmajor");
+  checkUnused(bytes, at + DEVICE_MINOR, 8, "devminor");
 }
 
 /** The device numbers as Linux `new_encode_dev`, which has 12 bits of major and 20 of minor. */

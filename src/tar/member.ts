@@ -11,6 +11,8 @@ import { limits } from "../limits.ts";
 import type { TarEntry, TarEntryType } from "./entry.ts";
 import {
   BLOCK_SIZE,
+  checkDevice,
+  checkNumbers,
   checkPrefix,
   deviceOf,
   formatOf,
@@ -77,9 +79,9 @@ export function decodeMember(
   const format = formatOf(bytes, at);
   const pax = meta.pax;
   const sparse = pax?.sparse;
-  if (pax?.path !== undefined && meta.longName !== undefined) throw twice("name");
+  if ((pax?.path ?? sparse?.name) !== undefined && meta.longName !== undefined) throw twice("name");
   if (pax?.linkPath !== undefined && meta.longLink !== undefined) throw twice("link name");
-  if (format === "ustar") checkPrefix(bytes, at);
+  checkPrefix(bytes, at, format);
   const path = sparse?.name ?? pax?.path ?? meta.longName ?? nameOf(bytes, at, format);
   if (path === "") throw new FormatError("MALFORMED", "name: expected a name, got none");
 
@@ -89,17 +91,20 @@ export function decodeMember(
   // Before directories had a type, a slash at the end of the name marked them.
   if (flag === 0 && path.endsWith("/")) type = "directory";
 
-  const storedSize = decodeSize(bytes, at, pax?.size, options);
-  if (type !== "file" && (storedSize !== 0 || sparse !== undefined)) {
-    throw new FormatError(
-      "AMBIGUOUS",
-      `size: expected 0 for a ${type}, got ${sparse === undefined ? storedSize : "a sparse file"}`,
-    );
+  if (type !== "file" && sparse !== undefined) {
+    throw new FormatError("AMBIGUOUS", `size: expected 0 for a ${type}, got a sparse file`);
   }
+  const headerSize = sizeOf(bytes, at);
+  const storedSize =
+    type === "file"
+      ? contentSize(headerSize, pax?.size, options)
+      : noContent(type, headerSize, meta);
   const isDevice = type === "character" || type === "block";
   if (isDevice && format === "v7") {
     throw new FormatError("AMBIGUOUS", `${type} device: expected a ustar or GNU header, got v7's`);
   }
+  if (!isDevice) checkDevice(bytes, at);
+  if (pax !== undefined) checkNumbers(bytes, at); // it may say them itself
   let size = storedSize;
   let map: Member["sparse"];
   if (sparse !== undefined) {
@@ -121,6 +126,7 @@ export function decodeMember(
     xattrs: pax?.xattrs ?? noXattrs,
     headerOffset,
     dataOffset: headerOffset + BLOCK_SIZE,
+    sizeIgnored: type !== "file" && headerSize !== 0,
     segments: map === "content" ? [] : map, // a map in the content is still to come
   };
   return { entry, storedSize, sparse: map };
@@ -141,20 +147,27 @@ function decodeLink(bytes: Uint8Array, at: number, meta: MetaHeaders): ByteStrin
 }
 
 // The pax size wins for reading and for skipping (CVE-2025-62518 was about two that differ).
-function decodeSize(
-  bytes: Uint8Array,
-  at: number,
-  paxSize: number | undefined,
-  options: TarOptions,
-): number {
-  const headerSize = sizeOf(bytes, at);
-  if (paxSize === undefined || paxSize === headerSize) return paxSize ?? headerSize;
+function contentSize(headerSize: number, paxSize: number | undefined, options: TarOptions): number {
+  if (paxSize === undefined || paxSize === headerSize) return headerSize;
   if (paxSize < HEADER_SIZE_END) {
     const message = `size: the pax header says ${paxSize}, the header ${headerSize}`;
     if (options.strict === true) throw new FormatError("AMBIGUOUS", message);
     options.warn?.(`${message}; taking the pax header's`);
   }
   return paxSize;
+}
+
+// Writers put sizes of their own (of a target, of a directory) into headers without content, and
+// readers take no notice. Bsdtar does where a pax header says it, and for hard links in pax archives.
+function noContent(type: TarEntryType, headerSize: number, meta: MetaHeaders): 0 {
+  const paxSize = meta.pax?.size;
+  const counts = paxSize ?? (type === "hardlink" && meta.archiveHasPax ? headerSize : 0);
+  if (counts === 0) return 0;
+  throw new FormatError(
+    "AMBIGUOUS",
+    `size: expected 0 for a ${type} ${paxSize === undefined ? "in a pax archive" : "in a pax header"}, ` +
+      `got ${counts}`,
+  );
 }
 
 function twice(what: string): FormatError {

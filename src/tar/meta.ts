@@ -24,6 +24,8 @@ export class MetaHeaders {
   pax: PaxRecords | undefined = undefined;
   longName: ByteString | undefined = undefined;
   longLink: ByteString | undefined = undefined;
+  /** Whether a pax header has come, for this entry or an earlier one. */
+  archiveHasPax = false;
   #count = 0;
   #kind: string | undefined; // of the one being read
   #body = new Uint8Array(0);
@@ -56,16 +58,12 @@ export class MetaHeaders {
         `${kind}: expected at most ${limits.paxBytes} bytes, got ${size}`,
       );
     }
-    // Tools disagree whether a pax header's records apply to another extended header after it.
-    if (this.pax !== undefined) {
+    // Tools disagree which of two pax headers counts, and whether a size in the first is the second's.
+    const isPax = typeFlag === 0x78 || typeFlag === 0x67;
+    if (this.pax !== undefined && (isPax || this.pax.size !== undefined)) {
       throw new FormatError("AMBIGUOUS", `${kind}: expected an entry after a pax header`);
     }
-    if (
-      (typeFlag === 0x4c && this.longName !== undefined) ||
-      (typeFlag === 0x4b && this.longLink !== undefined)
-    ) {
-      throw new FormatError("AMBIGUOUS", `${kind}: expected one for an entry, got two`);
-    }
+    this.archiveHasPax ||= isPax;
     this.#kind = kind;
     this.#body = new Uint8Array(size);
     this.#have = 0;
@@ -83,8 +81,9 @@ export class MetaHeaders {
     this.#body = new Uint8Array(0);
     if (this.#kind === "pax header") this.pax = parsePax(body);
     else if (this.#kind === "global pax header") checkGlobalPax(body);
-    else if (this.#kind === "GNU long name") this.longName = parseLongName(body, this.#kind);
-    else this.longLink = parseLongName(body, this.#kind!);
+    else if (this.#kind === "GNU long name") {
+      this.longName = onlyName(this.longName, parseLongName(body, this.#kind), this.#kind);
+    } else this.longLink = onlyName(this.longLink, parseLongName(body, this.#kind!), this.#kind!);
   }
 
   /** Forgets the extended headers of the entry that has been read. */
@@ -96,16 +95,21 @@ export class MetaHeaders {
   }
 }
 
-/** A name of any length, ended by NUL. */
+/** A name of any length, ended by NUL or by the header. */
 function parseLongName(body: Uint8Array, kind: string): ByteString {
   const nul = body.indexOf(0);
   const end = nul < 0 ? body.length : nul;
-  for (let i = end; i < body.length; i++) {
-    if (body[i] !== 0) {
-      const found = printable(toByteString(body, 0, Math.min(body.length, 100)));
-      throw new FormatError("AMBIGUOUS", `${kind}: expected one name ended by NUL, got "${found}"`);
-    }
-  }
   if (end === 0) throw new FormatError("MALFORMED", `${kind}: expected a name, got none`);
   return toByteString(body, 0, end);
+}
+
+/** Tools disagree which of two names counts. */
+function onlyName(before: ByteString | undefined, name: ByteString, kind: string): ByteString {
+  if (before !== undefined && before !== name) {
+    throw new FormatError(
+      "AMBIGUOUS",
+      `${kind}: expected one for an entry, got "${printable(before)}" and "${printable(name)}"`,
+    );
+  }
+  return name;
 }

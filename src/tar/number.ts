@@ -1,7 +1,8 @@
 /**
  * Numbers in tar headers: the octal form of POSIX.1-1988 ustar, and GNU's base-256 for what octal
- * cannot hold. One strict grammar: octal digits, then spaces or NULs to the end of the field; a field
- * of NULs only is 0. The digits may fill the field, as busybox tar writes user ids that need more.
+ * cannot hold. The grammar is what readers agree on: spaces, octal digits, then spaces or NULs to the
+ * end of the field, or a NUL and whatever is behind it; without digits, only NULs behind the spaces are
+ * 0. The digits may fill the field, as busybox tar writes user ids that need more.
  *
  * Spec: docs/profiles.md, "Header blocks".
  *
@@ -58,15 +59,18 @@ export function checkSeconds(seconds: bigint, name: string): bigint {
 export function parseOctal(bytes: Uint8Array, at: number, width: number, name: string): number {
   const end = at + width;
   let i = at;
+  while (i < end && bytes[i] === SPACE) i++;
+  const first = i;
   let value = 0;
   for (; i < end; i++) {
     const byte = bytes[i]!;
     if (byte < ZERO || byte > SEVEN) break;
     value = value * 8 + byte - ZERO;
   }
-  // No digit: the field must be NULs only.
-  const empty = i === at;
-  let good = true;
+  if (i > first && bytes[i] === 0 && i < end) return value; // the NUL ends it
+  // No digit: the field must be NULs only, or spaces and then NULs.
+  const empty = i === first;
+  let good = i < end || !empty;
   for (; i < end; i++) good &&= bytes[i] === 0 || (bytes[i] === SPACE && !empty);
   if (!good) {
     const found = printable(toByteString(bytes, at, end));
@@ -76,6 +80,32 @@ export function parseOctal(bytes: Uint8Array, at: number, width: number, name: s
     );
   }
   return value;
+}
+
+/** The low bits of the number in the `width` bytes at `at`, whatever its size and sign. */
+export function parseBits(
+  bytes: Uint8Array,
+  at: number,
+  width: number,
+  name: string,
+  bits: number,
+): number {
+  if (bytes[at]! < 0x80) return parseOctal(bytes, at, width, name) % 2 ** bits;
+  return Number(BigInt.asUintN(bits, parseBase256(bytes, at, width)));
+}
+
+/**
+ * Checks a number that nobody needs: there the field may also begin with NULs, or be blank.
+ *
+ * @throws {@link FormatError} `MALFORMED`, `OUT_OF_RANGE`
+ */
+export function checkUnused(bytes: Uint8Array, at: number, width: number, name: string): void {
+  const end = at + width;
+  let i = at;
+  while (i < end && (bytes[i] === 0 || bytes[i] === SPACE)) i++;
+  if (i === end) return;
+  if (i === at && bytes[at]! >= 0x80) checkSeconds(parseBase256(bytes, at, width), name);
+  else parseOctal(bytes, i, end - i, name);
 }
 
 // The first bit marks the form; the rest is a big-endian number in two's complement.

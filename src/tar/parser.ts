@@ -13,6 +13,8 @@ import { limits } from "../limits.ts";
 import type { ContentSink, TarHandler } from "./entry.ts";
 import {
   BLOCK_SIZE,
+  checkNumbers,
+  checkPrefix,
   formatOf,
   isZeroBlock,
   nameOf,
@@ -91,21 +93,29 @@ export class TarParser {
   }
 
   /**
-   * Ends the archive.
+   * Ends the archive: after the end marker (two zero blocks), half of it, or the last entry.
    *
-   * @throws {@link FormatError} `TRUNCATED` when the end marker (two zero blocks) has not come
+   * @throws {@link FormatError} `TRUNCATED`; `MALFORMED` when an extended header waits for its entry
    */
   end(): void {
     if (this.#error !== undefined) throw this.#error;
     if (this.#state === "trailer") return;
     const whole = this.#held === 0 && (this.#state === "header" || this.#state === "end");
-    this.#error = new FormatError(
-      "TRUNCATED",
-      whole
-        ? `tar archive at ${this.#offset}: expected two zero blocks at the end, got the end of data`
-        : `${this.#place()}: expected more, got the end of data at ${this.#offset}`,
-    );
+    if (whole && !this.#meta.pending) return;
+    this.#error = whole
+      ? this.#withoutEntry()
+      : new FormatError(
+          "TRUNCATED",
+          `${this.#place()}: expected more, got the end of data at ${this.#offset}`,
+        );
     throw this.#error;
+  }
+
+  #withoutEntry(): FormatError {
+    return new FormatError(
+      "MALFORMED",
+      `${this.#place()}: expected an entry after an extended header, got the end of the archive`,
+    );
   }
 
   /** Takes bytes from `at` on and returns where it stopped. */
@@ -159,12 +169,7 @@ export class TarParser {
     this.#headerOffset = this.#offset - BLOCK_SIZE;
     this.#member = undefined;
     if (bytes[at] === 0 && isZeroBlock(bytes, at)) {
-      if (this.#meta.pending) {
-        throw new FormatError(
-          "MALFORMED",
-          `${this.#place()}: expected an entry after an extended header, got the end of the archive`,
-        );
-      }
+      if (this.#meta.pending) throw this.#withoutEntry();
       this.#state = this.#state === "header" ? "end" : "trailer";
       return;
     }
@@ -186,7 +191,8 @@ export class TarParser {
   #useHeader(bytes: Uint8Array, at: number): void {
     const flag = typeFlagOf(bytes, at);
     if (MetaHeaders.isMeta(flag)) {
-      formatOf(bytes, at);
+      checkPrefix(bytes, at, formatOf(bytes, at));
+      checkNumbers(bytes, at);
       const size = sizeOf(bytes, at);
       this.#meta.open(flag, size);
       this.#remaining = size;

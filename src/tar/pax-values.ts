@@ -16,10 +16,14 @@ export interface PaxTime {
   readonly nanoseconds: number;
 }
 
-// An empty value would delete the record (POSIX), be ignored (Go) or be the name (Python).
-/** @throws {@link FormatError} `MALFORMED` */
+/**
+ * Empty, it would delete an earlier record (POSIX), be ignored (Go) or be the name (Python): whoever
+ * needs the name refuses that.
+ *
+ * @throws {@link FormatError} `MALFORMED`
+ */
 export function parseName(key: string, value: ByteString): ByteString {
-  if (value === "" || value.includes("\0")) {
+  if (value.includes("\0")) {
     throw new FormatError(
       "MALFORMED",
       `pax record "${key}": expected a name without NUL, got "${printable(value)}"`,
@@ -30,7 +34,7 @@ export function parseName(key: string, value: ByteString): ByteString {
 
 /** @throws {@link FormatError} `MALFORMED`, `OUT_OF_RANGE` */
 export function parseDecimal(key: string, value: string, max: number): number {
-  if (!/^(?:0|[1-9][0-9]{0,19})$/.test(value)) {
+  if (!/^(?:-0+|0*[0-9]{1,20})$/.test(value)) {
     throw new FormatError(
       "MALFORMED",
       `pax record "${key}": expected a decimal number, got "${printable(ascii(value))}"`,
@@ -42,7 +46,7 @@ export function parseDecimal(key: string, value: string, max: number): number {
       `pax record "${key}": expected 0 to ${max}, got ${value}`,
     );
   }
-  return Number(value);
+  return Math.abs(Number(value)); // -0 is 0
 }
 
 /**

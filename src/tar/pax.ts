@@ -106,9 +106,9 @@ function eachRecord(body: Uint8Array, record: (key: ByteString, value: ByteStrin
     if (key.includes("\0")) {
       throw new FormatError("MALFORMED", `pax record "${printable(key)}": NUL in the key`);
     }
-    // Sparse format 0.0 is a list of these two.
+    // The later of two records counts (POSIX), but sparse format 0.0 is a list of two of them.
     const listed = key === "GNU.sparse.offset" || key === "GNU.sparse.numbytes";
-    if (!listed && seen.size === seen.add(key).size) {
+    if (key.startsWith(SPARSE) && !listed && seen.size === seen.add(key).size) {
       throw new FormatError(
         "AMBIGUOUS",
         `pax record "${printable(key)}": expected once, got twice`,
@@ -139,12 +139,20 @@ function applyRecord(records: PaxRecords, key: ByteString, value: ByteString): v
     case "mtime":
       records.mtime = parseTime(key, value);
       return;
+    case "atime":
+    case "ctime":
+      parseTime(key, value); // of no use here, but some tools refuse others
+      return;
+    case "uname":
+    case "gname":
+      parseName(key, value);
+      return;
     case "SCHILY.realsize":
       throw new FormatError("UNSUPPORTED", `pax record "${key}": star's sparse files are not read`);
     default:
       if (key.startsWith(XATTR)) addXattr(records, ascii(key.slice(XATTR.length)), value);
       else if (key.startsWith(SPARSE)) records.sparse = addSparseRecord(records.sparse, key, value);
-    // Anything else (times of access, user names, comments) changes nothing here.
+    // Anything else (comments, others' attributes) changes nothing here.
   }
 }
 
@@ -164,6 +172,8 @@ function addXattr(records: PaxRecords, name: ByteString, value: ByteString): voi
     );
   }
   records.xattrs ??= new Map();
+  const before = records.xattrs.get(name);
+  if (before !== undefined) records.xattrBytes -= name.length + before.length;
   records.xattrs.set(name, value);
   records.xattrBytes += name.length + value.length;
   if (records.xattrBytes > limits.xattrInodeBytes) {

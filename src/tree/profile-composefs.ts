@@ -54,6 +54,10 @@ export class ComposefsMerge {
     if (entry.segments !== undefined) {
       throw item.refuse("UNSUPPORTED", "types", "expected no sparse file, got one");
     }
+    if (entry.sizeIgnored) {
+      // composefs-rs skips as many bytes of the archive.
+      throw item.refuse("UNSUPPORTED", "types", `expected a ${entry.type} of size 0, got another`);
+    }
     if (entry.mtimeSeconds < 0n) {
       const message = `mtime: expected no time before 1970, got ${entry.mtimeSeconds}`;
       throw item.refuse("UNSUPPORTED", "times", message);

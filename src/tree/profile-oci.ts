@@ -109,7 +109,8 @@ export class OciMerge {
       item.describe(this.#root);
       return;
     }
-    if (entry.type !== "directory" && namesDirectory(entry.path)) {
+    const misnamed = entry.type === "file" ? namesDirectory(entry.path) : endsInDot(entry.path);
+    if (entry.type !== "directory" && misnamed) {
       const message = `expected no "/" at the end for a ${entry.type}, got one`;
       throw item.refuse("AMBIGUOUS", "paths", message);
     }
@@ -242,6 +243,11 @@ export class OciMerge {
 /** Whether a path can only lead to a directory, by how it ends. */
 function namesDirectory(path: ByteString): boolean {
   return path.endsWith("/") || path.endsWith("/.");
+}
+
+/** Of anything but files and directories tools leave a slash at the end away, but not a dot. */
+function endsInDot(path: ByteString): boolean {
+  return /\/\.\/*$/.test(path);
 }
 
 function whyMissing(path: readonly ByteString[], { whiteouts, paths }: LayerParts): string {

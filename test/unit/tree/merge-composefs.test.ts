@@ -148,6 +148,11 @@ describe("hard links", () => {
 });
 
 describe("what composefs-rs cannot read is refused", () => {
+  test("sizes of what has no content", () => {
+    const link = header({ name: "l", type: "2", linkName: "t", size: 5 });
+    refused([[usr, link]], "expected a symlink of size 0, got another (composefs-oci-v1: types)");
+  });
+
   test("sparse files", () => {
     const records = { "GNU.sparse.size": "5", "GNU.sparse.numblocks": "0", "GNU.sparse.map": "" };
     refused([[usr, pax(records), member({ name: "s" })]], "expected no sparse file, got one");
@@ -344,6 +349,7 @@ const template: TarEntry = {
   headerOffset: 0,
   dataOffset: 512,
   segments: undefined,
+  sizeIgnored: false,
 };
 
 function entries(members: readonly Uint8Array[]): LayerEntry[] {

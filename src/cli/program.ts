@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { commandGroups, commands } from "./command-table.ts";
 import { addNote } from "./options/help-note.ts";
+import { refuseRepeats } from "./options/repeated.ts";
 import type { Io } from "./terminal/io.ts";
 
 /** Declares all commands by name, and fully the one that `words` call. */
@@ -32,7 +33,9 @@ export async function declareProgram(words: readonly string[], io: Io): Promise<
     program.commandsGroup(`${heading}:`);
     for (const [name, { summary }] of Object.entries(group)) {
       const command = program.command(name).summary(summary).description(summary);
-      if (name === wanted) (await commands.get(name)!.load()).declare(command, io);
+      if (name !== wanted) continue;
+      (await commands.get(name)!.load()).declare(command, io);
+      refuseRepeats(command);
     }
   }
   addNote(program, "sealfs COMMAND --help shows the options of a command.");

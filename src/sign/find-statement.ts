@@ -70,14 +70,18 @@ export function findStatement(
       },
     );
   }
-  if (first.statement.expires <= now) {
-    const when = formatTime(first.statement.expires);
-    throw new TrustError(
-      "EXPIRED",
-      `statement: expired ${when}, so another signature is of no use`,
-    );
-  }
+  requireTime(first.statement, now);
   return first;
+}
+
+/** @throws {@link TrustError} `EXPIRED` */
+export function requireTime({ expires }: Statement, now: Date): void {
+  if (now < expires) return;
+  throw new TrustError(
+    "EXPIRED",
+    `statement: expired ${formatTime(expires)}, so another signature is of no use`,
+    { hint: "sign a new statement, without --add or --attach" },
+  );
 }
 
 /**

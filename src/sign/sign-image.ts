@@ -5,8 +5,8 @@
  */
 import { verifyImage } from "../erofs/check.ts";
 import { TrustError } from "../errors.ts";
-import { formatBundle } from "../trust/bundle.ts";
-import { preAuthEncoding } from "../trust/dsse.ts";
+import { formatBundle, formatEnvelope } from "../trust/bundle.ts";
+import { type EnvelopeSignature, preAuthEncoding } from "../trust/dsse.ts";
 import type { PrivateKey } from "../trust/private-key.ts";
 import type { PublicKey } from "../trust/public-key.ts";
 import {
@@ -132,6 +132,17 @@ export function finishBundle(
   const signatures = [{ keyId, bytes: signature }];
   const bundle = formatBundle({ payloadType: STATEMENT_PAYLOAD_TYPE, payload, signatures });
   return { statement, payload, bundle, keyId, signature };
+}
+
+/** The file with several signatures over one statement, `others` first. */
+export function envelopeOf(
+  payload: Uint8Array,
+  signed: readonly Pick<SignedImage, "keyId" | "signature">[],
+  others: readonly EnvelopeSignature[] = [],
+): Uint8Array {
+  const own = signed.map(({ keyId, signature: bytes }) => ({ keyId, bytes }));
+  const signatures = [...others, ...own];
+  return formatEnvelope({ payloadType: STATEMENT_PAYLOAD_TYPE, payload, signatures });
 }
 
 function algorithmFor(object: VerityDigest | undefined): VerityAlgorithm {

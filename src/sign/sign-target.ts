@@ -12,18 +12,18 @@ import { newestSeekIndex } from "../store/seek-indexes.ts";
 import { Store } from "../store/store.ts";
 import { Stores } from "../store/stores.ts";
 import { Transaction } from "../store/transaction.ts";
-import { formatEnvelope } from "../trust/bundle.ts";
 import { type EnvelopeSignature, parsePreAuthEncoding } from "../trust/dsse.ts";
 import { type Predicate, STATEMENT_PAYLOAD_TYPE } from "../trust/statement.ts";
+import type { TrustPolicy } from "../trust/policy.ts";
 import type { PublicKey } from "../trust/public-key.ts";
-import { algorithmOf } from "../verity/verity-digest.ts";
+import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
 import {
-  type FoundStatement,
   earlierStatement,
   findStatement,
   signaturesOver,
   readStatement,
   requireFacts,
+  requireTime,
 } from "./find-statement.ts";
 import {
   type LocatedImage,
@@ -37,13 +37,23 @@ import {
   type ImageFacts,
   type PreparedStatement,
   type SignedImage,
+  envelopeOf,
   finishBundle,
   imageFacts,
   prepareStatement,
   preparedOf,
 } from "./sign-image.ts";
 import type { Signer } from "../keys/signer.ts";
-import type { Validity } from "./validity.ts";
+import {
+  type NextStatement,
+  type SettledVersion,
+  type WishedVersion,
+  earlierBundles,
+  earlierFiles,
+  settleVersion,
+} from "./succession.ts";
+import type { SettledValidity } from "./validity.ts";
+import { anyOf, verifyAsClients } from "./client-checks.ts";
 
 /** What to sign, and where the bundle goes. */
 export interface TargetRequest {
@@ -59,9 +69,14 @@ export interface TargetRequest {
   /**
    * What to sign: a new statement with this validity, an existing one (`add`), or printed bytes.
    */
-  readonly say: Validity | "add" | { readonly printed: Uint8Array };
-  /** The key that signs, when it is known: profile and source of its earlier statement are kept. */
-  readonly by?: PublicKey | undefined;
+  readonly say: SettledValidity | "add" | { readonly printed: Uint8Array };
+  /**
+   * The keys that sign, when they are known: profile and source of their earlier statement are
+   * kept.
+   */
+  readonly by?: readonly PublicKey[] | undefined;
+  /** The policy of the clients; by default they trust any of the keys. */
+  readonly policy?: TrustPolicy | undefined;
 }
 
 /** A statement that waits for a signature. */
@@ -71,11 +86,18 @@ export interface PreparedTarget extends PreparedStatement {
   readonly store: Store | undefined;
   /** Existing signatures over the same bytes. */
   readonly signatures: readonly EnvelopeSignature[];
+  readonly now: Date;
+  /** What the user should know before it is signed. */
+  readonly warnings: readonly string[];
 }
 
-/** A signed statement, and where its bundle was put. */
-export interface SignedTarget extends SignedImage {
+/** A signed statement, and where its bundles were put. */
+export interface SignedTarget {
   readonly place: string;
+  /** The image to which the name led in the store before; undefined when it leads there still. */
+  readonly replaced: VerityDigest | undefined;
+  /** Why clients do not take it yet. */
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -84,7 +106,8 @@ export interface SignedTarget extends SignedImage {
  * @throws {@link UsageError} without a name, for a file
  * @throws {@link IntegrityError} when a store's bytes are not the ones of its id
  * @throws {@link TrustError} `NO_BUNDLE` when there is nothing to add to; `WRONG_IMAGE` when
- *   printed bytes are about another image
+ *   printed bytes are about another image; `EXPIRED` when a further signature is of no use;
+ *   `ROLLBACK` or `EQUIVOCATION` for a version that clients would refuse
  * @throws as `imageFacts` and `locateImage`
  */
 export function prepareTarget(request: TargetRequest, now: Date): PreparedTarget {
@@ -100,27 +123,46 @@ export function prepareTarget(request: TargetRequest, now: Date): PreparedTarget
   const name = request.name ?? located.name;
   const seekIndex = store && located.id && newestSeekIndex(store, located.id);
   const known = { ...facts, seekIndex };
-  const { signatures, ...prepared } = statementToSign(request, known, located, name, now);
-  return { ...prepared, signatures, request, located, store };
+  const to = { request, located, store };
+  const { signatures, warnings, ...prepared } = statementToSign(to, known, name, now);
+  return { ...prepared, signatures, warnings, request, located, store, now };
 }
 
-/** Signs, and puts the bundle in its place; the signature is checked first. */
-export async function signTarget(target: PreparedTarget, signer: Signer): Promise<SignedTarget> {
-  const signature = await signer.sign(target.message);
-  const signed = finishBundle(target, signer.publicKey, signature);
-  return { ...signed, place: putBundle(target, signed) };
+/**
+ * Signs with every key, and puts the bundles in their place; the signatures are checked first, and
+ * what clients will say.
+ *
+ * @throws as `verifyAsClients`
+ */
+export async function signTarget(
+  target: PreparedTarget,
+  signers: readonly Signer[],
+): Promise<SignedTarget> {
+  const signed: SignedImage[] = [];
+  for (const signer of signers) {
+    const signature = await signer.sign(target.message);
+    signed.push(finishBundle(target, signer.publicKey, signature));
+  }
+  const { statement, request, now } = target;
+  const policy = request.policy ?? anyOf(signers.map(({ publicKey }) => publicKey));
+  const bundles = [bundleOf(target, signed), ...signed.map(({ bundle }) => bundle)];
+  const keyIds = signed.map(({ keyId }) => keyId);
+  const warnings = verifyAsClients({ statement, bundles, keyIds }, policy, now);
+  return { ...putBundles(target, signed), warnings };
 }
 
 function statementToSign(
-  { say, by }: TargetRequest,
+  to: Pick<PreparedTarget, "request" | "located" | "store">,
   facts: ImageFacts & Pick<Predicate, "seekIndex">,
-  located: LocatedImage,
   name: string | undefined,
   now: Date,
-): PreparedStatement & Pick<FoundStatement, "signatures"> {
+): PreparedStatement & Pick<PreparedTarget, "signatures" | "warnings"> {
+  const { located } = to;
+  const { say, by } = to.request;
   if (say === "add") {
-    const found = findStatement(located, facts, name, now);
-    return { ...preparedOf(found.statement, found.payload), signatures: found.signatures };
+    const { statement, payload, signatures } = findStatement(located, facts, name, now);
+    const { warnings } = settled(to, statement, { ...statement, versionFrom: "statement" });
+    return { ...preparedOf(statement, payload), signatures, warnings };
   }
   if ("printed" in say) {
     const parsed = parsePreAuthEncoding(say.printed);
@@ -132,51 +174,82 @@ function statementToSign(
     if (name !== undefined && statement.name !== name) {
       throw new TrustError("WRONG_NAME", `printed bytes: are about the name ${statement.name}`);
     }
+    requireTime(statement, now);
+    const { warnings } = settled(to, statement, { ...statement, versionFrom: "statement" });
     const signatures = signaturesOver(located, parsed.payload);
-    return { ...preparedOf(statement, parsed.payload), signatures };
+    return { ...preparedOf(statement, parsed.payload), signatures, warnings };
   }
   if (name === undefined) {
     throw new UsageError("USAGE", "name: the name that clients will ask for is needed", {
       hint: "give it with --name, such as --name registry.example/app:1.0",
     });
   }
-  const made = by && earlierStatement(located, facts, by);
+  const made = by?.flatMap((key) => earlierStatement(located, facts, key) ?? [])[0];
   const how = {
     profile: made?.profile,
     source: made?.source,
     seekIndex: made?.seekIndex ?? facts.seekIndex,
   };
-  return { ...prepareStatement(facts, { name, ...how, ...say }), signatures: [] };
+  const { created, expires } = say;
+  const { version, warnings } = settled(to, { name, sha256: facts.sha256 }, say);
+  const statement = prepareStatement(facts, { name, ...how, created, expires, version });
+  return { ...statement, signatures: [], warnings };
 }
 
-function putBundle(target: PreparedTarget, signed: SignedImage): string {
-  const { request, located, store, payload } = target;
-  const { keyId, signature: bytes, bundle, statement } = signed;
+/** The version, compared with those that the name has where the bundle goes. */
+function settled(
+  { request, store }: Pick<PreparedTarget, "request" | "store">,
+  next: NextStatement,
+  wished: WishedVersion,
+): SettledVersion {
+  const { output, target, by = [] } = request;
+  const files = output === undefined ? [bundleBeside(target), envelopeBeside(target)] : [output];
+  const inStore = store === undefined ? [] : earlierBundles(store, next.name);
+  const inFiles = store === undefined || output !== undefined ? earlierFiles(files) : [];
+  return settleVersion(next, wished, by, [...inStore, ...inFiles]);
+}
+
+function putBundles(
+  target: PreparedTarget,
+  signed: readonly SignedImage[],
+): Omit<SignedTarget, "warnings"> {
+  const { request, located, store, statement } = target;
   if (request.output === undefined && store !== undefined && located.id !== undefined) {
-    putIntoStore(store, target, { keyId, name: statement.name, bytes: bundle });
-    return store.path;
+    const { name } = statement;
+    const before = store.images.lookup(name);
+    // A further signature on a statement does not move its name.
+    const moves = before === undefined || request.say !== "add";
+    const bundles = signed.map(({ keyId, bundle: bytes }) => ({ keyId, name, bytes }));
+    const transaction = Transaction.begin(store);
+    try {
+      transaction.publish({ image: located.id, bundles, ...(moves ? { name } : {}) });
+    } finally {
+      transaction.close();
+    }
+    const replaced = moves && before !== located.id ? before : undefined;
+    return { place: store.path, replaced };
   }
-  const others = target.signatures.filter((signature) => signature.keyId !== keyId);
-  const add = request.say === "add" || others.length > 0;
-  const beside = add ? envelopeBeside(request.target) : bundleBeside(request.target);
+  const isOne = signed.length === 1 && !isFurther(target, signed);
+  const beside = isOne ? bundleBeside(request.target) : envelopeBeside(request.target);
   const place = request.output ?? beside;
-  const signatures = [...others, { keyId, bytes }];
-  const file = add
-    ? formatEnvelope({ payloadType: STATEMENT_PAYLOAD_TYPE, payload, signatures })
-    : bundle;
-  writeUserFile(place, file);
-  return place;
+  writeUserFile(place, isOne ? signed[0]!.bundle : bundleOf(target, signed));
+  return { place, replaced: undefined };
 }
 
-function putIntoStore(
-  store: Store,
-  { located }: PreparedTarget,
-  bundle: { keyId: string; name: string; bytes: Uint8Array },
-): void {
-  const transaction = Transaction.begin(store);
-  try {
-    transaction.publish({ image: located.id!, bundles: [bundle] });
-  } finally {
-    transaction.close();
-  }
+/** Whether others have signed the statement before, or are asked to. */
+function isFurther(target: PreparedTarget, signed: readonly SignedImage[]): boolean {
+  return target.request.say === "add" || othersOf(target, signed).length > 0;
+}
+
+/** All signatures over the statement, the earlier ones first. */
+function bundleOf(target: PreparedTarget, signed: readonly SignedImage[]): Uint8Array {
+  const others = othersOf(target, signed);
+  return envelopeOf(target.payload, signed, others);
+}
+
+function othersOf(
+  { signatures }: PreparedTarget,
+  signed: readonly SignedImage[],
+): EnvelopeSignature[] {
+  return signatures.filter((other) => !signed.some(({ keyId }) => keyId === other.keyId));
 }

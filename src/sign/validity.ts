@@ -4,8 +4,8 @@
  * - created: `--created`, else `SOURCE_DATE_EPOCH`, else now;
  * - expires: `--expires` as a date or as a time from creation (`365d`), else a year from creation;
  * - version: `--version`, else the seconds of creation, so that what is signed later has the higher
- *   version. With a fixed time of creation (a reproducible build), different images under one name
- *   need explicit versions; and a name that had explicit versions once needs them always.
+ *   version. `succession.ts` compares it with those that the name has had: with a fixed time of
+ *   creation (a reproducible build), different images under one name need explicit versions.
  *
  * Spec: docs/statement.md, "Defaults of the signer".
  *
@@ -31,38 +31,62 @@ export interface Validity {
   readonly version: number;
 }
 
+/** The three, and where the version comes from. */
+export interface SettledValidity extends Validity {
+  /**
+   * `asked`: the signer; `created` and `epoch`: the time of creation, by `--created` or
+   * `SOURCE_DATE_EPOCH`; `clock`: that time, which is now.
+   */
+  readonly versionFrom: "asked" | "created" | "epoch" | "clock";
+}
+
 const DEFAULT_EXPIRES = "365d";
 
 /**
  * Settles the three, to the second.
  *
- * @throws {@link UsageError} for text in another form, or an expiry in the past unless that very
- *   time was asked for
+ * @throws {@link UsageError} for text in another form, or an expiry in the past unless both times
+ *   were asked for
  */
-export function settleValidity(request: ValidityRequest, now: Date): Validity {
-  const created = creation(request, now);
+export function settleValidity(request: ValidityRequest, now: Date): SettledValidity {
+  const { time: created, from } = creation(request, now);
   const expires = expiry(request.expires ?? DEFAULT_EXPIRES, created);
-  if (
-    expires <= now &&
-    (request.expires === undefined || parseDuration(request.expires) !== undefined)
-  ) {
+  const isDate = request.expires !== undefined && parseDuration(request.expires) === undefined;
+  if (expires <= now && !(isDate && from === "created")) {
     throw new UsageError("USAGE", `expires: ${formatTime(expires)} is past already`, {
-      hint: "it counts from the time of creation: name a later date with --expires",
+      hint: isDate ? "name a later date with --expires" : COUNTED[from],
     });
   }
-  const version =
-    request.version === undefined
-      ? created.getTime() / 1000
-      : wholeNumber(request.version, "version");
-  return { created, expires, version };
+  if (expires <= created) {
+    const [end, start] = [expires, created].map(formatTime);
+    throw new UsageError("USAGE", `expires: ${end} is not after the creation, ${start}`);
+  }
+  if (request.version === undefined) {
+    return { created, expires, version: created.getTime() / 1000, versionFrom: from };
+  }
+  const version = wholeNumber(request.version, "version");
+  return { created, expires, version, versionFrom: "asked" };
 }
 
-function creation(request: ValidityRequest, now: Date): Date {
-  if (request.created !== undefined) return pointInTime(request.created, "created");
-  if (request.sourceDateEpoch !== undefined && request.sourceDateEpoch !== "") {
-    return fromSeconds(wholeNumber(request.sourceDateEpoch, "SOURCE_DATE_EPOCH"));
+const COUNTED = {
+  created: "it counts from --created: name a later date with --expires",
+  epoch:
+    "it counts from SOURCE_DATE_EPOCH, which is the time of creation: name a later date with --expires, or the time with --created",
+  clock: "it counts from now: name a longer time with --expires",
+} as const;
+
+function creation(
+  request: ValidityRequest,
+  now: Date,
+): { time: Date; from: "created" | "epoch" | "clock" } {
+  if (request.created !== undefined) {
+    return { time: pointInTime(request.created, "created"), from: "created" };
   }
-  return fromSeconds(Math.floor(now.getTime() / 1000));
+  if (request.sourceDateEpoch !== undefined && request.sourceDateEpoch !== "") {
+    const seconds = wholeNumber(request.sourceDateEpoch, "SOURCE_DATE_EPOCH");
+    return { time: fromSeconds(seconds), from: "epoch" };
+  }
+  return { time: fromSeconds(Math.floor(now.getTime() / 1000)), from: "clock" };
 }
 
 function expiry(text: string, created: Date): Date {

@@ -44,6 +44,23 @@ function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
+/** Bundles whose file says that they are about `name`, of every image; those that can be read. */
+export function readBundlesFor(root: string, name: string): StoredBundle[] {
+  return imagesWithBundles(root).flatMap((id) =>
+    readBundles(root, id, undefined, (file) => file.endsWith(`${markOf(name)}.json`)),
+  );
+}
+
+function imagesWithBundles(root: string): string[] {
+  try {
+    const entries = readdirSync(`${root}/bundles`, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw failure(`${root}/bundles`, error);
+  }
+}
+
 /**
  * Every bundle about an image, sorted by key id; empty when it has none. A file that cannot be read
  * (not a regular file, too large for a bundle, no permission) is skipped and reported to
@@ -53,8 +70,9 @@ function sha256(text: string): string {
  */
 export function readBundles(
   root: string,
-  id: VerityDigest,
+  id: string,
   onProblem?: (error: Error) => void,
+  isWanted: (file: string) => boolean = () => true,
 ): StoredBundle[] {
   const directory = `${root}/bundles/${id}`;
   let names: string[];
@@ -67,7 +85,7 @@ export function readBundles(
   const bundles: StoredBundle[] = [];
   for (const name of names.sort()) {
     const keyId = decodeName(FILE.exec(name)?.[1] ?? "");
-    if (keyId === undefined) continue;
+    if (keyId === undefined || !isWanted(name)) continue;
     const path = `${directory}/${name}`;
     try {
       bundles.push({ keyId, path, bytes: readRegular(path, limits.envelopeBytes, path) });

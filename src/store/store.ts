@@ -10,7 +10,7 @@ import { dirname, resolve } from "node:path";
 import { FormatError, NotFoundError, SealfsError, SystemError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { VerityAlgorithm, VerityDigest } from "../verity/verity-digest.ts";
-import { type StoredBundle, readBundles } from "./bundles.ts";
+import { type StoredBundle, readBundles, readBundlesFor } from "./bundles.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
 import { readRegular } from "../fs/regular-file.ts";
 import { readFully } from "../fs/descriptor-io.ts";
@@ -175,6 +175,11 @@ export class Store implements LocalObjects {
   /** The bundles about an image, unchecked; `onProblem` is told of files that cannot be read. */
   readBundles(id: VerityDigest, onProblem?: (error: Error) => void): StoredBundle[] {
     return readBundles(this.path, id, onProblem);
+  }
+
+  /** The bundles about a name, of whatever image, unchecked. */
+  readBundlesFor(name: string): StoredBundle[] {
+    return readBundlesFor(this.path, name);
   }
 }
 

@@ -81,7 +81,7 @@ export function verifyPayload(
   if (first === undefined) throw notAllowed(signers, statement.name);
   const threshold = requireThreshold(allowed, policy, statement.name, label);
   // Step 8: the time, and what was revoked since.
-  verifyTimes(statement, policy, now);
+  verifyTimes(statement, policy.content, now);
   const revocation = policy.revocationOf(statement);
   if (revocation !== undefined) {
     throw new TrustError(
@@ -135,7 +135,16 @@ function bindSubject(unbound: UnboundStatement, name: Expectation["name"]): Stat
   return { ...subject, ...unbound.predicate };
 }
 
-function verifyTimes({ created, expires }: Statement, { content }: TrustPolicy, now: Date): void {
+/**
+ * Step 8: the statement is valid now, and not for longer than allowed.
+ *
+ * @throws {@link TrustError} `NOT_YET_VALID`, `EXPIRED`, `BAD_VALIDITY` or `TOO_OLD`
+ */
+export function verifyTimes(
+  { created, expires }: Statement,
+  content: TrustPolicy["content"],
+  now: Date,
+): void {
   const seconds = (time: Date) => time.getTime() / 1000;
   if (!(seconds(created) <= seconds(now) + CLOCK_SKEW_SECONDS)) {
     throw new TrustError(

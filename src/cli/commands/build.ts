@@ -5,14 +5,15 @@
  * @module
  */
 import type { Command } from "commander";
-import { UsageError } from "../../errors.ts";
+import { NotFoundError, UsageError } from "../../errors.ts";
 import { defined } from "../../optional.ts";
 import { type BuildResult, type BuiltImage, buildImage } from "../../build/build-image.ts";
-import { readPrivateKey } from "../../keys/key-files.ts";
-import { bundleBeside } from "../../verify/locate.ts";
+import { bundleBeside, envelopeBeside } from "../../verify/locate.ts";
 import { writeImageFile } from "../../mkcomposefs/mkcomposefs.ts";
 import { writeUserFile } from "../../fs/user-file.ts";
-import { imageFacts, signFacts } from "../../sign/sign-image.ts";
+import { anyOf, verifyAsClients } from "../../sign/client-checks.ts";
+import { type SignedImage, envelopeOf, imageFacts, signFacts } from "../../sign/sign-image.ts";
+import { earlierBundles, earlierFiles, settleVersion } from "../../sign/succession.ts";
 import { parseSource } from "../../oci/reference.ts";
 import { Store } from "../../store/store.ts";
 import type { NewBundle } from "../../store/transaction.ts";
@@ -20,9 +21,11 @@ import { interruptible } from "../terminal/interruption.ts";
 import type { Io } from "../terminal/io.ts";
 import { formatBytes } from "../terminal/units.ts";
 import { type SourceFlags, declareSource, sourceOptions } from "../options/registry-options.ts";
-import { passphraseFor } from "../terminal/passphrase.ts";
+import { repeated } from "../options/repeated.ts";
+import { readPrivateKeys } from "../options/sign-options.ts";
 import {
   type StatementOptions,
+  clientPolicyOf,
   declareStatement,
   validityOf,
 } from "../options/statement-options.ts";
@@ -32,7 +35,7 @@ import { type WriteOptions, declareWriting } from "../options/write-options.ts";
 interface Options extends TreeOptions, StatementOptions, WriteOptions, SourceFlags {
   readonly store: string;
   readonly name?: string;
-  readonly key?: string;
+  readonly key?: string[];
   readonly passphraseFile?: string;
   readonly output?: string;
   readonly json?: true;
@@ -47,7 +50,12 @@ export function declare(command: Command, io: Io): void {
     )
     .requiredOption("--store <dir>", "the store to build into; created when missing")
     .option("--name <reference>", "a name for the image, such as registry.example/app:1.0")
-    .option("--key <file>", "sign the image under its name with this private key (PKCS#8 PEM)")
+    .addOption(
+      repeated(
+        "--key <file>",
+        "sign the image under its name with this private key (PKCS#8 PEM); may be repeated",
+      ),
+    )
     .option("--passphrase-file <file>", "the passphrase of an encrypted key (default: asks)")
     .option("-o, --output <file>", "also write the image to this file, and its bundle beside it")
     .option("--json", "print the result as JSON")
@@ -60,12 +68,12 @@ export function declare(command: Command, io: Io): void {
 
 async function build(text: string, options: Options, io: Io): Promise<void> {
   const reference = parseSource(text);
-  const sign = signer(options);
+  const sign = signer(options, io);
   const { name, algorithm, durability, minFree } = options;
   const progress = io.progress("build");
   const interruption = interruptible("build");
   let result: BuildResult;
-  let bundles: readonly NewBundle[] = [];
+  let signed: readonly SignedImage[] = [];
   try {
     result = await buildImage(reference, {
       ...treeOptions(options),
@@ -74,7 +82,12 @@ async function build(text: string, options: Options, io: Io): Promise<void> {
       durability,
       minFree,
       store: () => Store.create(options.store, defined({ algorithm })),
-      sign: sign && ((built) => (bundles = sign(built))),
+      sign:
+        sign &&
+        ((built) => {
+          signed = sign(built);
+          return signed.map(bundleOf);
+        }),
       onProgress: (done, total) => progress.update(done, total),
       signal: interruption.signal,
     });
@@ -84,35 +97,73 @@ async function build(text: string, options: Options, io: Io): Promise<void> {
   }
   if (options.output !== undefined) {
     writeImageFile(options.output, result.bytes);
-    for (const { bytes } of bundles) writeUserFile(bundleBeside(options.output), bytes);
+    writeBundle(options.output, signed);
   }
   for (const warning of result.warnings) io.log(`warning: ${warning}`);
   report(result, options, io);
 }
 
-/** What signs the image once it is made; the key is read first, so that a wrong one costs nothing. */
-function signer(options: Options): ((built: BuiltImage) => NewBundle[]) | undefined {
-  const { key: file, name, passphraseFile } = options;
-  if (file === undefined) return undefined;
+/** The bundle beside an image file: of one key, or an envelope with the signatures of several. */
+function writeBundle(image: string, signed: readonly SignedImage[]): void {
+  const [first, ...others] = signed;
+  if (first === undefined) return;
+  if (others.length === 0) writeUserFile(bundleBeside(image), first.bundle);
+  else writeUserFile(envelopeBeside(image), envelopeOf(first.payload, signed));
+}
+
+function bundleOf({ keyId, bundle, statement: { name } }: SignedImage): NewBundle {
+  return { keyId, name, bytes: bundle };
+}
+
+/**
+ * What signs the image once it is made; keys, times and versions are looked at first, so that wrong
+ * ones cost nothing.
+ */
+function signer(options: Options, io: Io): ((built: BuiltImage) => SignedImage[]) | undefined {
+  const { key: files, name, passphraseFile, store: directory, output } = options;
+  const now = new Date();
+  const policy = clientPolicyOf(options, now);
+  if (files === undefined) {
+    if (policy === undefined) return undefined;
+    throw new UsageError("USAGE", "--policy: expected a --key to sign with beside it");
+  }
   if (name === undefined) {
     throw new UsageError("USAGE", "--key: expected a name to sign the image under, got none", {
       hint: "give it with --name, such as --name registry.example/app:1.0",
     });
   }
-  const key = readPrivateKey(file, passphraseFor(file, passphraseFile));
-  const validity = validityOf(options, new Date());
+  const keys = readPrivateKeys(files, passphraseFile, (message) => io.log(message));
+  const validity = validityOf(options, now);
+  const by = keys.map(({ publicKey }) => publicKey);
+  const earlier = () => [
+    ...bundlesIn(directory, name),
+    ...(output === undefined ? [] : earlierFiles([bundleBeside(output), envelopeBeside(output)])),
+  ];
+  settleVersion({ name, sha256: undefined }, validity, by, earlier());
   return ({ bytes, algorithm, profile, source, seekIndex }) => {
     const facts = imageFacts(bytes, algorithm);
-    const { keyId, bundle } = signFacts(facts, {
-      name,
-      key,
-      profile,
-      source,
-      seekIndex,
-      ...validity,
-    });
-    return [{ keyId, name, bytes: bundle }];
+    const next = { name, sha256: facts.sha256 };
+    const { version, warnings } = settleVersion(next, validity, by, earlier());
+    const { created, expires } = validity;
+    const said = { name, profile, source, seekIndex, created, expires, version };
+    const signed = keys.map((key) => signFacts(facts, { ...said, key }));
+    const bundles = signed.map(({ bundle }) => bundle);
+    const { statement } = signed[0]!;
+    const keyIds = by.map(({ id }) => id);
+    const later = verifyAsClients({ statement, bundles, keyIds }, policy ?? anyOf(by), now);
+    for (const warning of [...warnings, ...later]) io.log(`warning: ${warning}`);
+    return signed;
   };
+}
+
+/** None where the store is still to be made. */
+function bundlesIn(directory: string, name: string): Uint8Array[] {
+  try {
+    return earlierBundles(Store.open(directory), name);
+  } catch (error) {
+    if (error instanceof NotFoundError) return [];
+    throw error;
+  }
 }
 
 function report(result: BuildResult, options: Options, io: Io): void {

@@ -6,6 +6,7 @@
 import type { Command } from "commander";
 import { sealImage } from "../../composefs/seal.ts";
 import { readPublicKey } from "../../keys/key-files.ts";
+import { verifyTimesAsClients } from "../../sign/client-checks.ts";
 import { prepareTarget, signTarget } from "../../sign/sign-target.ts";
 import type { Statement } from "../../trust/statement.ts";
 import { formatTime } from "../../trust/time.ts";
@@ -20,9 +21,9 @@ import {
   sayOf,
   sealRequestOf,
   sidecarsOf,
-  signerOf,
+  signersOf,
 } from "../options/sign-options.ts";
-import { declareStatement } from "../options/statement-options.ts";
+import { clientPolicyOf, declareStatement } from "../options/statement-options.ts";
 
 const NOTE = `\
 Without the private key on this machine (HSM, offline machine):
@@ -35,7 +36,7 @@ export function declare(command: Command, io: Io): void {
   command
     .argument("<image>", "an image file, or with --store a name or id in the store")
     .option("--name <reference>", "the name to sign it under (default: its name in the store)")
-    .option("--store <dir>", "the store with the image, which also takes the bundle")
+    .option("--store <dir>", "the store with the image, which takes the bundle and the name")
     .option(
       "-o, --output <file>",
       "write the bundle there (default: the store, or IMAGE.bundle.json)",
@@ -59,26 +60,34 @@ async function sign(image: string, options: SignOptions, io: Io): Promise<void> 
   }
   const now = new Date();
   const say = sayOf(options, now);
-  const request = { target: image, name, store, output, bundles, say };
+  const policy = clientPolicyOf(options, now);
+  const request = { target: image, name, store, output, bundles, say, policy };
+  const warn = (warning: string) => io.log(`warning: ${warning}`);
   if (options.printPae) {
-    const by = options.withKey === undefined ? undefined : readPublicKey(options.withKey);
-    const { statement, message } = prepareTarget({ ...request, by }, now);
+    const by = options.withKey === undefined ? [] : [readPublicKey(options.withKey)];
+    const { statement, message, warnings } = prepareTarget({ ...request, by }, now);
+    const later = verifyTimesAsClients(statement, policy, now);
+    [...warnings, ...later].forEach(warn);
     io.log(`to be signed: ${statement.name} until ${formatTime(statement.expires)}`);
     if (say === "add") for (const line of told(statement)) io.log(line);
     io.write(message);
     return;
   }
-  const signer = signerOf(options, (message) => io.log(message));
-  const target = prepareTarget({ ...request, by: signer.publicKey }, now);
+  const signers = signersOf(options, (message) => io.log(message));
+  const by = signers.map(({ publicKey }) => publicKey);
+  const target = prepareTarget({ ...request, by }, now);
   const { statement } = target;
   if (say === "add" || "printed" in say) for (const line of told(statement)) io.log(line);
-  const sidecars = sidecarsOf(options, target, signer);
-  const { place } = await signTarget(target, signer);
+  const sidecars = sidecarsOf(options, target, signers);
+  const { place, replaced, warnings } = await signTarget(target, signers);
   for (const { path, check } of sidecars()) {
     io.log(`signature for other tools: ${path}`);
     io.log(`  checked with: ${check}`);
   }
-  io.log(`signed ${statement.name} until ${formatTime(statement.expires)}: ${place}`);
+  [...target.warnings, ...warnings].forEach(warn);
+  const keys = by.length === 1 ? "" : ` with ${by.length} keys`;
+  io.log(`signed ${statement.name}${keys} until ${formatTime(statement.expires)}: ${place}`);
+  if (replaced !== undefined) io.log(`${statement.name} was image ${replaced} in the store`);
   io.print(statement.verityDigest);
 }
 

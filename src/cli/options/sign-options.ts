@@ -25,7 +25,7 @@ import type { Io } from "../terminal/io.ts";
 import { type SourceFlags, sourceOptions } from "./registry-options.ts";
 
 export interface SignOptions extends StatementOptions, SourceFlags {
-  readonly key?: string;
+  readonly key?: string[];
   readonly passphraseFile?: string;
   readonly sshAgent?: true;
   readonly signCmd?: string;
@@ -48,7 +48,12 @@ export interface SignOptions extends StatementOptions, SourceFlags {
 export function declareSigner(command: Command): Command {
   return command
     .optionsGroup("Key:")
-    .option("--key <file>", "the private key (PKCS#8 PEM); - reads standard input")
+    .addOption(
+      repeated(
+        "--key <file>",
+        "the private key (PKCS#8 PEM); - reads standard input; may be repeated: each signs",
+      ),
+    )
     .option(
       "--passphrase-file <file>",
       "the passphrase of an encrypted key, also as /dev/fd/N (default: asks)",
@@ -95,12 +100,16 @@ export function sealRequestOf(
   options: SignOptions,
   io: Io,
 ): SealRequest | undefined {
-  const { composefsPkcs7, cert, key, source, store, output } = options;
+  const { composefsPkcs7, cert, key: keys, source, store, output } = options;
   if (composefsPkcs7 === undefined) {
     if (cert === undefined && source === undefined) return undefined;
     throw new UsageError("USAGE", "--cert and --source: expected --composefs-pkcs7 as well");
   }
   for (const option of NOT_SEALED) refuseTogether(options, ["composefsPkcs7", option]);
+  const [key, another] = keys ?? [];
+  if (another !== undefined) {
+    throw new UsageError("USAGE", "--composefs-pkcs7: expected one --key, that of the certificate");
+  }
   if (cert === undefined || key === undefined || source === undefined) {
     throw new UsageError(
       "USAGE",
@@ -123,6 +132,7 @@ const NOT_SEALED = [
   "expires",
   "created",
   "version",
+  "policy",
   "add",
   "bundle",
   "printPae",
@@ -153,11 +163,50 @@ export function sayOf(options: SignOptions, now: Date): TargetRequest["say"] {
   return validityOf(options, now);
 }
 
+/**
+ * Private keys from files, each once.
+ *
+ * @throws {@link UsageError} for the same key twice
+ */
+export function readPrivateKeys(
+  files: readonly string[],
+  passphraseFile: string | undefined,
+  warn: (message: string) => void,
+): PrivateKey[] {
+  const passphrases = new Map<string | undefined, string>();
+  const keys = new Map<string, PrivateKey>();
+  for (const [i, file] of files.entries()) {
+    if (file === "-" && files.indexOf("-") < i) throw givenTwice("-");
+    const ask = passphraseFor(file, passphraseFile);
+    // The file may be a pipe, which can be read once.
+    const passphrase = () => {
+      const known = passphraseFile === undefined ? undefined : passphrases.get(passphraseFile);
+      const text = known ?? ask();
+      passphrases.set(passphraseFile, text);
+      return text;
+    };
+    const key = readPrivateKey(file, passphrase, warn);
+    if (keys.has(key.publicKey.id)) throw givenTwice(key.publicKey.id);
+    keys.set(key.publicKey.id, key);
+  }
+  return [...keys.values()];
+}
+
+function givenTwice(key: string): UsageError {
+  return new UsageError("USAGE", `--key: ${key} given twice`, {
+    hint: "a key signs once: give each of several keys once",
+  });
+}
+
 /** @throws {@link UsageError} when no key is named */
-export function signerOf(options: SignOptions, warn: (message: string) => void): Signer {
+export function signersOf(
+  options: SignOptions,
+  warn: (message: string) => void,
+): readonly [Signer, ...Signer[]] {
   const { key, attach, signCmd, sshAgent, withKey } = options;
   if (key !== undefined) {
-    return readPrivateKey(key, passphraseFor(key, options.passphraseFile), warn);
+    const [first, ...others] = readPrivateKeys(key, options.passphraseFile, warn);
+    return [first!, ...others];
   }
   if (attach === undefined && signCmd === undefined && sshAgent === undefined) {
     throw new UsageError("USAGE", "key: expected one to sign with, got none", {
@@ -168,8 +217,8 @@ export function signerOf(options: SignOptions, warn: (message: string) => void):
     throw new UsageError("USAGE", "--with-key: expected the public key of the signing key");
   }
   const publicKey = readPublicKey(withKey);
-  if (attach !== undefined) return fileSigner(attach, publicKey);
-  return signCmd === undefined ? agentSigner(publicKey) : commandSigner(signCmd, publicKey);
+  if (attach !== undefined) return [fileSigner(attach, publicKey)];
+  return [signCmd === undefined ? agentSigner(publicKey) : commandSigner(signCmd, publicKey)];
 }
 
 /**
@@ -180,11 +229,11 @@ export function signerOf(options: SignOptions, warn: (message: string) => void):
 export function sidecarsOf(
   { sidecar = [] }: SignOptions,
   { request, located, statement }: PreparedTarget,
-  signer: Signer,
+  [signer, ...others]: readonly [Signer, ...Signer[]],
 ): () => Sidecar[] {
   if (sidecar.length === 0) return () => [];
-  if (located.id !== undefined || !(signer instanceof PrivateKey)) {
-    throw new UsageError("USAGE", "--sidecar: expected an image file, and --key");
+  if (located.id !== undefined || !(signer instanceof PrivateKey) || others.length > 0) {
+    throw new UsageError("USAGE", "--sidecar: expected an image file, and one --key");
   }
   return () => writeSidecars(request.target, sidecar, located.bytes, statement, signer);
 }

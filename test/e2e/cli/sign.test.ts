@@ -1,6 +1,6 @@
 /** Signing with several keys, and with keys that are elsewhere. */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -105,6 +105,142 @@ describe("sign --add", () => {
 
   test("takes no times and no version of its own", async () => {
     expect((await sign("--add", ...key("bob"), "--expires", "1d")).status).toBe(2);
+  });
+});
+
+/** A store that has the image under its name, unsigned. */
+function storeWithImage(): string {
+  const transaction = Transaction.begin(Store.create(at("store")), { durability: "none" });
+  transaction.put(id, image);
+  transaction.publish({ image: id, name });
+  transaction.close();
+  return at("store");
+}
+
+describe("two keys", () => {
+  const both = ["--key", "alice", "--key", "bob"];
+  const keys = () => both.map((word) => (word === "--key" ? word : at(`${word}.key`)));
+
+  test("sign one statement beside a file, in one envelope", async () => {
+    const signed = await sign("--name", name, ...keys());
+    expect(signed.status).toBe(0);
+    expect(signed.err).toMatch(/with 2 keys until .*app\.img\.dsse\.json$/);
+    expect((await verify()).status).toBe(0);
+  });
+
+  test("sign one statement in a store, a bundle each", async () => {
+    const store = storeWithImage();
+    expect((await runMain("sign", name, "--store", store, ...keys())).status).toBe(0);
+    expect(Store.open(store).readBundles(id)).toHaveLength(2);
+    const verified = await runMain("verify", name, "--store", store, "--policy", at("policy"));
+    expect(verified.status).toBe(0);
+  });
+
+  test("sign what is built, in the store and beside the file that is written too", async () => {
+    mkdirSync(at("tree"));
+    const made = ["--store", at("built"), "--name", name, "-o", at("app.img")];
+    const built = await runMain("build", `dir:${at("tree")}`, ...made, ...keys());
+    expect(built.status).toBe(0);
+    expect((await verify()).status).toBe(0);
+    const stored = ["--store", at("built"), "--policy", at("policy")];
+    expect((await runMain("verify", name, ...stored)).status).toBe(0);
+  });
+
+  test("are two, and any of them is trusted alone", async () => {
+    const twice = await sign("--name", name, ...key("alice"), ...key("alice"));
+    expect(twice.status).toBe(2);
+    expect(twice.err).toContain("given twice");
+    await sign("--name", name, ...key("bob"));
+    const any = ["--key", at("alice.pub"), "--key", at("bob.pub"), "--state", "none"];
+    expect((await runMain("verify", at("app.img"), "--name", name, ...any)).status).toBe(0);
+    const sidecar = await sign("--name", name, ...keys(), "--sidecar", "ssh");
+    expect(sidecar.status).toBe(2);
+  });
+});
+
+test("what can be said once is not said twice", async () => {
+  const twice = async (option: string, ...values: string[]) => {
+    const { status, err } = await sign(...values.flatMap((value) => [option, value]));
+    expect({ option, status }).toEqual({ option, status: 2 });
+    expect(err).toContain(`${option}: given twice`);
+  };
+  await twice("--name", name, "other");
+  await twice("--with-key", at("alice.pub"), at("bob.pub"));
+  await twice("--expires", "1d", "2d");
+  const policies = ["--policy", at("policy"), "--policy", at("policy")];
+  expect((await runMain("verify", at("app.img"), ...policies)).status).toBe(2);
+});
+
+describe("a name in the store", () => {
+  test("is made by signing, and led to the image that is signed", async () => {
+    const store = storeWithImage();
+    const other = goldenImage("ext-1-byte.v1").bytes;
+    const otherId = verityDigestOf(other);
+    const transaction = Transaction.begin(Store.open(store), { durability: "none" });
+    transaction.put(otherId, other);
+    transaction.publish({ image: otherId, name: "prod" });
+    transaction.close();
+    const signed = await runMain("sign", id, "--store", store, "--name", "prod", ...key("alice"));
+    expect(signed.err).toContain(`prod was image ${otherId} in the store`);
+    expect(Store.open(store).images.lookup("prod")).toBe(id);
+    await runMain("sign", id, "--store", store, "--name", "new", ...key("alice"));
+    const check = await runMain("verify", "new", "--store", store, "--key", at("alice.pub"));
+    expect(check.status).toBe(0);
+  });
+});
+
+describe("what clients refuse", () => {
+  test("is not signed: a version that the name has had for another image", async () => {
+    mkdirSync(at("tree"));
+    const build = (...more: string[]) =>
+      runMain("build", `dir:${at("tree")}`, "--store", at("s"), "--name", name, ...more);
+    const fixed = [...key("alice"), "--created", "2026-01-02"];
+    expect((await build(...fixed)).status).toBe(0);
+    expect((await build(...fixed)).status).toBe(0);
+    writeFileSync(at("tree/new"), "");
+    const second = await build(...fixed);
+    expect(second.status).toBe(5);
+    expect(second.err).toMatch(/\(from --created\) is signed already, of another image/);
+    const version = /--version \d+/.exec(second.err)![0].split(" ");
+    expect((await build(...fixed, ...version)).status).toBe(0);
+    expect((await build(...key("alice"), "--created", "2026-01-01")).err).toContain("is below");
+    // The same second, and no fixed time: the version rises by itself.
+    writeFileSync(at("tree/newer"), "");
+    expect((await build(...key("alice"))).status).toBe(0);
+    const verified = await runMain("verify", name, "--store", at("s"), "--key", at("alice.pub"));
+    expect(verified.status).toBe(0);
+  });
+
+  test("is not signed: too long a validity, or what their policy refuses", async () => {
+    const long = await sign("--name", name, ...key("alice"), "--expires", "11y");
+    expect(long.status).toBe(5);
+    expect(long.err).toMatch(/clients would refuse this: .*over 3660d\n.*--expires/);
+    expect(existsSync(at("app.img.bundle.json"))).toBe(false);
+    await runMain("policy", "set", at("policy"), "--max-validity", "90d");
+    const policy = ["--name", name, "--policy", at("policy"), ...key("alice")];
+    expect((await sign(...policy)).err).toContain("over 90d");
+    const good = await sign(...policy, "--expires", "90d");
+    expect(good.status).toBe(0);
+    expect(good.err).toContain(`warning: clients refuse this now: "${name}" needs 2 keys`);
+    const two = await sign(...policy, ...key("bob"), "--expires", "90d");
+    expect(two.err).not.toContain("warning");
+    await runMain("keygen", "-o", at("dave"));
+    await runMain("policy", "add-key", at("policy"), at("dave.pub"), "--names", "other");
+    const dave = ["--name", name, "--policy", at("policy"), ...key("dave"), "--expires", "90d"];
+    expect((await sign(...dave)).err).toMatch(/does not let .* sign "registry/);
+    await runMain("keygen", "-o", at("eve"));
+    const stranger = ["--name", name, "--policy", at("policy"), ...key("eve"), "--expires", "90d"];
+    expect((await sign(...stranger)).err).toMatch(/not trusted\n.*policy add-key/);
+  });
+
+  test("yet is signed with a warning, and not too long a validity with it", async () => {
+    const later = ["--name", name, ...key("alice"), "--created", "2099-01-01"];
+    const early = await sign(...later);
+    expect(early.status).toBe(0);
+    expect(early.err).toMatch(/warning: clients refuse this now: .*created 2099-01-01/);
+    expect((await sign(...later, "--expires", "11y")).status).toBe(5);
+    const pae = ["--print-pae", "--with-key", at("alice.pub"), "--expires", "11y"];
+    expect((await sign("--name", name, ...pae)).status).toBe(5);
   });
 });
 

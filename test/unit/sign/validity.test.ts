@@ -53,8 +53,16 @@ test("text that is not a time is refused", () => {
   expect(refusal(() => settle({ sourceDateEpoch: "soon" }))).toBe("USAGE");
 });
 
-test("an expiry in the past is refused, unless that very time was asked for", () => {
+test("an expiry in the past is refused, unless both times were asked for", () => {
   expect(refusal(() => settle({ sourceDateEpoch: "0" }))).toBe("USAGE");
+  expect(refusal(() => settle({ expires: "2026-09-30" }))).toBe("USAGE");
+  expect(refusal(() => settle({ sourceDateEpoch: "0", expires: "2026-09-30" }))).toBe("USAGE");
   expect(refusal(() => settle({ created: "2020-01-01", expires: "30d" }))).toBe("USAGE");
   expect(settle({ created: "2020-01-01", expires: "2021-01-01" })[1]).toBe("2021-01-01T00:00:00Z");
+});
+
+test("an expiry has to be after the creation", () => {
+  const created = "2028-01-01T00:00:00Z";
+  expect(refusal(() => settle({ created, expires: created }))).toBe("USAGE");
+  expect(settle({ created, expires: "2028-01-01T00:00:01Z" })[0]).toBe(created);
 });

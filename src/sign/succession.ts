@@ -1,0 +1,180 @@
+/**
+ * The versions that a name has had already, as far as the signer can see them: in the store that
+ * the statement goes into, or in the file that it replaces. Clients refuse a version that goes
+ * back, and one that was another image before; so the signer does.
+ *
+ * Only what the signer's own keys have signed decides. A stranger's bundle in the store could
+ * otherwise keep a name from being signed; it is a warning.
+ *
+ * Spec: docs/statement.md, "Rollback and equivocation".
+ *
+ * @module
+ */
+import { SealfsError, TrustError } from "../errors.ts";
+import { isUserFile, readUserFile } from "../fs/user-file.ts";
+import { limits } from "../limits.ts";
+import type { Store } from "../store/store.ts";
+import { parseBundle } from "../trust/bundle.ts";
+import { preAuthEncoding } from "../trust/dsse.ts";
+import type { PublicKey } from "../trust/public-key.ts";
+import { STATEMENT_PAYLOAD_TYPE, type Statement } from "../trust/statement.ts";
+import { formatTime } from "../trust/time.ts";
+import { readStatement } from "./find-statement.ts";
+import type { SettledValidity } from "./validity.ts";
+
+/** A statement that was found, and whether one of the signer's own keys has signed it. */
+interface Predecessor {
+  readonly statement: Statement;
+  readonly isOwn: boolean;
+  /** The first key that it names, which nobody has checked. */
+  readonly keyId: string;
+}
+
+/** A version as it was settled without looking at others, or as a finished statement has it. */
+export interface WishedVersion {
+  readonly version: number;
+  readonly created: Date;
+  readonly versionFrom: SettledValidity["versionFrom"] | "statement";
+}
+
+/** What is about to be signed. */
+export interface NextStatement {
+  readonly name: string;
+  /** Of the image; undefined before it is known. */
+  readonly sha256: string | undefined;
+}
+
+/** The version, and what the user should know of it. */
+export interface SettledVersion {
+  readonly version: number;
+  readonly warnings: readonly string[];
+}
+
+/** The bundles of a store that may be about a name, of whatever image. */
+export function earlierBundles(store: Store, name: string): Uint8Array[] {
+  const marked = store.readBundlesFor(name);
+  const id = store.images.lookup(name);
+  const current = id === undefined ? [] : store.readBundles(id);
+  return [...marked, ...current].map(({ bytes }) => bytes);
+}
+
+/** The same of files that the bundle replaces, or is read beside, as far as they exist. */
+export function earlierFiles(paths: readonly string[]): Uint8Array[] {
+  return paths.filter(isUserFile).flatMap((path) => {
+    try {
+      return [readUserFile(path, limits.envelopeBytes, path)];
+    } catch (error) {
+      if (error instanceof SealfsError) return []; // no bundle is as large
+      throw error;
+    }
+  });
+}
+
+/**
+ * The version to sign with. One that only the clock has given rises above those that were there;
+ * any other is taken or refused.
+ *
+ * @param earlier bundles, of which those about other names are left out
+ * @throws {@link TrustError} `ROLLBACK` for a version below one that was signed for this name,
+ *   `EQUIVOCATION` for one that another image has
+ */
+export function settleVersion(
+  next: NextStatement,
+  wished: WishedVersion,
+  keys: readonly PublicKey[],
+  earlier: readonly Uint8Array[],
+): SettledVersion {
+  const all = predecessorsAmong(earlier, next.name, keys);
+  const own = highest(all.filter(({ isOwn }) => isOwn));
+  const clashes = (version: number, { statement }: Predecessor) =>
+    version < statement.version ||
+    (version === statement.version &&
+      next.sha256 !== undefined &&
+      next.sha256 !== statement.sha256);
+  const rises = wished.versionFrom === "clock" && own !== undefined;
+  const version =
+    rises && clashes(wished.version, own) ? own.statement.version + 1 : wished.version;
+  if (own !== undefined && clashes(version, own)) throw refusal(next.name, wished, own);
+  const warnings: string[] = [];
+  if (rises && own.statement.created.getTime() > wished.created.getTime() + SKEW_MS) {
+    const [last, clock] = [own.statement.created, wished.created].map(formatTime);
+    warnings.push(
+      `${next.name}: was last signed at ${last}, and this machine's clock says ${clock}`,
+    );
+  }
+  const other = highest(all.filter(({ isOwn }) => !isOwn));
+  if (other !== undefined && clashes(version, other)) {
+    warnings.push(
+      `${next.name}: the store has version ${other.statement.version} by ${JSON.stringify(other.keyId.slice(0, 100))}: ` +
+        `clients that trust that key as well refuse version ${version}`,
+    );
+  }
+  return { version, warnings };
+}
+
+const SKEW_MS = 5 * 60_000;
+
+function predecessorsAmong(
+  bundles: readonly Uint8Array[],
+  name: string,
+  keys: readonly PublicKey[],
+): Predecessor[] {
+  return bundles.flatMap((file) => {
+    try {
+      const { payload, payloadType, signatures } = parseBundle(file);
+      if (payloadType !== STATEMENT_PAYLOAD_TYPE) return [];
+      const statement = readStatement(payload);
+      if (statement.name !== name) return [];
+      const message = preAuthEncoding(payloadType, payload);
+      const isOwn = keys.some((key) =>
+        signatures.some(({ bytes }) => key.verifies(message, bytes)),
+      );
+      return [{ statement, isOwn, keyId: signatures[0]?.keyId ?? "" }];
+    } catch (error) {
+      if (error instanceof SealfsError) return []; // no bundle, so that no client takes it
+      throw error;
+    }
+  });
+}
+
+function highest(all: readonly Predecessor[]): Predecessor | undefined {
+  return all.reduce<Predecessor | undefined>(
+    (best, each) =>
+      best === undefined || each.statement.version > best.statement.version ? each : best,
+    undefined,
+  );
+}
+
+const ORIGINS = {
+  clock: "",
+  epoch: " (from SOURCE_DATE_EPOCH)",
+  created: " (from --created)",
+  asked: "",
+  statement: "",
+} as const;
+
+function refusal(
+  name: string,
+  { version, versionFrom }: WishedVersion,
+  { statement }: Predecessor,
+): TrustError {
+  const what = `${name}: version ${version}${ORIGINS[versionFrom]}`;
+  const least = statement.version + 1;
+  const hint =
+    versionFrom === "statement"
+      ? "sign the image anew, without --add or --attach: it gets a higher version"
+      : `give a higher version: --version ${least}`;
+  if (version < statement.version) {
+    const last = `version ${statement.version}, created ${formatTime(statement.created)}`;
+    return new TrustError(
+      "ROLLBACK",
+      `${what} is below ${last}: clients that have seen that one would refuse this one`,
+      { hint },
+    );
+  }
+  return new TrustError(
+    "EQUIVOCATION",
+    `${what} is signed already, of another image, ${statement.verityDigest}: clients would refuse the second`,
+    { hint },
+  );
+}

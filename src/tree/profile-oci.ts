@@ -123,7 +123,7 @@ export class OciMerge {
     this.#count(item);
     const target =
       entry.type === "hardlink" ? this.#linked(item, open, { directory, name }) : undefined;
-    directory.entries.set(name, target ?? item.inode());
+    directory.entries.set(name, target ?? newInode(item));
   }
 
   /** Keeps a leftover of AUFS for the hard links to it; one that cannot be a target is skipped. */
@@ -131,7 +131,7 @@ export class OciMerge {
     const { type } = item.entry;
     if (type === "directory") return;
     try {
-      open.leftovers.set(path, type === "hardlink" ? this.#linked(item, open) : item.inode());
+      open.leftovers.set(path, type === "hardlink" ? this.#linked(item, open) : newInode(item));
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       open.leftovers.delete(path);
@@ -238,6 +238,13 @@ export class OciMerge {
       throw item.refuse("LIMIT", "size", `expected at most ${limits.inodes} entries, got more`);
     }
   }
+}
+
+function newInode(item: MergeEntry): Inode {
+  const inode = item.inode();
+  // The only ones that Linux gives to a symlink.
+  if (inode.target !== undefined) inode.mode |= 0o777;
+  return inode;
 }
 
 /** Whether a path can only lead to a directory, by how it ends. */

@@ -25,7 +25,7 @@ export function applyWhiteout(name: ByteString, { entries }: Directory): void {
 /**
  * Whether an entry is a file of the layer, a whiteout, or something that AUFS left.
  *
- * @throws {@link FormatError} for a whiteout without a name, or one that is a directory
+ * @throws {@link FormatError} for a whiteout without a name, or one that has entries below it
  */
 export function whiteoutKind(
   item: MergeEntry,
@@ -35,7 +35,7 @@ export function whiteoutKind(
   for (const [index, name] of names.entries()) {
     if (!name.startsWith(WHITEOUT)) continue;
     if (name.startsWith(AUFS) && name !== OPAQUE) return "leftover";
-    if (index < names.length - 1 || item.entry.type === "directory") {
+    if (index < names.length - 1) {
       throw item.refuse("MALFORMED", rule, `${quote(name)}: expected a file, got a directory`);
     }
     if (name === ".wh." || name === ".wh.." || name === ".wh...") {

@@ -22,6 +22,7 @@ import { Store } from "../../../src/store/store.ts";
 import { Inode } from "../../../src/tree/inode.ts";
 import type { VerityDigest } from "../../../src/verity/verity-digest.ts";
 import { verityDigestOf } from "../../../src/verity/hasher.ts";
+import { listing } from "../../support/layers.ts";
 import { TestLayout, digestOf, tar } from "../../support/oci.ts";
 import { oracle } from "../../support/oracle.ts";
 import { scratchFolder } from "../../support/scratch.ts";
@@ -198,6 +199,44 @@ describe("an OCI layout", () => {
     const store = newStore();
     await expect(build(source, store)).rejects.toMatchObject({ name: "FormatError" });
     expectUntouched(store);
+  });
+
+  test("whose layers go through symlinks is built with a warning, and when strict refused", async () => {
+    const usrmerge = await tar([
+      { name: "usr/lib/", type: "directory", mode: 0o755 },
+      { name: "lib", type: "symlink", linkname: "usr/lib", mode: 0o777 },
+    ]);
+    const above = await tar([
+      { name: ".wh..wh.plnk/1.2", content: large },
+      { name: "lib/medium", content: medium },
+      { name: "lib/large", type: "link", linkname: ".wh..wh.plnk/1.2" },
+      { name: "also", type: "link", linkname: "lib/large" },
+    ]);
+    const source = `oci:${layoutOf(usrmerge, above)}`;
+    const store = newStore();
+    const { bytes, warnings, seekIndex } = await build(source, store);
+    expect(seekIndex).toBeDefined();
+    expect(warnings).toEqual([
+      expect.stringMatching(/skipped 1 leftovers of AUFS$/),
+      expect.stringMatching(
+        /entry "lib\/medium" .* symlink at "lib" to "usr\/lib".* \(3 such in all\)$/,
+      ),
+    ]);
+    const tree = readTree(Image.open(bytes));
+    expect(listing(tree)).toEqual([
+      `also = ${verityDigestOf(large)}`,
+      "lib -> usr/lib",
+      "usr/",
+      "usr/lib/",
+      "usr/lib/large => also",
+      `usr/lib/medium = ${verityDigestOf(medium)}`,
+    ]);
+    const refused = expect.objectContaining({
+      code: "AMBIGUOUS",
+      message: expect.stringContaining("symlinks, strict"),
+      hint: "without --strict it is followed inside the root",
+    });
+    await expect(build(source, newStore(), { strict: true })).rejects.toThrow(refused);
   });
 
   test("publishes nothing when the archive in a layer ends early", async () => {

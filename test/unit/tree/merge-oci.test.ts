@@ -198,8 +198,6 @@ describe("whiteouts", () => {
   test.each([
     ["a whiteout with something in it", file("a/.wh.one/x")],
     ["an opaque marker with something in it", file("a/.wh..wh..opq/x")],
-    ["a whiteout that is a directory", directory("a/.wh.sub")],
-    ["an opaque marker that is a directory", directory("a/.wh..wh..opq")],
   ])("%s is refused", (_, bytes) => {
     refused([base, [bytes]], "expected a file, got a directory");
   });
@@ -209,6 +207,7 @@ describe("whiteouts", () => {
     ["is a symlink", symlink("a/.wh.one", "two")],
     ["is a hard link to nothing, as AUFS made them", hardlink("a/.wh.one", ".wh..wh.aufs")],
     ["is a device", device("a/.wh.one", 0, 0)],
+    ["is a directory", directory("a/.wh.one")],
   ])("a whiteout counts by its name, also when it %s", (_, bytes) => {
     expect(over(bytes)).toEqual(over(empty("a/.wh.one")));
   });
@@ -817,6 +816,13 @@ describe("types and metadata", () => {
     const tree = merge([[file("f", "x", { ...fields, mode: 0o7123 }), symlink("l", "t")]]);
     expect(at(tree, "f")).toMatchObject({ mode: 0o107123, uid: 0xffff_fffe, gid: 3_000_000 });
     expect(at(tree, "l")).toMatchObject({ mode: 0o120777, target: "t", size: 0n });
+  });
+
+  test("a symlink has the permissions that Linux gives it", () => {
+    const link = header({ name: "l", type: "2", linkName: "t", mode: 0o640 });
+    expect(at(merge([[link]]), "l").mode).toBe(0o120777);
+    const target = header({ name: ".wh..wh.plnk/1", type: "2", linkName: "t", mode: 0o640 });
+    expect(at(merge([[target, hardlink("l", ".wh..wh.plnk/1")]]), "l").mode).toBe(0o120777);
   });
 
   test("times keep nanoseconds and may be negative", () => {

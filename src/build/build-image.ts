@@ -147,7 +147,7 @@ async function buildInto(
   options: BuildOptions,
 ): Promise<BuildResult> {
   const { durability, minFree, name, sign } = options;
-  const warnings: string[] = [];
+  const warnings = [...source.warnings];
   const transaction = Transaction.begin(store, { durability, minFree });
   try {
     const { tree, image, others, seek } = await readSource(source, transaction, options, warnings);

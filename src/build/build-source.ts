@@ -8,10 +8,15 @@ import { statSync } from "node:fs";
 import { FormatError, NotFoundError } from "../errors.ts";
 import type { SourceReference } from "../oci/reference.ts";
 import { type OpenedSource, type SourceOptions, openAnySource } from "../oci/source/open-source.ts";
+import { surveyFolder } from "../oci/source/survey-folder.ts";
 import { failure } from "../fs/failure.ts";
 
 /** An open source; {@link close} it in the end. */
-export type BuildSource = OpenedSource & { close(): void };
+export type BuildSource = OpenedSource & {
+  /** What is odd about it. */
+  readonly warnings: readonly string[];
+  close(): void;
+};
 
 /**
  * Opens a source. For layers, this reads and checks the manifest and the configuration.
@@ -26,7 +31,14 @@ export async function openBuildSource(
   const { platform, registry, signal } = options;
   const source = await openAnySource(reference, { platform, registry, signal });
   if (source.kind === "dir") requireFolder(source.path);
-  return { ...source, close: () => close(source) };
+  const warnings = reference.transport === "dir" ? warningsAbout(reference.path) : [];
+  return { ...source, warnings, close: () => close(source) };
+}
+
+/** For skopeo and podman, `dir:` is a form of an image. */
+function warningsAbout(path: string): string[] {
+  if (surveyFolder(path).kind !== "image") return [];
+  return [`dir:${path}: is taken as a root file system, but is an image; without dir: it is read`];
 }
 
 function close(source: OpenedSource): void {

@@ -9,7 +9,7 @@ import type { Compression } from "../media-types.ts";
 /** Bytes from the start that {@link sniff} wants. */
 export const SNIFF_BYTES = 512;
 
-export type Sniffed = Compression | "bzip2" | "xz" | "lz4";
+export type Sniffed = Compression | "bzip2" | "xz" | "lz4" | "lzip" | "lzop" | "lzma" | "compress";
 
 const MAGICS: readonly (readonly [Exclude<Sniffed, "none">, readonly number[]])[] = [
   ["gzip", [0x1f, 0x8b, 0x08]],
@@ -17,6 +17,11 @@ const MAGICS: readonly (readonly [Exclude<Sniffed, "none">, readonly number[]])[
   ["bzip2", [0x42, 0x5a, 0x68]],
   ["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
   ["lz4", [0x04, 0x22, 0x4d, 0x18]],
+  ["lzip", [0x4c, 0x5a, 0x49, 0x50, 0x01]],
+  ["lzop", [0x89, 0x4c, 0x5a, 0x4f, 0x00]],
+  // Properties and the smallest dictionary bytes: lzma has no magic number.
+  ["lzma", [0x5d, 0x00, 0x00]],
+  ["compress", [0x1f, 0x9d]],
 ];
 
 /** The compression that `head` starts with; a tar header is "none" whatever its first name. */

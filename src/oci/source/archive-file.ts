@@ -62,12 +62,19 @@ export function headOf(range: FileRange): Uint8Array {
   return head.subarray(0, readFully(range.fd, head, range.offset));
 }
 
+/** Commands that are not named as what they decompress. */
+const tools: ReadonlyMap<Sniffed, string> = new Map([
+  ["lzma", "xz"],
+  ["compress", "gzip"],
+]);
+
 /** @throws {@link FormatError} `UNSUPPORTED` for what only other tools decompress */
 export function verifyCompression(found: Sniffed, label: string, path?: string): void {
   if (found === "gzip" || found === "zstd") return;
   const input = path === undefined ? "" : ` ${path}`;
+  const tool = tools.get(found) ?? found;
   throw new FormatError("UNSUPPORTED", `${label}: ${found} compression is not supported`, {
-    hint: `decompress it first: ${found} -dc${input} | sealfs build - …`,
+    hint: `decompress it first: ${tool} -dc${input} | sealfs build - …`,
   });
 }
 

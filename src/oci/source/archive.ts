@@ -139,29 +139,19 @@ function readMembers(range: BlobRange, label: string): Map<ByteString, Member> {
     if (++count > limits.archiveMembers) {
       throw new FormatError("LIMIT", `${label}: over ${limits.archiveMembers} members`);
     }
-    add(members, found, range.size, label);
+    add(members, found);
     return 0;
   };
   scanTar(range, { entry }, label);
   return members;
 }
 
-function add(
-  members: Map<ByteString, Member>,
-  entry: TarEntry,
-  archiveSize: number,
-  label: string,
-): void {
+function add(members: Map<ByteString, Member>, entry: TarEntry): void {
   const name = memberName(entry.path);
   const [before, member] = [members.get(name), memberOf(entry)];
   if (before === undefined) members.set(name, member);
   else if (before.kind === "copies") before.copies.push(member);
   else members.set(name, { kind: "copies", copies: [before, member] });
-  const end = entry.dataOffset + entry.size;
-  if (end > archiveSize) {
-    const message = `${label}: ${printable(name)} ends at ${end}, the archive at ${archiveSize}`;
-    throw new FormatError("TRUNCATED", message);
-  }
 }
 
 function memberOf(entry: TarEntry): Single {

@@ -70,6 +70,11 @@ export function openDockerArchive(
 ): OciImage {
   try {
     const what = `${files.label}: manifest.json`;
+    if (!files.has("manifest.json")) {
+      throw new NotFoundError("NO_FILE", `${files.label}: no manifest.json in it`, {
+        hint: "without docker-archive: in front, sealfs finds out what it is",
+      });
+    }
     const bytes = readFile(files, "manifest.json", limits.manifestBytes, what);
     return openImage(
       files,

@@ -13,54 +13,67 @@ export interface Misplaced {
 
 const HEX = "[0-9a-f]{64}(?:[0-9a-f]{64})?";
 
-/** By the names of files that only they have. */
-const kinds: readonly (readonly [RegExp, Misplaced])[] = [
-  [
-    /^[a-z0-9]+-(?:images\/images|layers\/layers|containers\/containers)\.(?:json|lock)$/,
-    {
-      what: "the storage of podman",
-      remedy: "copy the image out of it: skopeo copy containers-storage:NAME oci-archive:image.tar",
-    },
-  ],
-  [
-    /^image\/[a-z0-9-]+\/(?:repositories\.json$|imagedb\/|layerdb\/)/,
-    {
-      what: "the data of a Docker daemon",
-      remedy: "take the image: docker save -o image.tar NAME",
-    },
-  ],
-  [
-    /^io\.containerd\.(?:content|metadata)\.v1\./,
-    { what: "the data of containerd", remedy: "take the image: ctr images export image.tar NAME" },
-  ],
-  [
-    /^docker\/registry\/v2\/(?:blobs|repositories)\//,
-    {
-      what: "the data of a registry",
-      remedy: "read the image from the registry: docker://HOST/NAME",
-    },
-  ],
-  [
-    new RegExp(`^images/${HEX}$`),
-    {
-      what: "a store of sealfs, or an image that was exported from one",
-      remedy: "sealfs import reads what sealfs export wrote",
-    },
-  ],
-  [
-    /^objects\/[0-9a-f]{2}\/[0-9a-f]{62}\.(?:commit|dirtree|dirmeta|file|filez)$/,
-    { what: "a repository of ostree", remedy: "check a commit out: ostree checkout COMMIT DIR" },
-  ],
+interface Kind extends Misplaced {
+  /** What the name of a file that only they have begins with. */
+  readonly name: RegExp;
+  /** The file is no regular one. */
+  readonly isLink?: true;
+}
+
+const kinds: readonly Kind[] = [
+  {
+    name: /[a-z0-9]+-(?:images\/images|layers\/layers|containers\/containers)\.(?:json|lock)$/,
+    what: "the storage of podman",
+    remedy: "copy the image out of it: skopeo copy containers-storage:NAME oci-archive:image.tar",
+  },
+  {
+    name: /image\/[a-z0-9-]+\/(?:repositories\.json$|imagedb\/|layerdb\/)/,
+    what: "the data of a Docker daemon",
+    remedy: "take the image: docker save -o image.tar NAME",
+  },
+  {
+    name: /io\.containerd\.(?:content|metadata)\.v1\./,
+    what: "the data of containerd",
+    remedy: "take the image: ctr images export image.tar NAME",
+  },
+  {
+    name: /docker\/registry\/v2\/(?:blobs|repositories)\//,
+    what: "the data of a registry",
+    remedy: "read the image from the registry: docker://HOST/NAME",
+  },
+  {
+    name: new RegExp(`images/${HEX}$`),
+    isLink: true,
+    what: "a store of sealfs, or an image that was exported from one",
+    remedy: "sealfs import reads what sealfs export wrote",
+  },
+  {
+    name: /objects\/[0-9a-f]{2}\/[0-9a-f]{62}\.(?:commit|dirtree|dirmeta|file|filez)$/,
+    what: "a repository of ostree",
+    remedy: "check a commit out: ostree checkout COMMIT DIR",
+  },
 ];
 
+/** Folders that may be around them. */
+const LEVELS = 2;
+const ANY = placed(kinds.map(({ name }) => name.source).join("|"));
+const placedKinds = kinds.map((kind) => ({ ...kind, name: placed(kind.name.source) }));
+
+function placed(source: string): RegExp {
+  return new RegExp(`^(?:[^/]+/){0,${LEVELS}}?(?:${source})`);
+}
+
 /** What a set of files is that has a file of this name. */
-export function misplacedBy(name: string): Misplaced | undefined {
-  return kinds.find(([pattern]) => pattern.test(name))?.[1];
+export function misplacedBy(name: string, isRegular: boolean): Misplaced | undefined {
+  if (!ANY.test(name)) return undefined;
+  return placedKinds.find(
+    ({ name: pattern, isLink }) => pattern.test(name) && !(isLink === true && isRegular),
+  );
 }
 
 export const RUNTIME_BUNDLE: Misplaced = {
   what: "a bundle for a runtime (config.json), whose file system is a folder in it",
-  remedy: "build that folder: DIR/rootfs",
+  remedy: "build that folder: dir:DIR/rootfs",
 };
 
 export const LEGACY_ARCHIVE: Misplaced = {
@@ -87,6 +100,13 @@ export function nestedImage(folder: string): Misplaced {
   return {
     what: `images or parts of them in the folder ${folder}`,
     remedy: "build that folder itself; of an archive, extract it first",
+  };
+}
+
+export function nestedRoot(folder: string): Misplaced {
+  return {
+    what: `a root file system in the folder ${folder}`,
+    remedy: `build that folder: dir:DIR/${folder}`,
   };
 }
 

@@ -11,6 +11,7 @@ import type { OciImage } from "../image.ts";
 import type { Platform } from "../platform.ts";
 import { ONLY, type SourceReference, formatSource } from "../reference.ts";
 import type { RegistryOptions } from "../registry/session.ts";
+import { verifyAgreement } from "./agreement.ts";
 import { openArchive } from "./archive-file.ts";
 import { openDockerArchive } from "./docker-archive.ts";
 import { imageOfLayers, openLayerFiles } from "./layer-files.ts";
@@ -130,13 +131,28 @@ function openRecognised(
   return { kind: "dump", path: label, file: found.range };
 }
 
-function openForm({ form, files }: RecognisedImage, platform: Platform | undefined): OciImage {
+function openForm(found: RecognisedImage, platform: Platform | undefined): OciImage {
+  const { form, files } = found;
   switch (form) {
     case "oci":
-      return openLayout(files, ONLY, platform);
+      return openRecognisedLayout(found, platform);
     case "docker":
       return openDockerArchive(files, ONLY, platform);
     case "skopeo":
       return openSkopeoImage(files, platform);
+  }
+}
+
+function openRecognisedLayout(
+  { files, isDockerToo }: RecognisedImage,
+  platform: Platform | undefined,
+): OciImage {
+  const image = openLayout(files, ONLY, platform);
+  try {
+    if (isDockerToo === true) verifyAgreement(image, files);
+    return image;
+  } catch (error) {
+    image.close();
+    throw error;
   }
 }

@@ -12,14 +12,14 @@ import { headOf, verifyCompression, verifyTimes } from "./archive-file.ts";
 import { ArchiveFiles } from "./archive.ts";
 import { decompressed, decompressedCopy } from "./decompressed.ts";
 import { DirectoryFiles } from "./oci-layout.ts";
-import type { Finding, ImageForm } from "./survey.ts";
+import type { Finding } from "./survey.ts";
 import { surveyArchive, surveyStream } from "./survey-archive.ts";
 import { surveyFolder } from "./survey-folder.ts";
 
+type FoundImage = Extract<Finding, { kind: "image" }>;
+
 /** The files of an image. */
-export interface RecognisedImage {
-  readonly kind: "image";
-  readonly form: ImageForm;
+export interface RecognisedImage extends FoundImage {
   readonly files: LayoutFiles;
 }
 
@@ -59,7 +59,7 @@ async function recogniseOwn(
     throw error;
   }
   if (found.kind === "archive") {
-    return { kind: "image", form: found.form, files: ArchiveFiles.open(range, named.label) };
+    return { ...found.image, files: ArchiveFiles.open(range, named.label) };
   }
   if (found.kind !== "image") return { ...found, range };
   range.close();
@@ -71,7 +71,7 @@ export function recogniseFolder(path: string): RecognisedImage | { readonly kind
   const finding = surveyFolder(path);
   if (finding.kind === "files") return { kind: "dir" };
   if (finding.kind === "image" && finding.form !== "docker") {
-    return { kind: "image", form: finding.form, files: new DirectoryFiles(path) };
+    return { ...finding, files: new DirectoryFiles(path) };
   }
   const force = `dir:${path} takes it as a root file system`;
   if (finding.kind === "misplaced") throw refusal(finding, path, force);
@@ -83,7 +83,7 @@ export function recogniseFolder(path: string): RecognisedImage | { readonly kind
 /** What a file is, whose range is still the caller's. */
 type Judged =
   | RecognisedImage // in a copy of its own
-  | { readonly kind: "archive"; readonly form: ImageForm }
+  | { readonly kind: "archive"; readonly image: FoundImage }
   | { readonly kind: "tar" | "dump" };
 
 async function judge(range: BlobRange, named: Named, times: number): Promise<Judged> {
@@ -106,7 +106,7 @@ async function judge(range: BlobRange, named: Named, times: number): Promise<Jud
   const finding = surveyArchive(range, label);
   if (finding.kind === "files") return { kind: "tar" };
   if (finding.kind === "misplaced") throw refusal(finding, label, forceOf(path, times));
-  return { kind: "archive", form: finding.form };
+  return { kind: "archive", image: finding };
 }
 
 async function judgeCompressed(range: BlobRange, named: Named, times: number): Promise<Judged> {

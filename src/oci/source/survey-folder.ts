@@ -12,7 +12,7 @@ import { openRegular } from "../../fs/regular-file.ts";
 import { type Finding, Survey } from "./survey.ts";
 
 /** Levels that are always looked at. */
-const LEVELS = 3;
+const LEVELS = 4;
 
 /** @throws {@link SystemError} when the folder itself cannot be read */
 export function surveyFolder(path: string): Finding {

@@ -15,7 +15,12 @@ import * as misplaced from "./misplaced.ts";
 export type ImageForm = "oci" | "docker" | "skopeo";
 
 export type Finding =
-  | { readonly kind: "image"; readonly form: ImageForm }
+  | {
+      readonly kind: "image";
+      readonly form: ImageForm;
+      /** A layout that `manifest.json` describes once more, as Docker reads it. */
+      readonly isDockerToo?: boolean;
+    }
   | { readonly kind: "misplaced"; readonly misplaced: misplaced.Misplaced }
   | { readonly kind: "files" };
 
@@ -28,13 +33,20 @@ const PART = new RegExp(
 const LEGACY = new RegExp(`^${HEX}/(?:json|layer\\.tar)$`);
 const DOCUMENT = /(?:^|\/)(?:oci-layout|index\.json|manifest\.json|repositories|version)$/;
 const ARCHIVE = /\.(?:tar|tgz|tbz2?|txz|tzst|tar\.[a-z0-9]+)$/i;
+/** Only a root file system has such names in its root. */
+const SYSTEM = /^(?:usr|etc|bin|sbin|lib|lib32|lib64|libx32|var|opt|boot|dev|proc|sys)(?:\/|$)/;
+/** Where runtimes, LXD, podman's overlay and others keep one. */
+const NESTED_ROOT =
+  /^(rootfs|diff|merged|squashfs-root)\/(?:usr|etc|bin|sbin|lib|lib64|var)(?:\/|$)/;
 /** What macOS leaves beside files. */
 const JUNK = /(?:^|\/)(?:\._[^/]*|\.DS_Store)$|^__MACOSX\//;
 
 /** Hears of every file once, in any order; of directories it need not. */
 export class Survey {
   readonly #documents = new Set<DocumentKind>();
+  /** What its place shows to be something else, unless the whole is a system. */
   #misplaced: misplaced.Misplaced | undefined;
+  #isSystem = false;
   /** In the root: blobs of a layout; files of the first Docker's; other parts of images. */
   #hasBlobs = false;
   #hasLegacy = false;
@@ -63,7 +75,7 @@ export class Survey {
   add(name: ByteString, isRegular: boolean): number {
     const inRoot = !name.includes("/");
     if (inRoot && isDocumentName(name)) return isRegular ? limits.manifestBytes : 0;
-    this.#misplaced ??= misplaced.misplacedBy(name);
+    if (!this.#isSystem) this.#place(name, isRegular);
     if (name.startsWith("blobs/") && BLOB.test(name)) this.#hasBlobs = true;
     else if (LEGACY.test(name)) this.#hasLegacy = true;
     else if (this.#hasOrdinary || JUNK.test(name)) return 0;
@@ -88,16 +100,23 @@ export class Survey {
   finding(): Finding {
     const isThere = (kind: DocumentKind) => this.#documents.has(kind);
     if (isThere("index") && isThere("manifest")) return refused(misplaced.CONTRADICTION);
-    if (isThere("index")) return { kind: "image", form: "oci" };
+    if (isThere("index")) return { kind: "image", form: "oci", isDockerToo: isThere("docker") };
     if (isThere("docker")) return { kind: "image", form: "docker" };
     if (isThere("manifest")) return { kind: "image", form: "skopeo" };
     if (isThere("layout") || this.#hasBlobs) return refused(misplaced.NO_INDEX);
     if (this.#hasLegacy) return refused(misplaced.LEGACY_ARCHIVE);
     if (isThere("version")) return refused(misplaced.NO_MANIFEST);
-    if (this.#misplaced !== undefined) return refused(this.#misplaced);
-    if (isThere("runtime")) return refused(misplaced.RUNTIME_BUNDLE);
+    if (!this.#isSystem && isThere("runtime")) return refused(misplaced.RUNTIME_BUNDLE);
+    if (!this.#isSystem && this.#misplaced !== undefined) return refused(this.#misplaced);
     const onlyParts = this.#hasOrdinary ? undefined : this.#onlyParts();
     return onlyParts === undefined ? { kind: "files" } : refused(onlyParts);
+  }
+
+  #place(name: ByteString, isRegular: boolean): void {
+    this.#isSystem = SYSTEM.test(name);
+    this.#misplaced ??= misplaced.misplacedBy(name, isRegular);
+    const [, folder] = NESTED_ROOT.exec(name) ?? [];
+    if (folder !== undefined) this.#misplaced ??= misplaced.nestedRoot(folder);
   }
 
   #addPart(name: ByteString): void {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { printable } from "../../bytes/bytestring.ts";
 import { FormatError } from "../../errors.ts";
 import { readFully } from "../../fs/descriptor-io.ts";
 import type { TarEntry, TarHandler } from "../../tar/entry.ts";
@@ -28,8 +29,12 @@ const SKIP = new Uint8Array(1024 * 1024);
 export function scanTar(range: FileRange, visitor: TarVisitor, label: string): void {
   const skip = { from: 0, to: 0 };
   const parser = new TarParser(
-    handlerOf(visitor, ({ dataOffset, size, segments }, wanted) => {
-      if (segments === undefined) [skip.from, skip.to] = [dataOffset + wanted, dataOffset + size];
+    handlerOf(visitor, ({ path, dataOffset, size, segments }, wanted) => {
+      if (segments !== undefined) return; // what is stored of it is read
+      [skip.from, skip.to] = [dataOffset + wanted, dataOffset + size];
+      if (skip.to <= range.size) return;
+      const message = `${printable(path)} ends at ${skip.to}, the archive at ${range.size}`;
+      throw new FormatError("TRUNCATED", message);
     }),
   );
   const window = new Uint8Array(WINDOW);

@@ -23,6 +23,7 @@ import { parseSource } from "../../../src/oci/reference.ts";
 import { openSource } from "../../../src/oci/source/open-source.ts";
 import { TarParser } from "../../../src/tar/parser.ts";
 import { TestLayout, digestOf, layerTar, named, tar } from "../../support/oci.ts";
+import { dockerArchive, put, under } from "../../support/image-archives.ts";
 import { oracle } from "../../support/oracle.ts";
 import { scratchFolder } from "../../support/scratch.ts";
 
@@ -422,6 +423,39 @@ describe("images by other tools", () => {
         const image = await open(to);
         expect(image.layers.map(({ diffId }) => diffId)).toEqual([digestOf(layer)]);
         image.close();
+      }
+      const to = `${folder}/skopeo`;
+      execFileSync(oracle("skopeo")!, ["copy", "-q", "--insecure-policy", from, `dir:${to}`]);
+      const image = await open(to);
+      expect(image.layers.map(({ diffId }) => diffId)).toEqual([digestOf(layer)]);
+      image.close();
+    },
+  );
+
+  test.runIf(oracle("skopeo"))(
+    "skopeo reads the compressed archives and the names that we read",
+    async () => {
+      const layer = await layerTar("one", "usr/one");
+      const layout = new TestLayout();
+      layout.index([named(layout.image([layer]), "t")]).files.delete("oci-layout");
+      const file = (hex: string) => `${hex}.tar`;
+      const names = { layerName: file, layerEntry: (hex: string) => `./a/../${file(hex)}` };
+      const slash = { layerName: (hex: string) => `/${file(hex)}` };
+      const twice = [...dockerArchive([layer]), ...under("./", dockerArchive([layer]))];
+      const sources = [
+        `oci:${layout.directory()}:t`,
+        `oci-archive:${put(gzipSync(await layout.archiveBytes()))}:t`,
+        `docker-archive:${put(gzipSync(gzipSync(await tar(twice))))}`,
+        `docker-archive:${put(await tar(dockerArchive([layer], slash)))}`,
+        `docker-archive:${put(await tar(dockerArchive([layer], names)))}`,
+      ];
+      for (const source of sources) {
+        const to = `oci:${scratchFolder()}/copy:t`;
+        execFileSync(oracle("skopeo")!, ["copy", "-q", "--insecure-policy", source, to]);
+        for (const image of [await open(source), await open(to)]) {
+          expect(image.layers.map(({ diffId }) => diffId)).toEqual([digestOf(layer)]);
+          image.close();
+        }
       }
     },
   );

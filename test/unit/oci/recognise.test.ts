@@ -4,6 +4,7 @@ import { readdirSync } from "node:fs";
 import { Readable } from "node:stream";
 import { gzipSync } from "node:zlib";
 import { beforeAll, describe, expect, test } from "vitest";
+import { openBuildSource } from "../../../src/build/build-source.ts";
 import { limits } from "../../../src/limits.ts";
 import { readLayer } from "../../../src/oci/layer/layer.ts";
 import { parsePlatform } from "../../../src/oci/platform.ts";
@@ -12,6 +13,7 @@ import { openAnySource } from "../../../src/oci/source/open-source.ts";
 import { multiFrameZstd, multiMemberGzip } from "../../support/compressed-layers.ts";
 import {
   type Members,
+  configOf,
   dockerArchive,
   firstDockerArchive,
   folderOf,
@@ -340,6 +342,33 @@ const misplaced: [string, RegExp, () => Members][] = [
     /ostree checkout/,
     () => [{ name: `objects/aa/${"b".repeat(62)}.commit`, content: "" }],
   ],
+
+  [
+    "the storage of podman in a folder",
+    /podman/,
+    () => [
+      { name: "storage/overlay/l/x", content: "" },
+      { name: "storage/overlay-images/images.json", content: "[]" },
+    ],
+  ],
+  [
+    "an image of LXD",
+    /a root file system in the folder rootfs.*dir:DIR\/rootfs/s,
+    () => [
+      { name: "metadata.yaml", content: "" },
+      { name: "templates/hostname.tpl", content: "" },
+      { name: "rootfs/bin", type: "symlink", linkname: "usr/bin" },
+      { name: "rootfs/usr/bin/true", content: "" },
+    ],
+  ],
+  [
+    "a layer of podman's storage",
+    /folder diff/,
+    () => [
+      { name: "link", content: "ABC" },
+      { name: "diff/etc/passwd", content: "" },
+    ],
+  ],
 ];
 
 describe.each(misplaced)("%s is refused", (_, why, members) => {
@@ -395,11 +424,44 @@ describe("an archive", () => {
       [etc, { name: "manifest.json", content: '[{"Config":1}]' }],
       [etc, { name: "config.json", content: "{}" }],
       [{ name: "bin", type: "symlink" as const, linkname: "usr/bin" }],
+      [etc, { name: "rootfs/etc/passwd", content: "root" }],
+      [{ name: "overlay-images/images.json", content: "[]" }, etc],
+      [etc, { name: "config.json", content: '{"ociVersion":"1.0.2"}' }],
     ]) {
       for (const compress of [(bytes: Buffer) => bytes, gzipSync]) {
         expect(await found(put(compress(await tar(members))))).toBe("layer");
       }
     }
+  });
+
+  test("that is cut anywhere is never taken for a layer", async () => {
+    for (const members of [dockerArchive([one, two]), layoutArchive(layoutOf([one]))]) {
+      const bytes = await tar(members);
+      for (let end = 512; end < bytes.length - 1024; end += 512) {
+        for (const cut of [bytes.subarray(0, end), gzipSync(bytes.subarray(0, end))]) {
+          await expect(found(put(cut))).rejects.toMatchObject({ name: "FormatError" });
+        }
+      }
+    }
+  });
+
+  test("of docker save has to describe the same image twice", async () => {
+    const layout = layoutOf([one]);
+    const own = { name: "manifest.json", content: "" };
+    const config = [...layout.files].find(([, bytes]) => String(bytes).includes("diff_ids"))![0];
+    const docker = (Config: string) =>
+      JSON.stringify([{ Config, RepoTags: ["app:1"], Layers: ["l.tar"] }]);
+    const archive = async (content: string, more: Members = []) =>
+      put(await tar([...layoutArchive(layout), { ...own, content }, ...more]));
+    expect(await found(await archive(docker(config)))).toEqual(ids(one));
+    const arm = { name: "arm.json", content: configOf([two], "linux/arm64") };
+    expect(await found(await archive(docker("arm.json"), [arm]))).toEqual(ids(one));
+    const other = { name: "other.json", content: configOf([two]) };
+    const layer = { name: "l.tar", content: two };
+    const path = await archive(docker("other.json"), [other, layer]);
+    await expect(found(path)).rejects.toMatchObject({ code: "AMBIGUOUS" });
+    expect(await found(`oci-archive:${path}`)).toEqual(ids(one));
+    expect(await found(`docker-archive:${path}`)).toEqual(ids(two));
   });
 
   test("of more members than an image may have is looked at to its end", async () => {
@@ -415,18 +477,25 @@ describe("an archive", () => {
     ["bzip2", "425a6839"],
     ["xz", "fd377a585a00"],
     ["lz4", "04224d18"],
-  ])("compressed by %s is refused, saying how to decompress it", async (name, magic) => {
-    const path = put(Buffer.from(magic, "hex"));
-    const inner = put(gzipSync(Buffer.from(magic, "hex")));
-    for (const source of [path, `docker-archive:${path}`, `oci-archive:${path}`]) {
-      await expect(found(source)).rejects.toMatchObject({
-        name: "FormatError",
-        code: "UNSUPPORTED",
-        hint: `decompress it first: ${name} -dc ${path} | sealfs build - …`,
-      });
-    }
-    await expect(found(inner)).rejects.toMatchObject({ code: "UNSUPPORTED" });
-  });
+    ["lzip", "4c5a495001"],
+    ["lzop", "894c5a4f00"],
+    ["lzma", "5d00008000", "xz"],
+    ["compress", "1f9d90", "gzip"],
+  ])(
+    "compressed by %s is refused, saying how to decompress it",
+    async (name, magic, tool = name) => {
+      const path = put(Buffer.from(magic, "hex"));
+      const inner = put(gzipSync(Buffer.from(magic, "hex")));
+      for (const source of [path, `docker-archive:${path}`, `oci-archive:${path}`]) {
+        await expect(found(source)).rejects.toMatchObject({
+          name: "FormatError",
+          code: "UNSUPPORTED",
+          hint: `decompress it first: ${tool} -dc ${path} | sealfs build - …`,
+        });
+      }
+      await expect(found(inner)).rejects.toMatchObject({ code: "UNSUPPORTED" });
+    },
+  );
 
   test("may be compressed twice, not three times; a layer only once", async () => {
     const bytes = await tar(dockerArchive([one]));
@@ -442,6 +511,25 @@ describe("an archive", () => {
       await expect(found(put(gzipSync(content)))).rejects.toMatchObject({ code: "BAD_MAGIC" });
     }
   });
+});
+
+test("dir: in front of what skopeo has written is taken at its word, with a warning", async () => {
+  const warningsOf = async (path: string) => {
+    const source = await openBuildSource(parseSource(`dir:${path}`), {});
+    source.close();
+    return source.warnings;
+  };
+  const folder = folderOf(skopeoFolder([one]));
+  expect(await warningsOf(folder)).toEqual([expect.stringContaining("without dir: it is read")]);
+  expect(await warningsOf(folderOf([{ name: "etc/passwd", content: "root" }]))).toEqual([]);
+});
+
+test("a named transport for another kind of archive says how to find out", async () => {
+  const hint = expect.stringContaining("sealfs finds out what it is") as string;
+  const docker = put(await tar(dockerArchive([one])));
+  const layout = put(await layoutOf([one]).archiveBytes());
+  await expect(found(`oci-archive:${docker}`)).rejects.toMatchObject({ code: "MALFORMED", hint });
+  await expect(found(`docker-archive:${layout}`)).rejects.toMatchObject({ code: "NO_FILE", hint });
 });
 
 test("a dump file on standard input is one", async () => {

@@ -6,6 +6,7 @@
  */
 import { NetworkError } from "../errors.ts";
 import { wrongSize } from "./body.ts";
+import { type Encoding, encodingName, encodingOf } from "./encoding.ts";
 
 /** Header names in lower case, each value as it came. */
 export type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -16,6 +17,11 @@ export interface Asked {
   /** Bytes of the whole resource. */
   readonly expectedSize?: number | undefined;
   readonly maxBytes?: number | undefined;
+  /**
+   * What comes is compared with a digest: a Content-Encoding is borne, and taken off where the
+   * length says that it is there. Needs `expectedSize`.
+   */
+  readonly mayBeEncoded?: boolean | undefined;
 }
 
 /** What a good answer's body has. */
@@ -27,6 +33,8 @@ export interface Extent {
   /** Bytes of the whole resource; undefined when the answer does not say. */
   readonly total: number | undefined;
   readonly max: number;
+  /** What has to be taken off; `bytes`, `total` and `max` are without it. */
+  readonly encoding?: Encoding;
 }
 
 /**
@@ -36,11 +44,19 @@ export interface Extent {
  *   its status for what is no good answer
  */
 export function extentOf(status: number, headers: Headers, asked: Asked, what: string): Extent {
-  refuseEncoding(headers, what);
+  const { range, expectedSize, maxBytes = expectedSize ?? Infinity } = asked;
+  if (status !== 200 && status !== 206) {
+    throw statusFailure(status, headers, what, range !== undefined);
+  }
+  const name = encodingName(headers["content-encoding"]);
+  if (name !== undefined && asked.mayBeEncoded !== true) throw isEncoded(what, name);
   if (status === 206) return partial(headers, asked, what);
-  if (status !== 200) throw statusFailure(status, headers, what, asked.range !== undefined);
   const declared = contentLength(headers, what);
-  const { expectedSize, maxBytes = expectedSize ?? Infinity } = asked;
+  if (declared !== expectedSize && expectedSize !== undefined && name !== undefined) {
+    const encoding = encodingOf(name);
+    if (encoding === undefined) throw isEncoded(what, name);
+    return { start: 0, bytes: expectedSize, total: expectedSize, max: expectedSize, encoding };
+  }
   if (declared !== undefined) {
     const isWrong = expectedSize === undefined ? declared > maxBytes : declared !== expectedSize;
     if (isWrong) throw wrongSize(what, expectedSize, maxBytes, String(declared));
@@ -53,7 +69,7 @@ export function extentOf(status: number, headers: Headers, asked: Asked, what: s
   return { start: 0, bytes, total: bytes, max: maxBytes };
 }
 
-const CONTENT_RANGE = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/;
+const CONTENT_RANGE = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/i;
 
 function partial(headers: Headers, { range, expectedSize }: Asked, what: string): Extent {
   const bad = (why: string) => new NetworkError("BAD_RESPONSE", `${what}: ${why}`);
@@ -63,8 +79,9 @@ function partial(headers: Headers, { range, expectedSize }: Asked, what: string)
   }
   const text = single(headers, "content-range", what) ?? "none";
   const [, from, to, of] = CONTENT_RANGE.exec(text) ?? [];
-  const total = Number(of);
-  const end = Math.min(range.end, total);
+  // A cache may know the part and not the whole.
+  const total = of === "*" ? expectedSize : Number(of);
+  const end = Math.min(range.end, total ?? Infinity);
   const fits =
     of !== undefined &&
     Number(from) === range.start &&
@@ -73,7 +90,10 @@ function partial(headers: Headers, { range, expectedSize }: Asked, what: string)
   if (!fits) {
     const size = expectedSize ?? "SIZE";
     const wanted = `bytes ${range.start}-${range.end - 1}/${size}`;
-    throw bad(`expected Content-Range ${wanted}, got ${text.slice(0, 80)}`);
+    const message = `expected Content-Range ${wanted}, got ${text.slice(0, 80)}`;
+    // A part of the encoded bytes is of no use; the whole may be.
+    if (encodingName(headers["content-encoding"]) === undefined) throw bad(message);
+    throw new NetworkError("RANGE", `${what}: ${message}`);
   }
   const bytes = end - range.start;
   const declared = contentLength(headers, what);
@@ -83,15 +103,18 @@ function partial(headers: Headers, { range, expectedSize }: Asked, what: string)
   return { start: range.start, bytes, total, max: bytes };
 }
 
-/** We ask for the bytes as they are; unpacking what was sent all the same could fill any memory. */
-export function refuseEncoding(headers: Headers, what: string): void {
-  const encoding = headers["content-encoding"];
-  if (encoding === undefined || encoding === "identity") return;
-  const shown = String(encoding).slice(0, 80);
-  throw new NetworkError(
-    "BAD_RESPONSE",
-    `${what}: expected the bytes as they are, got Content-Encoding ${shown}`,
-  );
+/** Statuses by which servers say that they give no parts, or not this one. */
+const NO_PARTS: ReadonlySet<number | undefined> = new Set([400, 405, 406, 416, 501]);
+
+/** Whether an error is the answer to a request for a part by a server that may give the whole. */
+export function refusesPart(error: unknown): boolean {
+  return error instanceof NetworkError && (error.code === "RANGE" || NO_PARTS.has(error.status));
+}
+
+/** We ask for the bytes as they are. */
+function isEncoded(what: string, name: string): NetworkError {
+  const message = `${what}: expected the bytes as they are, got Content-Encoding ${name}`;
+  return new NetworkError("BAD_RESPONSE", message);
 }
 
 function contentLength(headers: Headers, what: string): number | undefined {

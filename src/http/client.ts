@@ -1,7 +1,7 @@
 /**
  * An HTTP client that survives every server. It follows redirects by hand, checks addresses while
- * it connects, decodes nothing, and gives each request a deadline for its headers and a least pace
- * for its body. Credentials go to the server that they are for, and to no other.
+ * it connects, decodes nothing unasked or without bounds, and gives each request a deadline for its
+ * headers and a least pace for its body. Credentials go to the server that they are for, and to no other.
  *
  * Spec: RFC 9110, RFC 9112; docs/hostile-inputs.md, "E. Mirrors".
  *
@@ -12,17 +12,11 @@ import type { Dispatcher } from "undici";
 import { NetworkError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { defined } from "../optional.ts";
-import {
-  type Asked,
-  type Extent,
-  type Headers,
-  extentOf,
-  refuseEncoding,
-  statusFailure,
-} from "./answer.ts";
+import { type Asked, type Extent, type Headers, extentOf, statusFailure } from "./answer.ts";
 import { readBody } from "./body.ts";
 import { maySayCertificate, pageFault } from "./client-certificate.ts";
 import { Connections, type Origin, type Resolve } from "./connections.ts";
+import { decoded, decodedDocument, encodingOf, mostEncoded } from "./encoding.ts";
 import { networkFailure } from "./failure.ts";
 import { type Environment, Proxies } from "./proxies.ts";
 import { redact } from "./redact.ts";
@@ -71,12 +65,14 @@ export interface SendOptions extends RequestOptions {
   readonly maxBytes?: number | undefined;
 }
 
+type Body = AsyncGenerator<Uint8Array, void>;
+
 /** An answer whose headers are there. */
 export interface HttpResponse {
   readonly status: number;
   readonly headers: Headers;
   /** To be read once, or given up with {@link discard}. */
-  readonly body: AsyncGenerator<Uint8Array, void>;
+  readonly body: Body;
   /** Where it came from, after redirects. */
   readonly url: URL;
   /** Ends what of the body has not been read. */
@@ -146,7 +142,7 @@ export class HttpClient {
     try {
       const extent = extentOf(raw.status, raw.headers, options, raw.what);
       const status = raw.status as 200 | 206;
-      return { ...this.#respond(raw, extent.bytes, extent.max), status, extent };
+      return { ...this.#respondWith(raw, extent), status, extent };
     } catch (error) {
       drop(raw);
       throw error;
@@ -160,13 +156,12 @@ export class HttpClient {
    */
   async send(method: string, url: URL, options: SendOptions = {}): Promise<HttpResponse> {
     const raw = await this.#follow(method, url, options);
-    try {
-      refuseEncoding(raw.headers, raw.what);
-    } catch (error) {
-      drop(raw);
-      throw error;
-    }
-    return this.#respond(raw, undefined, options.maxBytes ?? limits.httpErrorBytes);
+    const max = options.maxBytes ?? limits.httpErrorBytes;
+    const encoding = encodingOf(raw.headers["content-encoding"]);
+    if (encoding === undefined) return this.#respond(raw, undefined, max);
+    return this.#respond(raw, undefined, max, (body) =>
+      decodedDocument(body, encoding, { what: raw.what, max }),
+    );
   }
 
   /** Ends all connections. */
@@ -174,11 +169,24 @@ export class HttpClient {
     return this.#connections.close();
   }
 
-  #respond(raw: Raw, exactly: number | undefined, max: number): HttpResponse {
+  /** What comes of an answer with that extent. */
+  #respondWith(raw: Raw, { bytes, max, encoding }: Extent): HttpResponse {
+    if (encoding === undefined) return this.#respond(raw, bytes, max);
+    return this.#respond(raw, undefined, mostEncoded(max), (body) =>
+      decoded(body, encoding, { what: raw.what, max }),
+    );
+  }
+
+  #respond(
+    raw: Raw,
+    exactly: number | undefined,
+    max: number,
+    decode: (body: Body) => Body = (body) => body,
+  ): HttpResponse {
     const { status, headers, stream, url, signal, what } = raw;
-    const body = readBody(stream, { what, exactly, max, pace: this.#pace }, signal);
+    const body = decode(readBody(stream, { what, exactly, max, pace: this.#pace }, signal));
     let begun = false;
-    const counted: AsyncGenerator<Uint8Array, void> = {
+    const counted: Body = {
       next: () => {
         begun = true;
         return body.next();

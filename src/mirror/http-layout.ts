@@ -26,7 +26,13 @@ export class HttpLayoutBlobs implements LayerBlobs {
 
   open({ digest, size }: SeekLayer): BlobRanges {
     const url = new URL(blobPath(parseDigest(digest, this.name)), this.#base);
-    const resource = { client: this.#client, url, size, authorization: this.#authorization };
+    const resource = {
+      client: this.#client,
+      url,
+      size,
+      authorization: this.#authorization,
+      mayBeEncoded: true,
+    };
     const nobody = { onBytes: () => undefined, onWhole: () => undefined };
     return {
       size,

@@ -4,6 +4,7 @@
  * @module
  */
 import { NetworkError } from "../errors.ts";
+import { refusesPart } from "../http/answer.ts";
 import { defined } from "../optional.ts";
 import type { GoodResponse, HttpClient } from "../http/client.ts";
 import { slice } from "../http/slice.ts";
@@ -16,6 +17,8 @@ export interface HttpResource {
   /** Bytes of the whole. */
   readonly size: number;
   readonly authorization?: string | undefined;
+  /** As of a GET. */
+  readonly mayBeEncoded?: boolean;
 }
 
 export interface HttpRead {
@@ -53,20 +56,22 @@ export async function* readHttp(
 }
 
 async function ask(
-  { client, url, size, authorization }: HttpResource,
+  { client, url, size, authorization, mayBeEncoded }: HttpResource,
   range: ByteRange | undefined,
   { signal, validator }: HttpRead,
 ): Promise<GoodResponse> {
   const etag = validator?.etag;
-  const headers = defined({ "if-range": range && etag });
+  const common = { expectedSize: size, authorization, signal, mayBeEncoded };
   try {
-    return await client.get(url, { range, expectedSize: size, headers, authorization, signal });
+    const headers = defined({ "if-range": range && etag });
+    return await client.get(url, { ...common, range, headers });
   } catch (error) {
+    if (range === undefined || !refusesPart(error)) throw error;
     const isResumed = validator?.isSet === true;
     if (isResumed && error instanceof NetworkError && error.code === "RANGE") {
       throw new RestartError(error.message, { cause: error });
     }
-    throw error;
+    return client.get(url, common);
   }
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { FormatError, NetworkError } from "../../errors.ts";
-import { single, statusFailure } from "../../http/answer.ts";
+import { type Asked, refusesPart, single, statusFailure } from "../../http/answer.ts";
 import type { GoodResponse, HttpResponse } from "../../http/client.ts";
 import { explanation } from "../../http/explanation.ts";
 import { slice } from "../../http/slice.ts";
@@ -43,6 +43,8 @@ export class Registry {
   readonly label: string;
   /** Where blobs turned out to be, on other servers. */
   readonly #places = new Map<OciDigest, URL>();
+  /** Blobs that are not given in parts. */
+  readonly #wholes = new Set<OciDigest>();
 
   constructor(
     place: Pick<RegistryReference, "host" | "repository">,
@@ -132,22 +134,37 @@ export class Registry {
     };
   }
 
-  /**
-   * Registries often send elsewhere for a blob, by a URL that is good for a while. It is kept; when
-   * it is not good any more, the registry is asked again, once.
-   */
+  /** A blob that is not given in parts is taken whole, now and from then on. */
   async #open(
-    { digest, size }: BlobDescriptor,
+    blob: BlobDescriptor,
     start: number,
     end: number,
     signal: AbortSignal | undefined,
   ): Promise<GoodResponse> {
-    const isWhole = start === 0 && end === size;
-    const options = {
-      expectedSize: size,
-      signal,
-      ...defined({ range: isWhole ? undefined : { start, end } }),
-    };
+    const isWhole = (start === 0 && end === blob.size) || this.#wholes.has(blob.digest);
+    if (isWhole) return this.#ask(blob, undefined, signal);
+    try {
+      return await this.#ask(blob, { start, end }, signal);
+    } catch (error) {
+      // What is no answer to a request for a part may be one to that for the whole.
+      const isOdd = error instanceof NetworkError && error.code === "BAD_RESPONSE";
+      if (!isOdd && !refusesPart(error)) throw error;
+      const whole = await this.#ask(blob, undefined, signal);
+      this.#wholes.add(blob.digest);
+      return whole;
+    }
+  }
+
+  /**
+   * Registries often send elsewhere for a blob, by a URL that is good for a while. It is kept; when
+   * it is not good any more, the registry is asked again, once.
+   */
+  async #ask(
+    { digest, size }: BlobDescriptor,
+    range: Asked["range"],
+    signal: AbortSignal | undefined,
+  ): Promise<GoodResponse> {
+    const options = { expectedSize: size, signal, ...defined({ range }) };
     const known = this.#places.get(digest);
     if (known !== undefined) {
       try {

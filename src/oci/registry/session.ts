@@ -136,7 +136,8 @@ export class RegistrySession {
   }
 
   #get(url: URL, options: GetOptions): Promise<GoodResponse> {
-    const ask = () => this.#client.get(url, { ...options, explain: explanation });
+    const asked = { ...options, explain: explanation, mayBeEncoded: true };
+    const ask = () => this.#client.get(url, asked);
     return this.#patiently(ask, options.signal);
   }
 

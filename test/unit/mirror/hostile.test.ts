@@ -460,8 +460,8 @@ describe("resuming", () => {
       (from: number) => `bytes ${from}-${size - 1}/${size + 1}`,
     ],
     [
-      "of an unknown total (docs/hostile-inputs.md, 127)",
-      (from: number) => `bytes ${from}-${size - 1}/*`,
+      "of another end, of an unknown total (docs/hostile-inputs.md, 127)",
+      (from: number) => `bytes ${from}-${size - 2}/*`,
     ],
   ])("a part %s is refused, and another mirror goes on", async (_, contentRange) => {
     const bad = await mirror(
@@ -477,6 +477,34 @@ describe("resuming", () => {
     expect(fetcher.stats()[0]!.lastFault).toMatch(/Content-Range/);
     expect(rangeOf(good.requests[0])).toMatch(/^bytes=[1-9]\d*-1199999$/);
   });
+
+  test("the right part of an unknown total is taken (docs/hostile-inputs.md, 127)", async () => {
+    const server = await mirror(
+      breaking((request) => {
+        const from = Number(/\d+/.exec(rangeOf(request)!)![0]);
+        const headers = { "Content-Range": `bytes ${from}-${size - 1}/*`, ETag: '"one"' };
+        request.socket.write(answerWith(content.subarray(from), headers, "206 Partial Content"));
+      }),
+    );
+    await fetcherOf([server.source]).fetch(object);
+    expect(server.requests).toHaveLength(2);
+  });
+
+  test.each(["400 Bad Request", "405 Method Not Allowed", "501 Not Implemented"])(
+    "a server that answers %s to a range is asked for all",
+    async (no) => {
+      const server = await mirror(
+        breaking((request) => {
+          if (rangeOf(request) === undefined) honest(request);
+          else request.socket.write(status(no));
+        }),
+      );
+      const fetcher = fetcherOf([server.source]);
+      await fetcher.fetch(object);
+      expect(fetcher.stats()[0]!.faults).toMatchObject({ wrong: 0, refused: 0, unreachable: 0 });
+      expect(server.requests).toHaveLength(3);
+    },
+  );
 
   test("several parts in one answer are refused (docs/hostile-inputs.md, 130)", async () => {
     const bad = await mirror(

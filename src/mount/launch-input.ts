@@ -46,7 +46,11 @@ export function launchInput(
     allowOther: options.allowOther ?? process.geteuid?.() === 0,
     foreground: options.foreground === true,
     threads,
-    writable: writable && { upper: resolve(writable.upper), work: resolve(writable.work) },
+    writable: writable && {
+      upper: resolve(writable.upper),
+      work: resolve(writable.work),
+      rebase: writable.rebase === true,
+    },
     noexec: options.noexec === true,
     idmap,
     rootNid,

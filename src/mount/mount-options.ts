@@ -22,8 +22,14 @@ export interface MountOptions {
   readonly transport?: TransportName | "auto";
   /**
    * Directories of one file system for what is changed: the mount is writable. Not with FUSE alone.
+   * `upper` belongs to the image that it was used with first; with `rebase` its changes are taken over
+   * from that image to this one.
    */
-  readonly writable?: { readonly upper: string; readonly work: string };
+  readonly writable?: {
+    readonly upper: string;
+    readonly work: string;
+    readonly rebase?: boolean;
+  };
   /** Fetches what no store has. Not in mode kernel, unless nothing is missing. */
   readonly lazy?: LazyOptions;
   /** No programs are run from the mount. */

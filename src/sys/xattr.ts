@@ -18,6 +18,12 @@ const calls = lazy(() => {
     get: libc.func<[Uint8Array, Uint8Array, Uint8Array, number]>(
       "intptr_t lgetxattr(const void *path, const void *name, void *value, size_t size)",
     ),
+    set: libc.func<[Uint8Array, Uint8Array, Uint8Array, number, number]>(
+      "int lsetxattr(const void *path, const void *name, const void *value, size_t size, int flags)",
+    ),
+    remove: libc.func<[Uint8Array, Uint8Array]>(
+      "int lremovexattr(const void *path, const void *name)",
+    ),
     errno: () => libc.errno(),
     buffer: new Uint8Array(XATTR_MAX),
   };
@@ -65,6 +71,32 @@ export function readXattrs(path: ByteString): Map<ByteString, ByteString> {
     if (value !== undefined) xattrs.set(name, value); // undefined: removed meanwhile
   }
   return xattrs;
+}
+
+/**
+ * Sets one extended attribute.
+ *
+ * @throws {@link SystemError} `NO_KOFFI`, or what the kernel says
+ */
+export function setXattr(path: ByteString, name: ByteString, value: ByteString): void {
+  const { set, errno } = calls();
+  const bytes = toBytes(value);
+  if (set(cString(path), cString(name), bytes, bytes.length, 0) !== 0) {
+    throw errnoError(errno(), `setxattr ${printable(path)} ${printable(name)}`);
+  }
+}
+
+/**
+ * Removes one extended attribute, should it be there.
+ *
+ * @throws {@link SystemError} `NO_KOFFI`, or what the kernel says
+ */
+export function removeXattr(path: ByteString, name: ByteString): void {
+  const { remove, errno } = calls();
+  if (remove(cString(path), cString(name)) === 0) return;
+  const number = errno();
+  if (errnoName(number) === "ENODATA") return;
+  throw errnoError(number, `removexattr ${printable(path)} ${printable(name)}`);
 }
 
 function cString(text: ByteString): Uint8Array {

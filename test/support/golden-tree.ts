@@ -19,7 +19,7 @@ import {
 } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ByteString, fromText, toByteString } from "../../src/bytes/bytestring.ts";
-import { setXattr } from "./set-xattr.ts";
+import { setXattr } from "../../src/sys/xattr.ts";
 
 /** `count` bytes of sha256("SEED:0"), sha256("SEED:1"), ... */
 function bytesOf(count: number, seed: number): Buffer {

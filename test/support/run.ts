@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { toByteString } from "../../src/bytes/bytestring.ts";
 
@@ -96,4 +96,19 @@ export function succeeds(command: string, ...args: string[]): boolean {
 /** Whether the shell finds a program. */
 export function hasProgram(name: string): boolean {
   return succeeds("sh", "-c", `command -v ${name}`);
+}
+
+/** Runs several Node programs at the same time; gives their exit statuses. */
+export async function runAllNode(
+  calls: readonly (readonly string[])[],
+): Promise<(number | null)[]> {
+  return Promise.all(
+    calls.map(
+      (args) =>
+        new Promise<number | null>((resolve, reject) => {
+          const child = spawn(process.execPath, args, { stdio: "ignore" });
+          child.once("error", reject).once("exit", resolve);
+        }),
+    ),
+  );
 }

@@ -57,6 +57,7 @@ interface ViewOptions {
   readonly idmap?: string[];
   readonly upper?: string;
   readonly work?: string;
+  readonly rebaseUpper?: true;
   readonly noexec?: true;
   readonly allowOther?: boolean;
   readonly nonempty?: true;
@@ -72,6 +73,7 @@ export function declareView(command: Command): Command {
     )
     .option("--upper <dir>", "allow changes, kept in this directory (with --work; not mode fuse)")
     .option("--work <dir>", "an empty directory on the same file system as --upper")
+    .option("--rebase-upper", "take the changes in --upper over from another image to this one")
     .option("--noexec", "do not run programs from the mount")
     .option("--allow-other", "let other users access the mount (default for root)")
     .option("--no-allow-other", "let only this user access the mount")
@@ -139,6 +141,7 @@ export function mountOptionsOf(flags: MountFlags): Omit<MountOptions, "server"> 
     idmap,
     upper,
     work,
+    rebaseUpper,
     mirror = [],
     mirrors,
     deadline,
@@ -150,15 +153,20 @@ export function mountOptionsOf(flags: MountFlags): Omit<MountOptions, "server"> 
     ...options,
     stores: store,
     idmap: idmap === undefined ? undefined : parseIdmap(idmap),
-    ...writable(upper, work),
+    ...writable(upper, work, rebaseUpper),
     ...defined({
       lazy: isLazy ? { mirrors: mirror, mirrorsFile: mirrors, deadline, background } : undefined,
     }),
   };
 }
 
-function writable(upper?: string, work?: string): Pick<MountOptions, "writable"> {
-  if (upper === undefined && work === undefined) return {};
-  if (upper !== undefined && work !== undefined) return { writable: { upper, work } };
+function writable(upper?: string, work?: string, rebase?: boolean): Pick<MountOptions, "writable"> {
+  if (upper === undefined && work === undefined) {
+    if (rebase === undefined) return {};
+    throw new UsageError("USAGE", "--rebase-upper: expected --upper and --work as well");
+  }
+  if (upper !== undefined && work !== undefined) {
+    return { writable: { upper, work, ...defined({ rebase }) } };
+  }
   throw new UsageError("USAGE", "--upper and --work: expected both or neither");
 }

@@ -11,11 +11,26 @@ import { SealfsError, SystemError } from "../../errors.ts";
 import { defined } from "../../optional.ts";
 import { failure } from "../../fs/failure.ts";
 import type { ObjectStore } from "../../store/objects.ts";
-import { attachMount, cloneDirectory } from "../../sys/fsmount.ts";
+import { attachMount, cloneDirectory, newMount } from "../../sys/fsmount.ts";
 import { type IdMap, mapOwners, openIdNamespace } from "../../sys/idmap.ts";
 import { type ImageDevice, type KernelImage, sealedDevice, verityDevice } from "./image-device.ts";
+import { mountOf } from "../table/mountinfo.ts";
+import type { WritablePlaces } from "../upper/upper-places.ts";
+import { copyRoot } from "../upper/upper-root.ts";
 import { attachPrivately } from "./private-place.ts";
-import { type Layer, type LayerStyle, mountErofs, mountOverlay } from "./layers.ts";
+import {
+  type Layer,
+  type LayerStyle,
+  type OverlayOptions,
+  mountErofs,
+  mountOverlay,
+} from "./layers.ts";
+
+/** Directories for what is changed. */
+export interface WritableLayers extends WritablePlaces {
+  /** The upper directory is used for the first time, and its root is to look as the image's. */
+  readonly isNew?: boolean;
+}
 
 /** What the kernel is to mount, and where. */
 export interface StackOptions {
@@ -30,7 +45,7 @@ export interface StackOptions {
   /** Files whose object does not have the signed digest by fs-verity cannot be opened. */
   readonly requireVerity: boolean;
   /** Directories for what is changed, of one file system that has xattrs: the mount is writable. */
-  readonly writable?: { readonly upper: string; readonly work: string };
+  readonly writable?: WritableLayers;
   /** No programs are run from it. */
   readonly noexec?: boolean;
   /** Owners are shown as other users. */
@@ -78,13 +93,58 @@ export function mountOverImage(erofs: number, options: OverlayStackOptions): voi
     if (options.idmap !== undefined) {
       mapOwners(erofs, open.add(openIdNamespace(options.idmap)));
     }
+    if (writable !== undefined && options.writable?.isNew === true) copyRoot(erofs, writable.upper);
     const settings = defined({ source, objects, requireVerity, noexec, writable });
-    const overlay = open.add(mountOverlay(erofs, settings, options.style));
+    const overlay = open.add(mountChanged(erofs, settings, options));
     const { subdir } = options;
     const shown = subdir === undefined ? overlay : open.add(cloneSubdirectory(overlay, subdir));
     attachMount(shown, options.target);
   } finally {
     open.close();
+  }
+}
+
+/** Mounts the overlay, and says so when the directories for changes are what the kernel cannot use. */
+function mountChanged(
+  erofs: number,
+  settings: OverlayOptions,
+  { writable: places, style, target }: OverlayStackOptions,
+): number {
+  try {
+    return mountOverlay(erofs, settings, style);
+  } catch (cause) {
+    const { writable } = settings;
+    if (writable === undefined || places === undefined || !(cause instanceof SealfsError)) {
+      throw cause;
+    }
+    if (canKeepChanges(writable, target)) throw cause;
+    const type = mountOf(writable.upper)?.type ?? "unknown";
+    const what = `--upper ${places.upper}: overlayfs cannot keep changes on its file system (${type})`;
+    throw new SystemError("NO_OVERLAY", what, {
+      cause,
+      hint: "use directories on ext4, XFS, Btrfs or tmpfs",
+    });
+  }
+}
+
+/** Tries it without an image. */
+function canKeepChanges({ upper, work }: { upper: number; work: number }, lower: string): boolean {
+  const path = (fd: number) => `/proc/thread-self/fd/${fd}`;
+  const directory = openSync(lower, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    const trial = newMount("overlay", 0, (context) =>
+      context
+        .setString("lowerdir", path(directory))
+        .setString("upperdir", path(upper))
+        .setString("workdir", path(work)),
+    );
+    closeSync(trial);
+    return true;
+  } catch (error) {
+    if (!(error instanceof SealfsError)) throw error;
+    return false;
+  } finally {
+    closeSync(directory);
   }
 }
 

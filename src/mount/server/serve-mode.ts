@@ -7,16 +7,20 @@ import type { ServeInput, Served } from "../../fuse/transport.ts";
 import { Store } from "../../store/store.ts";
 import { whenEnded } from "./file-system-end.ts";
 import { serveHybrid, stackWishes } from "./hybrid.ts";
-import { mountStack } from "../kernel/stack.ts";
+import { type WritableLayers, mountStack } from "../kernel/stack.ts";
 import type { ServerInput } from "./server-input.ts";
 import { startTransport } from "./transports.ts";
+
+/** What was asked for, and what the server has made ready. */
+export type ModeInput = ServeInput &
+  Omit<ServerInput, "writable"> & { readonly writable?: WritableLayers };
 
 /**
  * Mounts in the mode that was chosen, and serves what there is to serve.
  *
  * @throws {@link SystemError} what this machine lacks; nothing is mounted then
  */
-export async function serveMode(input: ServeInput & ServerInput): Promise<Served> {
+export async function serveMode(input: ModeInput): Promise<Served> {
   switch (input.mode) {
     case "kernel":
       return serveKernel(input);
@@ -28,7 +32,7 @@ export async function serveMode(input: ServeInput & ServerInput): Promise<Served
 }
 
 /** The kernel does everything; the process is there to hold leases and to end the mount. */
-function serveKernel(input: ServeInput & ServerInput): Served {
+function serveKernel(input: ModeInput): Served {
   const stores = input.stores.map((path) => Store.open(path).objects);
   mountStack(
     { bytes: new Uint8Array(input.image), digest: input.digest },

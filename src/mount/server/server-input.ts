@@ -9,6 +9,7 @@ import type { SourcedImage } from "../../fetch/open-sources.ts";
 import type { MirrorReach } from "../../mirror/mirrors-file.ts";
 import type { VerityDigest } from "../../verity/verity-digest.ts";
 import type { MountPromise, Mode } from "../table/modes.ts";
+import type { UpperOptions } from "../upper/upper.ts";
 import type { PrefetchOption } from "./prefetch-option.ts";
 import type { SignedImage } from "../table/run-state.ts";
 
@@ -48,7 +49,7 @@ export interface ServerInput {
   /** For mode `fuse`. */
   readonly transport: TransportName | "auto";
   /** For the other modes: directories for what is changed. */
-  readonly writable?: { readonly upper: string; readonly work: string };
+  readonly writable?: UpperOptions;
   readonly lazy?: LazyInput;
   /** What was signed about the image, for status reports. */
   readonly signed: SignedImage;

@@ -11,6 +11,7 @@ import { defined } from "../../optional.ts";
 import { startGuard } from "../guard/guard.ts";
 import { metricsSocket } from "../report/metrics-output.ts";
 import type { MountState } from "../table/run-state.ts";
+import type { Upper } from "../upper/upper.ts";
 import { announce } from "./announcement.ts";
 import { leaseImage } from "./image-lease.ts";
 import { ImageSource } from "./image-source.ts";
@@ -58,7 +59,16 @@ export async function startMount(input: ServerInput, parts: ServerParts): Promis
   atExit.add(() => guard.dismiss());
   const lazy = await openLazy(input, images, write);
   undo.add(() => lazy?.close());
-  const served = await serveImage(images, { ...input, supply: lazy, onProblem, spare });
+  const upper = await openWritable(input, images, write);
+  undo.add(() => upper?.close());
+  const served = await serveImage(images, {
+    ...input,
+    ...defined({ writable: upper && { ...input.writable!, isNew: upper.isNew } }),
+    supply: lazy,
+    onProblem,
+    spare,
+  });
+  upper?.keep();
   spare.end(); // this mode has no threads
   const mount = new LiveMount(input.target, served);
   undo.add(() => {
@@ -85,6 +95,23 @@ function serveImage(
   input: Omit<Parameters<typeof serveMode>[0], "image">,
 ): Promise<Served> {
   return serveMode({ ...input, image: images.memory() });
+}
+
+/** Makes the directories for changes ready; loaded only where there are some. */
+async function openWritable(
+  { writable, digest, stores }: ServerInput,
+  images: ImageSource,
+  log: (line: string) => void,
+): Promise<Upper | undefined> {
+  if (writable === undefined) return undefined;
+  const { openUpper } = await import("../upper/upper.ts");
+  const upper = await openUpper(writable, { digest, stores, get: () => images.get() });
+  if (upper.completed !== undefined) {
+    log(
+      `--upper ${writable.upper}: taken over from another image, ${upper.completed} files completed`,
+    );
+  }
+  return upper;
 }
 
 /** What fetches what no store has; loaded only where that is wanted. */

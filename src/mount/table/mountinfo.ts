@@ -7,6 +7,8 @@ import { readFileSync } from "node:fs";
 
 /** One mount. */
 export interface MountInfo {
+  /** Of the mount; several may show one file system. */
+  readonly id: number;
   /** `major:minor` of the file system. */
   readonly device: string;
   readonly target: string;
@@ -24,6 +26,7 @@ export function parseMountinfo(text: string): MountInfo[] {
       const fields = head.split(" ");
       const [type = "", source = ""] = tail.split(" ");
       return {
+        id: Number(fields[0]),
         device: fields[2] ?? "",
         target: unescape(fields[4] ?? ""),
         type,
@@ -41,6 +44,13 @@ export function readMounts(): MountInfo[] {
 /** What is mounted on `target`, the topmost mount first seen. */
 export function mountAt(target: string): MountInfo | undefined {
   return readMounts().findLast((mount) => mount.target === target);
+}
+
+/** The mount that an open file lies on; undefined when this process does not see it. */
+export function mountOf(fd: number): MountInfo | undefined {
+  const text = readFileSync(`/proc/thread-self/fdinfo/${fd}`, "latin1");
+  const id = Number(/^mnt_id:\s*(\d+)$/m.exec(text)?.[1]);
+  return readMounts().find((mount) => mount.id === id);
 }
 
 /** Octal escapes stand for space, tab, newline and backslash. */

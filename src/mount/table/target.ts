@@ -76,7 +76,8 @@ export function checkHidesNothing(
   }
 }
 
-function isAtOrBelow(path: string, directory: string): boolean {
+/** Whether a path, without symlinks, is a directory or lies in it. */
+export function isAtOrBelow(path: string, directory: string): boolean {
   return path === directory || path.startsWith(directory === "/" ? directory : `${directory}/`);
 }
 

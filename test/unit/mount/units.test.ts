@@ -90,7 +90,7 @@ test("the list of mounts is read with its escapes, and the topmost mount counts"
     "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n" +
     "40 22 0:39 / /mnt/a\\040b\\134c rw,nosuid shared:5 master:2 - fuse.sealfs sealfs:x\\011y ro,user_id=0\n";
   const [root, mount] = parseMountinfo(text) as [MountInfo, MountInfo];
-  expect(root).toEqual({ device: "8:1", target: "/", type: "ext4", source: "/dev/sda1" });
+  expect(root).toEqual({ id: 22, device: "8:1", target: "/", type: "ext4", source: "/dev/sda1" });
   expect(mount).toMatchObject({
     device: "0:39",
     target: "/mnt/a b\\c",

@@ -11,8 +11,7 @@ import {
 } from "../../../src/bytes/bytestring.ts";
 import { NotFoundError, SystemError } from "../../../src/errors.ts";
 import { errnoError, hasLibc, loadLibc } from "../../../src/sys/koffi.ts";
-import { getXattr, listXattrs, readXattrs } from "../../../src/sys/xattr.ts";
-import { setXattr } from "../../support/set-xattr.ts";
+import { getXattr, listXattrs, readXattrs, setXattr } from "../../../src/sys/xattr.ts";
 import { scratchFolder } from "../../support/scratch.ts";
 
 // Security modules add attributes of their own to every file.

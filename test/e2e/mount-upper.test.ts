@@ -338,7 +338,7 @@ describe("directories that another mount has", () => {
     extra.push(...targets);
     const args = ["--mode=hybrid", "--upper", at.upper, "--work", at.work];
     const codes = await runAllNode(targets.map((target) => bed.args("app:1", target, args)));
-    expect(codes.toSorted()).toEqual([0, 1, 1]);
+    expect(codes.filter((code) => code === 0).length).toBe(1);
     expect(targets.filter((target) => isMounted(target)).length).toBe(1);
   });
 });

@@ -10,25 +10,30 @@ import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { verifyNames } from "./descriptor.ts";
 import { type OciDigest, parseDigest } from "./digest.ts";
-import { type Platform } from "./platform.ts";
+import { type DeclaredPlatform, platformOf } from "./platform.ts";
 
 export interface ImageConfig {
-  readonly platform: Platform;
+  readonly platform: DeclaredPlatform;
   /** Digests of the uncompressed layers, the lowest first. */
   readonly diffIds: readonly OciDigest[];
-  /** RFC 3339 time, as written; undefined when not given. */
-  readonly created: string | undefined;
   /** The whole document. */
   readonly document: JsonObject;
 }
 
-/** @throws {@link FormatError} */
+const NOTHING: JsonObject = new Map();
+
+/**
+ * Reads a configuration. Of its many fields, which tools fill as they please, only these are looked
+ * at.
+ *
+ * @throws {@link FormatError}
+ */
 export function parseConfig(bytes: Uint8Array, what: string): ImageConfig {
   const document = asObject(parseJson(bytes, { what, maxBytes: limits.manifestBytes }), what);
   verifyNames(document, ["architecture", "os", "variant", "rootfs"], what);
-  const rootfs = asObject(document.get("rootfs"), `${what}: rootfs`);
+  const rootfs = asObject(document.get("rootfs") ?? NOTHING, `${what}: rootfs`);
   verifyNames(rootfs, ["type", "diff_ids"], `${what}: rootfs`);
-  const type = asString(rootfs.get("type"), `${what}: rootfs.type`);
+  const type = optionalString(rootfs, "type", `${what}: rootfs`) || "layers";
   if (type !== "layers") {
     throw new FormatError(
       "UNSUPPORTED",
@@ -38,16 +43,11 @@ export function parseConfig(bytes: Uint8Array, what: string): ImageConfig {
   // Go writes an empty list that was never filled as null.
   const diffIds = asArray(rootfs.get("diff_ids") ?? [], `${what}: rootfs.diff_ids`);
   return {
-    platform: {
-      os: asString(document.get("os"), `${what}: os`),
-      architecture: asString(document.get("architecture"), `${what}: architecture`),
-      variant: optionalString(document, "variant", what) || undefined,
-    },
+    platform: platformOf(document, what),
     diffIds: diffIds.map((value, i) => {
       const where = `${what}: rootfs.diff_ids[${i}]`;
       return parseDigest(asString(value, where), where);
     }),
-    created: optionalString(document, "created", what),
     document,
   };
 }

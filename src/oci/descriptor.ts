@@ -14,7 +14,7 @@ import {
 import type { JsonObject, JsonValue } from "../bytes/json.ts";
 import { FormatError } from "../errors.ts";
 import { type OciDigest, parseDigest } from "./digest.ts";
-import { type Platform, parsePlatformFields } from "./platform.ts";
+import { type DeclaredPlatform, platformOf } from "./platform.ts";
 
 export interface Descriptor {
   readonly mediaType: string;
@@ -23,30 +23,39 @@ export interface Descriptor {
   readonly size: number;
   readonly annotations: ReadonlyMap<string, string>;
   /** Only entries of an index have one. */
-  readonly platform: Platform | undefined;
+  readonly platform: DeclaredPlatform | undefined;
   readonly artifactType: string | undefined;
   /** Where else the bytes may be fetched; we never do. */
   readonly urls: readonly string[];
 }
 
 const NAMES = ["mediaType", "digest", "size", "annotations", "platform", "artifactType", "urls"];
+const PLATFORM_NAMES = ["os", "architecture", "variant"];
 
 /** @throws {@link FormatError} when a field is missing or breaks its grammar */
 export function parseDescriptor(value: JsonValue | undefined, what: string): Descriptor {
   const object = asObject(value, what);
   verifyNames(object, NAMES, what);
   const urls = object.get("urls") ?? [];
-  const platform = object.get("platform") ?? undefined;
   return {
     mediaType: asString(object.get("mediaType"), `${what}: mediaType`),
     digest: parseDigest(asString(object.get("digest"), `${what}: digest`), `${what}: digest`),
     size: asSize(object.get("size"), `${what}: size`),
     annotations: stringMap(object.get("annotations"), `${what}: annotations`),
-    platform:
-      platform === undefined ? undefined : parsePlatformFields(platform, `${what}: platform`),
+    platform: parsePlatformFields(object.get("platform"), `${what}: platform`),
     artifactType: optionalString(object, "artifactType", what),
     urls: asArray(urls, `${what}: urls`).map((url) => asString(url, `${what}: urls`)),
   };
+}
+
+function parsePlatformFields(
+  value: JsonValue | undefined,
+  what: string,
+): DeclaredPlatform | undefined {
+  if (value === undefined || value === null) return undefined;
+  const object = asObject(value, what);
+  verifyNames(object, PLATFORM_NAMES, what);
+  return platformOf(object, what);
 }
 
 /**

@@ -5,8 +5,8 @@
  * @module
  */
 import { asArray, asObject, optionalString, stringMap } from "../bytes/json-fields.ts";
-import { type JsonObject, parseJson } from "../bytes/json.ts";
-import { FormatError } from "../errors.ts";
+import { type JsonObject, type JsonValue, parseJson } from "../bytes/json.ts";
+import { FormatError, type SealfsError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { type Descriptor, parseDescriptor, verifyNames } from "./descriptor.ts";
 import {
@@ -26,8 +26,20 @@ export interface Manifest {
   readonly annotations: ReadonlyMap<string, string>;
 }
 
+/** An entry of an index that breaks its grammar, or whose index does. */
+export interface OddEntry {
+  readonly error: SealfsError;
+  readonly digest: string | undefined;
+  readonly annotations: ReadonlyMap<string, string>;
+}
+
+export type IndexEntry = Descriptor | OddEntry;
+
 export interface ImageIndex {
   readonly kind: "index";
+  /** All of them, in order: one that is odd does not spoil the others. */
+  readonly entries: readonly IndexEntry[];
+  /** Those that are not odd. */
   readonly manifests: readonly Descriptor[];
 }
 
@@ -148,9 +160,28 @@ function manifest(document: JsonObject, mediaType: string, what: string): Manife
 }
 
 function parseManifests(document: JsonObject, what: string): ImageIndex {
-  const manifests = asArray(document.get("manifests") ?? [], `${what}: manifests`);
+  const values = asArray(document.get("manifests") ?? [], `${what}: manifests`);
+  const entries = values.map((value, i) => parseEntry(value, `${what}: manifests[${i}]`));
   return {
     kind: "index",
-    manifests: manifests.map((entry, i) => parseDescriptor(entry, `${what}: manifests[${i}]`)),
+    entries,
+    manifests: entries.filter((entry): entry is Descriptor => !("error" in entry)),
   };
+}
+
+function parseEntry(value: JsonValue, what: string): IndexEntry {
+  try {
+    return parseDescriptor(value, what);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    const field = (name: string) => (value instanceof Map ? value.get(name) : undefined);
+    const digest = field("digest");
+    const annotations = field("annotations");
+    const texts = annotations instanceof Map ? [...annotations] : [];
+    return {
+      error,
+      digest: typeof digest === "string" ? digest : undefined,
+      annotations: new Map(texts.filter(([, text]) => typeof text === "string")),
+    };
+  }
 }

@@ -4,9 +4,11 @@
  *
  * @module
  */
-import { asObject, asString, optionalString } from "../bytes/json-fields.ts";
-import type { JsonValue } from "../bytes/json.ts";
+import { machine } from "node:os";
+import { optionalString } from "../bytes/json-fields.ts";
+import type { JsonObject } from "../bytes/json.ts";
 import { UsageError } from "../errors.ts";
+import { architectures, nodeArchitecture } from "./platform-names.ts";
 
 export interface Platform {
   readonly os: string;
@@ -14,46 +16,71 @@ export interface Platform {
   readonly variant: string | undefined;
 }
 
+/** A platform as an index entry or a configuration declares it, which may leave parts away. */
+export interface DeclaredPlatform {
+  readonly os: string | undefined;
+  readonly architecture: string | undefined;
+  readonly variant: string | undefined;
+}
+
 const WORD = /^[a-zA-Z0-9._-]+$/;
 
-/** @throws {@link UsageError} when `text` is not `os/arch` or `os/arch/variant` */
+/**
+ * A platform as users write it: `os/arch`, `os/arch/variant`, or an architecture of Linux. Other
+ * names of architectures than Go's are understood.
+ *
+ * @throws {@link UsageError}
+ */
 export function parsePlatform(text: string): Platform {
-  const [os, architecture, variant, ...rest] = text.split("/");
-  const words = [os, architecture, variant ?? "none"];
-  if (rest.length > 0 || words.some((word) => word === undefined || !WORD.test(word))) {
-    throw new UsageError(
-      "USAGE",
-      `platform: expected os/arch[/variant], got ${JSON.stringify(text)}`,
-    );
+  const words = text.split("/");
+  const isArchitecture = words.length === 1 && architectures.has(text.toLowerCase());
+  const [os, architecture, variant, ...rest] = isArchitecture ? ["linux", text] : words;
+  if (rest.length === 0 && architecture !== undefined && words.every((word) => WORD.test(word))) {
+    return named({ os: os!, architecture, variant });
   }
-  return { os: os!, architecture: architecture!, variant };
+  const message = `platform: expected os/arch[/variant], got ${JSON.stringify(text)}`;
+  throw new UsageError("USAGE", message, { hint: "such as linux/amd64 or linux/arm/v7" });
 }
 
-/** The platform of an index entry or a configuration. */
-export function parsePlatformFields(value: JsonValue, what: string): Platform {
-  const object = asObject(value, what);
-  return {
-    os: asString(object.get("os"), `${what}: os`),
-    architecture: asString(object.get("architecture"), `${what}: architecture`),
-    variant: optionalString(object, "variant", what) || undefined,
-  };
+const named = (platform: Platform) => usualNames(platform) as Platform;
+
+/** The platform of which an image is taken when nothing is said; images are for Linux. */
+export function hostPlatform(): Platform {
+  const architecture = process.arch === "arm" ? machine() : nodeArchitecture(process.arch);
+  const host = named({ os: "linux", architecture, variant: undefined });
+  // Programs of 32 bits on a kernel of 64.
+  if (process.arch === "arm" && host.architecture !== "arm") {
+    return { os: "linux", architecture: "arm", variant: "v7" };
+  }
+  return host;
 }
 
-export function formatPlatform({ os, architecture, variant }: Platform): string {
+/** The platform that the fields of a configuration or of an index entry's `platform` give. */
+export function platformOf(object: JsonObject, what: string): DeclaredPlatform {
+  const field = (name: string) => optionalString(object, name, what) || undefined;
+  return usualNames({
+    os: field("os"),
+    architecture: field("architecture"),
+    variant: field("variant"),
+  });
+}
+
+/** The same platform under the names that images use; unknown ones stay, in lower case. */
+function usualNames(platform: DeclaredPlatform): DeclaredPlatform {
+  const os = platform.os?.toLowerCase();
+  const word = platform.architecture?.toLowerCase();
+  const [architecture, implied] = architectures.get(word ?? "") ?? [word, undefined];
+  // `7` is `v7`, and `v8.0` is `v8`.
+  const given = platform.variant?.toLowerCase();
+  const variant = given?.replace(/^v?([0-9]+)(?:\.0|(\.[0-9]+))?$/, "v$1$2");
+  return { os: os === "macos" ? "darwin" : os, architecture, variant: variant ?? implied };
+}
+
+/** `os/arch[/variant]`; a part that was left away is shown as `?`. */
+export function formatPlatform({
+  os = "?",
+  architecture = "?",
+  variant,
+}: DeclaredPlatform): string {
   return variant === undefined ? `${os}/${architecture}` : `${os}/${architecture}/${variant}`;
-}
-
-// What an architecture without a variant means, as containerd and the registries take it.
-const DEFAULT_VARIANTS: ReadonlyMap<string, string> = new Map([
-  ["amd64", "v1"],
-  ["arm64", "v8"],
-  ["arm", "v7"],
-]);
-
-const variantOf = ({ architecture, variant }: Platform) =>
-  variant ?? DEFAULT_VARIANTS.get(architecture);
-
-/** Whether both name the same platform; a variant left out is the architecture's usual one. */
-export function samePlatform(a: Platform, b: Platform): boolean {
-  return a.os === b.os && a.architecture === b.architecture && variantOf(a) === variantOf(b);
 }

@@ -21,7 +21,10 @@ export interface SourceFlags {
 export function declareSource(command: Command): Command {
   return command
     .optionsGroup("OCI image:")
-    .option("--platform <os/arch>", "which image of an index, such as linux/arm64/v8")
+    .option(
+      "--platform <os/arch>",
+      "which image of an index, such as linux/arm64/v8 (default: the only one, or this machine's)",
+    )
     .option("--authfile <file>", "registry credentials (default: those of podman and docker)")
     .option("--ca-file <file>", "PEM certificates to trust in addition to the system's")
     .addOption(

@@ -16,8 +16,10 @@ import { parseConfig } from "../config.ts";
 import { verifyNames } from "../descriptor.ts";
 import { type OciDigest, digestOf, isDigest, verifyDigest } from "../digest.ts";
 import { type LayerDescriptor, NO_ANNOTATIONS, type OciImage } from "../image.ts";
+import { fullName } from "../image-name.ts";
 import { memberName } from "./member-name.ts";
-import { type Platform, formatPlatform, samePlatform } from "../platform.ts";
+import { verifyPlatform } from "../platform-match.ts";
+import type { Platform } from "../platform.ts";
 import type { ImageChoice } from "../reference.ts";
 
 /** One image of an archive; all names are paths in the archive. */
@@ -105,17 +107,6 @@ function select(images: readonly DockerImage[], choice: ImageChoice, label: stri
   throw new NotFoundError("NO_REF", `${label}: no such image in manifest.json`, { hint });
 }
 
-/** A repository tag with the parts that people leave out: `busybox` is docker.io/library/busybox:latest. */
-export function fullName(name: string): string {
-  const slash = name.indexOf("/");
-  const first = name.slice(0, Math.max(0, slash));
-  const hasHost = /[.:]/.test(first) || first === "localhost";
-  const path = hasHost ? name.slice(slash + 1) : name;
-  const host = !hasHost || first === "index.docker.io" ? "docker.io" : first;
-  const full = host === "docker.io" && !path.includes("/") ? `library/${path}` : path;
-  return `${host}/${/[:@][^/]*$/.test(full) ? full : `${full}:latest`}`;
-}
-
 /** The digest that a file is named by: `<hex>.json`, `sha256:<hex>`, `blobs/sha256/<hex>`. */
 function digestInName(path: string): OciDigest | undefined {
   const hex = /^(?:blobs\/sha256\/|sha256:)?([0-9a-f]{64})(?:\.json)?$/.exec(path)?.[1];
@@ -134,10 +125,7 @@ function openImage(
   const named = digestInName(image.config);
   if (named !== undefined) verifyDigest(named, configDigest, what);
   const config = parseConfig(bytes, what);
-  if (platform !== undefined && !samePlatform(platform, config.platform)) {
-    const [wanted, got] = [formatPlatform(platform), formatPlatform(config.platform)];
-    throw new NotFoundError("NO_REF", `${what}: expected platform ${wanted}, got ${got}`);
-  }
+  verifyPlatform(config.platform, platform, what);
   const { diffIds } = config;
   if (diffIds.length !== image.layers.length) {
     throw new FormatError(

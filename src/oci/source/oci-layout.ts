@@ -7,18 +7,19 @@ import { closeSync, lstatSync } from "node:fs";
 import { join } from "node:path";
 import { asObject, asString } from "../../bytes/json-fields.ts";
 import { parseJson } from "../../bytes/json.ts";
-import { FormatError, IntegrityError, NotFoundError } from "../../errors.ts";
+import { FormatError, IntegrityError, NotFoundError, SealfsError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { openRegular } from "../../fs/regular-file.ts";
 import { type BlobRange, type LayoutFiles, readFile, readRange, verifyBlob } from "../blob.ts";
 import { parseConfig } from "../config.ts";
 import type { Descriptor } from "../descriptor.ts";
 import { blobPath, verifySize } from "../digest.ts";
+import type { Documents, Question } from "../image-search.ts";
 import type { LayerDescriptor, OciImage } from "../image.ts";
 import { type ImageIndex, type Manifest, parseDocument, parseLayoutIndex } from "../manifest.ts";
 import { layerCompression } from "../media-types.ts";
-import { type Platform, formatPlatform, samePlatform } from "../platform.ts";
-import type { ImageChoice } from "../reference.ts";
+import { verifyPlatform } from "../platform-match.ts";
+import type { Platform } from "../platform.ts";
 import { selectManifest } from "../select.ts";
 
 /** The files of a layout that is a directory. Symlinks and special files in it are refused. */
@@ -54,15 +55,16 @@ export class DirectoryFiles implements LayoutFiles {
  * The one image of a layout that is asked for. Its documents have been checked against their
  * descriptors; its layers are checked when they are read. Owns `files`, also when it fails.
  *
+ * @param source how users write the layout, for hints; undefined where they cannot choose
  * @throws {@link FormatError} `AMBIGUOUS` when more than one matches
  * @throws {@link NotFoundError} `NO_REF` when none does
  * @throws {@link IntegrityError} when a document is not what its descriptor says
  */
-export function openLayout(
+export async function openLayout(
   files: LayoutFiles,
-  choice: ImageChoice,
-  platform: Platform | undefined,
-): OciImage {
+  question: Question,
+  source: string | undefined,
+): Promise<OciImage> {
   let index: ImageIndex;
   try {
     verifyLayoutVersion(files);
@@ -72,21 +74,60 @@ export function openLayout(
     files.close();
     throw error;
   }
-  return openIndexed(files, index, choice, platform);
+  return openIndexed(files, index, question, source);
 }
 
 /** The same for an index that is at hand. */
-export function openIndexed(
+export async function openIndexed(
   files: LayoutFiles,
   index: ImageIndex,
-  choice: ImageChoice,
-  platform: Platform | undefined,
-): OciImage {
+  question: Question,
+  source: string | undefined,
+): Promise<OciImage> {
   try {
-    const read = (descriptor: Descriptor) => readBlob(files, descriptor);
-    return openImage(files, selectManifest(index, choice, platform, read, files.label), platform);
+    const manifest = await selectManifest(index, question, documentsOf(files, source));
+    return openImage(files, manifest, question.platform);
   } catch (error) {
     files.close();
+    throw error;
+  }
+}
+
+function documentsOf(files: LayoutFiles, source: string | undefined): Documents {
+  const image = (manifest: Descriptor, platform?: Platform) => {
+    try {
+      return openImage(files, manifest, platform);
+    } catch (error) {
+      if (error instanceof SealfsError) return undefined;
+      throw error;
+    }
+  };
+  return {
+    label: files.label,
+    source,
+    read: (descriptor) => readBlob(files, descriptor),
+    facts: (manifest) => {
+      const { configDigest, config } = image(manifest) ?? {};
+      return configDigest && config && { configDigest, platform: config.platform };
+    },
+    has: (manifest) => hasBlobs(files, manifest),
+    opens: (manifest, platform) => {
+      const { layers } = image(manifest, platform) ?? {};
+      return layers !== undefined && layers.every(({ digest }) => files.has(blobPath(digest!)));
+    },
+  };
+}
+
+/** Whether a layout has what a manifest names; where that cannot be read, opening it will say. */
+function hasBlobs(files: LayoutFiles, descriptor: Descriptor): boolean {
+  if (!files.has(blobPath(descriptor.digest))) return false;
+  try {
+    const { digest, mediaType } = descriptor;
+    const manifest = parseDocument(readBlob(files, descriptor), mediaType, digest) as Manifest;
+    const own = manifest.layers.filter(({ urls }) => urls.length === 0);
+    return [manifest.config, ...own].every((blob) => files.has(blobPath(blob.digest)));
+  } catch (error) {
+    if (error instanceof SealfsError) return true;
     throw error;
   }
 }
@@ -158,7 +199,7 @@ function openImage(
  */
 export function imageOf(
   label: string,
-  descriptor: Pick<Descriptor, "digest" | "mediaType">,
+  descriptor: Pick<Descriptor, "digest" | "mediaType" | "platform">,
   manifestBytes: Uint8Array,
   configBytes: Uint8Array,
   platform: Platform | undefined,
@@ -167,9 +208,10 @@ export function imageOf(
   const manifest = parseDocument(manifestBytes, descriptor.mediaType, what) as Manifest;
   const configWhat = `${label}: config ${manifest.config.digest}`;
   const config = parseConfig(configBytes, configWhat);
-  if (platform !== undefined && !samePlatform(platform, config.platform)) {
-    const [wanted, got] = [formatPlatform(platform), formatPlatform(config.platform)];
-    throw new NotFoundError("NO_REF", `${configWhat}: expected platform ${wanted}, got ${got}`);
+  // An index knows better: configurations are often copied from another platform's.
+  const { os, architecture } = descriptor.platform ?? {};
+  if (os === undefined || architecture === undefined) {
+    verifyPlatform(config.platform, platform, configWhat);
   }
   const { diffIds } = config;
   if (diffIds.length !== manifest.layers.length) {

@@ -6,10 +6,11 @@
 import { lstatSync, statSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { NotFoundError, UsageError } from "../../errors.ts";
-import { type BlobRange, openNamed } from "../blob.ts";
+import { type BlobRange, type LayoutFiles, openNamed } from "../blob.ts";
+import { type Question, TO_BE_SAVED } from "../image-search.ts";
 import type { OciImage } from "../image.ts";
 import type { Platform } from "../platform.ts";
-import { ONLY, type SourceReference, formatSource } from "../reference.ts";
+import { type ImageChoice, ONLY, type SourceReference, formatSource } from "../reference.ts";
 import type { RegistryOptions } from "../registry/session.ts";
 import { verifyAgreement } from "./agreement.ts";
 import { openArchive } from "./archive-file.ts";
@@ -27,7 +28,7 @@ import { openSkopeoImage } from "./skopeo-image.ts";
 import { spool } from "./spool.ts";
 
 export interface SourceOptions {
-  /** Which image of an index; undefined: there must be only one. */
+  /** Which image of an index; undefined: the only one, or of several the host's. */
   readonly platform?: Platform | undefined;
   /** How to talk to registries. */
   readonly registry?: RegistryOptions | undefined;
@@ -58,14 +59,16 @@ export async function openAnySource(
   options: SourceOptions = {},
 ): Promise<OpenedSource> {
   const { platform, signal, stdin = process.stdin } = options;
+  const layout = (files: LayoutFiles, source: Extract<SourceReference, ImageChoice>) =>
+    openLayout(files, { choice: source, platform }, formatSource({ ...source, ...ONLY }));
   switch (reference.transport) {
     case "docker":
       return layers(await openRegistryImage(reference, platform, options.registry));
     case "oci":
       verifyLayoutFolder(reference.path);
-      return layers(openLayout(new DirectoryFiles(reference.path), reference, platform));
+      return layers(await layout(new DirectoryFiles(reference.path), reference));
     case "oci-archive":
-      return layers(openLayout(await openArchive(reference.path, signal), reference, platform));
+      return layers(await layout(await openArchive(reference.path, signal), reference));
     case "docker-archive":
       return layers(
         openDockerArchive(await openArchive(reference.path, signal), reference, platform),
@@ -80,7 +83,7 @@ export async function openAnySource(
       return openPath(reference.path, options);
     case "stdin": {
       const named = { label: STDIN, path: undefined, signal };
-      return openRecognised(await recogniseFile(await spool(stdin), named), STDIN, platform);
+      return openRecognised(await recogniseFile(await spool(stdin), named), options);
     }
   }
 }
@@ -110,32 +113,44 @@ function verifyLayoutFolder(path: string): void {
   throw new NotFoundError("NO_FILE", `${path}: no such directory`);
 }
 
-async function openPath(path: string, { platform, signal }: SourceOptions): Promise<OpenedSource> {
+async function openPath(path: string, options: SourceOptions): Promise<OpenedSource> {
+  const { platform, signal } = options;
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) throw new NotFoundError("NO_FILE", `${path}: no such file or directory`);
   if (!stat.isDirectory()) {
     const found = await recogniseFile(openNamed(path), { label: path, path, signal });
-    return openRecognised(found, path, platform);
+    return openRecognised(found, options, path);
   }
   const found = recogniseFolder(path);
-  return found.kind === "dir" ? { kind: "dir", path } : layers(openForm(found, platform));
+  if (found.kind === "dir") return { kind: "dir", path };
+  return layers(await openForm(found, platform, `oci:${path}`));
 }
 
-function openRecognised(
+/** @param path undefined for what came on standard input */
+async function openRecognised(
   found: RecognisedFile,
-  label: string,
-  platform: Platform | undefined,
-): OpenedSource {
-  if (found.kind === "image") return layers(openForm(found, platform));
+  { platform }: SourceOptions,
+  path?: string,
+): Promise<OpenedSource> {
+  const label = path ?? STDIN;
+  if (found.kind === "image") {
+    const source = path === undefined ? TO_BE_SAVED : `oci-archive:${path}`;
+    return layers(await openForm(found, platform, source));
+  }
   if (found.kind === "tar") return layers(imageOfLayers([found.range], [label]));
   return { kind: "dump", path: label, file: found.range };
 }
 
-function openForm(found: RecognisedImage, platform: Platform | undefined): OciImage {
+/** @param source how users can choose among the images of a layout */
+async function openForm(
+  found: RecognisedImage,
+  platform: Platform | undefined,
+  source: string,
+): Promise<OciImage> {
   const { form, files } = found;
   switch (form) {
     case "oci":
-      return openRecognisedLayout(found, platform);
+      return openRecognisedLayout(found, { choice: ONLY, platform }, source);
     case "docker":
       return openDockerArchive(files, ONLY, platform);
     case "skopeo":
@@ -143,11 +158,12 @@ function openForm(found: RecognisedImage, platform: Platform | undefined): OciIm
   }
 }
 
-function openRecognisedLayout(
+async function openRecognisedLayout(
   { files, isDockerToo }: RecognisedImage,
-  platform: Platform | undefined,
-): OciImage {
-  const image = openLayout(files, ONLY, platform);
+  question: Question,
+  source: string,
+): Promise<OciImage> {
+  const image = await openLayout(files, question, source);
   try {
     if (isDockerToo === true) verifyAgreement(image, files);
     return image;

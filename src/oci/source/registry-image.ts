@@ -12,7 +12,9 @@ import { limits } from "../../limits.ts";
 import { type BlobRange, partOf } from "../blob.ts";
 import type { Descriptor } from "../descriptor.ts";
 import { DigestHasher, type OciDigest, algorithmOf, verifyDigest } from "../digest.ts";
+import type { Documents } from "../image-search.ts";
 import type { LayerDescriptor, OciImage } from "../image.ts";
+import { isAboutContent } from "../index-walk.ts";
 import { foreignLayer, imageOf } from "./oci-layout.ts";
 import { type ImageIndex, type Manifest, parseDocument, unsupportedDocument } from "../manifest.ts";
 import { documentKind } from "../media-types.ts";
@@ -52,8 +54,7 @@ export async function openRegistryImage(
     const what = `${label}: manifest ${document.digest}`;
     const { config } = parseDocument(document.bytes, document.mediaType, what) as Manifest;
     const configBytes = await registry.blob(config, limits.manifestBytes);
-    const descriptor = { mediaType: document.mediaType, digest: document.digest };
-    const image = imageOf(label, descriptor, document.bytes, configBytes, platform);
+    const image = imageOf(label, document, document.bytes, configBytes, platform);
     return {
       ...image,
       prepare: (layer) => fetchLayer(blobs, layer),
@@ -76,46 +77,48 @@ async function fetchLayer(blobs: SpooledBlobs, layer: LayerDescriptor): Promise<
   }
 }
 
-/** The manifest itself, or the one that is chosen of an index. */
+/** The manifest itself, or the one that is chosen of an index, and the platform that it is for. */
 export async function imageManifest(
   registry: Registry,
   document: RegistryDocument,
   platform: Platform | undefined,
   label: string,
   signal?: AbortSignal,
-): Promise<RegistryDocument> {
+): Promise<RegistryDocument & Pick<Descriptor, "platform">> {
   const kind = documentKind(document.mediaType);
   if (kind === undefined) throw unsupportedDocument(document.mediaType, label);
-  if (kind === "manifest") return document;
+  if (kind === "manifest") return { ...document, platform: undefined };
   const index = parseDocument(document.bytes, document.mediaType, label) as ImageIndex;
-  const nested = new Map<OciDigest, Uint8Array>();
-  await readNested(registry, index, nested, 0, label, signal);
-  const chosen = selectManifest(index, ONLY, platform, ({ digest }) => nested.get(digest)!, label);
-  return registry.document(chosen, signal);
+  const documents = documentsOf(registry, label, signal);
+  const chosen = await selectManifest(index, { choice: ONLY, platform }, documents);
+  return { ...(await registry.document(chosen, signal)), platform: chosen.platform };
 }
 
-/** Indexes in an index; so few that choosing looks at all of them. */
-async function readNested(
+function documentsOf(
   registry: Registry,
-  index: ImageIndex,
-  nested: Map<OciDigest, Uint8Array>,
-  depth: number,
   label: string,
   signal: AbortSignal | undefined,
-): Promise<void> {
-  const indexes = index.manifests.filter(({ mediaType }) => documentKind(mediaType) === "index");
-  // Deeper ones are refused by who chooses.
-  if (depth === limits.indexDepth) return;
-  for (const entry of indexes) {
-    if (nested.has(entry.digest)) continue;
-    if (nested.size === limits.candidates) {
-      throw new NotFoundError("NO_REF", `${label}: more than ${nested.size} indexes in an index`);
-    }
-    const { bytes, mediaType } = await registry.document(entry, signal);
-    nested.set(entry.digest, bytes);
-    const inner = parseDocument(bytes, mediaType, `${label}: ${entry.digest}`) as ImageIndex;
-    await readNested(registry, inner, nested, depth + 1, label, signal);
-  }
+): Documents {
+  const read = async (descriptor: Descriptor) =>
+    (await registry.document(descriptor, signal)).bytes;
+  return {
+    label,
+    source: `docker://${registry.label}`,
+    mostDocuments: limits.candidates,
+    read,
+    facts: async (descriptor) => {
+      try {
+        const bytes = await read(descriptor);
+        const { config } = parseDocument(bytes, descriptor.mediaType, label) as Manifest;
+        const configBytes = await registry.blob(config, limits.manifestBytes, signal);
+        const image = imageOf(label, descriptor, bytes, configBytes, undefined);
+        return { configDigest: config.digest, platform: image.config!.platform };
+      } catch (error) {
+        if (isAboutContent(error)) return undefined;
+        throw error;
+      }
+    },
+  };
 }
 
 /** Tries without a byte before a download is given up, and the first pause between them. */

@@ -23,7 +23,10 @@ import { openIndexed } from "./oci-layout.ts";
  *
  * @throws as `openLayout`
  */
-export function openSkopeoImage(files: LayoutFiles, platform: Platform | undefined): OciImage {
+export async function openSkopeoImage(
+  files: LayoutFiles,
+  platform: Platform | undefined,
+): Promise<OciImage> {
   let top: Descriptor;
   try {
     const what = `${files.label}: manifest.json`;
@@ -32,8 +35,9 @@ export function openSkopeoImage(files: LayoutFiles, platform: Platform | undefin
     files.close();
     throw error;
   }
-  const index = { kind: "index", manifests: [top] } as const;
-  return openIndexed(new SkopeoFiles(files, top.digest), index, ONLY, platform);
+  const index = { kind: "index", entries: [top], manifests: [top] } as const;
+  const question = { choice: ONLY, platform };
+  return openIndexed(new SkopeoFiles(files, top.digest), index, question, undefined);
 }
 
 /** What a descriptor of the document would say; OCI's need not name their own type. */

@@ -15,7 +15,7 @@ import { describe, expect, test } from "vitest";
 import { SealfsError } from "../../../src/errors.ts";
 import { ArchiveFiles } from "../../../src/oci/source/archive.ts";
 import { openNamed, readFile, readRange } from "../../../src/oci/blob.ts";
-import { fullName } from "../../../src/oci/source/docker-archive.ts";
+import { fullName } from "../../../src/oci/image-name.ts";
 import type { OciImage } from "../../../src/oci/image.ts";
 import { readLayer } from "../../../src/oci/layer/layer.ts";
 import { recogniseFile, recogniseFolder } from "../../../src/oci/source/recognise.ts";

@@ -182,7 +182,7 @@ describe("folders", () => {
     );
     expect(await found(folder, "linux/arm64")).toEqual(ids(two));
     expect(await found(folder, "linux/amd64")).toEqual(ids(one));
-    await expect(found(folder)).rejects.toMatchObject({ code: "AMBIGUOUS" });
+    await expect(found(folder, "linux/s390x")).rejects.toMatchObject({ code: "NO_REF" });
   });
 
   test("with an unpacked Docker archive are refused, and read when they are packed again", async () => {

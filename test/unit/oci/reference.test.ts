@@ -1,7 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { UsageError } from "../../../src/errors.ts";
-import { parsePlatform, samePlatform } from "../../../src/oci/platform.ts";
 import { formatSource, parseSource } from "../../../src/oci/reference.ts";
 
 const A = "a".repeat(64);
@@ -68,25 +67,4 @@ describe("a source in transport notation", () => {
       ),
     );
   });
-});
-
-describe("platforms", () => {
-  const same = (a: string, b: string) => samePlatform(parsePlatform(a), parsePlatform(b));
-
-  test("a variant left out is the usual one", () => {
-    expect(same("linux/arm64", "linux/arm64/v8")).toBe(true);
-    expect(same("linux/arm", "linux/arm/v7")).toBe(true);
-    expect(same("linux/amd64/v1", "linux/amd64")).toBe(true);
-    expect(same("linux/arm/v6", "linux/arm")).toBe(false);
-    expect(same("linux/amd64", "linux/arm64")).toBe(false);
-    expect(same("linux/amd64", "windows/amd64")).toBe(false);
-    expect(same("linux/s390x", "linux/s390x")).toBe(true);
-  });
-
-  test.each(["", "linux", "linux/", "/amd64", "linux/amd64/", "a/b/c/d", "linux/am d64"])(
-    "%j is refused",
-    (text) => {
-      expect(() => parsePlatform(text)).toThrow(UsageError);
-    },
-  );
 });

@@ -201,14 +201,10 @@ export class OciMerge {
     if (isDirectory(found) || namesDirectory(item.entry.linkPath)) {
       throw item.refuse("MALFORMED", rule, `target ${shown}: expected a file, got a directory`);
     }
-    const old = place?.directory.entries.get(place.name);
-    if (old !== undefined && isDirectory(old)) {
+    if (place !== undefined && this.#passes(item, path.slice(0, -1), place)) {
       // Tools remove what the link replaces, and then find no target.
-      const way = this.#follow(item, path.slice(0, -1), "link target", open);
-      if (way.directories.includes(old)) {
-        const message = `target ${shown}: expected a file elsewhere, got one in the directory that the link replaces`;
-        throw item.refuse("MALFORMED", rule, message);
-      }
+      const message = `target ${shown}: expected a file elsewhere, got one behind what the link replaces`;
+      throw item.refuse("MALFORMED", rule, message);
     }
     return found;
   }
@@ -223,6 +219,15 @@ export class OciMerge {
       directory = child;
     }
     return directory;
+  }
+
+  /** Whether the way along `names` leads through a place. */
+  #passes(item: MergeEntry, names: readonly ByteString[], place: Place): boolean {
+    const old = place.directory.entries.get(place.name) as Inode | undefined;
+    if (old === undefined || (!isDirectory(old) && old.target === undefined)) return false;
+    const isElsewhere = ({ directory, name }: Place) =>
+      directory !== place.directory || name !== place.name;
+    return followWay(this.#root, names, item, isElsewhere) === undefined;
   }
 
   /** Where `names` lead, symlinks followed. */

@@ -769,9 +769,10 @@ describe("hard links", () => {
     [
       "in a directory that it replaces",
       hardlink("a", "a/sub/three"),
-      'target "a/sub/three": expected a file elsewhere, got one in the directory that the link replaces',
+      'target "a/sub/three": expected a file elsewhere, got one behind what the link replaces',
     ],
-    ["in such a directory, through a symlink", hardlink("a", "lnk/one"), "that the link replaces"],
+    ["through a symlink that it replaces", hardlink("lnk", "lnk/one"), "what the link replaces"],
+    ["in such a directory, through a symlink", hardlink("a", "lnk/one"), "what the link replaces"],
     ["itself", hardlink("x", "./x"), "expected another file as target, got the link itself"],
     ["a directory", hardlink("x", "a"), 'target "a": expected a file, got a directory'],
     ["the root", hardlink("x", "/"), "expected a file, got a directory"],

@@ -79,14 +79,14 @@ export const limits = {
   metaHeaders: 16,
   /** Segments of a sparse file. */
   sparseSegments: 10_000,
-  /** Uncompressed bytes per compressed byte of a layer. */
-  decompressionRatio: 1000,
+  /** Bytes of a layer, uncompressed and its sparse files expanded, per byte of the blob. */
+  layerRatio: 1000,
   /**
-   * Uncompressed bytes of a layer up to which the ratio is not applied: a small file of zeros is no
-   * bomb.
+   * Such bytes up to which the ratio is not applied: a file of zeros (as lastlog is, of a system with
+   * large user ids) is no bomb.
    */
-  decompressionFloor: 64 * MIB,
-  /** Uncompressed bytes of one layer. */
+  layerFloor: 4 * GIB,
+  /** Such bytes of one layer, whatever an option says. */
   layerBytes: 256 * GIB,
   /** Layers of one image. */
   layers: 512,

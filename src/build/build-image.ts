@@ -48,6 +48,11 @@ export interface BuildOptions {
   readonly xattrs?: XattrMode | undefined;
   /** Refuses oddities that are otherwise accepted with a warning. */
   readonly strict?: boolean;
+  /**
+   * The most bytes of a layer, uncompressed and with its sparse files expanded, up to 256 GiB; by
+   * default 4 GiB, or 1000 times the size of its blob.
+   */
+  readonly maxLayerBytes?: number | undefined;
   /** Format version of the image; `auto` by default, as mkcomposefs chooses. */
   readonly formatVersion?: 0 | 1 | "auto";
   /** Dump files: objects need not be in the store. */
@@ -209,11 +214,12 @@ async function readSource(
     return { tree: treeOfDump(source, transaction, options), image: undefined, others: [] };
   }
   const { image } = source;
-  const { strict = false, onProgress, signal } = options;
+  const { strict = false, maxLayerBytes, onProgress, signal } = options;
   const warn = (message: string) => void warnings.push(message);
   const points = options.seekIndex !== false;
   const layers = await readLayers(image, transaction, {
     strict,
+    maxLayerBytes,
     points,
     warn,
     onProgress,

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { layerBound } from "../oci/codec/decode.ts";
 import type { OciImage } from "../oci/image.ts";
 import { type LayerReport, readLayer } from "../oci/layer/layer.ts";
 import { labelled } from "../oci/source/tar-scan.ts";
@@ -25,6 +26,8 @@ export interface LayersOptions {
   /** Whether access points are wanted, for a seek index. */
   readonly points?: boolean;
   readonly strict?: boolean;
+  /** The most bytes of a layer; by default what follows from the size of its blob. */
+  readonly maxLayerBytes?: number | undefined;
   readonly warn: (message: string) => void;
   /** Called with the bytes of the blobs that have been read, and their total. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
@@ -86,6 +89,7 @@ async function readOne(
   const layer = image.layers[index]!;
   const intake = new ContentIntake(transaction);
   const entries: LayerEntry[] = [];
+  const bound = layerBound(layer.size, options.maxLayerBytes);
   const parser = new TarParser(
     {
       entry: (entry) => {
@@ -96,6 +100,7 @@ async function readOne(
     },
     {
       strict: options.strict ?? false,
+      maxBytes: bound,
       warn: (message) => options.warn(`${layer.label}: ${message}`),
     },
   );
@@ -105,7 +110,7 @@ async function readOne(
       checkGoing();
       parser.write(chunk);
     };
-    report = await readLayer(image, layer, write, { onRead, points: options.points });
+    report = await readLayer(image, layer, write, { onRead, points: options.points, bound });
     parser.end();
   } catch (error) {
     throw labelled(error, layer.label);

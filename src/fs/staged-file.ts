@@ -1,11 +1,12 @@
 /**
  * One file in a staging directory: created exclusively, written by plain synchronous calls (faster
- * than every asynchronous way, for a builder), closed.
+ * than every asynchronous way, for a builder), closed. Blocks of zeros are left out as holes.
  *
  * @module
  */
-import { closeSync, fsyncSync } from "node:fs";
+import { closeSync, fsyncSync, ftruncateSync } from "node:fs";
 import { writeFully } from "./descriptor-io.ts";
+import { dataRuns } from "./data-runs.ts";
 import { failure } from "./failure.ts";
 import { openNewFile } from "./new-file.ts";
 
@@ -13,8 +14,9 @@ const MODE = 0o444;
 
 /** A file that is being written. */
 export class StagedFile {
-  /** Bytes written so far. */
+  /** Bytes written so far, holes included. */
   size = 0;
+  #end = 0; // of the last bytes that are no hole
   readonly #path: string;
   #fd: number;
 
@@ -28,11 +30,23 @@ export class StagedFile {
     }
   }
 
-  /** @throws {@link SystemError} `NO_SPACE`, `IO`, …; the file is closed then */
-  write(bytes: Uint8Array): void {
+  /**
+   * `take` is told how many bytes are about to be written.
+   *
+   * @throws {@link SystemError} `NO_SPACE`, `IO`, …; the file is closed then
+   */
+  write(bytes: Uint8Array, take?: (bytes: number) => void): void {
+    for (const [start, end] of dataRuns(bytes, this.size)) {
+      take?.(end - start);
+      this.#writeAt(bytes.subarray(start, end), this.size + start);
+    }
+    this.size += bytes.length;
+  }
+
+  #writeAt(bytes: Uint8Array, position: number): void {
     try {
-      writeFully(this.#fd, bytes);
-      this.size += bytes.length;
+      writeFully(this.#fd, bytes, position);
+      this.#end = position + bytes.length;
     } catch (error) {
       this.abandon();
       throw failure(this.#path, error);
@@ -48,6 +62,7 @@ export class StagedFile {
     const fd = this.#fd;
     this.#fd = -1;
     try {
+      if (this.#end < this.size) ftruncateSync(fd, this.size);
       if (sync) fsyncSync(fd);
     } catch (error) {
       closeSync(fd);

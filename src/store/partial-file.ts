@@ -22,6 +22,7 @@ import {
 import { promisify } from "node:util";
 import { flock } from "../sys/flock.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
+import { dataRuns } from "../fs/data-runs.ts";
 import { writeFully } from "../fs/descriptor-io.ts";
 import { failure } from "../fs/failure.ts";
 import { PARTIAL_PREFIX } from "./layout.ts";
@@ -85,8 +86,13 @@ export class PartialFile {
   /** @throws {@link SystemError} `NO_SPACE`, `IO`, … */
   append(bytes: Uint8Array): void {
     try {
-      writeFully(this.#fd, bytes, this.size);
+      let written = 0;
+      for (const [start, end] of dataRuns(bytes, this.size)) {
+        writeFully(this.#fd, bytes.subarray(start, end), this.size + start);
+        written = end;
+      }
       this.size += bytes.length;
+      if (written < bytes.length) ftruncateSync(this.#fd, this.size);
     } catch (error) {
       throw failure(this.path, error);
     }

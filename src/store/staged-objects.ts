@@ -129,10 +129,7 @@ export class StagedObjects {
     const number = this.#next++;
     const file = new StagedFile(this.#pathOf(number));
     return {
-      write: (chunk) => {
-        this.#options.space.take(chunk.length);
-        file.write(chunk);
-      },
+      write: (chunk) => file.write(chunk, (bytes) => this.#options.space.take(bytes)),
       abandon: () => file.abandon(),
       finish: (digest, leaves) => {
         file.close(this.#options.sync);

@@ -25,7 +25,7 @@ import {
 import { type Member, decodeMember } from "./member.ts";
 import { MetaHeaders } from "./meta.ts";
 import { SparseMapReader, SparseSink, checkSparseMap } from "./sparse.ts";
-import type { TarOptions } from "./tar-options.ts";
+import { RAISE_BOUND, type TarOptions } from "./tar-options.ts";
 import { defined } from "../optional.ts";
 
 /** What the next bytes are. */
@@ -59,12 +59,14 @@ export class TarParser {
   #member: Member | undefined;
   #sink: ContentSink | undefined;
   #entries = 0;
-  #expanded = 0; // bytes of all sparse files
+  readonly #maxBytes: number;
+  #holes = 0; // bytes of all sparse files that are not stored
   #error: unknown;
 
   constructor(handler: TarHandler, options: TarOptions = {}) {
     this.#handler = handler;
-    const { strict = false, warn } = options;
+    const { strict = false, maxBytes = limits.layerBytes, warn } = options;
+    this.#maxBytes = maxBytes;
     this.#options = defined({
       strict,
       warn: warn && ((message: string) => warn(`${this.#place()}: ${message}`)),
@@ -209,18 +211,26 @@ export class TarParser {
     this.#member = member;
     this.#remaining = member.storedSize;
     this.#padding = paddingOf(member.storedSize);
-    if (member.sparse === undefined) return;
-    this.#expanded += member.entry.size;
-    if (this.#expanded > limits.layerBytes) {
-      throw new FormatError(
-        "LIMIT",
-        `sparse files: expected at most ${limits.layerBytes} bytes in all, got ${this.#expanded}`,
-      );
+    if (member.sparse !== undefined) {
+      this.#holes += Math.max(0, member.entry.size - member.storedSize);
     }
+    this.#checkExpanded();
     if (member.sparse === "content") {
       this.#mapReader = new SparseMapReader();
       this.#state = "map";
     }
+  }
+
+  /** What decompressing limits is the archive alone: its holes go around that. */
+  #checkExpanded(): void {
+    const bytes = this.#offset + this.#remaining + this.#holes;
+    if (this.#holes === 0 || bytes <= this.#maxBytes) return;
+    throw new FormatError(
+      "LIMIT",
+      `sparse files: expected at most ${this.#maxBytes} bytes of the layer when they are expanded, ` +
+        `got ${bytes}`,
+      { hint: RAISE_BOUND },
+    );
   }
 
   #takeMap(chunk: Uint8Array, at: number): number {

@@ -5,6 +5,8 @@
  */
 import { type Command, Option } from "commander";
 import { type ProfileName, type XattrMode, profileNames } from "../../tree/merge.ts";
+import { limits } from "../../limits.ts";
+import { byteCount } from "./numbers.ts";
 import type { VerityAlgorithm } from "../../verity/verity-digest.ts";
 
 /** The values of {@link declareTree}'s options. */
@@ -13,6 +15,7 @@ export interface TreeOptions {
   readonly compareProfiles?: true;
   readonly xattrs?: XattrMode;
   readonly strict?: true;
+  readonly maxLayerSize?: number;
   readonly algorithm?: VerityAlgorithm;
   readonly formatVersion: "0" | "1" | "auto";
   readonly seekIndex: boolean;
@@ -37,6 +40,12 @@ export function declareTree(command: Command): Command {
       ]),
     )
     .option("--strict", "fail where otherwise a warning is printed")
+    .option(
+      "--max-layer-size <bytes>",
+      "how much a layer may hold, uncompressed and its sparse files expanded, such as 20G " +
+        "(default: 4G, or 1000 times its blob)",
+      byteCount("--max-layer-size", limits.layerBytes),
+    )
     .addOption(
       new Option("--algorithm <hash>", "the digests of a new store").choices(["sha256", "sha512"]),
     )
@@ -58,6 +67,7 @@ export function treeOptions(options: TreeOptions) {
     xattrs,
     seekIndex,
     strict: options.strict ?? false,
+    maxLayerBytes: options.maxLayerSize,
     allowMissing: options.allowMissing ?? false,
     compareProfiles: options.compareProfiles ?? false,
     reflink: options.reflink ?? false,

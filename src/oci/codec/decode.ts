@@ -8,6 +8,7 @@ import { FormatError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { BlobInput } from "./blob-input.ts";
 import type { FileRange } from "../blob.ts";
+import { RAISE_BOUND } from "../../tar/tar-options.ts";
 import { SNIFF_BYTES, type Sniffed, hasMagic, isTar, sniff } from "./sniff.ts";
 import { gunzipHandle, gunzipHandleWorks, gunzipStream } from "./gunzip.ts";
 import { gunzipOwn } from "./gunzip-own.ts";
@@ -52,8 +53,12 @@ export function compressionOf(
   });
 }
 
-/** Whether `head` may be the start of a tar: a header, or the zeros that end an empty one. */
+/**
+ * Whether `head` may be the start of a tar: a header, or the zeros that end an empty one, or nothing
+ * (docker writes empty layers so).
+ */
 function startsTar(head: Uint8Array): boolean {
+  if (head.length === 0) return true;
   return isTar(head) || (head.length === SNIFF_BYTES && head.every((byte) => byte === 0));
 }
 
@@ -62,6 +67,7 @@ function startsTar(head: Uint8Array): boolean {
  * `next` gave.
  *
  * @param points is told where access points are
+ * @param bound the most bytes, where that can be raised; see {@link layerBound}
  * @throws {@link FormatError} `LIMIT` as soon as there is more than the limits allow; `TRUNCATED`,
  *   `BAD_CHECKSUM` or `MALFORMED` when the compressed bytes are not right
  */
@@ -72,24 +78,27 @@ export async function* decode(
   label: string,
   decoder?: Decoder,
   points?: LayerPoints,
+  bound?: number,
 ): AsyncGenerator<Uint8Array, void> {
-  const most = maxOutput(input.size, compression);
+  const most = bound ?? layerBound(input.size);
   let total = 0;
   for await (const chunk of decoded(input, compression, next, label, decoder, points)) {
     total += chunk.length;
     if (total > most) {
       const message = `${label}: at most ${most} uncompressed bytes (of ${input.size}), got more`;
-      throw new FormatError("LIMIT", message);
+      throw new FormatError("LIMIT", message, bound === undefined ? {} : { hint: RAISE_BOUND });
     }
     yield chunk;
   }
 }
 
-/** The most uncompressed bytes that a blob of `size` bytes may hold. */
-function maxOutput(size: number, compression: Compression): number {
-  if (compression === "none") return limits.layerBytes;
-  const byRatio = Math.max(limits.decompressionFloor, size * limits.decompressionRatio);
-  return Math.min(limits.layerBytes, byRatio);
+/**
+ * The most bytes that the layer in a blob of `size` bytes may have: uncompressed, and with its sparse
+ * files expanded. `asked` takes the place of what follows from the size.
+ */
+export function layerBound(size: number, asked?: number): number {
+  const bound = asked ?? Math.max(limits.layerFloor, size * limits.layerRatio);
+  return Math.min(limits.layerBytes, bound);
 }
 
 function decoded(

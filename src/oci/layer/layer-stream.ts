@@ -25,6 +25,8 @@ export interface LayerTask {
   readonly decoder?: Decoder | undefined;
   /** Whether access points are wanted. */
   readonly points?: boolean | undefined;
+  /** The most uncompressed bytes; by default what follows from the size of the blob. */
+  readonly bound?: number | undefined;
 }
 
 /** What a layer was, all of it checked against what was declared. */
@@ -75,7 +77,8 @@ export async function* layerStream(
   const hasher = same || task.leaveDiffId ? undefined : diffIdHasher(task);
   const points = task.points === true ? new LayerPoints() : undefined;
   let bytes = 0;
-  for await (const chunk of decode(input, compression, next, label, task.decoder, points)) {
+  const { decoder, bound } = task;
+  for await (const chunk of decode(input, compression, next, label, decoder, points, bound)) {
     hasher?.update(chunk);
     bytes += chunk.length;
     progress?.(input.taken);

@@ -36,6 +36,8 @@ export interface LayerOptions {
   readonly thread?: "own" | "here";
   /** Whether access points are wanted, for a seek index. */
   readonly points?: boolean | undefined;
+  /** The most uncompressed bytes; by default what follows from the size of the blob. */
+  readonly bound?: number | undefined;
   /** For tests: which of two decoders is used. */
   readonly decoder?: Decoder;
   /** For benches: where the diffID is computed when a thread of its own reads. */
@@ -123,11 +125,11 @@ function hasQuickZstd(compression: Compression | undefined): boolean {
 function taskOf(
   { fd, offset, size }: BlobRange,
   { label, compression, digest, diffId }: LayerDescriptor,
-  { decoder, points }: LayerOptions,
+  { decoder, points, bound }: LayerOptions,
   leaveDiffId: boolean,
 ): LayerTask {
   const range = { fd, offset, size };
-  return { range, label, compression, digest, diffId, leaveDiffId, decoder, points };
+  return { range, label, compression, digest, diffId, leaveDiffId, decoder, points, bound };
 }
 
 async function* fromHere(

@@ -15,7 +15,6 @@ import * as zlib from "node:zlib";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FormatError, SealfsError } from "../../../src/errors.ts";
-import { limits } from "../../../src/limits.ts";
 import type { Decoder } from "../../../src/oci/codec/decode.ts";
 import type { OciDigest } from "../../../src/oci/digest.ts";
 import { gunzipHandleWorks } from "../../../src/oci/codec/gunzip.ts";
@@ -255,9 +254,11 @@ describe.each(ways)("a layer read %s", (_, options) => {
     for (const [bytes, code] of cases) {
       expect(await refusal(bytes, { compression: "gzip" }, options)).toBe(`FormatError ${code}`);
     }
-    expect(await refusal(new Uint8Array(0), { compression: "gzip" }, options)).toMatch(
-      /^FormatError/,
-    );
+    const nothing = new Uint8Array(0);
+    const empty = { compression: "gzip", diffId: digestOf(nothing) } as const;
+    expect((await read(nothing, empty, options))[0].length).toBe(0);
+    const other = { compression: "gzip", diffId: digestOf(text) } as const;
+    expect(await refusal(nothing, other, options)).toBe("IntegrityError DIGEST_MISMATCH");
   });
 
   test("zstd that is cut, damaged, or followed by something, is refused (docs/hostile-inputs.md, 91)", async () => {
@@ -351,13 +352,24 @@ describe.each(ways)("a layer read %s", (_, options) => {
       bytes += chunk.length;
       most = Math.max(most, process.memoryUsage().rss - before);
     };
-    await expect(readLayer(image, layer, write, options)).rejects.toMatchObject({ code: "LIMIT" });
-    expect(bytes).toBeLessThanOrEqual(limits.decompressionFloor);
-    expect(bytes).toBeGreaterThan(limits.decompressionFloor - (13 << 20));
+    const bound = 64 << 20;
+    const bounded = { ...options, bound };
+    await expect(readLayer(image, layer, write, bounded)).rejects.toMatchObject({
+      code: "LIMIT",
+      hint: expect.stringContaining("--max-layer-size"),
+    });
+    expect(bytes).toBeLessThanOrEqual(bound);
+    expect(bytes).toBeGreaterThan(bound - (13 << 20));
     expect(most).toBeLessThan(64 << 20);
-    expect(zeros.length * limits.decompressionRatio).toBeLessThan(80_000_000);
-    expect(await refusal(zeros, {}, options)).toBe("FormatError LIMIT");
-    expect((await read(vector("zeros-50m.zst"), {}, options))[0].length).toBe(50_000_000);
+    expect(await refusal(zeros, {}, bounded)).toBe("FormatError LIMIT");
+  });
+
+  test("a layer of zeros is read up to the bound, to the byte", async () => {
+    const blob = vector("zeros-50m.zst");
+    const [whole] = await read(blob, {}, { ...options, bound: 50_000_000 });
+    expect(whole.length).toBe(50_000_000);
+    expect(await refusal(blob, {}, { ...options, bound: 49_999_999 })).toBe("FormatError LIMIT");
+    expect((await read(vector("zeros-100m.zst"), {}, options))[0].length).toBe(100_000_000);
   });
 
   test("another digest, size or diffID is refused (docs/hostile-inputs.md, 93, 98)", async () => {

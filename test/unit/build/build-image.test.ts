@@ -10,11 +10,14 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { ascii } from "../../../src/bytes/bytestring.ts";
 import { Image } from "../../../src/erofs/image.ts";
 import { readTree } from "../../../src/erofs/tree.ts";
 import { SystemError } from "../../../src/errors.ts";
+import { limits } from "../../../src/limits.ts";
+import { layerBound } from "../../../src/oci/codec/decode.ts";
 import { type BuildOptions, buildImage } from "../../../src/build/build-image.ts";
 import { parseSource } from "../../../src/oci/reference.ts";
 import { fanOut } from "../../../src/store/layout.ts";
@@ -25,6 +28,7 @@ import { verityDigestOf } from "../../../src/verity/hasher.ts";
 import { listing } from "../../support/layers.ts";
 import { TestLayout, digestOf, tar } from "../../support/oci.ts";
 import { oracle } from "../../support/oracle.ts";
+import { archive, member, pax } from "../../support/tar.ts";
 import { scratchFolder } from "../../support/scratch.ts";
 import { leavesOf } from "../../support/leaves.ts";
 
@@ -312,6 +316,62 @@ describe("layer tars", () => {
     const asImage = await build(layoutOf(await base(), await upper()), newStore());
     expect(result.digest).toBe(asImage.digest);
     expect(result.manifestDigest).toBeUndefined();
+  });
+});
+
+describe("layers of zeros", () => {
+  const size = 64 * 1024 * 1024;
+  const content = Buffer.alloc(size);
+  content.fill("first", 0, 4096);
+  content.fill("last", 40 * 4096, 41 * 4096);
+
+  /** The file as a sparse entry with the two blocks that are not zeros. */
+  const sparse = (realSize = size) => {
+    const map = `3\n0\n4096\n${40 * 4096}\n4096\n${realSize}\n0\n`.padEnd(512, "\0");
+    const stored = Buffer.concat([
+      content.subarray(0, 4096),
+      content.subarray(40 * 4096, 41 * 4096),
+    ]);
+    return archive(
+      pax({
+        "GNU.sparse.major": "1",
+        "GNU.sparse.minor": "0",
+        "GNU.sparse.name": "log",
+        "GNU.sparse.realsize": String(realSize),
+      }),
+      member({ name: "GNUSparseFile.0/log" }, Buffer.concat([Buffer.from(map), stored])),
+    );
+  };
+  const layers: Record<string, () => Buffer> = {
+    sparse: () => Buffer.from(sparse()),
+    gzip: () => gzipSync(archive(member({ name: "log" }, content))),
+  };
+
+  test.each(["sparse", "gzip"])("(%s) become objects with holes", async (kind) => {
+    const store = newStore();
+    const file = join(scratchFolder(), "layer.tar");
+    writeFileSync(file, layers[kind]!());
+    await build(`tar:${file}`, store, { maxLayerBytes: size + 8192 });
+    const name = verityDigestOf(content);
+    const path = store.objects.path(name);
+    expect(readFileSync(path).equals(content)).toBe(true);
+    expect(statSync(path).blocks * 512).toBeLessThanOrEqual(3 * 4096);
+    await expect(build(`tar:${file}`, newStore(), { maxLayerBytes: size })).rejects.toMatchObject({
+      code: "LIMIT",
+      hint: expect.stringContaining("--max-layer-size"),
+    });
+  });
+
+  test("are bounded by bytes, not by what their blobs have, and sparse entries as well", async () => {
+    const file = join(scratchFolder(), "layer.tar");
+    writeFileSync(file, sparse(6 * 1024 ** 3));
+    const store = newStore();
+    await expect(build(`tar:${file}`, store)).rejects.toMatchObject({ code: "LIMIT" });
+    expectUntouched(store);
+    expect(layerBound(10_000)).toBe(limits.layerFloor);
+    expect(layerBound(1024 ** 3)).toBe(limits.layerBytes);
+    expect(layerBound(100_000_000)).toBe(100_000_000 * limits.layerRatio);
+    expect(layerBound(10_000, 5)).toBe(5);
   });
 });
 

@@ -154,9 +154,28 @@ test("all sparse files together are limited", () => {
   const half = sparse10(limits.layerBytes / 2, map10([]));
   let entries = 0;
   const parser = new TarParser({ entry: () => void entries++ });
-  parser.write(Buffer.concat([half, half]));
-  expect(() => parser.write(half)).toThrow(expect.objectContaining({ code: "LIMIT" }));
-  expect(entries).toBe(2);
+  parser.write(half);
+  expect(() => parser.write(half)).toThrow(
+    expect.objectContaining({ code: "LIMIT", hint: expect.stringContaining("--max-layer-size") }),
+  );
+  expect(entries).toBe(1);
+});
+
+test("the archive and the holes of its sparse files have one bound, which can be set", () => {
+  const map = map10([[0, "data"]]);
+  const bytes = archive(
+    sparse10(1_000_000, `${map}data`),
+    member({ name: "after" }, "x".repeat(512)),
+  );
+  // The second header ends behind those of the first file, its map and its block of data.
+  const expanded = 512 * 7 + (1_000_000 - map.length - 4);
+  const taken = expanded - 512;
+  expect(readTar(bytes, { maxBytes: expanded })).toHaveLength(2);
+  expect(() => readTar(bytes, { maxBytes: expanded - 1 })).toThrow(`got ${expanded}`);
+  expect(() => readTar(bytes, { maxBytes: taken - 2000 })).toThrow(
+    expect.objectContaining({ code: "LIMIT" }),
+  );
+  expect(readTar(archive(member({}, "x".repeat(9999))), { maxBytes: 1 })).toHaveLength(1);
 });
 
 test.each([

@@ -29,8 +29,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/support/build.ts"],
-    // No test may remember versions in the home of whoever runs it.
-    env: { SEALFS_STATE: "none" },
+    // No test may remember versions in the home of whoever runs it, nor ask the registries of theirs.
+    env: { SEALFS_STATE: "none", CONTAINERS_REGISTRIES_CONF: "/dev/null" },
     // Many times what any test takes: a machine may be busy, and what hangs is found all the same.
     testTimeout: 180_000,
     hookTimeout: 180_000,

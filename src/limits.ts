@@ -111,6 +111,8 @@ export const limits = {
   httpErrorBytes: 64 * KIB,
   /** Bytes of a file with credentials for registries. */
   authFileBytes: MIB,
+  /** Bytes of a file that says where registries are. */
+  registriesConfBytes: MIB,
   /** Bytes of a file of certificates. */
   certificatesBytes: 16 * MIB,
   /** Artifacts about one image that are listed, and those of them that are fetched. */

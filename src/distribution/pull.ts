@@ -15,8 +15,9 @@ import type { OciDigest } from "../oci/digest.ts";
 import type { Platform } from "../oci/platform.ts";
 import { imageManifest } from "../oci/source/registry-image.ts";
 import { type RegistryReference, registryName } from "../oci/registry-reference.ts";
+import { withPullPlaces } from "../oci/registry/pull-places.ts";
 import type { RegistryOptions } from "../oci/registry/session.ts";
-import { Registry } from "../oci/registry/registry.ts";
+import type { Registry } from "../oci/registry/registry.ts";
 import { verifySeekIndex } from "../store/seek-indexes.ts";
 import { Store } from "../store/store.ts";
 import { Stores } from "../store/stores.ts";
@@ -72,29 +73,44 @@ export async function pullImage(request: PullRequest): Promise<Pulled> {
   const { reference, platform, signal } = request;
   const name = nameOf(request);
   const label = registryName(reference);
-  const registry = new Registry(reference, request.registry);
-  try {
-    const named = await registry.named(reference, signal);
-    const { digest: subject } = await imageManifest(registry, named, platform, label, signal);
-    const { keyring } = policyOf(request.trust.trust);
-    const candidates = await findCandidates(registry, subject, keyring, signal);
-    const { verified, candidate } = await firstGood(registry, candidates, name, request);
-    const seekIndex = await fetchSeekIndex(registry, candidate, verified, signal);
-    const leafHashes = await fetchLeafHashes(registry, candidate, verified, signal);
-    const stores = keep(request, name, verified, candidate, seekIndex);
-    if (leafHashes !== undefined) keepLeafHashes(verified.image, leafHashes, stores.first);
-    const { source } = verified.statement;
-    return {
-      verified,
-      name,
-      subject,
-      fitsSubject: source === undefined || source.digest === subject,
-      hasSeekIndex: seekIndex !== undefined,
-      missing: missingObjects(verified.image, stores),
-    };
-  } finally {
-    await registry.close();
-  }
+  const { registry: options = {} } = request;
+  return withPullPlaces(
+    reference,
+    options,
+    async (registry) => {
+      const named = await registry.named(reference, signal);
+      const { digest: subject } = await imageManifest(registry, named, platform, label, signal);
+      const pulled = await pullFrom(registry, subject, name, request);
+      await registry.close();
+      return pulled;
+    },
+    signal,
+  );
+}
+
+async function pullFrom(
+  registry: Registry,
+  subject: OciDigest,
+  name: string,
+  request: PullRequest,
+): Promise<Pulled> {
+  const { signal } = request;
+  const { keyring } = policyOf(request.trust.trust);
+  const candidates = await findCandidates(registry, subject, keyring, signal);
+  const { verified, candidate } = await firstGood(registry, candidates, name, request);
+  const seekIndex = await fetchSeekIndex(registry, candidate, verified, signal);
+  const leafHashes = await fetchLeafHashes(registry, candidate, verified, signal);
+  const stores = keep(request, name, verified, candidate, seekIndex);
+  if (leafHashes !== undefined) keepLeafHashes(verified.image, leafHashes, stores.first);
+  const { source } = verified.statement;
+  return {
+    verified,
+    name,
+    subject,
+    fitsSubject: source === undefined || source.digest === subject,
+    hasSeekIndex: seekIndex !== undefined,
+    missing: missingObjects(verified.image, stores),
+  };
 }
 
 function nameOf({ name, reference }: PullRequest): string {

@@ -23,6 +23,8 @@ import type { Platform } from "../oci/platform.ts";
 import { imageManifest } from "../oci/source/registry-image.ts";
 import { addToFallback, listsByItself } from "../oci/registry/referrers.ts";
 import { type RegistryReference, registryName } from "../oci/registry-reference.ts";
+import { optionsFor, pushPlace } from "../oci/registry/pull-places.ts";
+import { readRegistriesConf } from "../oci/registry/registries-conf.ts";
 import type { RegistryOptions } from "../oci/registry/session.ts";
 import { type BlobUpload, putManifest, uploadBlob } from "../oci/registry/upload.ts";
 import { Registry, type RegistryDocument } from "../oci/registry/registry.ts";
@@ -86,7 +88,8 @@ export async function pushImage(request: PushRequest): Promise<Pushed> {
   const bundles = bundlesAbout(store, id);
   const seekIndexes = seekIndexesOf(store, id, bundles);
   const leafHashes = packLeafHashes(stored, store);
-  const registry = new Registry(reference, request.registry);
+  const place = pushPlace(reference, readRegistriesConf());
+  const registry = new Registry(place, optionsFor(place, request.registry ?? {}));
   try {
     const subject = await findSubject(registry, request, bundles);
     const content = { subject, id, bootstrap, bundles, seekIndexes, leafHashes };

@@ -7,6 +7,8 @@ import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { NotFoundError, SealfsError, UsageError } from "../errors.ts";
 import { parseRegistryReference } from "../oci/registry-reference.ts";
+import { optionsFor, pullPlaces } from "../oci/registry/pull-places.ts";
+import { readRegistriesConf } from "../oci/registry/registries-conf.ts";
 import { Registry } from "../oci/registry/registry.ts";
 import { layerReader } from "../oci/layer/seek-extract.ts";
 import type { SeekIndex } from "../seek/seek-index.ts";
@@ -19,7 +21,7 @@ import { authorizationFor } from "./http-credential.ts";
 import { HttpLayoutBlobs } from "./http-layout.ts";
 import { type LayerBlobs, LayersSource } from "./layers-source.ts";
 import { LayoutBlobs } from "./layout-blobs.ts";
-import { parseLocation } from "./location.ts";
+import { type Location, parseLocation } from "./location.ts";
 import {
   type MirrorEntry,
   type MirrorReach,
@@ -56,11 +58,12 @@ export interface SourcesRequest {
 export async function openSources(request: SourcesRequest): Promise<ObjectSource[]> {
   const sources: ObjectSource[] = [];
   for (const mirror of request.mirrors) {
-    sources.push(await openSource({ ...request.reach, location: parseLocation(mirror) }, request));
+    const entry = { ...request.reach, location: parseLocation(mirror) };
+    sources.push(...(await openEntry(entry, request)));
   }
   for (const entry of mirrorsOfFile(request)) {
     try {
-      sources.push(await openSource(entry, request));
+      sources.push(...(await openEntry(entry, request)));
     } catch (error) {
       if (!(error instanceof SealfsError)) throw error;
       request.onProblem?.(`mirror not used: ${error.message}`);
@@ -79,13 +82,31 @@ function mirrorsOfFile({ mirrorsFile, name }: SourcesRequest): MirrorEntry[] {
   );
 }
 
-async function openSource(entry: MirrorEntry, request: SourcesRequest): Promise<ObjectSource> {
-  const source = await openLocation(entry, request);
-  return entry.rateLimit === undefined ? source : limitRate(source, entry.rateLimit);
+/** The sources of one entry: a registry has its own mirrors. */
+async function openEntry(entry: MirrorEntry, request: SourcesRequest): Promise<ObjectSource[]> {
+  const { location, rateLimit } = entry;
+  const sources =
+    location.kind === "registry"
+      ? openRegistry(location.reference, entry, request)
+      : [await openLocation({ ...entry, location }, request)];
+  return rateLimit === undefined ? sources : sources.map((source) => limitRate(source, rateLimit));
+}
+
+function openRegistry(
+  text: string,
+  { caFile, insecure, authFile }: MirrorEntry,
+  { index, onProblem }: SourcesRequest,
+): ObjectSource[] {
+  const reference = parseRegistryReference(text);
+  // While it is busy others are asked.
+  const options = { caFile, insecure, authFile, onProblem, patience: noPatience };
+  return pullPlaces(reference, readRegistriesConf(), true).map((place) =>
+    layers(index, () => new RegistryBlobs(new Registry(place, optionsFor(place, options)))),
+  );
 }
 
 async function openLocation(
-  entry: MirrorEntry,
+  entry: MirrorEntry & { readonly location: Exclude<Location, { kind: "registry" }> },
   { index, onProblem }: Pick<SourcesRequest, "index" | "onProblem">,
 ): Promise<ObjectSource> {
   const { location, caFile, insecure, authFile } = entry;
@@ -105,12 +126,6 @@ async function openLocation(
       const authorization = await authorizationFor(location.url, authFile, onProblem);
       const client = new HttpClient({ caFile, insecure });
       return layers(index, () => new HttpLayoutBlobs(location.url, client, authorization));
-    }
-    case "registry": {
-      const reference = parseRegistryReference(location.reference);
-      // While it is busy others are asked.
-      const options = { caFile, insecure, authFile, onProblem, patience: noPatience };
-      return layers(index, () => new RegistryBlobs(new Registry(reference, options)));
     }
   }
 }

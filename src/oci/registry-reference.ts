@@ -41,11 +41,20 @@ export function parseRegistryReference(text: string): RegistryReference {
   if (tag !== undefined && !TAG.test(tag)) throw bad("what follows the last : is no tag");
   const [host, repository] = splitPlace(place);
   if (!HOST.test(host)) throw bad("its first part is no host");
-  if (!REPOSITORY.test(repository) || repository.length > REPOSITORY_BYTES) {
+  if (!isRepository(repository)) {
     throw bad("what follows the host is no repository");
   }
   const implied = digest === undefined ? "latest" : undefined;
   return { transport: "docker", host, repository, tag: tag ?? implied, digest };
+}
+
+function isRepository(text: string): boolean {
+  return REPOSITORY.test(text) && text.length <= REPOSITORY_BYTES;
+}
+
+/** Whether a host and a repository are written as such. */
+export function isPlace({ host, repository }: { host: string; repository: string }): boolean {
+  return HOST.test(host) && isRepository(repository);
 }
 
 /** `busybox` is `docker.io/library/busybox`, as everywhere. */

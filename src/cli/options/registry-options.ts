@@ -47,7 +47,7 @@ export function sourceOptions(
     registry: {
       authFile: authfile,
       caFile,
-      insecure: tlsVerify === "false",
+      insecure: tlsVerify === undefined ? undefined : tlsVerify === "false",
       onProblem: (message) => io.log(`warning: ${message}`),
     },
   };

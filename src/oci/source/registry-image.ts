@@ -20,16 +20,17 @@ import { type ImageIndex, type Manifest, parseDocument, unsupportedDocument } fr
 import { documentKind } from "../media-types.ts";
 import type { Platform } from "../platform.ts";
 import { ONLY } from "../reference.ts";
-import { Registry, type RegistryDocument } from "../registry/registry.ts";
+import { withPullPlaces } from "../registry/pull-places.ts";
+import type { Registry, RegistryDocument } from "../registry/registry.ts";
 import { type RegistryReference, registryName } from "../registry-reference.ts";
 import type { RegistryOptions } from "../registry/session.ts";
 import { selectManifest } from "../select.ts";
 import { openUnnamed } from "./spool.ts";
 
 /**
- * The image that a reference names.
+ * The image that a reference names, from the first place that has it.
  *
- * @throws {@link NetworkError}; {@link FormatError} `AMBIGUOUS`; {@link NotFoundError} `NO_REF`;
+ * @throws {@link UsageError} for a registry that is blocked; {@link NetworkError}; {@link FormatError} `AMBIGUOUS`; {@link NotFoundError} `NO_REF`;
  *   {@link IntegrityError}
  */
 export async function openRegistryImage(
@@ -37,7 +38,14 @@ export async function openRegistryImage(
   platform: Platform | undefined,
   options: RegistryOptions = {},
 ): Promise<OciImage> {
-  const registry = new Registry(reference, options);
+  return withPullPlaces(reference, options, (registry) => openAt(registry, reference, platform));
+}
+
+async function openAt(
+  registry: Registry,
+  reference: RegistryReference,
+  platform: Platform | undefined,
+): Promise<OciImage> {
   const blobs = new SpooledBlobs(registry);
   const close = () => {
     blobs.close();

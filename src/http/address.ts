@@ -87,7 +87,7 @@ function embedded(address: string): string | undefined {
 }
 
 /** The eight words of an IPv6 address; the URL parser brings it into one form. */
-function wordsOf(address: string): number[] | undefined {
+export function wordsOf(address: string): number[] | undefined {
   const { hostname } = new URL(`http://[${address}]/`);
   const [head = "", tail] = hostname.slice(1, -1).split("::");
   const parse = (part: string) => (part === "" ? [] : part.split(":").map((w) => parseInt(w, 16)));

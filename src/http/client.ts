@@ -103,7 +103,6 @@ export class HttpClient {
   /**
    * @throws {@link NotFoundError} `NO_FILE` for a CA file that cannot be read, and
    *   {@link FormatError} for one without certificates
-   * @throws {@link UsageError} for a proxy in the environment that cannot be asked
    */
   constructor(options: HttpClientOptions = {}) {
     const { caFile, registry, insecure, pace = usualPace, resolve } = options;

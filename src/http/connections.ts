@@ -6,7 +6,7 @@
  * @module
  */
 import { type LookupAddress, lookup } from "node:dns";
-import { isIP, type LookupFunction } from "node:net";
+import { isIP, type LookupFunction, type Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { Agent, buildConnector } from "undici";
 import { NetworkError } from "../errors.ts";
@@ -15,7 +15,8 @@ import { type Reach, mayLeadTo, outer, reachOf } from "./address.ts";
 import { watchHandshake } from "./client-certificate.ts";
 import type { Proxies, Proxy } from "./proxies.ts";
 import type { TlsContext, TlsContexts } from "./tls-contexts.ts";
-import { type Connect, openTunnel } from "./tunnel.ts";
+import { openSocks } from "./socks.ts";
+import { type Connect, openTunnel, proxyName, toProxy } from "./tunnel.ts";
 
 export interface ConnectionOptions {
   readonly tls: TlsContexts;
@@ -68,7 +69,8 @@ export class Connections {
   plainProxy(url: URL, origin: Origin): Proxy | undefined {
     if (url.protocol !== "http:") return undefined;
     const proxy = this.#options.proxies.for(url.protocol, url.hostname, url.port);
-    const fault = proxy === undefined ? undefined : addressFault(origin, url.hostname);
+    if (proxy?.kind !== "http") return undefined;
+    const fault = addressFault(origin, url.hostname);
     if (fault !== undefined) throw fault;
     return proxy;
   }
@@ -91,9 +93,16 @@ export class Connections {
           callback(fault, null);
           return;
         }
-        const proxy = protocol === "https:" ? proxies.for(protocol, hostname, port) : undefined;
-        if (proxy !== undefined) {
-          this.#connectThrough(proxy, connectToProxy, connect, request, callback);
+        let proxy: Proxy | undefined;
+        try {
+          proxy = proxies.for(protocol, hostname, port);
+        } catch (error) {
+          callback(error as Error, null);
+          return;
+        }
+        // Without TLS, an HTTP proxy is asked in place of the server: this is the way to it.
+        if (proxy !== undefined && (protocol === "https:" || proxy.kind === "socks")) {
+          this.#connectThrough(proxy, origin, connectToProxy, connect, request, callback);
           return;
         }
         connect(request, (...result) => {
@@ -155,35 +164,91 @@ export class Connections {
   }
 
   /**
-   * TLS to the server, through a tunnel. Where that leads, we do not know: outside, as is assumed.
+   * The server, through a tunnel. Where that leads, we do not know unless we have looked its name
+   * up: outside, as is assumed.
    */
   #connectThrough(
     proxy: Proxy,
+    origin: Origin,
     connectToProxy: Connect,
     connect: Connect,
     request: buildConnector.Options,
     callback: buildConnector.Callback,
   ): void {
-    const target = `${request.hostname}:${request.port || 443}`;
-    openTunnel(proxy, target, connectToProxy, this.#options.connectMs).then(
-      (httpSocket) => connect({ ...request, httpSocket }, callback),
+    const tunnel =
+      proxy.kind === "http"
+        ? openTunnel(
+            proxy,
+            `${request.hostname}:${request.port || 443}`,
+            connectToProxy,
+            this.#options.connectMs,
+          )
+        : this.#openSocks(proxy, origin, connectToProxy, request);
+    tunnel.then(
+      (httpSocket) => {
+        if (request.protocol === "https:") connect({ ...request, httpSocket }, callback);
+        else callback(null, httpSocket);
+      },
       (error: Error) => callback(error, null),
     );
   }
 
+  async #openSocks(
+    proxy: Proxy,
+    origin: Origin,
+    connectToProxy: Connect,
+    { protocol, hostname, host = hostname, port }: buildConnector.Options,
+  ): Promise<Socket> {
+    const address = proxy.looksUp ? undefined : await this.#addressOf(hostname, origin);
+    if (address !== undefined) this.#remember(`${protocol}//${host}`, address);
+    const socket = await toProxy(proxy, connectToProxy, proxyName(proxy));
+    const target = {
+      host: address ?? hostname,
+      port: Number(port || (protocol === "https:" ? 443 : 80)),
+    };
+    return await openSocks(proxy, target, socket, this.#options.connectMs);
+  }
+
+  /**
+   * An address of a host, such as a proxy may be told; undefined for a name that is not known here.
+   *
+   * @throws {@link NetworkError} `ADDRESS`
+   */
+  async #addressOf(hostname: string, origin: Origin): Promise<string | undefined> {
+    if (isIP(hostname) !== 0) return hostname;
+    let addresses: readonly LookupAddress[];
+    try {
+      addresses = await this.#resolve(hostname);
+    } catch {
+      return undefined;
+    }
+    const allowed = this.#allowed(hostname, addresses, origin);
+    return (allowed.find(({ family }) => family === 4) ?? allowed[0])?.address;
+  }
+
+  /** @throws {@link NetworkError} `ADDRESS` when none is allowed */
+  #allowed(
+    host: string,
+    addresses: readonly LookupAddress[],
+    origin: Origin,
+  ): readonly LookupAddress[] {
+    const allowed = addresses.filter(({ address }) => isAllowed(origin, reachOf(address)));
+    if (allowed.length > 0) return allowed;
+    throw forbidden(host, addresses[0]?.address ?? "nowhere");
+  }
+
   #lookup(origin: Origin): LookupFunction {
     return (host, options, callback) => {
-      this.#resolve(host).then(
-        (addresses) => {
-          const allowed = addresses.filter(({ address }) => isAllowed(origin, reachOf(address)));
-          const [first] = allowed;
-          if (first === undefined) {
-            callback(forbidden(host, addresses[0]?.address ?? "nowhere"), []);
-          } else if (options.all === true) callback(null, allowed);
-          else callback(null, first.address, first.family);
-        },
-        (error: NodeJS.ErrnoException) => callback(error, []),
-      );
+      this.#resolve(host)
+        .then((addresses) => this.#allowed(host, addresses, origin))
+        .then(
+          (allowed) => {
+            const [first] = allowed;
+            if (options.all === true) callback(null, [...allowed]);
+            else callback(null, first!.address, first!.family);
+          },
+          (error: NodeJS.ErrnoException) => callback(error, []),
+        );
     };
   }
 

@@ -9,7 +9,6 @@ import type { Socket } from "node:net";
 import type { buildConnector } from "undici";
 import { NetworkError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { defined } from "../optional.ts";
 import { networkFailure } from "./failure.ts";
 import type { Proxy } from "./proxies.ts";
 
@@ -63,8 +62,10 @@ export async function openTunnel(
   });
 }
 
-function toProxy({ url }: Proxy, connect: Connect, what: string): Promise<Socket> {
-  const { protocol, hostname, host, port } = url;
+/** A connection to the proxy itself. */
+export function toProxy(proxy: Proxy, connect: Connect, what: string): Promise<Socket> {
+  const { hostname, host, port } = proxy.url;
+  const protocol = proxy.kind === "socks" ? "http:" : proxy.url.protocol;
   return new Promise((resolve, reject) => {
     connect({ protocol, hostname, host, port }, (error, socket) => {
       if (error === null) resolve(socket);
@@ -74,13 +75,15 @@ function toProxy({ url }: Proxy, connect: Connect, what: string): Promise<Socket
 }
 
 /** What a proxy is told beside the request. */
-export function proxyHeaders({ authorization }: Proxy): Record<string, string> {
-  return defined({ "proxy-authorization": authorization });
+export function proxyHeaders({ credentials }: Proxy): Record<string, string> {
+  if (credentials === undefined) return {};
+  const clear = `${credentials.user}:${credentials.password}`;
+  return { "proxy-authorization": `Basic ${Buffer.from(clear).toString("base64")}` };
 }
 
 /** For messages. */
 export function proxyName({ url }: Proxy): string {
-  return `proxy ${url.origin}`;
+  return `proxy ${url.protocol}//${url.host}`;
 }
 
 /** The proxy does not do what it was asked for. */
@@ -92,10 +95,22 @@ export function refused(proxy: Proxy, status: number, what: string): NetworkErro
       hint: "no_proxy in the environment names hosts that are asked directly",
     });
   }
-  const how =
-    proxy.authorization === undefined ? "it wants credentials" : "not with these credentials";
-  return new NetworkError("UNREACHABLE", `${message}: ${how}`, {
+  return new NetworkError("UNREACHABLE", `${message}: ${howRefused(proxy)}`, {
     status,
-    hint: "they stand in its URL: http_proxy or https_proxy=http://USER:PASSWORD@HOST:PORT",
+    hint: CREDENTIALS_HINT,
   });
+}
+
+/** The proxy does not speak with us, whatever we want of it. */
+export function refusedCredentials(proxy: Proxy): NetworkError {
+  return new NetworkError("UNREACHABLE", `${proxyName(proxy)}: ${howRefused(proxy)}`, {
+    hint: CREDENTIALS_HINT,
+  });
+}
+
+const CREDENTIALS_HINT =
+  "they stand in its URL: http_proxy or https_proxy=http://USER:PASSWORD@HOST:PORT";
+
+function howRefused({ credentials }: Proxy): string {
+  return credentials === undefined ? "it wants credentials" : "not with these credentials";
 }

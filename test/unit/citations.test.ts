@@ -31,6 +31,7 @@ const published: readonly RegExp[] = [
   /in-toto attestation framework/,
   /Sigstore bundle v0\.3/,
   /TUF 1\.0\.34/,
+  /TOML 1\.0\.0/,
   /theupdateframework\/tuf-conformance/,
   /OpenSSH PROTOCOL\.(?:sshsig|agent)/,
   /minisign's "/,

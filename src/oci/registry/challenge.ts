@@ -21,28 +21,50 @@ const PARAMETER = new RegExp(
   "y",
 );
 
+/** A value without parameters, as Negotiate has it. */
+const TOKEN68 = /\s+[A-Za-z0-9._~+/-]+=*(?=\s*(?:,|$))/y;
+const SCHEME = new RegExp(`[\\s,]*(${TOKEN})(?=\\s|,|$)`, "y");
+const CHALLENGES = 8;
+
 /** The strongest of the challenges that we can answer. */
 export function challengeOf(headers: Headers): Challenge | undefined {
   const value = headers["www-authenticate"];
   const lines = value === undefined ? [] : typeof value === "string" ? [value] : value;
-  const found = lines.slice(0, 8).flatMap((line) => parseChallenge(line) ?? []);
+  const found = lines.slice(0, CHALLENGES).flatMap(parseChallenges);
   return found.find(({ scheme }) => scheme === "bearer") ?? found[0];
 }
 
-/** Undefined for a scheme that we do not know, and for nonsense. */
-export function parseChallenge(text: string): Challenge | undefined {
-  const [head, scheme] = new RegExp(`^\\s*(${TOKEN})(?=\\s|$)`).exec(text) ?? [];
-  if (head === undefined || scheme === undefined) return undefined;
-  if (/^basic$/i.test(scheme)) return { scheme: "basic" };
-  if (!/^bearer$/i.test(scheme)) return undefined;
-  const parameters = new Map<string, string>();
-  PARAMETER.lastIndex = head.length;
-  for (let match = PARAMETER.exec(text); match !== null; match = PARAMETER.exec(text)) {
-    const [, name, quoted, plain] = match;
-    parameters.set(name!.toLowerCase(), quoted?.replace(/\\(.)/g, "$1") ?? plain!);
+/** Those of a line that we know; schemes that we do not know, and nonsense, are passed over. */
+export function parseChallenges(text: string): Challenge[] {
+  const found: Challenge[] = [];
+  let at = 0;
+  const take = (pattern: RegExp) => {
+    pattern.lastIndex = at;
+    const match = pattern.exec(text);
+    if (match !== null) at = pattern.lastIndex;
+    return match;
+  };
+  for (let count = 0; count < CHALLENGES; count++) {
+    const scheme = take(SCHEME)?.[1];
+    if (scheme === undefined) break;
+    const parameters = new Map<string, string>();
+    for (let match = take(PARAMETER); match !== null; match = take(PARAMETER)) {
+      const [, name, quoted, plain] = match;
+      parameters.set(name!.toLowerCase(), quoted?.replace(/\\(.)/g, "$1") ?? plain!);
+    }
+    if (parameters.size === 0) take(TOKEN68);
+    const challenge = challengeWith(scheme.toLowerCase(), parameters);
+    if (challenge !== undefined) found.push(challenge);
   }
+  return found;
+}
+
+function challengeWith(
+  scheme: string,
+  parameters: ReadonlyMap<string, string>,
+): Challenge | undefined {
+  if (scheme === "basic") return { scheme };
   const realm = parameters.get("realm");
-  if (realm === undefined) return undefined;
-  const service = parameters.get("service");
-  return { scheme: "bearer", realm, service, scope: parameters.get("scope") };
+  if (scheme !== "bearer" || realm === undefined) return undefined;
+  return { scheme, realm, service: parameters.get("service"), scope: parameters.get("scope") };
 }

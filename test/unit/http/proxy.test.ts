@@ -206,12 +206,13 @@ describe("the environment", () => {
     expect(proxy === undefined).toBe(exempt);
   });
 
-  test.each(["socks5://p:1", "http://", "http://%zz:x@p:1"])(
-    "%s is refused, and not repeated",
+  test.each(["socks4://u:secret@p:1", "http://", "http://%zz:x@p:1"])(
+    "%s is refused when it is needed, and not repeated",
     (value) => {
-      const make = () => new Proxies({ https_proxy: value });
+      const make = () => through({ https_proxy: value }, "https://a.test/");
       expect(make).toThrow(UsageError);
       expect(make).toThrow("https_proxy in the environment: expected a URL of a proxy");
+      expect(make).not.toThrow("secret");
     },
   );
 });

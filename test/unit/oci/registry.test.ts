@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { SealfsError } from "../../../src/errors.ts";
 import type { OciDigest } from "../../../src/oci/digest.ts";
-import { parseChallenge } from "../../../src/oci/registry/challenge.ts";
+import { parseChallenges } from "../../../src/oci/registry/challenge.ts";
 import { findCredential } from "../../../src/oci/registry/credentials.ts";
 import { openRegistryImage } from "../../../src/oci/source/registry-image.ts";
 import { parseRegistryReference, registryName } from "../../../src/oci/registry-reference.ts";
@@ -165,17 +165,24 @@ describe("credentials", () => {
   });
 
   test("challenges are read as they are written in the wild, and nonsense is not one", () => {
-    expect(parseChallenge('Bearer realm="https://a/t?x=1",service="s,\\"q\\""')).toEqual({
-      scheme: "bearer",
-      realm: "https://a/t?x=1",
-      service: 's,"q"',
-      scope: undefined,
-    });
-    expect(parseChallenge('bearer  realm="x"')).toMatchObject({ realm: "x" });
-    expect(parseChallenge("Basic realm=x")).toEqual({ scheme: "basic" });
+    expect(parseChallenges('Bearer realm="https://a/t?x=1",service="s,\\"q\\""')).toEqual([
+      { scheme: "bearer", realm: "https://a/t?x=1", service: 's,"q"', scope: undefined },
+    ]);
+    expect(parseChallenges('bearer  realm="x"')).toMatchObject([{ realm: "x" }]);
+    expect(parseChallenges("Basic realm=x")).toEqual([{ scheme: "basic" }]);
     for (const text of ["", "Bearer", "Negotiate abc", 'Bearer realm="open', "=", "Bearer =x"]) {
-      expect(parseChallenge(text)).toBeUndefined();
+      expect(parseChallenges(text)).toEqual([]);
     }
+  });
+
+  test.each([
+    ['Negotiate, Basic realm="x"', ["basic"]],
+    ["Negotiate YII=, NTLM, Basic", ["basic"]],
+    ['Basic realm="a, Bearer realm=b", Bearer realm="x",service="y"', ["basic", "bearer"]],
+    ['Bearer realm="x", scope="a:b:pull,push", Basic realm=y', ["bearer", "basic"]],
+    [`${"X, ".repeat(20)}Basic`, []],
+  ])("of several challenges in a line those that are known count: %s", (text, schemes) => {
+    expect(parseChallenges(text).map(({ scheme }) => scheme)).toEqual(schemes);
   });
 });
 

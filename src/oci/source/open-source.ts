@@ -11,7 +11,9 @@ import { type Question, TO_BE_SAVED } from "../image-search.ts";
 import type { OciImage } from "../image.ts";
 import type { Platform } from "../platform.ts";
 import { type ImageChoice, ONLY, type SourceReference, formatSource } from "../reference.ts";
+import { readRegistriesConf } from "../registry/registries-conf.ts";
 import type { RegistryOptions } from "../registry/session.ts";
+import { namesMeant } from "../registry/short-names.ts";
 import { verifyAgreement } from "./agreement.ts";
 import { openArchive } from "./archive-file.ts";
 import { openDockerArchive } from "./docker-archive.ts";
@@ -113,10 +115,28 @@ function verifyLayoutFolder(path: string): void {
   throw new NotFoundError("NO_FILE", `${path}: no such directory`);
 }
 
+/** What to say if the name of an OCI image was meant. */
+function nameHint(path: string): string | undefined {
+  let meant: string[];
+  try {
+    meant = namesMeant(path, readRegistriesConf());
+  } catch {
+    return undefined; // that no file is there is what is wrong
+  }
+  const [one, ...others] = meant;
+  if (one === undefined) return undefined;
+  const more = others.map((other) => ` or ${other}`).join("");
+  return `an OCI image of that name in a registry is ${one}${more}`;
+}
+
 async function openPath(path: string, options: SourceOptions): Promise<OpenedSource> {
   const { platform, signal } = options;
   const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) throw new NotFoundError("NO_FILE", `${path}: no such file or directory`);
+  if (stat === undefined) {
+    throw new NotFoundError("NO_FILE", `${path}: no such file or directory`, {
+      hint: nameHint(path),
+    });
+  }
   if (!stat.isDirectory()) {
     const found = await recogniseFile(openNamed(path), { label: path, path, signal });
     return openRecognised(found, options, path);

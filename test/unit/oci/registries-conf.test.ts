@@ -10,6 +10,9 @@ import {
   parseRegistriesConf,
   readRegistriesConf,
 } from "../../../src/oci/registry/registries-conf.ts";
+import { namesMeant } from "../../../src/oci/registry/short-names.ts";
+import { parseSource } from "../../../src/oci/reference.ts";
+import { openSource } from "../../../src/oci/source/open-source.ts";
 import type { RegistryOptions } from "../../../src/oci/registry/session.ts";
 import { types } from "../../support/oci.ts";
 import { type RegistryHabits, TestRegistry } from "../../support/registry.ts";
@@ -200,6 +203,38 @@ describe("files", () => {
     expect(() => readRegistriesConf(env)).toThrow(
       expect.objectContaining({ code: "LIMIT" }) as Error,
     );
+  });
+});
+
+describe("a name without transport means", () => {
+  const conf = parse(
+    'unqualified-search-registries = ["a.example", "docker.io"]\n[aliases]\nfedora = "r.example/fedora"',
+  );
+  test.each([
+    ["fedora", ["docker://r.example/fedora:latest"]],
+    ["fedora:40", ["docker://r.example/fedora:40"]],
+    [`fedora@${DIGEST}`, [`docker://r.example/fedora@${DIGEST}`]],
+    ["app:1", ["docker://a.example/app:1", "docker://docker.io/library/app:1"]],
+    ["team/app:1", ["docker://a.example/team/app:1", "docker://docker.io/team/app:1"]],
+    ["x.example:5000/app", ["docker://x.example:5000/app:latest"]],
+    ["app", []],
+    ["image.tar", []],
+    ["./app:1", []],
+    ["/srv/app:1", []],
+    ["App:1", []],
+  ])("%s: %j", (text, expected) => {
+    expect(namesMeant(text, conf)).toEqual(expected);
+  });
+
+  test("one of Docker Hub where nothing is said", () => {
+    expect(namesMeant("busybox:1", parse(""))).toEqual(["docker://docker.io/library/busybox:1"]);
+  });
+
+  test("what the hint of a missing file says", async () => {
+    await expect(openSource(parseSource("x.example/nothing-here:1"))).rejects.toMatchObject({
+      code: "NO_FILE",
+      hint: "an OCI image of that name in a registry is docker://x.example/nothing-here:1",
+    });
   });
 });
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { closeSync, fstatSync } from "node:fs";
+import { type Stats, closeSync, fstatSync, statSync } from "node:fs";
 import { FormatError, UsageError } from "../errors.ts";
 import { failure } from "../fs/failure.ts";
 import { readFully } from "../fs/descriptor-io.ts";
@@ -89,13 +89,24 @@ export function verifyBlob(
 export function openNamed(path: string): BlobRange {
   let fd: number;
   try {
+    // Before it is opened: a fifo is not waited for.
+    verifyFile(statSync(path, { throwIfNoEntry: false }), path);
     fd = openUserFile(path, path);
   } catch (error) {
     throw failure(path, error);
   }
   const stat = fstatSync(fd);
-  if (stat.isFile()) return { fd, offset: 0, size: stat.size, close: () => closeSync(fd) };
-  closeSync(fd);
+  try {
+    verifyFile(stat, path);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  return { fd, offset: 0, size: stat.size, close: () => closeSync(fd) };
+}
+
+function verifyFile(stat: Stats | undefined, path: string): void {
+  if (stat === undefined || stat.isFile()) return;
   const hint = stat.isDirectory() ? {} : { hint: "give a pipe on standard input: -" };
   throw new UsageError("USAGE", `${path}: expected a regular file`, hint);
 }

@@ -94,7 +94,7 @@ export class ArchiveFiles implements LayoutFiles {
     if (member?.kind !== "copies") return member;
     const [first, ...others] = member.copies as [Single, ...Single[]];
     for (const other of others) {
-      if (this.#isCopy(first, other)) continue;
+      if (this.#isCopy(name, first, other)) continue;
       const message = `${this.label}: ${printable(name)} is stored twice, with different content`;
       throw new FormatError("AMBIGUOUS", message, {
         hint: "tools differ about which of them counts: make the archive again",
@@ -104,7 +104,9 @@ export class ArchiveFiles implements LayoutFiles {
     return first;
   }
 
-  #isCopy(first: Single, other: Single): boolean {
+  #isCopy(name: ByteString, first: Single, other: Single): boolean {
+    // What GNU tar writes of a file that it is given twice.
+    if (other.kind === "link" && other.hard && memberName(other.target) === name) return true;
     if (first.kind === "file" && other.kind === "file") {
       const [a, b] = [first, other].map(({ offset, size }) => partOf(this.#range, offset, size));
       return hasSameBytes(a!, b!);

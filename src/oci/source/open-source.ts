@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { lstatSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { NotFoundError, UsageError } from "../../errors.ts";
 import { type BlobRange, type LayoutFiles, openNamed } from "../blob.ts";
@@ -111,8 +111,12 @@ function layers(image: OciImage): OpenedSource {
 }
 
 function verifyLayoutFolder(path: string): void {
-  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return;
-  throw new NotFoundError("NO_FILE", `${path}: no such directory`);
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) throw new NotFoundError("NO_FILE", `${path}: no such directory`);
+  if (stat.isDirectory()) return;
+  throw new UsageError("USAGE", `oci:${path}: expected a directory`, {
+    hint: `an archive of a layout: oci-archive:${path}`,
+  });
 }
 
 /** What to say if the name of an OCI image was meant. */

@@ -99,11 +99,15 @@ async function judge(range: BlobRange, named: Named, times: number): Promise<Jud
   if (head[0] === 0x2f && head[1] === 0x20) return { kind: "dump" };
   const isEmpty = head.length === 512 && head.every((byte) => byte === 0);
   if (!isEmpty && !isTar(head)) {
-    throw new FormatError("BAD_MAGIC", `${label}: not an image archive, layer tar or dump file`, {
-      hint: "name the transport: oci:, oci-archive:, docker-archive:, tar:, dir: or dump:",
-    });
+    throw unknown(label);
   }
-  const finding = surveyArchive(range, label);
+  let finding: Finding;
+  try {
+    finding = surveyArchive(range, label);
+  } catch (error) {
+    // Disk images begin with zeros, and so does an archive of nothing.
+    throw isEmpty ? unknown(label, error) : error;
+  }
   if (finding.kind === "files") return { kind: "tar" };
   if (finding.kind === "misplaced") throw refusal(finding, label, forceOf(path, times));
   return { kind: "archive", image: finding };
@@ -124,6 +128,14 @@ async function judgeCompressed(range: BlobRange, named: Named, times: number): P
   });
 }
 
+function unknown(label: string, cause?: unknown): FormatError {
+  const message = `${label}: not an image archive, layer tar or dump file`;
+  return new FormatError("BAD_MAGIC", message, {
+    cause,
+    hint: "what is read: tar archives, also by gzip or zstd, folders, and composefs dump files",
+  });
+}
+
 function refusal(
   { misplaced: { what, remedy } }: Extract<Finding, { kind: "misplaced" }>,
   label: string,
@@ -134,7 +146,7 @@ function refusal(
 }
 
 function forceOf(path: string | undefined, times: number): string {
-  const isFile = path !== undefined && times === 0;
-  const source = isFile ? `tar:${path}` : "decompressed into a file, tar:FILE";
+  const file = times > 0 ? "decompressed into a file, tar:FILE" : "saved in a file, tar:FILE";
+  const source = path === undefined || times > 0 ? file : `tar:${path}`;
   return `${source} takes it as a root file system`;
 }

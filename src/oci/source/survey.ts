@@ -8,7 +8,12 @@
 import { type ByteString, printable } from "../../bytes/bytestring.ts";
 import { limits } from "../../limits.ts";
 import { SNIFF_BYTES, isTar, sniff } from "../codec/sniff.ts";
-import { type DocumentKind, documentKind, isDocumentName } from "./image-documents.ts";
+import {
+  type DocumentKind,
+  type DocumentName,
+  documentKind,
+  isDocumentName,
+} from "./image-documents.ts";
 import * as misplaced from "./misplaced.ts";
 
 /** The forms in which images are read. */
@@ -24,7 +29,8 @@ export type Finding =
   | { readonly kind: "misplaced"; readonly misplaced: misplaced.Misplaced }
   | { readonly kind: "files" };
 
-const BLOB = /(?:^|\/)blobs\/sha(?:256|512)\/[0-9a-f]{64,128}$/;
+const BLOB = /^blobs\/sha(?:256|512)\/[0-9a-f]{64,128}$/;
+const NESTED_BLOB = /(?:^|\/)sha(?:256|512)\/[0-9a-f]{64,128}$/;
 const HEX = "[0-9a-f]{64}";
 /** Layers, configurations and the like, as docker, skopeo and crane name them. */
 const PART = new RegExp(
@@ -44,6 +50,8 @@ const JUNK = /(?:^|\/)(?:\._[^/]*|\.DS_Store)$|^__MACOSX\//;
 /** Hears of every file once, in any order; of directories it need not. */
 export class Survey {
   readonly #documents = new Set<DocumentKind>();
+  /** Documents that are links. */
+  readonly #linked = new Set<DocumentName>();
   /** What its place shows to be something else, unless the whole is a system. */
   #misplaced: misplaced.Misplaced | undefined;
   #isSystem = false;
@@ -74,12 +82,16 @@ export class Survey {
   /** Of how many bytes of its content, at most, {@link content} has to be told. */
   add(name: ByteString, isRegular: boolean): number {
     const inRoot = !name.includes("/");
-    if (inRoot && isDocumentName(name)) return isRegular ? limits.manifestBytes : 0;
+    if (inRoot && isDocumentName(name)) {
+      if (isRegular) return limits.manifestBytes;
+      this.#linked.add(name);
+      return 0;
+    }
     if (!this.#isSystem) this.#place(name, isRegular);
-    if (name.startsWith("blobs/") && BLOB.test(name)) this.#hasBlobs = true;
+    if (BLOB.test(name)) this.#hasBlobs = true;
     else if (LEGACY.test(name)) this.#hasLegacy = true;
     else if (this.#hasOrdinary || JUNK.test(name)) return 0;
-    else if (BLOB.test(name)) this.#nestedBlob ??= name;
+    else if (NESTED_BLOB.test(name)) this.#nestedBlob ??= name;
     else if (DOCUMENT.test(name)) this.#hasNestedDocument = true;
     else if (PART.test(name)) this.#addPart(name);
     else if (this.#lookForArchives && isRegular && (inRoot || ARCHIVE.test(name)))
@@ -98,7 +110,7 @@ export class Survey {
   }
 
   finding(): Finding {
-    const isThere = (kind: DocumentKind) => this.#documents.has(kind);
+    const isThere = (kind: DocumentKind) => this.#documents.has(kind) || this.#isLinked(kind);
     if (isThere("index") && isThere("manifest")) return refused(misplaced.CONTRADICTION);
     if (isThere("index")) return { kind: "image", form: "oci", isDockerToo: isThere("docker") };
     if (isThere("docker")) return { kind: "image", form: "docker" };
@@ -110,6 +122,13 @@ export class Survey {
     if (!this.#isSystem && this.#misplaced !== undefined) return refused(this.#misplaced);
     const onlyParts = this.#hasOrdinary ? undefined : this.#onlyParts();
     return onlyParts === undefined ? { kind: "files" } : refused(onlyParts);
+  }
+
+  /** Whether a document is a link that other files make believable. */
+  #isLinked(kind: DocumentKind): boolean {
+    if (kind === "index") return this.#hasBlobs && this.#linked.has("index.json");
+    if (kind !== "docker" || this.#hasOrdinary || !this.#linked.has("manifest.json")) return false;
+    return this.#hasParts || this.#archive !== undefined;
   }
 
   #place(name: ByteString, isRegular: boolean): void {
@@ -134,11 +153,10 @@ export class Survey {
   }
 }
 
+/** The folder in which a part of an image has the place that it has in an image. */
 function folderOf(name: ByteString): ByteString {
-  return name.replace(
-    /(?:^|\/)(?:blobs\/.*|[^/]*(?:\/(?:json|VERSION|layer\.tar))?)$/s,
-    "",
-  ) as ByteString;
+  const place = /(?:^|\/)(?:blobs\/.*|[^/]*(?:\/(?:json|VERSION|layer\.tar))?)$/s;
+  return name.replace(place, "") as ByteString;
 }
 
 function refused(found: misplaced.Misplaced): Finding {

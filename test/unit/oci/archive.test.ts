@@ -132,13 +132,13 @@ describe("an archive as a set of files", () => {
     files.close();
   });
 
-  test("refuses an archive that is cut anywhere", async () => {
+  test("refuses an archive that is cut anywhere but between files", async () => {
     const bytes = await tar([
       { name: "a", content: Buffer.alloc(100_000) },
       { name: "b", content: "two" },
     ]);
     const path = join(scratchFolder(), "cut.tar");
-    for (const length of [0, 100, 512, 600, 90_000, 100_864, 101_000, bytes.length - 1024]) {
+    for (const length of [100, 512, 600, 90_000, 100_800, 101_000, 101_376, 101_380]) {
       writeFileSync(path, bytes.subarray(0, length));
       expect(await refusal(() => ArchiveFiles.open(openNamed(path), path).close())).toBe(
         "FormatError TRUNCATED",

@@ -1,6 +1,7 @@
 /** What a source without a transport is found to be, in all forms in which tools write images. */
 import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { Readable } from "node:stream";
 import { gzipSync } from "node:zlib";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -89,6 +90,26 @@ const images: Case[] = [
   ],
   ["skopeo's dir:", (layers) => skopeoFolder(layers)],
   ["skopeo's dir: of old", (layers) => skopeoFolder(layers, (digest) => `${digest.slice(7)}.tar`)],
+  [
+    "a manifest.json that is a symlink",
+    (layers) => {
+      const members = dockerArchive(layers);
+      const { content } = members.at(-1)!;
+      return [
+        ...members.slice(0, -1),
+        { name: "m", content: content! },
+        { name: "manifest.json", type: "symlink", linkname: "m" },
+      ];
+    },
+  ],
+  [
+    "a layout that GNU tar was given twice: hard links to themselves",
+    (layers) => {
+      const once = layoutArchive(layoutOf(layers));
+      const again = once.map(({ name }) => ({ name, type: "link" as const, linkname: name }));
+      return [...once, ...again];
+    },
+  ],
   [
     "skopeo's dir: without the file version",
     (layers) => skopeoFolder(layers).filter(({ name }) => name !== "version"),
@@ -258,6 +279,14 @@ const misplaced: [string, RegExp, () => Members][] = [
     "blobs alone",
     /without index\.json/,
     () => layoutArchive(layoutOf([one]), ["index.json", "oci-layout"]),
+  ],
+  [
+    "the folder blobs of a layout",
+    /in the folder sha256/,
+    () =>
+      layoutArchive(layoutOf([one])).flatMap((member) =>
+        member.name.startsWith("blobs/") ? { ...member, name: member.name.slice(6) } : [],
+      ),
   ],
   [
     "a Docker archive without manifest.json",
@@ -530,6 +559,28 @@ test("a named transport for another kind of archive says how to find out", async
   const layout = put(await layoutOf([one]).archiveBytes());
   await expect(found(`oci-archive:${docker}`)).rejects.toMatchObject({ code: "MALFORMED", hint });
   await expect(found(`docker-archive:${layout}`)).rejects.toMatchObject({ code: "NO_FILE", hint });
+  await expect(found(`oci:${layout}`)).rejects.toMatchObject({
+    name: "UsageError",
+    hint: `an archive of a layout: oci-archive:${layout}`,
+  });
+  expect(await found(`oci-archive:${layout}`)).toEqual(ids(one));
+});
+
+test("a disk image that begins with zeros is none of the things that are read", async () => {
+  const disk = Buffer.alloc(8192);
+  disk.writeUInt32LE(0xe0f5e1e2, 1024);
+  await expect(found(put(disk))).rejects.toMatchObject({ code: "BAD_MAGIC" });
+});
+
+test("a fifo is refused without waiting for its other end", async () => {
+  const path = join(folderOf([]), "fifo");
+  execFileSync("mkfifo", [path]);
+  for (const transport of ["", "tar:", "oci-archive:", "docker-archive:", "dump:"]) {
+    await expect(found(transport + path)).rejects.toMatchObject({
+      name: "UsageError",
+      hint: "give a pipe on standard input: -",
+    });
+  }
 });
 
 test("a dump file on standard input is one", async () => {

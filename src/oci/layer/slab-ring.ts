@@ -159,8 +159,10 @@ export class RingReader extends RingEnd {
     }
     for (;;) {
       const signal = Atomics.load(this.words, SIGNAL);
+      // Before the count: the writer hands over its last slab, then ends.
+      const state = Atomics.load(this.words, STATE);
       if (Atomics.load(this.words, FILLED) !== this.#count) return this.#take();
-      if (Atomics.load(this.words, STATE) !== RUNNING) return undefined;
+      if (state !== RUNNING) return undefined;
       const { async, value } = waitAsync(this.words, SIGNAL, signal);
       if (async) await value;
     }

@@ -28,8 +28,8 @@ export async function openBuildSource(
   reference: SourceReference,
   options: SourceOptions,
 ): Promise<BuildSource> {
-  const { platform, registry, signal } = options;
-  const source = await openAnySource(reference, { platform, registry, signal });
+  const { platform, registry, signal, maxLayerBytes } = options;
+  const source = await openAnySource(reference, { platform, registry, signal, maxLayerBytes });
   if (source.kind === "dir") requireFolder(source.path);
   const warnings = reference.transport === "dir" ? warningsAbout(reference.path) : [];
   return { ...source, warnings, close: () => close(source) };

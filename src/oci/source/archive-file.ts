@@ -10,7 +10,7 @@ import { limits } from "../../limits.ts";
 import { type BlobRange, type FileRange, openNamed } from "../blob.ts";
 import { SNIFF_BYTES, type Sniffed, sniff } from "../codec/sniff.ts";
 import { ArchiveFiles } from "./archive.ts";
-import { decompressedCopy } from "./decompressed.ts";
+import { type DecompressOptions, decompressedCopy } from "./decompressed.ts";
 
 /**
  * Opens an archive, compressed or not.
@@ -18,8 +18,11 @@ import { decompressedCopy } from "./decompressed.ts";
  * @throws {@link FormatError} `UNSUPPORTED` for a compression that only other tools know, and when
  *   it is no tar archive that we accept; {@link NotFoundError} `NO_FILE`; {@link SystemError}
  */
-export async function openArchive(path: string, signal?: AbortSignal): Promise<ArchiveFiles> {
-  return ArchiveFiles.open(await decompress(openNamed(path), path, signal), path);
+export async function openArchive(
+  path: string,
+  options?: DecompressOptions,
+): Promise<ArchiveFiles> {
+  return ArchiveFiles.open(await decompress(openNamed(path), path, options), path);
 }
 
 /** The same for archives that are read in parts, so that a copy would be no use. */
@@ -37,7 +40,7 @@ export function openArchiveInPlace(path: string): ArchiveFiles {
 async function decompress(
   range: BlobRange,
   path: string,
-  signal: AbortSignal | undefined,
+  options: DecompressOptions | undefined,
 ): Promise<BlobRange> {
   let current = range;
   try {
@@ -46,7 +49,7 @@ async function decompress(
       if (found === "none") return current;
       verifyCompression(found, path, path);
       verifyTimes(times, path);
-      const copy = await decompressedCopy(current, path, signal);
+      const copy = await decompressedCopy(current, path, options);
       current.close();
       current = copy;
     }

@@ -6,9 +6,17 @@
 import { writeFully } from "../../fs/descriptor-io.ts";
 import { failure } from "../../fs/failure.ts";
 import { type BlobRange, type FileRange, partOf } from "../blob.ts";
+import { layerBound } from "../codec/decode.ts";
 import { type LayerDescriptor, NO_ANNOTATIONS } from "../image.ts";
 import { layerChunks } from "../layer/layer.ts";
 import { openUnnamed } from "./spool.ts";
+
+export interface DecompressOptions {
+  /** Ends it; its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
+  /** The most decompressed bytes; by default what follows from the size, as for layers. */
+  readonly maxLayerBytes?: number | undefined;
+}
 
 /**
  * The decompressed bytes of gzip or zstd; a chunk is valid until the next is asked for.
@@ -18,7 +26,7 @@ import { openUnnamed } from "./spool.ts";
 export async function* decompressed(
   range: FileRange,
   label: string,
-  signal?: AbortSignal,
+  { signal, maxLayerBytes }: DecompressOptions = {},
 ): AsyncGenerator<Uint8Array, void, void> {
   const whole = partOf({ ...range, close() {} }, 0, range.size);
   const bytes: LayerDescriptor = {
@@ -30,7 +38,8 @@ export async function* decompressed(
     diffId: undefined,
     annotations: NO_ANNOTATIONS,
   };
-  for await (const chunk of layerChunks({ openBlob: () => whole }, bytes)) {
+  const bound = layerBound(range.size, maxLayerBytes);
+  for await (const chunk of layerChunks({ openBlob: () => whole }, bytes, { bound })) {
     signal?.throwIfAborted();
     yield chunk;
   }
@@ -44,12 +53,12 @@ export async function* decompressed(
 export async function decompressedCopy(
   range: FileRange,
   label: string,
-  signal?: AbortSignal,
+  options?: DecompressOptions,
 ): Promise<BlobRange> {
   const copy = openUnnamed();
   let size = 0;
   try {
-    for await (const chunk of decompressed(range, label, signal)) {
+    for await (const chunk of decompressed(range, label, options)) {
       writeFully(copy.fd, chunk);
       size += chunk.length;
     }

@@ -16,6 +16,7 @@ import type { RegistryOptions } from "../registry/session.ts";
 import { namesMeant } from "../registry/short-names.ts";
 import { verifyAgreement } from "./agreement.ts";
 import { openArchive } from "./archive-file.ts";
+import type { DecompressOptions } from "./decompressed.ts";
 import { openDockerArchive } from "./docker-archive.ts";
 import { imageOfLayers, openLayerFiles } from "./layer-files.ts";
 import { DirectoryFiles, openLayout } from "./oci-layout.ts";
@@ -29,15 +30,13 @@ import { openRegistryImage } from "./registry-image.ts";
 import { openSkopeoImage } from "./skopeo-image.ts";
 import { spool } from "./spool.ts";
 
-export interface SourceOptions {
+export interface SourceOptions extends DecompressOptions {
   /** Which image of an index; undefined: the only one, or of several the host's. */
   readonly platform?: Platform | undefined;
   /** How to talk to registries. */
   readonly registry?: RegistryOptions | undefined;
   /** Read for the source `-`; `process.stdin` when not given. */
   readonly stdin?: Readable;
-  /** Ends the reading of what is compressed; its reason is thrown. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** What a source is. Layers and dump files are open, a directory is not yet. */
@@ -60,7 +59,7 @@ export async function openAnySource(
   reference: SourceReference,
   options: SourceOptions = {},
 ): Promise<OpenedSource> {
-  const { platform, signal, stdin = process.stdin } = options;
+  const { platform, stdin = process.stdin } = options;
   const layout = (files: LayoutFiles, source: Extract<SourceReference, ImageChoice>) =>
     openLayout(files, { choice: source, platform }, formatSource({ ...source, ...ONLY }));
   switch (reference.transport) {
@@ -70,10 +69,10 @@ export async function openAnySource(
       verifyLayoutFolder(reference.path);
       return layers(await layout(new DirectoryFiles(reference.path), reference));
     case "oci-archive":
-      return layers(await layout(await openArchive(reference.path, signal), reference));
+      return layers(await layout(await openArchive(reference.path, options), reference));
     case "docker-archive":
       return layers(
-        openDockerArchive(await openArchive(reference.path, signal), reference, platform),
+        openDockerArchive(await openArchive(reference.path, options), reference, platform),
       );
     case "tar":
       return layers(openLayerFiles(reference.paths));
@@ -84,7 +83,7 @@ export async function openAnySource(
     case "path":
       return openPath(reference.path, options);
     case "stdin": {
-      const named = { label: STDIN, path: undefined, signal };
+      const named = { ...options, label: STDIN, path: undefined };
       return openRecognised(await recogniseFile(await spool(stdin), named), options);
     }
   }
@@ -134,7 +133,7 @@ function nameHint(path: string): string | undefined {
 }
 
 async function openPath(path: string, options: SourceOptions): Promise<OpenedSource> {
-  const { platform, signal } = options;
+  const { platform } = options;
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) {
     throw new NotFoundError("NO_FILE", `${path}: no such file or directory`, {
@@ -142,7 +141,7 @@ async function openPath(path: string, options: SourceOptions): Promise<OpenedSou
     });
   }
   if (!stat.isDirectory()) {
-    const found = await recogniseFile(openNamed(path), { label: path, path, signal });
+    const found = await recogniseFile(openNamed(path), { ...options, label: path, path });
     return openRecognised(found, options, path);
   }
   const found = recogniseFolder(path);

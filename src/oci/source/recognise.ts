@@ -10,7 +10,7 @@ import type { BlobRange, LayoutFiles } from "../blob.ts";
 import { isTar, sniff } from "../codec/sniff.ts";
 import { headOf, verifyCompression, verifyTimes } from "./archive-file.ts";
 import { ArchiveFiles } from "./archive.ts";
-import { decompressed, decompressedCopy } from "./decompressed.ts";
+import { type DecompressOptions, decompressed, decompressedCopy } from "./decompressed.ts";
 import { DirectoryFiles } from "./oci-layout.ts";
 import type { Finding } from "./survey.ts";
 import { surveyArchive, surveyStream } from "./survey-archive.ts";
@@ -28,12 +28,10 @@ export type RecognisedFile =
   RecognisedImage | { readonly kind: "tar" | "dump"; readonly range: BlobRange };
 
 /** What is known of a file besides its bytes. */
-interface Named {
+interface Named extends DecompressOptions {
   readonly label: string;
   /** Undefined for standard input. */
   readonly path: string | undefined;
-  /** Ends the decompressing; its reason is thrown. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -114,11 +112,11 @@ async function judge(range: BlobRange, named: Named, times: number): Promise<Jud
 }
 
 async function judgeCompressed(range: BlobRange, named: Named, times: number): Promise<Judged> {
-  const { label, path, signal } = named;
-  const found = await surveyStream(decompressed(range, label, signal), label);
+  const { label, path } = named;
+  const found = await surveyStream(decompressed(range, label, named), label);
   if (found.kind === "files") return { kind: "tar" };
   if (found.kind === "misplaced") throw refusal(found, label, forceOf(path, times));
-  const copy = await decompressedCopy(range, label, signal);
+  const copy = await decompressedCopy(range, label, named);
   if (found.kind === "image") return { ...found, files: ArchiveFiles.open(copy, label) };
   const inner = await recogniseOwn(copy, named, times + 1);
   if (inner.kind === "image") return inner;

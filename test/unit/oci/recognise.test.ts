@@ -168,6 +168,20 @@ test("the copy of a compressed archive leaves no file behind, also when it is br
   }
 });
 
+test("what is compressed has the bound of layers, and the one that is asked for", async () => {
+  const big = { name: "usr/zeros", content: Buffer.alloc(100_000) };
+  const sources = [
+    put(gzipSync(await tar([big]))),
+    put(gzipSync(await tar([...dockerArchive([one]), big]))),
+  ];
+  for (const source of [...sources, `docker-archive:${sources[1]}`]) {
+    const refused = openAnySource(parseSource(source), { maxLayerBytes: 100_000 });
+    await expect(refused).rejects.toMatchObject({ code: "LIMIT" });
+    const opened = await openAnySource(parseSource(source), { maxLayerBytes: 110_000 });
+    if (opened.kind === "layers") opened.image.close();
+  }
+});
+
 test("reading what is compressed ends when it is told to", async () => {
   const bytes = gzipSync(await tar(dockerArchive([one])));
   const reason = new Error("enough");

@@ -24,6 +24,8 @@ const DEADLINE_SECONDS = 30;
 export interface Prepared {
   /** The mount point, absolute. */
   readonly target: string;
+  /** The id of what was mounted there when it was found free. */
+  readonly below: number | undefined;
   readonly stores: readonly Store[];
   /** The inode of `subdir`, where only that is mounted. */
   readonly rootNid: number | undefined;
@@ -33,13 +35,14 @@ export interface Prepared {
 export function launchInput(
   verified: VerifiedImage,
   options: MountOptions,
-  { target, stores, rootNid, plan }: Prepared,
+  { target, below, stores, rootNid, plan }: Prepared,
 ): ServerInput {
   const { threads, log, metrics, prefetch, writable, idmap, subdir } = options;
   return defined({
     digest: verified.digest,
     stores: stores.map((store) => store.path),
     target,
+    below: options.nonempty === true ? null : below,
     source: `${SOURCE_PREFIX}${verified.statement.name}`,
     signed: signedImage(verified),
     ...plan,

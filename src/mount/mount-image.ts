@@ -14,7 +14,8 @@ import { type MountPlan, planMount } from "./plan.ts";
 import { directoryIn } from "./subdir.ts";
 import { endConnection } from "./table/end-mount.ts";
 import type { MountPromise, Mode } from "./table/modes.ts";
-import { checkHidesNothing, checkTarget } from "./table/target.ts";
+import { mountAt } from "./table/mountinfo.ts";
+import { checkHidesNothing, checkTarget, mountPoint } from "./table/target.ts";
 
 /** A live mount. */
 export interface Mount {
@@ -47,10 +48,11 @@ export async function mountImage(
   directory: string,
   options: MountOptions,
 ): Promise<Mount> {
+  const below = mountAt(mountPoint(directory))?.id; // before the look whether it is free
   const target = checkTarget(directory, options);
   const server = options.server ?? new MountServer(target, options.foreground === true);
   try {
-    return await mountWith(server, verified, target, options);
+    return await mountWith(server, verified, { target, below }, options);
   } finally {
     server.abandon();
   }
@@ -59,7 +61,7 @@ export async function mountImage(
 async function mountWith(
   server: MountServer,
   verified: VerifiedImage,
-  target: string,
+  { target, below }: { target: string; below: number | undefined },
   options: MountOptions,
 ): Promise<Mount> {
   const { idmap, lazy, subdir, writable } = options;
@@ -72,7 +74,7 @@ async function mountWith(
     idmapped: idmap !== undefined,
     lazy: lazy !== undefined,
   });
-  const input = launchInput(verified, options, { target, stores, rootNid, plan });
+  const input = launchInput(verified, options, { target, below, stores, rootNid, plan });
   const launched = await server.mount(verified.bytes, input);
   return asMount(target, plan, input.foreground, launched);
 }

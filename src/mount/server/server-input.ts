@@ -43,6 +43,8 @@ export interface ServerInput {
   readonly digest: VerityDigest;
   readonly stores: readonly string[];
   readonly target: string;
+  /** The id of what was mounted there when it was found free; null when it need not be free. */
+  readonly below?: number | null;
   readonly source: string;
   readonly mode: Mode;
   readonly promise: MountPromise;

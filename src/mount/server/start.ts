@@ -10,6 +10,7 @@ import type { Served, ServeInput } from "../../fuse/transport.ts";
 import { defined } from "../../optional.ts";
 import { startGuard } from "../guard/guard.ts";
 import { metricsSocket } from "../report/metrics-output.ts";
+import { takeTurn } from "../table/target-lock.ts";
 import type { MountState } from "../table/run-state.ts";
 import type { Upper } from "../upper/upper.ts";
 import { announce } from "./announcement.ts";
@@ -55,12 +56,14 @@ export async function startMount(input: ServerInput, parts: ServerParts): Promis
   undo.add(() => problems.flush());
   const onProblem: ServeInput["onProblem"] = (problem) => problems.add(problem);
   signals.throwIfAsked();
-  const guard = startGuard(input.target, metricsSocket(input.metrics ?? "")); // before there is a mount
-  atExit.add(() => guard.dismiss());
   const lazy = await openLazy(input, images, write);
   undo.add(() => lazy?.close());
   const upper = await openWritable(input, images, write);
   undo.add(() => upper?.close());
+  const endTurn = await takeTurn(input.target, input.below);
+  undo.add(endTurn);
+  const guard = startGuard(input.target, metricsSocket(input.metrics ?? "")); // before there is a mount
+  atExit.add(() => guard.dismiss());
   const served = await serveImage(images, {
     ...input,
     ...defined({ writable: upper && { ...input.writable!, isNew: upper.isNew } }),
@@ -75,6 +78,7 @@ export async function startMount(input: ServerInput, parts: ServerParts): Promis
     mount.ended.catch(() => undefined); // told where it is waited for
     mount.end();
   });
+  endTurn();
   const { device } = mount;
   guard.mounted(device);
   log.open(device);

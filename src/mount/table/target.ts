@@ -6,6 +6,7 @@
 import { lstatSync, readdirSync, realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { NotFoundError, SystemError, UsageError } from "../../errors.ts";
+import { isSealfs, mountAt } from "./mountinfo.ts";
 
 /**
  * The directory's absolute path without symlinks.
@@ -24,6 +25,7 @@ export function checkTarget(directory: string, options: { nonempty?: boolean } =
       });
     }
     if (!stat.isDirectory()) throw new UsageError("USAGE", `${what}: expected a directory`);
+    if (options.nonempty !== true) checkFree(path);
     if (options.nonempty !== true && readdirSync(path).length > 0) {
       throw new UsageError("USAGE", `${what}: expected an empty directory`, {
         hint: "--nonempty mounts over what is there",
@@ -45,6 +47,15 @@ export function checkTarget(directory: string, options: { nonempty?: boolean } =
     if (code === "EACCES") throw new SystemError("PERMISSION", `${what}: ${message}`);
     throw error;
   }
+}
+
+/** An image is there already; it may be an empty one. */
+function checkFree(path: string): void {
+  const mount = mountAt(mountPoint(path));
+  if (mount === undefined || !isSealfs(mount)) return;
+  throw new SystemError("BUSY", `mount point ${path}: ${mount.source} is mounted there already`, {
+    hint: `end that with: sealfs umount ${path}; --nonempty mounts over it`,
+  });
 }
 
 /**

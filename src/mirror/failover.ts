@@ -4,8 +4,8 @@
  *
  * - Each source gets a fair share of the time that is left, so that a slow one cannot use up all.
  * - One that is much slower than others are known to be is left for them, and asked again last.
- * - One that could not be reached is asked once more when nobody else is left; one that is busy, after
- *   the time that it asked for, as long as there is time.
+ * - One that could not be reached is asked once more when nobody else is left, and where somebody waits for
+ *   it, again and again; one that is busy, after the time that it asked for, as long as there is time.
  * - Only when all have failed is there an error, with the reason of each.
  *
  * Spec: docs/hostile-inputs.md, 133, 140, 141.
@@ -33,6 +33,11 @@ export interface FailoverRequest<T> {
   readonly deadlineMs: number;
   /** How long a source that is busy may be waited for; by default as long as there is time. */
   readonly waitMs?: number;
+  /**
+   * Whether sources that cannot be reached are asked again for the same time, because a server restarts or
+   * the network is not there yet; otherwise they are asked once more.
+   */
+  readonly isPatient?: boolean;
   readonly signal?: AbortSignal | undefined;
   /**
    * Gets it from one source, and checks it. A {@link SystemError} is a fault of this machine, never
@@ -44,13 +49,16 @@ export interface FailoverRequest<T> {
 /** How often a transfer's pace is looked at, and when first. */
 const PACE_MS = 1_000;
 const PATIENCE_MS = 5_000;
-/** Before a source that could not be reached is asked again. */
+/** Before a source that could not be reached is asked again: at first, and at most after several tries. */
 const PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 2_000;
 
 interface Turn {
   readonly source: ObjectSource;
   /** Asked for the second time: it is all there is. */
   readonly isLast: boolean;
+  /** How often it was asked before. */
+  readonly tries: number;
   readonly notBefore: number;
 }
 
@@ -72,6 +80,7 @@ export async function failover<T>(request: FailoverRequest<T>): Promise<T> {
   const turns: Turn[] = ask.map((source) => ({
     source,
     isLast: false,
+    tries: 0,
     notBefore: health.busyMs(source) === 0 ? 0 : performance.now() + health.busyMs(source),
   }));
   for (let turn = next(turns); turn !== undefined; turn = next(turns)) {
@@ -92,7 +101,9 @@ export async function failover<T>(request: FailoverRequest<T>): Promise<T> {
       if (!isFaultOfSource(error)) throw error;
       const fault = health.blame(source, object, error);
       faults.set(source, fault);
-      if (isWorthAnother(fault, isLast)) turns.push(again(fault, health));
+      if (isWorthAnother(fault, isLast, request.isPatient === true)) {
+        turns.push(again(fault, health, turn.tries + 1));
+      }
     }
   }
   throw allFailed(object, sources, faults);
@@ -167,8 +178,9 @@ export function isFaultOfSource(error: unknown): error is Error {
   );
 }
 
-function isWorthAnother({ kind }: Fault, isLast: boolean): boolean {
-  return kind === "busy" || (!isLast && (kind === "slow" || kind === "unreachable"));
+function isWorthAnother({ kind }: Fault, isLast: boolean, isPatient: boolean): boolean {
+  if (kind === "busy") return true;
+  return (kind === "unreachable" || kind === "slow") && (isPatient || !isLast);
 }
 
 /** The one that may be asked first; of several, the first of them. */
@@ -180,9 +192,11 @@ function next(turns: Turn[]): Turn | undefined {
   return turns.splice(first, 1)[0];
 }
 
-function again({ source, kind }: Fault, health: Health): Turn {
-  const pause = kind === "busy" ? health.busyMs(source) : kind === "slow" ? 0 : PAUSE_MS;
-  return { source, isLast: true, notBefore: performance.now() + pause };
+function again({ source, kind }: Fault, health: Health, tries: number): Turn {
+  const later = Math.min(PAUSE_MS * 2 ** (tries - 1), LONGEST_PAUSE_MS);
+  const pause =
+    kind === "busy" ? health.busyMs(source) : kind === "slow" && tries === 1 ? 0 : later;
+  return { source, isLast: true, tries, notBefore: performance.now() + pause };
 }
 
 async function sleepUntil(time: number, signal: AbortSignal | undefined): Promise<void> {

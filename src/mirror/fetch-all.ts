@@ -6,12 +6,15 @@
  */
 import { setMaxListeners } from "node:events";
 import { FetchError, SystemError } from "../errors.ts";
+import { defined } from "../optional.ts";
 import type { Fetcher } from "./fetcher.ts";
 import { type FetchUnit, planFetch } from "./fetch-plan.ts";
 import type { WantedObject } from "./source.ts";
 
 export interface FetchAllOptions {
   readonly signal?: AbortSignal | undefined;
+  /** As {@link FetchOptions.patienceMs}. */
+  readonly patienceMs?: number | undefined;
   readonly onProgress?: (progress: FetchProgress) => void;
 }
 
@@ -120,6 +123,7 @@ class Bulk {
   async #begin(unit: FetchUnit): Promise<void> {
     const options = {
       signal: this.#stop.signal,
+      ...defined({ patienceMs: this.#options.patienceMs }),
       onBytes: (bytes: number) => {
         this.#received += bytes;
         this.#report();

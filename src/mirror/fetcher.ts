@@ -38,6 +38,8 @@ export interface FetchOptions {
   readonly signal?: AbortSignal | undefined;
   /** Before everything that is not: somebody waits for it. */
   readonly isUrgent?: boolean;
+  /** How long sources that cannot be reached are asked again; by default once more, after a moment. */
+  readonly patienceMs?: number;
   /** Hears of bytes as they come; bytes that were in vain count too. */
   readonly onBytes?: (bytes: number) => void;
 }
@@ -124,7 +126,7 @@ export class Fetcher {
   }
 
   async #fetchOne(object: WantedObject, options: FetchOptions): Promise<void> {
-    const { signal, isUrgent = false, onBytes } = options;
+    const { signal, isUrgent = false, patienceMs, onBytes } = options;
     // The place is free for the next while this one waits to be published.
     const { published } = await this.#slots.run(signal, isUrgent, async () => {
       const intake = await openIntake(this.store, object);
@@ -135,7 +137,8 @@ export class Fetcher {
           sources: this.sources,
           health: this.health,
           deadlineMs: this.#deadlineMs + object.size / LEAST_RATE,
-          waitMs: this.#deadlineMs / 2,
+          waitMs: patienceMs ?? this.#deadlineMs / 2,
+          isPatient: patienceMs !== undefined,
           signal,
           attempt: (source, attempt) =>
             download(source, object, intake, provenance, counting(attempt, onBytes)),

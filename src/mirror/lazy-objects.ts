@@ -235,7 +235,7 @@ export class LazyObjects {
   ): Promise<T> {
     const { health, deadlineMs } = this.#options;
     const { signal } = this.#ending;
-    return failover({ object, sources, health, deadlineMs, signal, attempt });
+    return failover({ object, sources, health, deadlineMs, isPatient: true, signal, attempt });
   }
 
   #isGood({ digest, size }: WantedObject): boolean {

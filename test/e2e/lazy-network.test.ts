@@ -1,7 +1,7 @@
 /** Lazy mounts over a network that fails and lies: right bytes, or an error in time. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { type Server, createServer } from "node:http";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -164,7 +164,7 @@ describe.each([
   );
 
   test.skipIf(skip)(
-    "without its mirror, what has been read can be read, the rest is an error in time; with it back, all of it",
+    "while its mirror is away, what has been read can be read, and the rest waits until it is back",
     async () => {
       mount(PATIENT_S);
       expect(await isRight("small1")).toBe(true);
@@ -172,15 +172,41 @@ describe.each([
       await mirror.stop();
       expect(await isRight("small1")).toBe(true);
       expect(await read(join(mnt, "large"), 0, MIB)).toEqual(of("large").subarray(0, MIB));
-      expect(await Promise.all(["small2", "small3"].map((name) => read(join(mnt, name))))).toEqual([
-        "error",
-        "error",
-      ]);
-      expect(await read(join(mnt, "other"), 5 * MIB, BLOCK)).toBe("error");
+      const waiting = ["small2", "small3", "other", "large"].map((name) => isRight(name));
+      expect(await isRight("small1")).toBe(true);
       await mirror.start();
-      await until(async () => (await isRight("small2")) && (await isRight("small3")));
-      expect(await isRight("other")).toBe(true);
-      expect(await isRight("large")).toBe(true);
+      expect(await Promise.all(waiting)).toEqual([true, true, true, true]);
+    },
+  );
+
+  test.skipIf(skip)(
+    "without its mirror, the rest is an error in time, with the reason",
+    async () => {
+      await mirror.stop();
+      mount(IMPATIENT_S);
+      for (const name of ["small2", "other"]) expect(await read(join(mnt, name))).toBe("error");
+      await until(() => expect(bed.readLog().join("\n")).toMatch(/small2.*nothing answers there/));
+      await mirror.start();
+      await until(() => isRight("small2"));
+    },
+  );
+
+  test.skipIf(skip)(
+    "a mount is made before its network is there, and fetches everything then",
+    async () => {
+      await mirror.stop();
+      mnt = bed.mount("app", [
+        ...options,
+        "--mirror",
+        mirror.url,
+        "--deadline",
+        "600",
+        "--background",
+      ]);
+      const waiting = isRight("small4");
+      await mirror.start();
+      expect(await waiting).toBe(true);
+      await until(() => [...files.values()].every(({ inode }) => existsSync(bed.objectOf(inode))));
     },
   );
 
@@ -250,8 +276,11 @@ describe.each([
     await until(() => mirror.asked > 0);
     const first = Promise.race([waiting, unmounted(mnt)]);
     expect(await first).toBe("unmounted");
+    // The reader that was there gets what it waits for.
     await mirror.stop();
-    expect(await waiting).toBe("error");
+    mirror.hang = false;
+    await mirror.start();
+    expect(await waiting).toEqual(of("small6"));
   });
 });
 

@@ -23,6 +23,7 @@ export class LazyMount implements Supply {
   readonly #fetcher: Fetcher;
   readonly #lazy: LazyObjects;
   readonly #log: (line: string) => void;
+  readonly #patienceMs: number;
   readonly #ending = new AbortController();
   #background: BackgroundStatus | undefined;
 
@@ -32,12 +33,14 @@ export class LazyMount implements Supply {
     image: Image,
     stores: Stores,
     log: (line: string) => void,
+    patienceMs: number,
   ) {
     this.#fetcher = fetcher;
     this.#lazy = lazy;
     this.#image = image;
     this.#stores = stores;
     this.#log = log;
+    this.#patienceMs = patienceMs;
     this.place = partialPlace(lazy.directory);
   }
 
@@ -64,10 +67,10 @@ export class LazyMount implements Supply {
       sources,
       health: fetcher.health,
       deadlineMs,
-      fetchWhole: (object) => fetcher.fetch(object, { isUrgent: true }),
+      fetchWhole: (object) => fetcher.fetch(object, { isUrgent: true, patienceMs: deadlineMs }),
       onProblem: log,
     });
-    return new LazyMount(fetcher, lazy, image, stores, log);
+    return new LazyMount(fetcher, lazy, image, stores, log, deadlineMs);
   }
 
   provide(...args: Parameters<Supply["provide"]>): Promise<void> {
@@ -88,6 +91,7 @@ export class LazyMount implements Supply {
       const { signal } = this.#ending;
       const result = await fetchAll(this.#fetcher, missing, {
         signal,
+        patienceMs: this.#patienceMs,
         onProgress: ({ objects, bytes }) => report("running", objects, bytes),
       });
       const left = missing.length - result.objects;

@@ -9,8 +9,14 @@ import { FakeSource, readWhole, wanted } from "../../support/fake-source.ts";
 const content = Buffer.alloc(40_000, "content of one object ");
 const object = wanted(content);
 
-function ask(sources: readonly ObjectSource[], health = new Health(), deadlineMs = 10_000) {
+function ask(
+  sources: readonly ObjectSource[],
+  health = new Health(),
+  deadlineMs = 10_000,
+  isPatient = false,
+) {
   return failover({
+    isPatient,
     object,
     sources,
     health,
@@ -89,6 +95,41 @@ describe("one object", () => {
     await msUntil(asking);
     expect(await asking).toEqual(content);
     expect(source.asked).toBe(2);
+  });
+
+  test("comes, where somebody waits for it, from a source that is away for most of the time", async () => {
+    for (const awayMs of [6_000, 25_000]) {
+      const source = new FakeSource("restarting", [content], "dead");
+      setTimeout(() => (source.behaviour = "good"), awayMs);
+      const asking = ask([source], new Health(), 30_000, true);
+      // It is not asked all the time, and not long after it is back.
+      expect(await msUntil(asking)).toBeLessThanOrEqual(awayMs + 2_000);
+      expect(await asking).toEqual(content);
+      expect(source.asked).toBeLessThan(20);
+    }
+  });
+
+  test("fails in time with the reason of a source that stays away, others being asked first", async () => {
+    const dead = new FakeSource("dead", [content], "dead");
+    const asking = thrown(ask([dead], new Health(), 30_000, true));
+    expect(await msUntil(asking)).toBeLessThan(30_000);
+    expect(await asking).toMatchObject({
+      code: "ALL_FAILED",
+      message: expect.stringMatching(/refused/),
+    });
+    const health = new Health();
+    const good = new FakeSource("good", [content]);
+    const other = ask([new FakeSource("dead", [content], "dead"), good], health, 30_000, true);
+    expect(await msUntil(other)).toBe(0);
+  });
+
+  test("is not awaited from who has it wrong, or not at all", async () => {
+    for (const behaviour of ["wrong", "missing"] as const) {
+      const source = new FakeSource(behaviour, [content], behaviour);
+      const asking = thrown(ask([source], new Health(), 30_000, true));
+      expect(await msUntil(asking)).toBe(0);
+      expect(source.asked).toBe(1);
+    }
   });
 
   test("does not wait for a source that ignores its signal", async () => {

@@ -1,4 +1,5 @@
 /** The registry client against a registry that has the habits of several real ones. */
+import { createServer } from "node:http";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -9,7 +10,7 @@ import { findCredential } from "../../../src/oci/registry/credentials.ts";
 import { openRegistryImage } from "../../../src/oci/source/registry-image.ts";
 import { parseRegistryReference, registryName } from "../../../src/oci/registry-reference.ts";
 import { addToFallback, listReferrers, referrersTag } from "../../../src/oci/registry/referrers.ts";
-import type { RegistryOptions } from "../../../src/oci/registry/session.ts";
+import { type RegistryOptions, RegistrySession } from "../../../src/oci/registry/session.ts";
 import { uploadBlob, putManifest } from "../../../src/oci/registry/upload.ts";
 import { Registry } from "../../../src/oci/registry/registry.ts";
 import { readRange } from "../../../src/oci/blob.ts";
@@ -22,6 +23,7 @@ import {
   sha256,
 } from "../../support/registry.ts";
 import { runMain } from "../../support/run.ts";
+import { freePort } from "../../support/ports.ts";
 import { scratchFolder } from "../../support/scratch.ts";
 
 const REPO = "team/app";
@@ -45,6 +47,18 @@ function authFile(content: unknown): string {
   writeFileSync(path, JSON.stringify(content));
   return path;
 }
+
+test("a registry that could not be reached is asked again", async () => {
+  const port = await freePort();
+  const place = { host: `127.0.0.1:${port}`, repository: REPO };
+  const session = new RegistrySession(place, { authFile: noAuth() });
+  onTestFinished(() => session.close());
+  await expect(session.url("x")).rejects.toMatchObject({ code: "UNREACHABLE" });
+  const server = createServer((_, response) => response.end("{}"));
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  expect((await session.url("x")).pathname).toMatch(/x$/);
+});
 
 const noAuth = () => authFile({});
 const auth = Buffer.from(`${USER}:${PASSWORD}`).toString("base64");

@@ -32,7 +32,7 @@ export function treeOfFolder(
   const intake = new ContentIntake(transaction);
   let clones = reflink;
   try {
-    const tree = scanDirectory(fromText(path), {}, (scanned) => {
+    const tree = scanDirectory(fromText(path), { xattrs: "shown" }, (scanned) => {
       if (clones && cloneObject(scanned, transaction) === "impossible") clones = false;
       if (scanned.inode.digest === undefined) readObject(scanned, intake);
     });

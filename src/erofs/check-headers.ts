@@ -123,6 +123,15 @@ function checkFormat(superblock: SuperblockFields): void {
     () =>
       `feature_compat: expected the bits 0x${hex(needed)} in 0x${hex(superblock.featureCompat)}`,
   );
+  // What a bit that is not known yet means to a kernel, nobody has checked.
+  const unknown = superblock.featureCompat & ~(needed | FEATURE_COMPAT_SB_CHKSUM);
+  rule(
+    "superblock.features",
+    unknown === 0,
+    fieldAt("featureCompat"),
+    () => `feature_compat: unknown bits 0x${hex(unknown >>> 0)}`,
+    "UNSUPPORTED",
+  );
 }
 
 function checkChecksum(bytes: Uint8Array, superblock: SuperblockFields): void {

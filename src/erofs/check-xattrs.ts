@@ -9,6 +9,7 @@ import { type ByteString, printable } from "../bytes/bytestring.ts";
 import { xxh32 } from "../bytes/xxh32.ts";
 import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { S_IFDIR, S_IFLNK, S_IFMT } from "../tree/inode.ts";
 import {
   BLOCK_SIZE,
   INODES_OFFSET,
@@ -20,12 +21,14 @@ import {
 } from "./format.ts";
 import type { Image, ImageInode } from "./image.ts";
 import { ImageRuleError, rule, under } from "./image-rules.ts";
-import { METACOPY, OPAQUE, REDIRECT, isPrivate, unescapeKey } from "./overlay-xattrs.ts";
+import { METACOPY, OPAQUE, REDIRECT, isPrivate, isShown, unescapeKey } from "./overlay-xattrs.ts";
+import { aclFault } from "./check-acl.ts";
 import type { SpaceMap } from "./space-map.ts";
 import { type StoredXattr, readXattrEntry, sharedXattrOffset } from "./xattr-reader.ts";
 
 /** The keys that make the header's ACL flag. */
-const aclKeys = new Set(["system.posix_acl_access", "system.posix_acl_default"]);
+const ACCESS_ACL = "system.posix_acl_access";
+const aclKeys = new Set<string>([ACCESS_ACL, "system.posix_acl_default"]);
 
 const body = XattrIbodyHeader.offsets;
 
@@ -58,7 +61,10 @@ export class XattrRules {
       keys.add(entry.key);
       size += entry.key.length + entry.value.length;
       filter &= ~(1 << this.#keys.get(entry.key)!.filterBit);
-      if (aclKeys.has(entry.key)) this.hasAcl = true;
+      if (aclKeys.has(entry.key)) {
+        this.hasAcl = true;
+        checkAcl(inode, entry);
+      }
       this.#checkPrivate(inode, entry);
     }
     rule(
@@ -161,6 +167,9 @@ export class XattrRules {
       offset,
       () => `expected 1 to ${limits.xattrNameBytes} bytes without NUL, got ${printable(key)}`,
     );
+    rule("xattr.name", isShown(key), offset, () => {
+      return `${printable(key)}: no attribute that the kernel shows`;
+    });
     let facts = this.#keys.get(key);
     if (facts === undefined) {
       facts = keyFacts(key);
@@ -188,6 +197,14 @@ export class XattrRules {
       return `nid ${inode.nid} has ${printable(key)}=${printable(value)}`;
     });
   }
+}
+
+/** A kernel that cannot understand an ACL lets nobody use the file. */
+function checkAcl(inode: ImageInode, { key, value, offset }: StoredXattr): void {
+  const type = inode.mode & S_IFMT;
+  const hasOne = type !== S_IFLNK && (key === ACCESS_ACL || type === S_IFDIR);
+  const fault = hasOne ? aclFault(value) : "it has none";
+  rule("xattr.acl", fault === undefined, offset, () => `nid ${inode.nid}: ${key}: ${fault}`);
 }
 
 /** The first byte after an entry's value. */

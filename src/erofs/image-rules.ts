@@ -17,7 +17,8 @@ export const imageRules = {
   "header.reserved": "unused bytes before the superblock are zero",
   "superblock.magic": "the EROFS superblock stands at byte 1024",
   "superblock.block-size": "blocks have 4096 bytes",
-  "superblock.features": "no incompatible feature is used, modification times and filters are",
+  "superblock.features":
+    "modification times and filters are used, a checksum may be, and no other feature",
   "superblock.checksum": "the checksum is right, or absent and zero",
   "superblock.reserved": "unused fields of the superblock are zero",
   "superblock.root": "the root is a directory inside the image",
@@ -53,6 +54,8 @@ export const imageRules = {
   "xattr.range": "xattrs lie inside their area",
   "xattr.prefix": "the prefix index of a key is known, and the first that fits",
   "xattr.key": "keys have 1 to 255 bytes, without NUL",
+  "xattr.name": "keys are of user, trusted, security, or a POSIX ACL: the kernel shows no others",
+  "xattr.acl": "POSIX ACLs are as the kernel takes them, the default ones of directories",
   "xattr.duplicate": "a key occurs once in an inode",
   "xattr.size": "all xattrs of an inode together stay below the limit",
   "xattr.filter": "the name filter of an inode says which keys it has",

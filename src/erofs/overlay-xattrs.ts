@@ -31,13 +31,18 @@ export function unescapeKey(key: ByteString): ByteString {
 // EROFS has handlers for these names alone; the kernel neither lists nor reads any other.
 const visible = /^(?:(?:user|trusted|security)\.[^]|system\.posix_acl_(?:access|default)$)/;
 
+/** Whether the kernel shows an attribute of this name. */
+export function isShown(key: ByteString): boolean {
+  return visible.test(key);
+}
+
 /** The attributes of a file as a reader of the mount sees them. */
 export function visibleXattrs(
   stored: ReadonlyMap<ByteString, ByteString>,
 ): Map<ByteString, ByteString> {
   const out = new Map<ByteString, ByteString>();
   for (const [key, value] of stored) {
-    if (!isPrivate(key) && visible.test(key)) out.set(unescapeKey(key), value);
+    if (!isPrivate(key) && isShown(key)) out.set(unescapeKey(key), value);
   }
   return out;
 }

@@ -18,6 +18,7 @@ import {
   readlinkSync,
 } from "node:fs";
 import { type ByteString, printable, toBytes } from "../bytes/bytestring.ts";
+import { isShown } from "../erofs/overlay-xattrs.ts";
 import { FormatError, IntegrityError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { readXattrs } from "../sys/xattr.ts";
@@ -36,8 +37,12 @@ import {
 
 /** What a scan takes from the file system. */
 export interface ScanOptions {
-  /** All extended attributes that this process may see (default), those of users, or none. */
-  readonly xattrs?: "all" | "user" | "none";
+  /**
+   * All extended attributes that this process may see (default), those that an image can show (no
+   * `btrfs.compression`, `system.nfs4_acl` and the like, which are of the file system there), those of
+   * users, or none.
+   */
+  readonly xattrs?: "all" | "shown" | "user" | "none";
   /** Whether block and character devices are taken; true by default. */
   readonly devices?: boolean;
   /** Whether the names of one inode stay its names; false makes a file of each. True by default. */
@@ -171,8 +176,8 @@ class Scan {
     if (xattrs === "none") return;
     const all = readXattrs(path);
     if (all.size === 0) return;
-    inode.xattrs =
-      xattrs === "all" ? all : new Map([...all].filter(([key]) => key.startsWith(USER)));
+    const isTaken = xattrs === "user" ? (key: string) => key.startsWith(USER) : isShown;
+    inode.xattrs = xattrs === "all" ? all : new Map([...all].filter(([key]) => isTaken(key)));
   }
 
   #read(fd: number, path: ByteString, seen: BigIntStats, write: (chunk: Uint8Array) => void) {

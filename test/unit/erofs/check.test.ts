@@ -110,9 +110,12 @@ describe("headers", () => {
     ["no filter", superblock(8, [2]), "superblock.features"],
   ]);
 
-  test("an unknown compatible feature passes (docs/hostile-inputs.md, 3)", () => {
-    expect(ruleOf(superblock(11, [0x80]))).toBe(undefined);
-  });
+  refuses("compatible features that nobody knows (docs/hostile-inputs.md, 3)", () =>
+    [8, 0x10, 0x20, 0x40, 0x80].flatMap((bit) => [
+      [`0x${bit.toString(16)}`, superblock(8, [6 | bit]), "superblock.features"] as const,
+      [`0x${bit.toString(16)}000000`, superblock(11, [bit]), "superblock.features"] as const,
+    ]),
+  );
 
   refuses("other block sizes, also those that wrap a shift (docs/hostile-inputs.md, 4)", () =>
     [0, 8, 11, 13, 31, 32, 44, 255].map((bits) => [
@@ -412,12 +415,79 @@ describe("xattrs", () => {
   test("an empty key, and a key written with another prefix (docs/hostile-inputs.md, 23)", () => {
     const bytes = imageOf("/ 0 40755 2 0 0 0 1.0 - - -", "/f 0 100644 1 0 0 0 1.0 - - - zz=1");
     const { xattrOffset } = inodeAt(bytes, "/f");
-    expect(ruleOf(bytes)).toBe(undefined);
+    expect(ruleOf(bytes)).toBe("xattr.name");
     // Name of no byte and value of three: the same place.
     expect(ruleOf(patched(bytes, xattrOffset + 12, [0, 0, 3, 0]))).toBe("xattr.key");
     const user = imageOf("/ 0 40755 2 0 0 0 1.0 - - -", "/f 0 100644 1 0 0 0 1.0 - - - user_a=1");
     const key = Buffer.from(user).indexOf("user_a");
     expect(ruleOf(patched(user, key, "user.a"))).toBe("xattr.prefix");
+  });
+
+  test.each([
+    ["zz", "xattr.name"],
+    ["system.nfs4_acl", "xattr.name"],
+    ["btrfs.compression", "xattr.name"],
+    ["system.posix_acl_accessible", "xattr.name"],
+    ["user.", "xattr.name"],
+    ["security.", "xattr.name"],
+    ["user.a", undefined],
+    ["trusted.a", undefined],
+    ["security.capability", undefined],
+  ])("the name %s, as far as the kernel shows it (docs/hostile-inputs.md, 23)", (key, expected) => {
+    const file = `/f 0 100644 1 0 0 0 1.0 - - - ${key}=1`;
+    expect(ruleOf(imageOf("/ 0 40755 2 0 0 0 1.0 - - -", file))).toBe(expected);
+  });
+
+  describe("POSIX ACLs (docs/hostile-inputs.md, 23)", () => {
+    const entry = (tag: number, perm: number, id = 0xffffffff) =>
+      Buffer.concat([le(tag, 2), le(perm, 2), le(id, 4)]);
+    const acl = (...entries: Uint8Array[]) => Buffer.concat([le(2, 4), ...entries]);
+    const [owner, group, others] = [entry(1, 7), entry(4, 5), entry(0x20, 1)] as const;
+    const [user, mask] = [entry(2, 6, 1000), entry(0x10, 7)] as const;
+    const imageWith = (value: Uint8Array, key: string, mode: string) => {
+      const text = [...value].map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
+      const target = mode.startsWith("12") ? "target" : "-";
+      const size = target === "-" ? 0 : target.length;
+      const file = `/f ${size} ${mode} ${mode.startsWith("4") ? 2 : 1} 0 0 0 1.0 ${target} - - ${key}=${text}`;
+      const links = mode.startsWith("4") ? 3 : 2;
+      return imageOf(`/ 0 40755 ${links} 0 0 0 1.0 - - -`, file);
+    };
+    const access = "system.posix_acl_access";
+    const byDefault = "system.posix_acl_default";
+
+    test.each([
+      ["the least", acl(owner, group, others)],
+      ["a mask that is not needed", acl(owner, group, mask, others)],
+      ["users and groups", acl(owner, user, group, entry(8, 4, 7), entry(8, 4, 8), mask, others)],
+    ])("%s are taken", (_, value) => {
+      expect(ruleOf(imageWith(value, access, "100644"))).toBe(undefined);
+      expect(ruleOf(imageWith(value, access, "40755"))).toBe(undefined);
+      expect(ruleOf(imageWith(value, byDefault, "40755"))).toBe(undefined);
+    });
+
+    test.each([
+      ["nothing", Buffer.alloc(0)],
+      ["a header alone", acl()],
+      ["half an entry", acl(owner, group, others).subarray(0, -4)],
+      ["another version", Buffer.concat([le(3, 4), owner, group, others])],
+      ["an unknown tag", acl(owner, group, entry(0x40, 1), others)],
+      ["unknown permissions", acl(entry(1, 8), group, others)],
+      ["nobody's id", acl(owner, entry(2, 6), group, mask, others)],
+      ["another order", acl(group, owner, others)],
+      ["no entry for others", acl(owner, group)],
+      ["two owners", acl(owner, owner, group, others)],
+      ["no mask for a user", acl(owner, user, group, others)],
+      ["two masks", acl(owner, user, group, mask, mask, others)],
+    ])("%s is refused", (_, value) => {
+      expect(ruleOf(imageWith(value, access, "100644"))).toBe("xattr.acl");
+      expect(ruleOf(imageWith(value, byDefault, "40755"))).toBe("xattr.acl");
+    });
+
+    test("files that can have none are refused with one", () => {
+      const value = acl(owner, group, others);
+      expect(ruleOf(imageWith(value, byDefault, "100644"))).toBe("xattr.acl");
+      expect(ruleOf(imageWith(value, access, "120777"))).toBe("xattr.acl");
+    });
   });
 
   refuses("shared entries (docs/hostile-inputs.md, 23)", () => {
@@ -432,7 +502,7 @@ describe("xattrs", () => {
       ["past the image", patched(base, shared, le(2 ** 32 - 1, 4)), "xattr.shared"],
       ["in an inode", patched(base, shared, le(0, 4)), "xattr.key"],
       ["an inline entry", inlineAsShared(), "xattr.shared"],
-      ["another table", superblock(44, [base[1068]! - 1]), "xattr.reserved"],
+      ["another table", superblock(44, [base[1068]! - 1]), "xattr.name"],
     ];
   });
 
@@ -557,6 +627,12 @@ const brokenGolden = new Map<string, ImageRule>([
   ["hardlink-to-dir", "directory.parents"],
   ["hardlink-to-root", "directory.loop"],
   ["mtime-wrap", "inode.time"], // 1 999 999 999 ns
+  ["xattr-prefixes", "xattr.acl"],
+  ["xattr-order", "xattr.name"], // keys that the kernel does not show
+  ["xattr-long-key", "xattr.name"],
+  ["xattr-filter", "xattr.name"],
+  ["shared-order", "xattr.name"],
+  ["acl-lookalike", "xattr.name"],
 ]);
 
 test.each(goldenImages())("$name passes, or breaks the rule that it is made to break", (image) => {

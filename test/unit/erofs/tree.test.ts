@@ -34,7 +34,7 @@ test.each(goldenImages())("$name dumps alike with and without a tree between", (
 
 test("images are read, checked and dumped where there is no Buffer, as in a browser", () => {
   const directory = scratchFolder();
-  const golden = goldenImage("xattr-prefixes.v1");
+  const golden = goldenImage("acl-access.v1");
   const file = join(directory, "image");
   writeFileSync(file, golden.bytes);
   const module = fileURLToPath(new URL("../../../dist/erofs/index.js", import.meta.url));

@@ -201,5 +201,5 @@ test("a changed checker has another version", () => {
       hash.update(`${limit}=${limits[limit as keyof typeof limits]}`);
     }
   }
-  expect([CHECKER_VERSION, hash.digest("hex").slice(0, 16)]).toEqual([1, "fc62973624d70769"]);
+  expect([CHECKER_VERSION, hash.digest("hex").slice(0, 16)]).toEqual([2, "3573509d8f5ca18a"]);
 });

@@ -6,6 +6,8 @@
  * @module
  */
 
+import { isControl } from "./harmless.ts";
+
 declare const byteString: unique symbol;
 
 /** Bytes as a string of units 0 to 255. Never text: convert at the edges. */
@@ -65,19 +67,29 @@ const { latin1Write } = (hasBuffer ? Buffer.prototype : {}) as unknown as {
   latin1Write: (this: Uint8Array, text: string, at: number, length: number) => number;
 };
 
-/** Text for messages and listings: UTF-8 where it is valid, `\xhh` for control and stray bytes. */
+/**
+ * Text for messages and listings: UTF-8 where it is valid, `\xhh` for stray bytes and those of characters
+ * that a terminal acts on.
+ */
 export function printable(text: ByteString): string {
   let out = "";
   const decoded = new TextDecoder().decode(toBytes(text));
   // A replacement character appears where the bytes are not UTF-8: then escape byte by byte.
   const source = decoded.includes("\ufffd") ? text : decoded;
   for (const char of source) {
-    const code = char.codePointAt(0) ?? 0;
-    const plain = source === decoded ? code >= 0x20 && code !== 0x7f : code >= 0x20 && code < 0x7f;
+    const isPlain = source === decoded ? !isControl(char) : char >= " " && char < "\x7f";
     if (char === "\\") out += "\\\\";
-    else out += plain ? char : `\\x${code.toString(16).padStart(2, "0")}`;
+    else if (isPlain) out += char;
+    else
+      out += escaped(
+        source === decoded ? new TextEncoder().encode(char) : toBytes(char as ByteString),
+      );
   }
   return out;
+}
+
+function escaped(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
 }
 
 /** Orders byte strings as unsigned bytes. */

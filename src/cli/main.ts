@@ -5,10 +5,12 @@
  */
 import { isCommanderEnd, reportError } from "./error-report.ts";
 import { exitStatus, exitStatuses } from "./exit-status.ts";
+import { refuseDebugger } from "../sys/no-debugger.ts";
 import { type Io, processIo } from "./terminal/io.ts";
 
 /** Runs one command line (without `node` and the script) and returns its exit status. */
 export async function main(argv: string[], io: Io = processIo()): Promise<number> {
+  refuseDebugger();
   let pointer = "";
   try {
     // It has its own argument grammar and must start fast: it goes around commander.

@@ -15,7 +15,7 @@ import type { LazyOptions, MountOptions } from "./mount-options.ts";
 import type { MountPlan } from "./plan.ts";
 import { resolveMetrics } from "./report/metrics-output.ts";
 import type { LazyInput, ServerInput } from "./server/server-input.ts";
-import { SOURCE_PREFIX } from "./table/mountinfo.ts";
+import { sourceOf } from "./table/mountinfo.ts";
 import type { SignedImage } from "./table/run-state.ts";
 
 const DEADLINE_SECONDS = 30;
@@ -43,7 +43,7 @@ export function launchInput(
     stores: stores.map((store) => store.path),
     target,
     below: options.nonempty === true ? null : below,
-    source: `${SOURCE_PREFIX}${verified.statement.name}`,
+    source: sourceOf(verified.statement.name),
     signed: signedImage(verified),
     ...plan,
     allowOther: options.allowOther ?? process.geteuid?.() === 0,

@@ -4,6 +4,7 @@
  * @module
  */
 import { writeSync } from "node:fs";
+import { harmless } from "../../bytes/harmless.ts";
 import { type Progress, progressOn } from "./progress.ts";
 
 /** A command's terminal, so that tests can stand in for one. */
@@ -34,13 +35,9 @@ function writeAll(fd: number, bytes: Uint8Array): void {
 /** Standard output and standard error of this process. */
 export function processIo(): Io {
   return {
-    print: (line) => writeAll(1, Buffer.from(`${line}\n`)),
+    print: (line) => writeAll(1, Buffer.from(`${harmless(line)}\n`)),
     write: (bytes) => writeAll(1, bytes),
-    log: (line) => writeAll(2, Buffer.from(`${line.replace(CONTROLS, "\ufffd")}\n`)),
+    log: (line) => writeAll(2, Buffer.from(`${harmless(line)}\n`)),
     progress: (label, total) => progressOn(process.stderr, label, total),
   };
 }
-
-/** What moves a terminal's cursor or reverses text: messages quote what servers and images say. */
-// oxlint-disable-next-line eslint/no-control-regex
-const CONTROLS = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;

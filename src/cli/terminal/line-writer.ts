@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { harmless } from "../../bytes/harmless.ts";
 import type { Io } from "./io.ts";
 
 const PIECE_LENGTH = 1 << 16;
@@ -31,7 +32,7 @@ export class LineWriter {
   writeArray<T>(items: Iterable<T>, format: (item: T) => unknown): void {
     let separator = "[";
     this.writeAll(items, (item) => {
-      const text = `${separator}${JSON.stringify(format(item))}`;
+      const text = `${separator}${harmless(JSON.stringify(format(item)))}`;
       separator = ",";
       return text;
     });

@@ -5,6 +5,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { harmless } from "../../bytes/harmless.ts";
 import { UsageError } from "../../errors.ts";
 import { readUserFile } from "../../fs/user-file.ts";
 import { limits } from "../../limits.ts";
@@ -13,7 +14,7 @@ import { limits } from "../../limits.ts";
 export function passphraseFor(key: string, file: string | undefined): () => string {
   return () =>
     file === undefined
-      ? ask(`passphrase of ${key}: `)
+      ? ask(`passphrase of ${harmless(key)}: `)
       : new TextDecoder()
           .decode(readUserFile(file, limits.keyBytes, `passphrase file ${file}`))
           .split(/\r?\n/, 1)[0]!;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { harmless } from "../../bytes/harmless.ts";
 import { formatBytes, formatElapsed } from "./units.ts";
 
 /** A running progress bar. */
@@ -42,7 +43,7 @@ class Bar implements Progress {
     if (now - this.#drawn < REDRAW_MS) return;
     this.#drawn = now;
     const line = barLine(this.#label, done, total, now - this.#start);
-    this.#stream.write(`\r\x1b[K${line}${note === undefined ? "" : `, ${note}`}`);
+    this.#stream.write(`\r\x1b[K${line}${note === undefined ? "" : `, ${harmless(note)}`}`);
   }
 
   end(): void {

@@ -4,24 +4,38 @@
  * @module
  */
 import { objectsOf } from "../../erofs/object-list.ts";
+import { SystemError } from "../../errors.ts";
 import { takeLease } from "../../store/leases.ts";
 import { Store } from "../../store/store.ts";
 import type { VerityDigest } from "../../verity/verity-digest.ts";
 import type { ImageSource } from "./image-source.ts";
 
 /**
- * Takes a lease in every store that this process can write to; the others are left alone.
- * The leases end with the returned function, or with the process.
+ * Takes a lease in every store that this process can write to; the others are left alone. A lease that
+ * cannot be written is no reason not to mount: what it would keep may be cleaned up, and is missed then as
+ * any other object. The leases end with the returned function, or with the process.
  *
- * @throws {@link SystemError} `BUSY` while a store is being cleaned up; `NO_SPACE`, `IO`
+ * @throws {@link SystemError} `BUSY` while a store is being cleaned up
  */
 export function leaseImage(
   stores: readonly string[],
   digest: VerityDigest,
   images: Pick<ImageSource, "get">,
+  log: (line: string) => void,
 ): () => void {
   const objects = () => objectsOf(images.get()).keys();
-  const leases = stores.map((path) => takeLease(Store.open(path), digest, objects));
+  const take = (path: string) => {
+    try {
+      return takeLease(Store.open(path), digest, objects);
+    } catch (error) {
+      const isOfDisk =
+        error instanceof SystemError && (error.code === "NO_SPACE" || error.code === "IO");
+      if (!isOfDisk) throw error;
+      log(`${error.message}: sealfs gc may remove what this mount needs`);
+      return undefined;
+    }
+  };
+  const leases = stores.map(take);
   return () => {
     for (const lease of leases) lease?.release();
   };

@@ -5,6 +5,7 @@
  * @module
  */
 import { appendFileSync, rmSync, writeSync } from "node:fs";
+import { harmless } from "../../bytes/harmless.ts";
 import type { ServerInput } from "./server-input.ts";
 import { statePath } from "../table/run-state.ts";
 
@@ -46,7 +47,7 @@ export class ServerLog {
       this.#early.push(line);
       return;
     }
-    const text = `${new Date().toISOString()} sealfs: ${line}\n`;
+    const text = `${new Date().toISOString()} sealfs: ${harmless(line)}\n`;
     if (this.#isOwn && this.#bytes > MOST_BYTES) return;
     this.#bytes += text.length;
     const last = this.#isOwn && this.#bytes > MOST_BYTES ? "the log ends here: it is full\n" : "";

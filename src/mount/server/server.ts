@@ -10,6 +10,7 @@ import { readFileSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
 import { SpareThread } from "../../fuse/threads.ts";
+import { refuseDebugger } from "../../sys/no-debugger.ts";
 import { releaseResident } from "../../sys/resident.ts";
 import { hashInLanes } from "../../sys/sha256-lanes.ts";
 import { sourceStack } from "../../sys/source-stack.ts";
@@ -102,6 +103,7 @@ function endAtOnce(error: unknown): void {
   killSelf(); // the guard takes the mount away
 }
 
+refuseDebugger();
 process.on("uncaughtException", endAtOnce);
 hashInLanes();
 // A thread loads its code while this one waits; without threads nothing else is done here yet.

@@ -49,7 +49,7 @@ export async function startMount(input: ServerInput, parts: ServerParts): Promis
   const { signals, log, spare, undo, atExit } = parts;
   const write = (line: string) => log.write(line);
   const images = new ImageSource(IMAGE_FD, input.digest);
-  undo.add(leaseImage(input.stores, input.digest, images)); // added first: it goes last
+  undo.add(leaseImage(input.stores, input.digest, images, write)); // added first: it goes last
   undo.add(() => log.remove());
   undo.add(() => spare.end());
   const problems = new ProblemLog(images, write);

@@ -62,6 +62,18 @@ function unescape(text: string): string {
 
 /** What the list of mounts shows as the device: this and the image's name. */
 export const SOURCE_PREFIX = "sealfs:";
+/** Bytes that fsconfig(2) takes for a value. */
+const MOST_SOURCE_BYTES = 255;
+const CUT = "...";
+
+/** The device that the list of mounts shows for an image of this name; of a long name the beginning. */
+export function sourceOf(name: string): string {
+  const source = Buffer.from(SOURCE_PREFIX + name);
+  if (source.length <= MOST_SOURCE_BYTES) return source.toString();
+  const start = source.subarray(0, MOST_SOURCE_BYTES - CUT.length);
+  // A character that was cut in two is left out.
+  return start.toString().replace(/\ufffd+$/, "") + CUT;
+}
 
 /** File systems that sealfs mounts. */
 export function isSealfs(mount: MountInfo): boolean {

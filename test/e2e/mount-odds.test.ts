@@ -1,0 +1,123 @@
+/** Mounts under odd conditions: full disks, few descriptors, long names, signals. */
+import { spawnSync } from "node:child_process";
+import { cpSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { ascii } from "../../src/bytes/bytestring.ts";
+import { Disks } from "../support/disks.ts";
+import { noKernelStack } from "../support/kernel.ts";
+import {
+  type MountBed,
+  newDirectory,
+  noLibfuse,
+  noMount,
+  useMountBed,
+} from "../support/mount-bed.ts";
+import { serverOf } from "../support/processes.ts";
+import { sealfs, sealfsOk } from "../support/run.ts";
+import { statusOf } from "../support/status.ts";
+
+const FILES = 100;
+const content = (i: number) => Buffer.alloc(9000, `file ${i} `);
+const longFiles = ["x".repeat(254), "x".repeat(255)];
+const longNames = ["a".repeat(254), "b".repeat(255)];
+
+let bed: MountBed;
+const disks = new Disks();
+afterAll(() => disks.close());
+useMountBed(noMount(), (made) => {
+  bed = made;
+  const root = newDirectory();
+  for (let i = 0; i < FILES; i++) root.entries.set(ascii(`${i}`), bed.file(content(i)));
+  for (const name of longFiles) root.entries.set(ascii(name), bed.file(Buffer.from("long\n")));
+  for (const name of ["app:1", ...longNames]) bed.addTree(name, root);
+});
+
+const modes = [
+  { options: ["--mode=kernel", "--require=metadata"], reason: noKernelStack() },
+  { options: ["--mode=hybrid"], reason: noKernelStack() },
+  { options: ["--transport=dev"], reason: noMount() },
+  { options: ["--transport=fusermount"], reason: noMount() },
+  { options: ["--transport=libfuse"], reason: noLibfuse() },
+  { options: ["--mode=fuse", "--passthrough", "--require=open"], reason: noMount() },
+];
+
+describe.each(modes)("$options", ({ options, reason }) => {
+  test.skipIf(reason !== undefined)(
+    "images and files with the longest names are mounted",
+    async () => {
+      for (const name of longNames) {
+        const target = bed.mount(name, options);
+        try {
+          for (const file of longFiles) {
+            expect(readFileSync(join(target, file), "utf8")).toBe("long\n");
+          }
+          expect(await statusOf(target)).toMatchObject({ name, condition: "live" });
+        } finally {
+          bed.unmount(target);
+        }
+      }
+    },
+  );
+
+  test.skipIf(reason !== undefined)(
+    "64 descriptors are enough for many files at the same time",
+    () => {
+      const target = bed.directory();
+      const command = ["-c", 'ulimit -n 64; exec "$@"', "-", process.execPath];
+      const run = spawnSync("sh", [...command, ...bed.args("app:1", target, options)]);
+      expect(run.status, run.stderr.toString()).toBe(0);
+      try {
+        const script = `
+import sys
+files = [open(f"{sys.argv[1]}/{i}", "rb") for i in range(${FILES})]
+for i, file in enumerate(files):
+    assert file.read() == (f"file {i} " * 9000).encode()[:9000], i
+`;
+        const read = spawnSync("python3", ["-c", script, target], { encoding: "utf8" });
+        expect(read.stderr).toBe("");
+      } finally {
+        bed.unmount(target);
+      }
+    },
+  );
+});
+
+test("a full disk does not forbid a mount; that its lease is missing is told", () => {
+  const disk = disks.tmpfs("size=4m");
+  const store = join(disk, "store");
+  cpSync(bed.store.path, store, { recursive: true, verbatimSymlinks: true });
+  expect(() => writeFileSync(join(disk, "rest"), Buffer.alloc(8 << 20))).toThrow(/ENOSPC/);
+  const target = bed.directory();
+  bed.clearLog();
+  const args = ["mount", "app:1", target, "--store", store, "--key", bed.keyFile, "--mode=fuse"];
+  sealfsOk([...args, "--log", bed.log]);
+  try {
+    expect(readFileSync(join(target, "7")).equals(content(7))).toBe(true);
+    expect(bed.readLog().join("\n")).toMatch(/lease: .*no space.*sealfs gc may remove/i);
+  } finally {
+    bed.unmount(target);
+  }
+});
+
+test("SIGUSR1 opens no debugger in a server", () => {
+  const target = bed.mount("app:1");
+  const pid = serverOf(target);
+  const sockets = () =>
+    readdirSync(`/proc/${pid}/fd`).filter((fd) => {
+      try {
+        return readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith("socket:");
+      } catch {
+        return false; // closed meanwhile
+      }
+    }).length;
+  try {
+    const before = sockets();
+    process.kill(pid, "SIGUSR1");
+    for (let i = 0; i < 5; i++) readFileSync(join(target, `${i}`));
+    expect(sealfs(["status", target]).status).toBe(0); // it has answered since
+    expect(sockets()).toBeLessThanOrEqual(before);
+  } finally {
+    bed.unmount(target);
+  }
+});

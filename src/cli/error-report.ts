@@ -4,6 +4,7 @@
  * @module
  */
 import { SealfsError, UsageError, messagesOf } from "../errors.ts";
+import { failure } from "../fs/failure.ts";
 import type { Io } from "./terminal/io.ts";
 
 /** How a command ended that commander ended, and with which of its codes. */
@@ -30,6 +31,8 @@ export async function reportError(error: unknown, pointer: string, io: Io): Prom
   if (code === "EPIPE") return; // the reader of stdout has gone
   if (code !== undefined && /^E[A-Z0-9]+$/.test(code)) {
     io.log(`sealfs: ${message}`);
+    const { hint } = failure("", error) as Partial<SealfsError>;
+    if (hint !== undefined) io.log(`  ${hint}`);
     return;
   }
   const { defectLines } = await import("./defect.ts");

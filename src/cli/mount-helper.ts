@@ -4,10 +4,17 @@
  *
  * @module
  */
+import { mkdirSync } from "node:fs";
 import { Command } from "commander";
 import { SealfsError, UsageError } from "../errors.ts";
 import { SOURCE_PREFIX } from "../mount/table/mountinfo.ts";
-import { type FstabOption, isForMount, parseFstabOptions } from "../mount/fstab-options.ts";
+import { failure } from "../fs/failure.ts";
+import {
+  type FstabOption,
+  isForMount,
+  isOfMount,
+  parseFstabOptions,
+} from "../mount/fstab-options.ts";
 import { type Io, processIo } from "./terminal/io.ts";
 import { exitStatuses } from "./exit-status.ts";
 import { main } from "./main.ts";
@@ -34,7 +41,9 @@ export async function run(argv: readonly string[], io: Io = processIo()): Promis
   let args: string[];
   try {
     const call = parseCall(argv);
-    args = mountArguments(call);
+    const mount = mountArguments(call);
+    args = mount.args;
+    makeDirectory(mount);
     if (call.verbose) io.log(`mount.sealfs: sealfs ${args.join(" ")}`);
   } catch (error) {
     if (!(error instanceof SealfsError)) throw error;
@@ -45,6 +54,15 @@ export async function run(argv: readonly string[], io: Io = processIo()): Promis
   const status = await main(args, io);
   if (status === 0) return 0;
   return status === exitStatuses.usage.status ? INCORRECT : FAILED;
+}
+
+function makeDirectory({ directory, directoryMode }: HelperMount): void {
+  if (directoryMode === undefined) return;
+  try {
+    mkdirSync(directory, { recursive: true, mode: Number.parseInt(directoryMode, 8) });
+  } catch (error) {
+    throw failure(`option X-mount.mkdir: ${directory}`, error);
+  }
 }
 
 function parseCall(argv: readonly string[]): HelperCall {
@@ -84,15 +102,23 @@ function usage(message: string): UsageError {
 }
 
 /** The arguments of `sealfs` that do what was asked for. */
-function mountArguments({ image, directory, options, sloppy, fake }: HelperCall): string[] {
+function mountArguments({ image, directory, options, sloppy, fake }: HelperCall): HelperMount {
   const known = knownOptions();
   const args: string[] = [];
   let isWritable = false;
   let hasUpper = false;
+  let directoryMode: string | undefined;
   for (const { name, value } of options) {
     if (name === "rw") isWritable = true;
     if (name === "ro") isWritable = false;
     if (isForMount(name)) continue;
+    if (name === "suid" || name === "dev") throw notByDefault(name);
+    if (isOfMount(name)) {
+      const done = mountArgument(name.replace(/^[xX]-mount\./, ""), value);
+      if (done.mkdir !== undefined) directoryMode = done.mkdir;
+      args.push(...done.args);
+      continue;
+    }
     const long = longName(name, known);
     if (long === undefined) {
       if (sloppy) continue;
@@ -118,7 +144,56 @@ function mountArguments({ image, directory, options, sloppy, fake }: HelperCall)
     });
   }
   const name = image.startsWith(SOURCE_PREFIX) ? image.slice(SOURCE_PREFIX.length) : image;
-  return ["mount", ...args, ...(fake ? ["--dry-run"] : []), "--", name, directory];
+  return {
+    args: ["mount", ...args, ...(fake ? ["--dry-run"] : []), "--", name, directory],
+    directoryMode: fake ? undefined : directoryMode,
+    directory,
+  };
+}
+
+/** mount(8) takes these for the default and does not pass them on. */
+function notByDefault(name: "suid" | "dev"): UsageError {
+  return new UsageError("USAGE", `option ${name}: mounts of sealfs are no${name}`, {
+    hint: `allow_${name} makes ${name === "suid" ? "set-user-ID bits count" : "devices work"}`,
+  });
+}
+
+/** What is to be run, and whether the directory is made before. */
+interface HelperMount {
+  readonly args: string[];
+  readonly directory: string;
+  /** Octal. */
+  readonly directoryMode: string | undefined;
+}
+
+const DIRECTORY_MODE = "755";
+
+/**
+ * What an option `X-mount.…` means here (mount(8), "FILESYSTEM-INDEPENDENT MOUNT OPTIONS").
+ *
+ * @throws {@link UsageError} for those that would show something else than what was signed
+ */
+function mountArgument(
+  name: string,
+  value: string | undefined,
+): { readonly args: string[]; readonly mkdir?: string } {
+  switch (name) {
+    case "mkdir":
+      if (value === undefined || /^[0-7]{1,4}$/.test(value)) {
+        return { args: [], mkdir: value ?? DIRECTORY_MODE };
+      }
+      throw new UsageError("USAGE", `option X-mount.mkdir: expected an octal mode, got ${value}`);
+    case "subdir":
+    case "idmap":
+      if (value !== undefined && value !== "") return { args: [`--${name}=${value}`] };
+      throw new UsageError("USAGE", `option X-mount.${name}: expected a value`);
+    default:
+      throw new UsageError("USAGE", `option X-mount.${name}: cannot be done`, {
+        hint: /^(owner|group|mode)$/.test(name)
+          ? "an image shows the owners and modes that were signed; idmap= shows owners as others"
+          : "X-mount.mkdir, X-mount.subdir and X-mount.idmap can be",
+      });
+  }
 }
 
 /** The long options of `sealfs mount`, and whether each takes a value. */

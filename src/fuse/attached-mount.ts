@@ -7,6 +7,7 @@ import { closeSync } from "node:fs";
 import { attachMount } from "../sys/fsmount.ts";
 import { mountByHelper } from "../sys/fusermount.ts";
 import { type IdMap, mapOwners, openIdNamespace } from "../sys/idmap.ts";
+import { rightsOf } from "../sys/mount-rights.ts";
 import { type FuseMount, mountFuse, unmountAsUser, unmountTarget } from "../sys/mount-calls.ts";
 import { MAX_READ } from "./call.ts";
 import { openDevFuse } from "./dev-fuse.ts";
@@ -40,12 +41,9 @@ export function openAttachedMount(
 }
 
 /** Owners can only be mapped after INIT, and only of a mount that is attached nowhere yet. */
-function mountMapped(
-  { source, target, allowOther, noexec }: ServeInput,
-  idmap: IdMap,
-  options: InitOptions,
-): number {
-  const how = { source, subtype: "sealfs", allowOther, noexec, checksModes: true };
+function mountMapped(input: ServeInput, idmap: IdMap, options: InitOptions): number {
+  const { source, target, allowOther } = input;
+  const how = { ...rightsOf(input), source, subtype: "sealfs", allowOther, checksModes: true };
   const namespace = openIdNamespace(idmap);
   try {
     const { fd, mount } = openLooseMount(how);
@@ -88,11 +86,12 @@ function mountByOurselves(input: ServeInput): number {
   }
 }
 
-function mountOf({ source, target, allowOther, noexec }: ServeInput): Omit<FuseMount, "fd"> {
+function mountOf(input: ServeInput): Omit<FuseMount, "fd"> {
+  const { source, target, allowOther } = input;
   const options = [
     "default_permissions", // the kernel checks modes and ACLs
     ...(allowOther ? ["allow_other"] : []),
     `max_read=${MAX_READ}`,
   ];
-  return { source, target, type: "fuse.sealfs", options, noexec };
+  return { source, target, type: "fuse.sealfs", options, ...rightsOf(input) };
 }

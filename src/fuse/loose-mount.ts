@@ -4,7 +4,8 @@
  * @module
  */
 import { closeSync } from "node:fs";
-import { MountAttribute, newMount } from "../sys/fsmount.ts";
+import { newMount } from "../sys/fsmount.ts";
+import { MountAttribute, type MountRights, rightsBits } from "../sys/mount-rights.ts";
 import { S_IFDIR } from "../tree/inode.ts";
 import { MAX_READ } from "./call.ts";
 import { openDevFuse } from "./dev-fuse.ts";
@@ -12,14 +13,13 @@ import { openDevFuse } from "./dev-fuse.ts";
 /** The mount option `rootmode`: a directory. */
 export const ROOT_MODE = S_IFDIR.toString(8);
 
-/** How such a mount is to be; always read-only, without set-user-id programs and devices. */
-export interface LooseMountOptions {
+/** How such a mount is to be; always read-only. */
+export interface LooseMountOptions extends MountRights {
   /** What a list of mounts would show. */
   readonly source: string;
   readonly subtype: string;
   /** Other users may use the mount, as modes and ACLs allow. */
   readonly allowOther?: boolean;
-  readonly noexec?: boolean | undefined;
   /** The kernel checks modes and ACLs. */
   readonly checksModes?: boolean;
 }
@@ -46,11 +46,7 @@ export function openLooseMount(options: LooseMountOptions): LooseMount {
 }
 
 function mountLoose(fd: number, options: LooseMountOptions): number {
-  const attributes =
-    MountAttribute.READ_ONLY |
-    MountAttribute.NO_SUID |
-    MountAttribute.NO_DEV |
-    (options.noexec === true ? MountAttribute.NO_EXEC : 0);
+  const attributes = MountAttribute.READ_ONLY | rightsBits(options);
   return newMount("fuse", attributes, (context) => {
     context
       .setString("source", options.source)

@@ -7,6 +7,7 @@ import type { IdMap } from "../sys/idmap.ts";
 import type { LeafPlace } from "./leaf-place.ts";
 import type { Problem } from "./session.ts";
 import type { Supply } from "./supply.ts";
+import type { MountRights } from "../sys/mount-rights.ts";
 import type { SpareThread } from "./threads.ts";
 
 /**
@@ -17,7 +18,7 @@ export const transportNames = ["dev", "fusermount", "libfuse"] as const;
 export type TransportName = (typeof transportNames)[number];
 
 /** A mount to be served. */
-export interface ServeInput {
+export interface ServeInput extends MountRights {
   /** The verified image; nobody else writes to this memory. */
   readonly image: SharedArrayBuffer;
   /** Store directories in order, absolute. */
@@ -32,8 +33,6 @@ export interface ServeInput {
   readonly threads?: number;
   /** One of them, started before. */
   readonly spare?: SpareThread;
-  /** No programs are run from the mount. */
-  readonly noexec?: boolean;
   /** The kernel reads objects by itself after they were checked when they were opened. */
   readonly passthrough?: boolean;
   /** Owners are shown as other users. */

@@ -47,8 +47,16 @@ function splitAtCommas(text: string): string[] {
 
 /** Options that are for mount(8), systemd or readers, or say what is so anyway. */
 export function isForMount(name: string): boolean {
-  return ignored.has(name) || /^(x-|X-|comment$)/.test(name);
+  return ignored.has(name) || (/^(x-|X-|comment$)/.test(name) && !isOfMount(name));
 }
+
+/** Options that mount(8) does by itself, where it knows them, and that say what the mount is like. */
+export function isOfMount(name: string): boolean {
+  return /^[xX]-mount\./.test(name) && !MEANINGLESS.test(name);
+}
+
+/** Images are never loop devices of mount(8), and their type is no question. */
+const MEANINGLESS = /^[xX]-mount\.(noloop|auto-fstypes)$/;
 
 const ignored: ReadonlySet<string> = new Set([
   "ro rw nosuid nodev auto noauto nofail _netdev defaults",

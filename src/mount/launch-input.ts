@@ -9,6 +9,7 @@ import { absoluteLocation } from "../mirror/location.ts";
 import { NO_MIRRORS } from "../mirror/mirrors-file.ts";
 import { defined } from "../optional.ts";
 import type { Store } from "../store/store.ts";
+import { rightsOf } from "../sys/mount-rights.ts";
 import { formatTime } from "../trust/time.ts";
 import type { VerifiedImage } from "../verify/verified-image.ts";
 import type { LazyOptions, MountOptions } from "./mount-options.ts";
@@ -54,7 +55,7 @@ export function launchInput(
       work: resolve(writable.work),
       rebase: writable.rebase === true,
     },
-    noexec: options.noexec === true,
+    ...rightsOf(options),
     idmap,
     rootNid,
     subdir,

@@ -8,6 +8,7 @@ import { closeSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { SystemError } from "../errors.ts";
+import { failure } from "../fs/failure.ts";
 import { emptyAnonymousFile, fillAnonymousFile } from "../sys/memfd.ts";
 import { workerUrl } from "../sys/worker.ts";
 import { STATUS_FD, type ServerInput } from "./server/server-input.ts";
@@ -63,7 +64,11 @@ export class MountServer {
    */
   async mount(image: Uint8Array, input: ServerInput): Promise<Launched> {
     const child = this.#child;
-    fillAnonymousFile(this.#image, image);
+    try {
+      fillAnonymousFile(this.#image, image);
+    } catch (error) {
+      throw failure(`mount: image of ${image.length} bytes, in memory`, error);
+    }
     this.#isWaiting = false;
     closeSync(this.#image);
     child.stdin?.end(JSON.stringify(input));

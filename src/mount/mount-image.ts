@@ -4,6 +4,7 @@
  * @module
  */
 import type { TransportName } from "../fuse/transport.ts";
+import { SystemError } from "../errors.ts";
 import { Store } from "../store/store.ts";
 import type { VerifiedImage } from "../verify/verified-image.ts";
 import { launchInput } from "./launch-input.ts";
@@ -65,6 +66,7 @@ async function mountWith(
   options: MountOptions,
 ): Promise<Mount> {
   const { idmap, lazy, subdir, writable } = options;
+  checkRights(options);
   const stores = options.stores.map((store) => Store.open(store));
   checkHidesNothing(target, neededPaths(options), neededDirectories(options));
   const rootNid = subdir === undefined ? undefined : directoryIn(verified.image, subdir);
@@ -77,6 +79,15 @@ async function mountWith(
   const input = launchInput(verified, options, { target, below, stores, rootNid, plan });
   const launched = await server.mount(verified.bytes, input);
   return asMount(target, plan, input.foreground, launched);
+}
+
+/** Only root can make such mounts; fusermount3 would leave these options out. */
+function checkRights({ suid, dev }: MountOptions): void {
+  const asked = suid === true ? "--allow-suid" : dev === true ? "--allow-dev" : undefined;
+  if (asked === undefined || process.geteuid?.() === 0) return;
+  throw new SystemError("PERMISSION", `${asked}: only root may mount so`, {
+    hint: `without ${asked} every user can mount: set-user-ID bits and devices have no effect then`,
+  });
 }
 
 function asMount(

@@ -6,12 +6,13 @@
 import type { TransportName } from "../fuse/transport.ts";
 import type { MirrorReach } from "../mirror/mirrors-file.ts";
 import type { IdMap } from "../sys/idmap.ts";
+import type { MountRights } from "../sys/mount-rights.ts";
 import type { MountServer } from "./launch.ts";
 import type { PrefetchOption } from "./server/prefetch-option.ts";
 import type { MountPromise, Mode } from "./table/modes.ts";
 
 /** How to mount. */
-export interface MountOptions {
+export interface MountOptions extends MountRights {
   /** Store directories in order; the first takes what is worth keeping. */
   readonly stores: readonly string[];
   /** How to mount; `auto` takes the strongest and fastest way that this machine has. */
@@ -32,8 +33,6 @@ export interface MountOptions {
   };
   /** Fetches what no store has. Not in mode kernel, unless nothing is missing. */
   readonly lazy?: LazyOptions;
-  /** No programs are run from the mount. */
-  readonly noexec?: boolean;
   /** The kernel reads objects by itself; they are checked as a whole when they are opened. */
   readonly passthrough?: boolean;
   /** Owners are shown as other users. */

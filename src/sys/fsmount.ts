@@ -36,9 +36,6 @@ const RESOLVE_STRICTLY = 0x01n | 0x02n | 0x04n | 0x08n;
 const OpenHow = struct("open_how", 24, { flags: u64, mode: u64, resolve: u64 });
 const MESSAGE_BYTES = 4096;
 
-/** How a mount restricts its file system (`MOUNT_ATTR_*`). */
-export const MountAttribute = { READ_ONLY: 1, NO_SUID: 2, NO_DEV: 4, NO_EXEC: 8 } as const;
-
 const calls = lazy(() => {
   const libc = loadLibc();
   return {

@@ -12,6 +12,7 @@ import { i32, struct, u32, u64 } from "../bytes/struct.ts";
 import { SystemError } from "../errors.ts";
 import { addressOf, errnoError, lazy, loadLibc } from "./koffi.ts";
 import type { FuseMount } from "./mount-calls.ts";
+import { rightsOptions } from "./mount-rights.ts";
 import { socketPair } from "./socket-pair.ts";
 
 const SOL_SOCKET = 1;
@@ -80,8 +81,8 @@ export function mountByHelper(mount: Omit<FuseMount, "fd">): number {
   try {
     const type = mount.type.replace(/^fuse\./, "");
     const options = [
-      "ro,nosuid,nodev",
-      ...(mount.noexec === true ? ["noexec"] : []),
+      "ro",
+      ...rightsOptions(mount),
       `fsname=${escapeOption(mount.source)}`,
       `subtype=${escapeOption(type)}`,
       ...mount.options,

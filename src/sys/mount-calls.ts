@@ -5,12 +5,9 @@
  */
 import { spawnSync } from "node:child_process";
 import { SystemError } from "../errors.ts";
+import { MountAttribute, type MountRights, rightsBits, rightsOptions } from "./mount-rights.ts";
 import { type Libc, errnoError, hasLibc, lazy, loadLibc } from "./koffi.ts";
 
-const MS_RDONLY = 1;
-const MS_NOSUID = 2;
-const MS_NODEV = 4;
-const MS_NOEXEC = 8;
 const MNT_FORCE = 1;
 const MNT_DETACH = 2;
 
@@ -25,8 +22,8 @@ const calls = lazy(() => {
   };
 });
 
-/** A FUSE mount to be made; always read-only, without set-user-id programs and devices. */
-export interface FuseMount {
+/** A FUSE mount to be made; always read-only. */
+export interface FuseMount extends MountRights {
   /** Open /dev/fuse. */
   readonly fd: number;
   /** What the list of mounts shows as the device. */
@@ -36,8 +33,6 @@ export interface FuseMount {
   readonly type: string;
   /** FUSE's own options but `fd`, such as `default_permissions`. */
   readonly options: readonly string[];
-  /** No programs are run from it. */
-  readonly noexec?: boolean | undefined;
 }
 
 /**
@@ -49,14 +44,13 @@ export function mountFuse(mount: FuseMount): void {
   if (hasLibc()) {
     const { mount: call, errno } = calls();
     const data = [`fd=${mount.fd}`, ...mount.options].join(",");
-    const flags = MS_RDONLY | MS_NOSUID | MS_NODEV | (mount.noexec === true ? MS_NOEXEC : 0);
+    const flags = MountAttribute.READ_ONLY | rightsBits(mount);
     const { source, target, type } = mount;
     if (call(cString(source), cString(target), cString(type), flags, cString(data)) === 0) return;
     throw errnoError(errno(), `mount at ${target}`);
   }
   // -i: no helper program; the descriptor becomes number 3 of the command.
-  const restrictions = `ro,nosuid,nodev${mount.noexec === true ? ",noexec" : ""}`;
-  const options = [`${restrictions},fd=3`, ...mount.options].join(",");
+  const options = ["ro", ...rightsOptions(mount), "fd=3", ...mount.options].join(",");
   run("mount", ["-i", "-t", mount.type, "-o", options, "--", mount.source, mount.target], mount.fd);
 }
 

@@ -3,7 +3,7 @@
  * system's own helpers.
  */
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
@@ -95,6 +95,37 @@ describe("mount -t sealfs", () => {
     expect(out).toMatch(/^ran$/m);
   });
 
+  test("does X-mount.mkdir, .subdir and .idmap by itself, where mount(8) does not", () => {
+    const target = join(bed.directory(), "made", "below");
+    const more = "X-mount.mkdir=711,X-mount.subdir=/,X-mount.idmap=0:1000:100,X-mount.noloop";
+    const run = spawnSync(process.execPath, [
+      helper,
+      "app:1",
+      target,
+      "-o",
+      `ro,${options},${more}`,
+    ]);
+    expect(run.stderr.toString()).toMatch(/mounted app:1 on/);
+    try {
+      expect(statSync(join(target, "text")).uid).toBe(1000);
+    } finally {
+      bed.unmount(target);
+    }
+    expect(statSync(target).mode & 0o777).toBe(0o711);
+  });
+
+  test("takes allow_suid and allow_dev, and says so in the list of mounts", () => {
+    for (const mode of ["fuse", "hybrid"]) {
+      const target = bed.directory();
+      const { out } = system(
+        `mount -t sealfs app:1 ${target} -o ro,allow_suid,allow_dev,mode=${mode},${options}
+         findmnt -n -o OPTIONS ${target}; umount ${target}`,
+      );
+      expect(out).toMatch(/^ro,relatime/m);
+      expect(out).not.toMatch(/nosuid|nodev/);
+    }
+  });
+
   test.each([
     ["no word about writing, which means rw", "", /an image is read-only\n +add ro/, 1],
     ["rw", "rw", /an image is read-only/, 1],
@@ -116,7 +147,21 @@ describe("mount -t sealfs", () => {
   });
 
   test.each([
-    ["set-user-id programs", ["-o", "ro,suid"], /option suid: not known/],
+    ["owners of its own", ["-o", "ro,X-mount.owner=0"], /X-mount.owner: cannot be done\n.*idmap=/],
+    ["modes of its own", ["-o", "ro,x-mount.mode=700"], /X-mount.mode: cannot be done/],
+    ["what nobody knows", ["-o", "ro,X-mount.colour"], /X-mount.colour: cannot be done/],
+    [
+      "a mode that is none",
+      ["-o", "ro,X-mount.mkdir=rwx"],
+      /X-mount.mkdir: expected an octal mode/,
+    ],
+    ["no directory", ["-o", "ro,X-mount.subdir="], /X-mount.subdir: expected a value/],
+    [
+      "suid, which mount(8) would swallow",
+      ["-o", "ro,suid"],
+      /option suid: .*nosuid\n.*allow_suid/,
+    ],
+    ["dev, which mount(8) would swallow", ["-o", "ro,dev"], /option dev: .*nodev\n.*allow_dev/],
     ["a quote that is not closed", ["-o", 'ro,key="x'], /expected a closing quote/],
     ["an option without a name", ["-o", "ro,=x"], /option =x: expected a name/],
     ["a namespace, which mount(8) enters by itself", ["-N", "x"], /option -N is not known/],

@@ -1,9 +1,19 @@
 /** Mounts under odd conditions: full disks, few descriptors, long names, signals. */
 import { spawnSync } from "node:child_process";
-import { cpSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { ascii } from "../../src/bytes/bytestring.ts";
+import { mountImage } from "../../src/mount/mount-image.ts";
+import { Inode, S_IFCHR } from "../../src/tree/inode.ts";
+import type { VerifiedImage } from "../../src/verify/verified-image.ts";
 import { Disks } from "../support/disks.ts";
 import { noKernelStack } from "../support/kernel.ts";
 import {
@@ -31,6 +41,12 @@ useMountBed(noMount(), (made) => {
   for (let i = 0; i < FILES; i++) root.entries.set(ascii(`${i}`), bed.file(content(i)));
   for (const name of longFiles) root.entries.set(ascii(name), bed.file(Buffer.from("long\n")));
   for (const name of ["app:1", ...longNames]) bed.addTree(name, root);
+  const odd = newDirectory();
+  odd.entries.set(ascii("id"), bed.file(readFileSync("/usr/bin/id"), 0o4755));
+  const zero = new Inode(S_IFCHR | 0o666);
+  zero.rdev = 0x105;
+  odd.entries.set(ascii("zero"), zero);
+  bed.addTree("odd:1", odd);
 });
 
 const modes = [
@@ -120,4 +136,76 @@ test("SIGUSR1 opens no debugger in a server", () => {
   } finally {
     bed.unmount(target);
   }
+});
+
+describe("set-user-ID programs and devices", () => {
+  test.each(modes)(
+    "count with --allow-suid and --allow-dev alone, with $options",
+    ({ options, reason }) => {
+      if (reason !== undefined) return;
+      for (const [more, isOn] of [
+        [[], false],
+        [["--allow-suid", "--allow-dev"], true],
+      ] as const) {
+        // prettier-ignore
+        const target = bed.mount("odd:1", [...options, ...more]);
+        try {
+          const run = spawnSync(join(target, "id"), ["-u"], {
+            uid: 1000,
+            gid: 1000,
+            encoding: "utf8",
+          });
+          expect(run.stdout.trim()).toBe(isOn ? "0" : "1000");
+          const read = spawnSync("head", ["-c", "3", join(target, "zero")]);
+          expect(read.stdout.length).toBe(isOn ? 3 : 0);
+        } finally {
+          bed.unmount(target);
+        }
+      }
+    },
+  );
+
+  test("are for root alone", async () => {
+    const target = bed.directory();
+    const user = vi.spyOn(process, "geteuid").mockReturnValue(1000);
+    onTestFinished(() => user.mockRestore());
+    for (const right of ["suid", "dev"] as const) {
+      const options = { stores: [bed.store.path], [right]: true };
+      await expect(mountImage({} as VerifiedImage, target, options)).rejects.toMatchObject({
+        code: "PERMISSION",
+        message: `--allow-${right}: only root may mount so`,
+      });
+    }
+  });
+});
+
+describe("what a process lacks is named", () => {
+  test("room in files, by ulimit -f", () => {
+    const command = ["-c", 'ulimit -f 4; exec "$@"', "-", process.execPath];
+    const run = spawnSync("bash", [...command, ...bed.args("app:1", bed.directory())], {
+      encoding: "utf8",
+    });
+    expect(run.stderr).toMatch(
+      /mount: image of \d+ bytes, in memory: .*\n +a file size limit is set \(ulimit -f\)/,
+    );
+    expect(run.status).toBe(1);
+  });
+
+  test("/proc", () => {
+    const args = bed.args("app:1", bed.directory());
+    const script = 'umount -l -R /proc && exec "$@"';
+    const run = spawnSync("unshare", ["-m", "--propagation", "private", "sh", "-c", script, "-", process.execPath, ...args], { encoding: "utf8" }); // prettier-ignore
+    expect(run.stderr).toMatch(/\/proc: not mounted.*\n +mount it with: mount -t proc proc \/proc/);
+    expect(run.status).toBe(1);
+  });
+});
+
+test("a log of its own has the number of its server, and goes with it", async () => {
+  const target = bed.directory();
+  const args = ["mount", "app:1", target, "--store", bed.store.path, "--key", bed.keyFile, "--mode=fuse"]; // prettier-ignore
+  sealfsOk(args);
+  const { log, pid } = await statusOf(target);
+  expect(log).toMatch(new RegExp(`/\\d+-\\d+\\.${pid}\\.log$`));
+  bed.unmount(target);
+  expect(existsSync(log!)).toBe(false);
 });

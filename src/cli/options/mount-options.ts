@@ -59,6 +59,8 @@ interface ViewOptions {
   readonly work?: string;
   readonly rebaseUpper?: true;
   readonly noexec?: true;
+  readonly allowSuid?: true;
+  readonly allowDev?: true;
   readonly allowOther?: boolean;
   readonly nonempty?: true;
 }
@@ -75,6 +77,11 @@ export function declareView(command: Command): Command {
     .option("--work <dir>", "an empty directory on the same file system as --upper")
     .option("--rebase-upper", "take the changes in --upper over from another image to this one")
     .option("--noexec", "do not run programs from the mount")
+    .option(
+      "--allow-suid",
+      "let set-user-ID bits and file capabilities of the image count (root only)",
+    )
+    .option("--allow-dev", "let the devices of the image work (root only)")
     .option("--allow-other", "let other users access the mount (default for root)")
     .option("--no-allow-other", "let only this user access the mount")
     .option("--nonempty", "mount over a directory that is not empty");
@@ -142,6 +149,8 @@ export function mountOptionsOf(flags: MountFlags): Omit<MountOptions, "server"> 
     upper,
     work,
     rebaseUpper,
+    allowSuid,
+    allowDev,
     mirror = [],
     mirrors,
     deadline,
@@ -151,6 +160,8 @@ export function mountOptionsOf(flags: MountFlags): Omit<MountOptions, "server"> 
   const isLazy = mirror.length > 0 || mirrors !== undefined || background !== undefined;
   return {
     ...options,
+    suid: allowSuid,
+    dev: allowDev,
     stores: store,
     idmap: idmap === undefined ? undefined : parseIdmap(idmap),
     ...writable(upper, work, rebaseUpper),

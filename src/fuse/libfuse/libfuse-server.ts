@@ -21,6 +21,7 @@ import { openPlaces } from "../store-place.ts";
 import type { ServeInput, Served } from "../transport.ts";
 import type { FuseNative } from "./fuse-native.ts";
 import { whenDisconnected } from "./libfuse-end.ts";
+import { rightsOptions } from "../../sys/mount-rights.ts";
 import { libfuseHandlers } from "./libfuse-session.ts";
 
 /** Leaves that are kept in memory: for the one thread that serves, and for prefetch. */
@@ -36,7 +37,7 @@ const LEAVES_BYTES = 64 * 1024 * 1024;
 export async function serveByLibfuse(input: ServeInput): Promise<Served> {
   const Fuse = loadFuseNative();
   // libfuse takes options after a comma of this one; fuse-native has none for them.
-  const fsname = `${input.source.replace(/[^\w.:@/-]/g, "_")},ro,use_ino,nosuid,nodev${input.noexec === true ? ",noexec" : ""}`;
+  const fsname = `${input.source.replace(/[^\w.:@/-]/g, "_")},ro,use_ino,${rightsOptions(input).join(",")}`;
   const counters = counterMemory(1);
   const leaves = SharedLeaves.create(LEAVES_FILES, LEAVES_BYTES);
   const fuse = new Fuse(input.target, handlersFor(input, leaves, new Counters(counters)), {

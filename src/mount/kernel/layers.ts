@@ -7,7 +7,8 @@
  */
 import { closeSync, constants, openSync } from "node:fs";
 import { SealfsError } from "../../errors.ts";
-import { type FileSystemContext, MountAttribute, newMount } from "../../sys/fsmount.ts";
+import { type FileSystemContext, newMount } from "../../sys/fsmount.ts";
+import { MountAttribute, type MountRights, rightsBits } from "../../sys/mount-rights.ts";
 import { attachPrivately } from "./private-place.ts";
 
 const LAYER = MountAttribute.READ_ONLY | MountAttribute.NO_SUID | MountAttribute.NO_DEV;
@@ -21,15 +22,13 @@ export function mountErofs(source: string): number {
 export type Layer = number | { readonly mount: number };
 
 /** How the overlay is to be. */
-export interface OverlayOptions {
+export interface OverlayOptions extends MountRights {
   /** What the list of mounts shows as the device. */
   readonly source: string;
   /** Where objects are, searched in this order. */
   readonly objects: readonly Layer[];
   /** The kernel refuses files whose object does not have the signed digest by fs-verity. */
   readonly requireVerity: boolean;
-  /** No programs are run from it. */
-  readonly noexec?: boolean;
   /** Makes the overlay writable: open directories of one file system that has xattrs. */
   readonly writable?: { readonly upper: number; readonly work: number };
 }
@@ -130,12 +129,8 @@ function newOverlay(
   image: number,
   objects: readonly number[],
 ): number {
-  const { source, requireVerity, writable, noexec } = options;
-  const attributes =
-    MountAttribute.NO_SUID |
-    MountAttribute.NO_DEV |
-    (noexec === true ? MountAttribute.NO_EXEC : 0) |
-    (writable === undefined ? MountAttribute.READ_ONLY : 0);
+  const { source, requireVerity, writable } = options;
+  const attributes = rightsBits(options) | (writable === undefined ? MountAttribute.READ_ONLY : 0);
   return newMount("overlay", attributes, (context) => {
     context.setString("source", source);
     context.setString("metacopy", "on").setString("redirect_dir", "on");

@@ -18,6 +18,7 @@ import { mountOf } from "../table/mountinfo.ts";
 import type { WritablePlaces } from "../upper/upper-places.ts";
 import { copyRoot } from "../upper/upper-root.ts";
 import { attachPrivately } from "./private-place.ts";
+import { type MountRights, rightsOf } from "../../sys/mount-rights.ts";
 import {
   type Layer,
   type LayerStyle,
@@ -33,7 +34,7 @@ export interface WritableLayers extends WritablePlaces {
 }
 
 /** What the kernel is to mount, and where. */
-export interface StackOptions {
+export interface StackOptions extends MountRights {
   /** What the list of mounts shows as the device. */
   readonly source: string;
   /** An existing directory, absolute. */
@@ -46,8 +47,6 @@ export interface StackOptions {
   readonly requireVerity: boolean;
   /** Directories for what is changed, of one file system that has xattrs: the mount is writable. */
   readonly writable?: WritableLayers;
-  /** No programs are run from it. */
-  readonly noexec?: boolean;
   /** Owners are shown as other users. */
   readonly idmap?: IdMap;
   /** The only directory that is attached, as a path from the root through directories. */
@@ -89,12 +88,18 @@ export function mountOverImage(erofs: number, options: OverlayStackOptions): voi
       upper: open.directory(options.writable.upper),
       work: open.directory(options.writable.work),
     };
-    const { source, requireVerity, noexec = false } = options;
+    const { source, requireVerity } = options;
     if (options.idmap !== undefined) {
       mapOwners(erofs, open.add(openIdNamespace(options.idmap)));
     }
     if (writable !== undefined && options.writable?.isNew === true) copyRoot(erofs, writable.upper);
-    const settings = defined({ source, objects, requireVerity, noexec, writable });
+    const settings = {
+      source,
+      objects,
+      requireVerity,
+      ...rightsOf(options),
+      ...defined({ writable }),
+    };
     const overlay = open.add(mountChanged(erofs, settings, options));
     const { subdir } = options;
     const shown = subdir === undefined ? overlay : open.add(cloneSubdirectory(overlay, subdir));

@@ -13,14 +13,15 @@ import type { ServeInput, Served } from "../../fuse/transport.ts";
 import type { VerityDigest } from "../../verity/index.ts";
 import type { StackOptions } from "../kernel/stack.ts";
 import { StackThread } from "../kernel/stack-thread.ts";
+import { type MountRights, rightsOf } from "../../sys/mount-rights.ts";
 import { defined } from "../../optional.ts";
 
 /** What users may wish of the kernel's stack. */
-type StackWishes = Pick<StackOptions, "writable" | "idmap" | "subdir" | "noexec">;
+type StackWishes = Pick<StackOptions, "writable" | "idmap" | "subdir" | keyof MountRights>;
 
 /** These wishes, and nothing else. */
-export function stackWishes({ writable, idmap, subdir, noexec = false }: StackWishes): StackWishes {
-  return defined({ noexec, writable, idmap, subdir });
+export function stackWishes({ writable, idmap, subdir, ...rights }: StackWishes): StackWishes {
+  return { ...rightsOf(rights), ...defined({ writable, idmap, subdir }) };
 }
 
 /** What is to be served, and with which changes on top. */

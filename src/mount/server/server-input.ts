@@ -4,6 +4,7 @@
  * @module
  */
 import type { IdMap } from "../../sys/idmap.ts";
+import type { MountRights } from "../../sys/mount-rights.ts";
 import type { TransportName } from "../../fuse/transport.ts";
 import type { SourcedImage } from "../../fetch/open-sources.ts";
 import type { MirrorReach } from "../../mirror/mirrors-file.ts";
@@ -38,7 +39,7 @@ export interface LazyInput {
 }
 
 /** What the server reads from its standard input, as JSON; empty input when the server is not needed. */
-export interface ServerInput {
+export interface ServerInput extends MountRights {
   /** What the image in {@link IMAGE_FD} must have. */
   readonly digest: VerityDigest;
   readonly stores: readonly string[];
@@ -60,8 +61,6 @@ export interface ServerInput {
   /** Where metrics go: a file, or `unix:` and a socket's path. */
   readonly metrics?: string;
   readonly allowOther: boolean;
-  /** No programs are run from it. */
-  readonly noexec: boolean;
   /** The kernel reads objects by itself. */
   readonly passthrough: boolean;
   /** Owners are shown as other users. */

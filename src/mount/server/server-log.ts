@@ -7,7 +7,7 @@
 import { appendFileSync, rmSync, writeSync } from "node:fs";
 import { harmless } from "../../bytes/harmless.ts";
 import type { ServerInput } from "./server-input.ts";
-import { statePath } from "../table/run-state.ts";
+import { newLogPath } from "../table/run-state.ts";
 
 /** Bytes of a log in the run directory, which is memory. */
 const MOST_BYTES = 4 * 1024 * 1024;
@@ -31,13 +31,12 @@ export class ServerLog {
     return this.#path;
   }
 
-  /** Gives it a file of its own where it needs one; what an earlier mount left there goes. */
+  /** Gives it a file of its own where it needs one. */
   open(device: string): void {
     if (!this.#isOpen) {
-      this.#path = statePath(device, "log");
+      this.#path = newLogPath(device, process.pid);
       this.#isOwn = true;
       this.#isOpen = true;
-      rmSync(this.#path, { force: true });
     }
     for (const line of this.#early.splice(0)) this.write(line);
   }

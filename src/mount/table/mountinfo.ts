@@ -4,6 +4,8 @@
  * @module
  */
 import { readFileSync } from "node:fs";
+import { SystemError } from "../../errors.ts";
+import { errnoOf } from "../../fs/failure.ts";
 
 /** One mount. */
 export interface MountInfo {
@@ -38,7 +40,15 @@ export function parseMountinfo(text: string): MountInfo[] {
 /** The mounts that this process sees. */
 export function readMounts(): MountInfo[] {
   // Bytes as they are: a mount point elsewhere need not have a name in UTF-8.
-  return parseMountinfo(readFileSync("/proc/self/mountinfo", "utf8"));
+  try {
+    return parseMountinfo(readFileSync("/proc/self/mountinfo", "utf8"));
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+    throw new SystemError("IO", "/proc: not mounted, and it tells what is", {
+      cause: error,
+      hint: "mount it with: mount -t proc proc /proc",
+    });
+  }
 }
 
 /** What is mounted on `target`, the topmost mount first seen. */

@@ -5,7 +5,9 @@
  * ```
  * /run/sealfs/0-55.json   what does not change while the mount lives
  * /run/sealfs/0-55.sock   where its server answers (see report-server.ts)
- * /run/sealfs/0-55.log    the log, when it is in the background and was given no other
+ * /run/sealfs/0-55.4711.log   the log, when it is in the background and was given no other; with the
+ *                             number of its server, because the next mount may get this device number
+ *                             before the server has ended
  * ```
  *
  * @module
@@ -75,9 +77,34 @@ function isOwn(path: string, uid: number): boolean {
   }
 }
 
-/** The file of the mount with this device number: its state, its server's socket, its log. */
-export function statePath(device: string, suffix: "json" | "sock" | "log"): string {
+/** The file of the mount with this device number: its state, its server's socket. */
+export function statePath(device: string, suffix: "json" | "sock"): string {
   return `${stateDirectory()}/${device.replace(":", "-")}.${suffix}`;
+}
+
+/**
+ * The log of the server `pid`. Those that dead servers of earlier mounts with this device number have left
+ * are removed, as well as an older one of this name.
+ */
+export function newLogPath(device: string, pid: number): string {
+  const directory = stateDirectory();
+  const name = (number: number) => `${device.replace(":", "-")}.${number}.log`;
+  for (const file of readdirSync(directory)) {
+    const other = Number(/\.(\d+)\.log$/.exec(file)?.[1]);
+    if (file === name(other) && (other === pid || !isAlive(other))) {
+      rmSync(`${directory}/${file}`, { force: true });
+    }
+  }
+  return `${directory}/${name(pid)}`;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
 }
 
 export function writeState(device: string, state: MountState): void {

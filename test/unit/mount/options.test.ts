@@ -68,7 +68,7 @@ describe("options of mount(8)", () => {
       "nofail",
       "_netdev",
       "x-systemd.requires",
-      "X-mount.mkdir",
+      "X-mount.noloop",
       "comment",
       "user",
       "noatime",
@@ -77,6 +77,9 @@ describe("options of mount(8)", () => {
       expect(isForMount(name), name).toBe(true);
     for (const name of [
       "suid",
+      "X-mount.mkdir",
+      "X-mount.owner",
+      "x-mount.mkdir",
       "dev",
       "noexec",
       "store",

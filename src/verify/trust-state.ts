@@ -5,7 +5,7 @@
  *
  * - `--state DIR`, else `$SEALFS_STATE`; `none` for no memory;
  * - else `/var/lib/sealfs` for root, `$XDG_STATE_HOME/sealfs` or `~/.local/state/sealfs` for
- *   others.
+ *   others, root of a user namespace included.
  *
  * Each policy has names of its own, so that two policies on one machine do not disturb each other;
  * plain keys share one memory.
@@ -15,8 +15,10 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { homedir } from "node:os";
+import { statSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { TrustError } from "../errors.ts";
+import { rootStateDirectory, userStateDirectory } from "../fs/own-directory.ts";
 import { type Mark, verifyVersion } from "../trust/high-water.ts";
 import type { TrustPolicy } from "../trust/policy.ts";
 import { CheckedImages } from "./checked-images.ts";
@@ -34,11 +36,17 @@ export class TrustState {
     this.path = resolve(path);
   }
 
-  /** The memory that options and environment name; undefined when it is turned off. */
+  /**
+   * The memory that options and environment name; undefined when it is turned off.
+   *
+   * @throws {@link TrustError} `BAD_STATE` when another user could make it forget
+   */
   static open(option: string | undefined, env = process.env): TrustState | undefined {
     const place = option ?? env["SEALFS_STATE"] ?? "";
     if (place === NO_STATE) return undefined;
-    return new TrustState(place === "" ? defaultPlace(env) : place);
+    const state = new TrustState(place === "" ? defaultPlace(env) : place);
+    refuseOthers(state.path);
+    return state;
   }
 
   /** The images that need no second check of their format. */
@@ -88,7 +96,18 @@ export class TrustState {
 }
 
 function defaultPlace(env: NodeJS.ProcessEnv): string {
-  if (process.geteuid?.() === 0) return "/var/lib/sealfs";
-  const base = env["XDG_STATE_HOME"] ?? "";
-  return join(base.startsWith("/") ? base : join(homedir(), ".local/state"), "sealfs");
+  const ofRoot = process.geteuid?.() === 0 ? rootStateDirectory() : undefined;
+  return ofRoot ?? userStateDirectory(env);
+}
+
+/** A memory that another user can write to remembers what they like. */
+function refuseOthers(path: string): void {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  const isForeign = stat.uid !== 0 && stat.uid !== process.geteuid?.();
+  if (!isForeign && (stat.mode & 0o002) === 0) return;
+  const why = isForeign ? `belongs to the user ${stat.uid}` : "can be written to by every user";
+  throw new TrustError("BAD_STATE", `memory of versions in ${path}: ${why}`, {
+    hint: "an older image could be made to look new: name a directory of your own with --state",
+  });
 }

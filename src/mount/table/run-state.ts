@@ -12,10 +12,12 @@
  *
  * @module
  */
-import { lstatSync, mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { SystemError } from "../../errors.ts";
 import { replaceFile } from "../../fs/atomic-file.ts";
+import { makePrivateDirectories } from "../../fs/directory.ts";
+import { isOwnDirectory, outerUid, userStateDirectory } from "../../fs/own-directory.ts";
 import type { TransportName } from "../../fuse/transport.ts";
 import type { VerityDigest } from "../../verity/verity-digest.ts";
 import type { MountPromise, Mode } from "./modes.ts";
@@ -49,32 +51,37 @@ export interface MountState {
 }
 
 /**
- * The directory for state and logs, made when missing: `/run/sealfs`, the user's own, or where these
- * belong to another user (as for root of a user namespace) one among the temporary files.
+ * The directory for state and logs, made when missing: for root `/run/sealfs`, else
+ * `$XDG_RUNTIME_DIR/sealfs`, else one among the temporary files, else `run` in the state directory.
+ * The first counts that is the user's own, so that nobody can keep a user from mounting, or get at
+ * their files, by taking a name first. Root of a user namespace is the user who made it.
  *
- * @throws {@link SystemError} `PERMISSION` when that belongs to another user as well
+ * @throws {@link SystemError} `PERMISSION` when all of them belong to other users
  */
 export function stateDirectory(): string {
   const uid = process.geteuid?.() ?? 0;
-  const runtime = process.env["XDG_RUNTIME_DIR"];
-  const fallback = `${tmpdir()}/sealfs-${uid}`;
-  const paths = [fallback];
-  if (uid === 0) paths.unshift("/run/sealfs");
-  else if (runtime !== undefined && runtime !== "") paths.unshift(`${runtime}/sealfs`);
-  const path = paths.find((each) => isOwn(each, uid));
+  const runtime = process.env["XDG_RUNTIME_DIR"] ?? "";
+  const paths = [
+    ...(uid === 0 ? ["/run/sealfs"] : []),
+    ...(runtime.startsWith("/") ? [`${runtime}/sealfs`] : []),
+    `${tmpdir()}/sealfs-${outerUid(uid)}`,
+  ];
+  const path = paths.find((each) => isOwnDirectory(each, uid)) ?? lastDirectory(uid);
   if (path !== undefined) return path;
-  throw new SystemError("PERMISSION", `${fallback}: belongs to somebody else`);
+  throw new SystemError("PERMISSION", `${paths.join(", ")}: belong to other users`, {
+    hint: "name a directory of your own in XDG_RUNTIME_DIR",
+  });
 }
 
-/** Whether the directory is there, or could be made, and belongs to this user. */
-function isOwn(path: string, uid: number): boolean {
+/** Where nobody else can write at all, but where files outlive the machine's uptime. */
+function lastDirectory(uid: number): string | undefined {
+  const state = userStateDirectory();
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-    const stat = lstatSync(path);
-    return stat.isDirectory() && stat.uid === uid;
+    makePrivateDirectories(state);
   } catch {
-    return false;
+    return undefined;
   }
+  return [`${state}/run`].find((each) => isOwnDirectory(each, uid));
 }
 
 /** The file of the mount with this device number: its state, its server's socket. */

@@ -139,7 +139,13 @@ function unvouched(bytes: Uint8Array): Image {
 function remember({ progress, statement }: VerifiedImage, { trust: opened, now }: ImportOptions) {
   if (progress !== "first" && progress !== "newer") return;
   const policy = policyOf(opened!.trust);
-  opened!.state?.remember(statement.name, policy, markFor(statement, policy), now);
+  opened!.state?.remember(
+    statement.name,
+    policy,
+    markFor(statement, policy),
+    now,
+    statement.created,
+  );
 }
 
 function requirePresent(store: Store, missing: ReadonlyMap<VerityDigest, number>): void {

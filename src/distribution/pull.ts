@@ -227,7 +227,13 @@ function keep(
   const { progress, statement } = verified;
   if (progress === "first" || progress === "newer") {
     const policy = policyOf(opened.trust);
-    opened.state?.remember(statement.name, policy, markFor(statement, policy), now);
+    opened.state?.remember(
+      statement.name,
+      policy,
+      markFor(statement, policy),
+      now,
+      statement.created,
+    );
   }
   return Stores.open([...stores]);
 }

@@ -11,6 +11,7 @@ import { verifyVersion } from "../trust/high-water.ts";
 import { type PolicyDocument, verifyInForce } from "../trust/policy-chain.ts";
 import { TrustPolicy } from "../trust/policy.ts";
 import { keyringWarning, readKeyring } from "../keys/key-files.ts";
+import { settleTime } from "./clock-floor.ts";
 import { readPolicyFile } from "./policy-files.ts";
 import { sha256Of } from "../sys/sha256.ts";
 import { TrustState } from "../verify/trust-state.ts";
@@ -25,6 +26,8 @@ export interface TrustRequest {
   readonly policy?: string | undefined;
   /** The folder of the memory of versions, or `none`. */
   readonly state?: string | undefined;
+  /** Lower bounds of the time, for a machine whose clock cannot be relied on. */
+  readonly clockFloor?: readonly string[] | undefined;
 }
 
 /** What is trusted, and warnings about it for the user. */
@@ -33,6 +36,8 @@ export interface OpenedTrust {
   readonly state: TrustState | undefined;
   /** The policy file, where it is one. */
   readonly document: PolicyDocument | undefined;
+  /** The time to verify at: the clock's, or a floor. */
+  readonly now: Date;
   readonly warnings: readonly string[];
 }
 
@@ -47,12 +52,22 @@ const UNSIGNED = "0".repeat(64);
  * @throws {@link TrustError} `NO_KEY`, `BAD_KEY`, `BAD_POLICY`, `POLICY_EXPIRED`,
  *   `POLICY_NOT_SIGNED`, `POLICY_ROLLBACK`, `BAD_STATE` or `STATE_NOT_KEPT`
  */
-export function openTrust(request: TrustRequest, now: Date): OpenedTrust {
+export function openTrust(request: TrustRequest, clock: Date): OpenedTrust {
   const state = TrustState.open(request.state);
+  const timed = (policy: TrustPolicy) => {
+    const { now, isLowerBound, warnings } = settleTime(
+      clock,
+      request.clockFloor ?? [],
+      state,
+      policy,
+    );
+    return { now, warnings, trust: isLowerBound ? policy.withTimeLowerBound() : policy };
+  };
   if (request.policy === undefined) {
     const keyring = readKeyring(request.key, request.keys);
-    const trust = TrustPolicy.ofKeyring(keyring);
-    return { trust, state, document: undefined, warnings: warningsOf(keyring) };
+    const { trust, now, warnings } = timed(TrustPolicy.ofKeyring(keyring));
+    const all = [...warnings, ...warningsOf(keyring)];
+    return { trust, state, document: undefined, now, warnings: all };
   }
   if (request.key.length > 0 || request.keys.length > 0) {
     throw new UsageError(
@@ -65,10 +80,10 @@ export function openTrust(request: TrustRequest, now: Date): OpenedTrust {
   }
   const what = `policy ${request.policy}`;
   const document = readPolicyFile(request.policy);
+  const { trust, now, warnings } = timed(document.policy);
   verifyInForce(document, now, what);
-  const { policy: trust } = document;
   if (state !== undefined) rememberVersion(document, state, now, what);
-  return { trust, state, document, warnings: warningsOf(trust.keyring) };
+  return { trust, state, document, now, warnings: [...warnings, ...warningsOf(trust.keyring)] };
 }
 
 /** Refuses a policy older than the remembered one, and remembers a newer one. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { UsageError } from "../errors.ts";
+import { TrustError, UsageError } from "../errors.ts";
 import { NamePattern } from "../trust/name-pattern.ts";
 import { type PolicyDocument, readPolicy } from "../trust/policy-chain.ts";
 import type { PolicyContent, PolicyKey } from "../trust/policy.ts";
@@ -103,7 +103,7 @@ export function withRevocation(
   if (keyIds.length < threshold) {
     throw new UsageError(
       "USAGE",
-      `${what}: without it ${keyIds.length} keys could sign policies, and ${threshold} are needed`,
+      `${what}: without it too few keys could sign policies: ${keyIds.length}, and ${threshold} needed`,
       { hint: "add another first: sealfs policy add-key FILE KEY --policy-key" },
     );
   }
@@ -111,8 +111,17 @@ export function withRevocation(
   return { ...content, revoked, authority: { keyIds, threshold } };
 }
 
-/** Sets what is given. */
+/**
+ * Sets what is given.
+ *
+ * @throws {@link TrustError} `BAD_POLICY` for more keys than the policy has
+ */
 export function withSettings(content: PolicyContent, settings: PolicySettings): PolicyContent {
+  const { threshold: each, thresholds: rules = [], policyThreshold } = settings;
+  requireKeys("--threshold", each, content.keys.length);
+  for (const rule of rules)
+    requireKeys(`--rule ${rule.names}`, rule.threshold, content.keys.length);
+  requireKeys("--policy-threshold", policyThreshold, content.authority.keyIds.length);
   const thresholds = new Map(content.thresholds.map((entry) => [entry.names.text, entry]));
   for (const { names, threshold } of settings.thresholds ?? []) {
     thresholds.set(names, { names: new NamePattern(names), threshold });
@@ -128,6 +137,16 @@ export function withSettings(content: PolicyContent, settings: PolicySettings): 
     maxValidity: settings.maxValidity ?? content.maxValidity,
     expires: settings.expires ?? content.expires,
   };
+}
+
+function requireKeys(what: string, needed: number | undefined, has: number): void {
+  if (needed === undefined || needed <= has) return;
+  const keys = has === 1 ? "1 key" : `${has} keys`;
+  throw new TrustError("BAD_POLICY", `${what}: ${needed} of ${keys} can never be met`, {
+    hint:
+      "give more keys to policy init with --key, or add them with policy add-key (and --policy-key " +
+      "where they are to sign policies) before policy set",
+  });
 }
 
 /**

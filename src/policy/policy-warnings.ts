@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { PolicyContent } from "../trust/policy.ts";
 import type { PolicyDocument } from "../trust/policy-chain.ts";
 import { formatTime } from "../trust/time.ts";
 import { keyringWarning } from "../keys/key-files.ts";
@@ -37,10 +38,18 @@ export function policyWarnings({ policy, content, envelope }: PolicyDocument, no
       warnings.push(`key ${key.id} is valid until ${formatTime(notAfter!)} only`);
     }
   }
-  if (isSoon(content.expires, now)) {
-    warnings.push(`the policy expires ${formatTime(content.expires!)}`);
-  }
-  return warnings;
+  return [...warnings, ...expiryWarnings(content, now)];
+}
+
+/** What is wrong, or soon will be, with the time of a policy, signed or not. */
+export function expiryWarnings({ expires }: Pick<PolicyContent, "expires">, now: Date): string[] {
+  if (expires === undefined || !isSoon(expires, now)) return [];
+  const when = formatTime(expires);
+  return [
+    expires > now
+      ? `the policy expires ${when}`
+      : `the policy expired ${when}, so that clients refuse it`,
+  ];
 }
 
 function isSoon(time: Date | undefined, now: Date): boolean {

@@ -68,7 +68,7 @@ export function verifyTimesAsClients(
   now: Date,
 ): string[] {
   try {
-    verifyTimes(statement, policy?.content, now);
+    verifyTimes(statement, policy ?? { content: undefined, isTimeLowerBound: false }, now);
     return [];
   } catch (error) {
     if (!(error instanceof TrustError)) throw error;

@@ -206,7 +206,7 @@ function settled(
   const files = output === undefined ? [bundleBeside(target), envelopeBeside(target)] : [output];
   const inStore = store === undefined ? [] : earlierBundles(store, next.name);
   const inFiles = store === undefined || output !== undefined ? earlierFiles(files) : [];
-  return settleVersion(next, wished, by, [...inStore, ...inFiles]);
+  return settleVersion(next, wished, by, { inStore, inFiles });
 }
 
 function putBundles(

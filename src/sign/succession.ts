@@ -70,11 +70,18 @@ export function earlierFiles(paths: readonly string[]): Uint8Array[] {
   });
 }
 
+/** Bundles that were found; those about other names are left out. */
+export interface EarlierBundles {
+  /** In the store, which clients have. */
+  readonly inStore: readonly Uint8Array[];
+  /** In a file that is replaced: whether it has ever been given to anyone is not known. */
+  readonly inFiles: readonly Uint8Array[];
+}
+
 /**
  * The version to sign with. One that only the clock has given rises above those that were there;
- * any other is taken or refused.
+ * any other is taken or refused, in place of a file with a warning.
  *
- * @param earlier bundles, of which those about other names are left out
  * @throws {@link TrustError} `ROLLBACK` for a version below one that was signed for this name,
  *   `EQUIVOCATION` for one that another image has
  */
@@ -82,10 +89,14 @@ export function settleVersion(
   next: NextStatement,
   wished: WishedVersion,
   keys: readonly PublicKey[],
-  earlier: readonly Uint8Array[],
+  earlier: EarlierBundles,
 ): SettledVersion {
-  const all = predecessorsAmong(earlier, next.name, keys);
-  const own = highest(all.filter(({ isOwn }) => isOwn));
+  const inStore = predecessorsAmong(earlier.inStore, next.name, keys);
+  const stored = highest(inStore.filter(({ isOwn }) => isOwn));
+  const replaced = highest(
+    predecessorsAmong(earlier.inFiles, next.name, keys).filter(({ isOwn }) => isOwn),
+  );
+  const own = highest([stored, replaced].filter((each) => each !== undefined));
   const clashes = (version: number, { statement }: Predecessor) =>
     version < statement.version ||
     (version === statement.version &&
@@ -94,18 +105,23 @@ export function settleVersion(
   const rises = wished.versionFrom === "clock" && own !== undefined;
   const version =
     rises && clashes(wished.version, own) ? own.statement.version + 1 : wished.version;
-  if (own !== undefined && clashes(version, own)) throw refusal(next.name, wished, own);
+  if (stored !== undefined && clashes(version, stored)) throw refusal(next.name, wished, stored);
   const warnings: string[] = [];
+  if (replaced !== undefined && clashes(version, replaced)) {
+    const { message, hint } = refusal(next.name, wished, replaced);
+    warnings.push(`${message} (${hint})`);
+  }
   if (rises && own.statement.created.getTime() > wished.created.getTime() + SKEW_MS) {
     const [last, clock] = [own.statement.created, wished.created].map(formatTime);
     warnings.push(
       `${next.name}: was last signed at ${last}, and this machine's clock says ${clock}`,
     );
   }
-  const other = highest(all.filter(({ isOwn }) => !isOwn));
+  const other = highest(inStore.filter(({ isOwn }) => !isOwn));
   if (other !== undefined && clashes(version, other)) {
+    const by = JSON.stringify(other.keyId.slice(0, 100));
     warnings.push(
-      `${next.name}: the store has version ${other.statement.version} by ${JSON.stringify(other.keyId.slice(0, 100))}: ` +
+      `${next.name}: the store has version ${other.statement.version} by ${by}: ` +
         `clients that trust that key as well refuse version ${version}`,
     );
   }

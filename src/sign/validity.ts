@@ -99,10 +99,8 @@ function expiry(text: string, created: Date): Date {
 export function pointInTime(text: string, what: string): Date {
   const time = parseTime(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text);
   if (time !== undefined) return time;
-  const forms =
-    what === "expires"
-      ? "365d, 2027-09-01 or 2027-09-01T00:00:00Z"
-      : "2026-09-01 or 2026-09-01T00:00:00Z";
+  const dates = "2027-09-01 or 2027-09-01T00:00:00Z";
+  const forms = what === "created" ? dates : `365d, ${dates}`;
   throw new UsageError("USAGE", `${what}: expected ${forms}, got ${JSON.stringify(text)}`);
 }
 
@@ -113,7 +111,8 @@ export function wholeNumber(text: string, what: string): number {
   throw new UsageError("USAGE", `${what}: expected a whole number, got ${JSON.stringify(text)}`);
 }
 
-function fromSeconds(seconds: number): Date {
+/** @throws {@link UsageError} after the year 9999 */
+export function fromSeconds(seconds: number): Date {
   const time = new Date(seconds * 1000);
   // Four digits of year are all that a statement can say.
   if (time.getTime() < Date.UTC(10_000, 0)) return time;

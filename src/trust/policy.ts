@@ -89,6 +89,8 @@ export class TrustPolicy {
   readonly keyring: Keyring;
   /** Only bundles that it lists count; undefined for bundles from anywhere. */
   readonly listing: Listing | undefined;
+  /** Whether the time is only known to be at least what the clock says. */
+  readonly isTimeLowerBound: boolean;
   readonly #byId: ReadonlyMap<string, PolicyKey>;
   readonly #revoked: ReadonlyMap<string, Revocation>;
 
@@ -96,7 +98,9 @@ export class TrustPolicy {
     keyring: Keyring,
     content: PolicyContent | undefined,
     listing: Listing | undefined,
+    isTimeLowerBound = false,
   ) {
+    this.isTimeLowerBound = isTimeLowerBound;
     this.keyring = keyring;
     this.content = content;
     this.listing = listing;
@@ -116,7 +120,12 @@ export class TrustPolicy {
 
   /** The same policy, with another listing or, once its bundles were fetched, without. */
   withListing(listing: Listing | undefined): TrustPolicy {
-    return new TrustPolicy(this.keyring, this.content, listing);
+    return new TrustPolicy(this.keyring, this.content, listing, this.isTimeLowerBound);
+  }
+
+  /** The same policy for a client that knows only that it is not earlier than it says. */
+  withTimeLowerBound(): TrustPolicy {
+    return new TrustPolicy(this.keyring, this.content, this.listing, true);
   }
 
   /** Whether the signatures of a key of the keyring count now. */

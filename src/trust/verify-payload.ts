@@ -81,7 +81,7 @@ export function verifyPayload(
   if (first === undefined) throw notAllowed(signers, statement.name);
   const threshold = requireThreshold(allowed, policy, statement.name, label);
   // Step 8: the time, and what was revoked since.
-  verifyTimes(statement, policy.content, now);
+  verifyTimes(statement, policy, now);
   const revocation = policy.revocationOf(statement);
   if (revocation !== undefined) {
     throw new TrustError(
@@ -141,16 +141,18 @@ function bindSubject(unbound: UnboundStatement, name: Expectation["name"]): Stat
  * @throws {@link TrustError} `NOT_YET_VALID`, `EXPIRED`, `BAD_VALIDITY` or `TOO_OLD`
  */
 export function verifyTimes(
-  { created, expires }: Statement,
-  content: TrustPolicy["content"],
-  now: Date,
+  { created, expires }: Pick<Statement, "created" | "expires">,
+  { content, isTimeLowerBound }: Pick<TrustPolicy, "content" | "isTimeLowerBound">,
+  clock: Date,
 ): void {
   const seconds = (time: Date) => time.getTime() / 1000;
+  // What a trusted key has signed tells that it was made: the time is at least that.
+  const now = isTimeLowerBound && clock < created ? created : clock;
   if (!(seconds(created) <= seconds(now) + CLOCK_SKEW_SECONDS)) {
     throw new TrustError(
       "NOT_YET_VALID",
       `statement: created ${formatTime(created)}, which is after now, ${formatTime(now)}`,
-      { hint: "check this machine's clock" },
+      { hint: "check this machine's clock; for a device without one there is --clock-floor" },
     );
   }
   if (!(seconds(now) < seconds(expires))) {

@@ -123,7 +123,7 @@ export function openVerified(target: string, places: Places, demands: Demands): 
   const { progress, statement } = verified;
   if (checked?.has(statement.sha256) === false) checked.add(statement.sha256);
   if (progress === "first" || progress === "newer") {
-    state?.remember(statement.name, policy, markFor(statement, policy), now);
+    state?.remember(statement.name, policy, markFor(statement, policy), now, statement.created);
   }
   return verified;
 }

@@ -1,6 +1,6 @@
 /**
  * What a client remembers: the highest version that it has verified of each name, the highest
- * version of each policy, and which images it has checked (`checked-images.ts`). The place is the
+ * version of each policy, the latest time that was signed, and which images it has checked (`checked-images.ts`). The place is the
  * client's own, never the store:
  *
  * - `--state DIR`, else `$SEALFS_STATE`; `none` for no memory;
@@ -26,6 +26,8 @@ import { type KeptMark, readMark, writeMark } from "./mark-file.ts";
 
 /** The value that turns the memory off. */
 const NO_STATE = "none";
+/** What the mark of a time is about. */
+const CREATED = "latest creation";
 
 /** The memory in one folder. */
 export class TrustState {
@@ -64,16 +66,35 @@ export class TrustState {
   }
 
   /**
-   * Remembers what was fully verified.
+   * Remembers what was fully verified, and when it was created.
    *
    * @throws {@link TrustError} `STATE_NOT_KEPT`; `EQUIVOCATION` or `ROLLBACK` when another process
    *   has just verified another image with the same version, or a higher version
    */
-  remember(name: string, policy: TrustPolicy, mark: Mark, now: Date): void {
+  remember(name: string, policy: TrustPolicy, mark: Mark, now: Date, created?: Date): void {
     const [folder, about] = this.#place("names", name, policy);
     verifyVersion(mark, writeMark(folder, mark, about, now), name);
     // A mark written between the comparison and now counts, too.
     verifyVersion(mark, readMark(folder, about), name);
+    if (created !== undefined) this.#rememberTime(policy, mark, created, now);
+  }
+
+  /**
+   * The latest time of creation of what was verified by this policy: it was not earlier then.
+   *
+   * @throws {@link TrustError} `BAD_STATE`
+   */
+  latestTime(policy: TrustPolicy): Date | undefined {
+    const mark = readMark(...this.#place("times", CREATED, policy));
+    return mark && new Date(mark.version * 1000);
+  }
+
+  #rememberTime(policy: TrustPolicy, { sha256 }: Mark, created: Date, now: Date): void {
+    const latest = this.latestTime(policy);
+    if (latest !== undefined && created <= latest) return;
+    const version = created.getTime() / 1000;
+    const [folder, about] = this.#place("times", CREATED, policy);
+    writeMark(folder, { epoch: 0, version, sha256 }, about, now);
   }
 
   /** The mark of a policy: its version; as {@link markOf}. */

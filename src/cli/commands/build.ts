@@ -135,10 +135,8 @@ function signer(options: Options, io: Io): ((built: BuiltImage) => SignedImage[]
   const keys = readPrivateKeys(files, passphraseFile, (message) => io.log(message));
   const validity = validityOf(options, now);
   const by = keys.map(({ publicKey }) => publicKey);
-  const earlier = () => [
-    ...bundlesIn(directory, name),
-    ...(output === undefined ? [] : earlierFiles([bundleBeside(output), envelopeBeside(output)])),
-  ];
+  const beside = output === undefined ? [] : [bundleBeside(output), envelopeBeside(output)];
+  const earlier = () => ({ inStore: bundlesIn(directory, name), inFiles: earlierFiles(beside) });
   settleVersion({ name, sha256: undefined }, validity, by, earlier());
   return ({ bytes, algorithm, profile, source, seekIndex }) => {
     const facts = imageFacts(bytes, algorithm);

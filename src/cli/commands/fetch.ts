@@ -66,8 +66,7 @@ export function declare(command: Command, io: Io): void {
 
 async function fetch(target: string, options: Options, io: Io): Promise<void> {
   const { bundle: bundles, name, path: paths = [], jobs, durability, minFree } = options;
-  const now = new Date();
-  const { trust, state } = readTrust(options, io, now);
+  const { trust, state, now } = readTrust(options, io);
   const stores = Stores.open(options.store);
   const demands = { trust, state, name, now };
   const verified = await openCurrent(target, { stores, bundles }, demands);

@@ -29,12 +29,12 @@ export function declare(command: Command, io: Io): void {
     .option("--json", "print one JSON document")
     .action(async (archive: string, options: Options) => {
       const { store, name, json, durability, minFree } = options;
-      const now = new Date();
+      const trust = options.unverified ? refuseKeys(options) : readTrust(options, io);
       const progress = io.progress("importing");
       const imported = await importImage(store, input(archive), {
-        trust: options.unverified ? refuseKeys(options) : readTrust(options, io, now),
+        trust,
         name,
-        now,
+        now: trust?.now ?? new Date(),
         durability,
         minFree,
         onProgress: (bytes) => progress.update(bytes),

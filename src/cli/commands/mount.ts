@@ -96,9 +96,8 @@ async function mount(image: string, directory: string, options: Options, io: Io)
 }
 
 function verify(image: string, options: Options, io: Io): Promise<VerifiedImage> {
-  const now = new Date();
   const { bundle: bundles, name, store } = options;
-  const { trust, state } = readTrust(options, io, now);
+  const { trust, state, now } = readTrust(options, io);
   const places = { stores: Stores.open(store), bundles };
   for (const { path, foreign } of places.stores.all) {
     if (foreign !== undefined) io.log(`store ${path}: ${foreignNames[foreign]}, only read`);

@@ -4,7 +4,6 @@
  * @module
  */
 import type { Command } from "commander";
-import { readPrivateKey } from "../../keys/key-files.ts";
 import { writeUserFile } from "../../fs/user-file.ts";
 import { readPolicyFile } from "../../policy/policy-files.ts";
 import {
@@ -14,13 +13,20 @@ import {
   withSettings,
   writePolicy,
 } from "../../policy/policy-edit.ts";
-import { policyWarnings } from "../../policy/policy-warnings.ts";
+import { expiryWarnings, policyWarnings } from "../../policy/policy-warnings.ts";
 import { updatePolicy } from "../../policy/policy-update.ts";
-import { signPolicy, verifyInForce, verifySuccessor } from "../../trust/policy-chain.ts";
+import { formatEnvelope } from "../../trust/bundle.ts";
+import {
+  readPolicy,
+  signPolicy,
+  verifyInForce,
+  verifySuccessor,
+} from "../../trust/policy-chain.ts";
 import type { PolicyContent } from "../../trust/policy.ts";
 import { policyLines } from "../print/policy.ts";
 import type { Io } from "../terminal/io.ts";
-import { passphraseFor } from "../terminal/passphrase.ts";
+import { repeated } from "../options/repeated.ts";
+import { readPrivateKeys } from "../options/sign-options.ts";
 import {
   type GrantOptions,
   type InitOptions,
@@ -37,7 +43,7 @@ import {
 } from "../options/policy-options.ts";
 
 interface SignOptions {
-  readonly key: string;
+  readonly key: string[];
   readonly passphraseFile?: string;
   readonly output?: string;
 }
@@ -45,6 +51,7 @@ interface SignOptions {
 /** Writes a policy that is not signed yet. */
 function draft(path: string, content: PolicyContent, io: Io): void {
   const { version, name } = writePolicy(path, content).content;
+  for (const warning of expiryWarnings(content, new Date())) io.log(`warning: ${warning}`);
   io.log(`${path}: ${name}, version ${version}, not signed`);
 }
 
@@ -95,15 +102,31 @@ function declareSigning(command: Command, io: Io): void {
     .command("sign")
     .description("sign a policy; others add their signatures the same way")
     .argument("<file>", "the policy to sign")
-    .requiredOption("--key <file>", "the private key (PKCS#8 PEM); - reads standard input")
+    .addOption(
+      repeated(
+        "--key <file>",
+        "the private key (PKCS#8 PEM); - reads standard input; may be repeated: each signs",
+      ).makeOptionMandatory(),
+    )
     .option("--passphrase-file <file>", "the passphrase of an encrypted key (default: asks)")
     .option("-o, --output <file>", "write the signed policy there (default: in place)")
     .action((file: string, { key, passphraseFile, output = file }: SignOptions) => {
-      const document = readPolicyFile(file);
-      const privateKey = readPrivateKey(key, passphraseFor(key, passphraseFile));
-      writeUserFile(output, signPolicy(document, privateKey));
-      const { name, version } = document.content;
-      io.log(`${output}: ${name}, version ${version}, signed by ${privateKey.publicKey.id}`);
+      let document = readPolicyFile(file);
+      const keys = readPrivateKeys(key, passphraseFile, (message) => io.log(message));
+      for (const each of keys) document = readPolicy(signPolicy(document, each), `policy ${file}`);
+      writeUserFile(output, formatEnvelope(document.envelope!));
+      const { name, version, authority } = document.content;
+      for (const { id } of keys.map(({ publicKey }) => publicKey)) {
+        if (authority.keyIds.includes(id)) continue;
+        io.log(
+          `warning: ${id} is no policy key of this version: it counts for the one before only`,
+        );
+      }
+      for (const warning of expiryWarnings(document.content, new Date())) {
+        io.log(`warning: ${warning}`);
+      }
+      const by = keys.map(({ publicKey }) => publicKey.id).join(", ");
+      io.log(`${output}: ${name}, version ${version}, signed by ${by}`);
     });
 
   command

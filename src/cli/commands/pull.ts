@@ -54,8 +54,7 @@ async function pull(text: string, options: Options, io: Io): Promise<void> {
   const reference = parseRegistryReference(text);
   const { name, store: stores, mirror = [] } = options;
   const { registry, platform } = sourceOptions(options, io);
-  const now = new Date();
-  const { trust, state } = readTrust(options, io, now);
+  const { trust, state, now } = readTrust(options, io);
   const interruption = interruptible("pull");
   let pulled: Pulled;
   try {

@@ -23,8 +23,7 @@ export function declare(command: Command, io: Io): void {
     .option("--json", "print one JSON document")
     .action(async (image: string, options: Options) => {
       const { name, bundle: bundles, json } = options;
-      const now = new Date();
-      const { trust, state, document } = readTrust(options, io, now);
+      const { trust, state, document, now } = readTrust(options, io);
       const places = { stores: options.store && Stores.open(options.store), bundles };
       const report = await reportTrust(image, places, { trust, state, name, now }, document);
       if (json) io.print(JSON.stringify(report));

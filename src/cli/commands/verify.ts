@@ -56,8 +56,7 @@ async function verifyStatement(image: string, options: Options, io: Io): Promise
     throw new UsageError("USAGE", "--signature and --source: expected --cert as well");
   }
   const { name, bundle: bundles, store } = options;
-  const now = new Date();
-  const { trust, state } = readTrust(options, io, now);
+  const { trust, state, now } = readTrust(options, io);
   const places = { stores: store && Stores.open(store), bundles };
   const verified = await openCurrent(image, places, { trust, state, name, now });
   if (options.json) io.print(JSON.stringify(asJson(verified)));

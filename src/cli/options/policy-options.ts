@@ -8,7 +8,7 @@ import type { Command } from "commander";
 import { UsageError } from "../../errors.ts";
 import { readPublicKey } from "../../keys/key-files.ts";
 import { type KeyGrant, type PolicySettings, newPolicy } from "../../policy/policy-edit.ts";
-import { pointInTime, wholeNumber } from "../../sign/validity.ts";
+import { fromSeconds, pointInTime, wholeNumber } from "../../sign/validity.ts";
 import { parseDuration } from "../../trust/duration.ts";
 import type { PolicyContent } from "../../trust/policy.ts";
 import { repeated } from "./repeated.ts";
@@ -68,8 +68,8 @@ export function declareGrant(command: Command): Command {
   command
     .addOption(repeated("--names <pattern>", "names that it may sign; may be repeated"))
     .option("--policy-key", "it may sign policies as well")
-    .option("--not-before <time>", "its signatures count from then on")
-    .option("--not-after <time>", "its signatures count until then")
+    .option("--not-before <when>", "a date, or a time from now: its signatures count from then on")
+    .option("--not-after <when>", "a date, or a time from now such as 365d: they count until then")
     .option("--comment <text>", "a comment, such as who holds the key");
   return declareNextVersion(command);
 }
@@ -85,22 +85,27 @@ export function declareNextVersion(command: Command): Command {
 /** Adds the options that set fields of a policy. */
 export function declareSettings(command: Command): Command {
   return command
-    .option("--threshold <n>", "how many keys every name needs")
-    .addOption(repeated("--rule <pattern=n>", "how many keys matching names need; may be repeated"))
-    .option("--policy-threshold <n>", "how many keys the next policy needs")
+    .option("--threshold <n>", "how many keys must sign each name (default of a new policy: 1)")
+    .addOption(
+      repeated(
+        "--rule <pattern=n>",
+        "how many keys must sign names that match, such as 'prod/**=2'; may be repeated",
+      ),
+    )
+    .option("--policy-threshold <n>", "how many keys must sign the next version of the policy")
     .option("--max-age <time>", "refuse statements created longer ago, such as 90d")
-    .option("--max-validity <time>", "refuse statements that hold for longer, such as 1y")
-    .option("--expires <time>", "when the policy expires");
+    .option("--max-validity <time>", "refuse statements that are valid for longer, such as 1y")
+    .option("--expires <when>", "when the policy expires: a date, or a time from now such as 365d");
 }
 
 export function settingsOf(options: SettingOptions): PolicySettings {
-  const number = (text: string | undefined, what: string) =>
-    text === undefined ? undefined : wholeNumber(text, what);
+  const { threshold, rule = [], policyThreshold, epoch } = options;
   return {
-    threshold: number(options.threshold, "--threshold"),
-    thresholds: (options.rule ?? []).map(ruleOf),
-    policyThreshold: number(options.policyThreshold, "--policy-threshold"),
-    epoch: number(options.epoch, "--epoch"),
+    threshold: threshold === undefined ? undefined : keyCount(threshold, "--threshold"),
+    thresholds: rule.map(ruleOf),
+    policyThreshold:
+      policyThreshold === undefined ? undefined : keyCount(policyThreshold, "--policy-threshold"),
+    epoch: epoch === undefined ? undefined : wholeNumber(epoch, "--epoch"),
     maxAge: duration(options.maxAge, "--max-age"),
     maxValidity: duration(options.maxValidity, "--max-validity"),
     expires: time(options.expires, "--expires"),
@@ -150,16 +155,26 @@ function ruleOf(text: string): { names: string; threshold: number } {
   if (at < 1) {
     throw new UsageError("USAGE", `--rule: expected PATTERN=N, got ${JSON.stringify(text)}`);
   }
-  return { names: text.slice(0, at), threshold: wholeNumber(text.slice(at + 1), "--rule") };
+  return { names: text.slice(0, at), threshold: keyCount(text.slice(at + 1), `--rule ${text}`) };
+}
+
+function keyCount(text: string, what: string): number {
+  const count = wholeNumber(text, what);
+  if (count >= 1) return count;
+  throw new UsageError("USAGE", `${what}: expected at least 1 key, got 0`);
 }
 
 function duration(text: string | undefined, what: string): number | undefined {
   if (text === undefined) return undefined;
   const seconds = parseDuration(text);
   if (seconds !== undefined) return seconds;
-  throw new UsageError("USAGE", `${what}: expected a time such as 90d or 36h, got ${text}`);
+  throw new UsageError("USAGE", `${what}: expected a length of time such as 90d, got ${text}`);
 }
 
+/** A point in time, or a length of time from now. */
 function time(text: string | undefined, what: string): Date | undefined {
-  return text === undefined ? undefined : pointInTime(text, what);
+  if (text === undefined) return undefined;
+  const seconds = parseDuration(text);
+  if (seconds === undefined) return pointInTime(text, what);
+  return fromSeconds(Math.floor(Date.now() / 1000) + seconds);
 }

@@ -15,9 +15,10 @@ export interface TrustOptions extends ListingRequest {
   readonly keys?: string[];
   readonly policy?: string;
   readonly state?: string;
+  readonly clockFloor?: string[];
 }
 
-/** Adds `--key`, `--keys`, `--policy`, `--state`, `--tuf` and `--tuf-root`. */
+/** Adds `--key`, `--keys`, `--policy`, `--state`, `--tuf`, `--tuf-root` and `--clock-floor`. */
 export function declareTrust(command: Command): Command {
   return command
     .optionsGroup("Trust:")
@@ -35,15 +36,23 @@ export function declareTrust(command: Command): Command {
       "--tuf <place>",
       "accept only bundles that this TUF repository (directory or URL) lists",
     )
-    .option("--tuf-root <file>", "the root.json from which trust in that repository starts");
+    .option("--tuf-root <file>", "the root.json from which trust in that repository starts")
+    .addOption(
+      repeated(
+        "--clock-floor <time>",
+        "where the clock is behind this, take it to be this time or later, and do not notice what " +
+          "expires after it: a date, a file (its time of change), or memory (the latest time that " +
+          "was signed); may be repeated: the latest counts",
+      ),
+    );
 }
 
-/** Reads what the options name, and prints its warnings. */
-export function readTrust(options: TrustOptions, io: Io, now: Date): OpenedTrust {
-  const { key = [], keys = [], policy, state } = options;
-  const opened = openTrust({ key, keys, policy, state }, now);
+/** Reads what the options name, and the clock, and prints warnings about both. */
+export function readTrust(options: TrustOptions, io: Io): OpenedTrust {
+  const { key = [], keys = [], policy, state, clockFloor } = options;
+  const opened = openTrust({ key, keys, policy, state, clockFloor }, new Date());
   for (const warning of opened.warnings) io.log(warning);
-  const listing = openListing(options, opened.state, now);
+  const listing = openListing(options, opened.state, opened.now);
   return { ...opened, trust: opened.trust.withListing(listing) };
 }
 

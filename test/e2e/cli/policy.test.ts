@@ -219,3 +219,42 @@ test("verify tells the first use of a name, and an older version is refused", as
   await runMainOk("policy", "set", at("policy"), "--epoch", "1");
   expect((await verify(...state)).status).toBe(0);
 });
+
+test("times are dates, or lengths of time from now", async () => {
+  const before = Date.now();
+  await init("--expires", "365d");
+  const added = ["--names", "x", "--not-before", "2026-01-01", "--not-after", "36h"];
+  await runMainOk("policy", "add-key", at("policy"), pub("bob"), ...added);
+  const { keys, expires } = JSON.parse(readFileSync(at("policy"), "utf8"));
+  const days = (Date.parse(expires) - before) / (24 * 3600 * 1000);
+  expect(Math.round(days)).toBe(365);
+  expect(keys[1].notBefore).toBe("2026-01-01T00:00:00Z");
+  expect(Math.round((Date.parse(keys[1].notAfter) - before) / 3_600_000)).toBe(36);
+  const set = (...more: string[]) => runMain("policy", "set", at("policy"), ...more);
+  expect((await set("--expires", "soon")).err).toContain("expected 365d, 2027-09-01");
+  const past = await set("--expires", "2020-01-01");
+  expect(past.err).toMatch(/^warning: the policy expired 2020-01-01T00:00:00Z/);
+});
+
+test("a rule needs as many keys as it asks for, and says how to get them", async () => {
+  await init();
+  const set = (...more: string[]) => runMain("policy", "set", at("policy"), ...more);
+  const few = await set("--rule", "prod/**=2");
+  expect(few.status).toBe(5);
+  expect(few.err).toMatch(/--rule prod\/\*\*: 2 of 1 key can never be met\n.*policy add-key/);
+  expect((await set("--policy-threshold", "2")).err).toContain("--policy-threshold: 2 of 1 key");
+  expect((await set("--rule", "prod/**=0")).status).toBe(2);
+  await runMainOk("policy", "add-key", at("policy"), pub("bob"), "--names", "**", "--policy-key");
+  expect((await set("--rule", "prod/**=2", "--policy-threshold", "2")).status).toBe(0);
+  const both = ["--name", "y", "--key", pub("alice"), "--key", pub("bob"), "--rule", "prod/**=2"];
+  expect((await runMain("policy", "init", at("other"), ...both)).status).toBe(0);
+});
+
+test("a policy is signed with several keys at once, and one that does not count is told", async () => {
+  await init("--key", pub("bob"), "--policy-threshold", "2");
+  const keys = ["alice", "bob"].flatMap((who) => ["--key", at(`${who}.key`)]);
+  await runMainOk("policy", "sign", at("policy"), ...keys);
+  await runMainOk("policy", "check", at("policy"));
+  const { err } = await runMainOk("policy", "sign", at("policy"), "--key", at("carol.key"));
+  expect(err).toMatch(/^warning: SHA256:\S+ is no policy key of this version/);
+});

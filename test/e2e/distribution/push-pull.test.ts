@@ -201,7 +201,7 @@ describe("strangers", () => {
     await build(host, "evil", [], evilKey);
     await push(host, "evil");
     const { status, err } = await pull(host, "client");
-    expect([status, err]).toEqual([5, expect.stringContaining("none of 1 bundles")]);
+    expect([status, err]).toEqual([5, expect.stringContaining("which is not trusted")]);
     expect(existsSync(at("client"))).toBe(false);
   });
 

@@ -15,11 +15,11 @@ const another = "f".repeat(64);
 function settle(
   version: number,
   versionFrom: WishedVersion["versionFrom"],
-  earlier: Uint8Array[],
+  inStore: Uint8Array[],
   sha256: string | undefined = facts.sha256,
 ) {
   const wished = { version, versionFrom, created };
-  return settleVersion({ name, sha256 }, wished, [alice.publicKey], earlier);
+  return settleVersion({ name, sha256 }, wished, [alice.publicKey], { inStore, inFiles: [] });
 }
 
 describe("of the clock", () => {
@@ -34,7 +34,10 @@ describe("of the clock", () => {
   test("that is behind what was signed is a warning", () => {
     const behind = { version: 9, versionFrom: "clock", created: new Date(0) } as const;
     const next = { name, sha256: another };
-    const { warnings } = settleVersion(next, behind, [alice.publicKey], [signed(7)]);
+    const { warnings } = settleVersion(next, behind, [alice.publicKey], {
+      inStore: [],
+      inFiles: [signed(7)],
+    });
     expect(warnings.join()).toContain("this machine's clock says 1970-01-01T00:00:00Z");
     expect(settle(9, "clock", [signed(7)], another).warnings).toEqual([]);
   });
@@ -54,11 +57,23 @@ describe.each(["epoch", "created", "asked", "statement"] as const)("from %s", (f
         { name, sha256: undefined },
         { version, versionFrom: from, created },
         [alice.publicKey],
-        [signed(7)],
+        { inStore: [signed(7)], inFiles: [] },
       ).version;
     expect(refusal(() => unknown(6))).toBe("ROLLBACK");
     expect(unknown(7)).toBe(7);
   });
+});
+
+test("in a file that is replaced, a lower one is a warning: nobody may have it yet", () => {
+  const inFile = (version: number, versionFrom: WishedVersion["versionFrom"]) =>
+    settleVersion({ name, sha256: another }, { version, versionFrom, created }, [alice.publicKey], {
+      inStore: [],
+      inFiles: [signed(7)],
+    });
+  expect(inFile(6, "asked").version).toBe(6);
+  expect(inFile(6, "asked").warnings.join()).toMatch(/is below version 7, .*--version 8/);
+  expect(inFile(8, "asked").warnings).toEqual([]);
+  expect(inFile(7, "clock")).toEqual({ version: 8, warnings: [] });
 });
 
 test("what the refusal tells to give is taken", () => {

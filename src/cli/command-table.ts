@@ -60,7 +60,7 @@ export const commandGroups: Readonly<Record<string, Readonly<Record<string, Comm
       load: () => import("./commands/fetch.ts"),
     },
     pull: {
-      summary: "find a signed image in a registry, and verify it",
+      summary: "find a signed image in a registry, verify it, and put it into a store",
       load: () => import("./commands/pull.ts"),
     },
     push: {
@@ -73,7 +73,7 @@ export const commandGroups: Readonly<Record<string, Readonly<Record<string, Comm
       load: () => import("./commands/export.ts"),
     },
     import: {
-      summary: "verify such a tar and add it to a store",
+      summary: "verify what sealfs export wrote, and add it to a store",
       load: () => import("./commands/import.ts"),
     },
   },
@@ -104,7 +104,7 @@ export const commandGroups: Readonly<Record<string, Readonly<Record<string, Comm
       load: () => import("./commands/du.ts"),
     },
     gc: {
-      summary: "remove images without a name, and objects of no image",
+      summary: "remove images without a name, and objects that no image uses",
       load: () => import("./commands/gc.ts"),
     },
     fsck: {

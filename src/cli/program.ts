@@ -4,7 +4,7 @@
  * @module
  */
 import { readFileSync } from "node:fs";
-import { Command } from "commander";
+import { Command, Help } from "commander";
 import { commandGroups, commands } from "./command-table.ts";
 import { addNote } from "./options/help-note.ts";
 import { refuseRepeats } from "./options/repeated.ts";
@@ -19,7 +19,14 @@ export async function declareProgram(words: readonly string[], io: Io): Promise<
     .helpOption("-h, --help", "print this help")
     .helpCommand("help [command]", "print the help of a command")
     .helpCommand(false) // here withoutHelpCommand() reads it, because commands are loaded late
-    .configureHelp({ minWidthToWrap: 20, subcommandTerm: (command) => command.name() })
+    .configureHelp({
+      minWidthToWrap: 20,
+      subcommandTerm: (command) => command.name(),
+      optionDescription(option) {
+        const text = Help.prototype.optionDescription.call(this, option);
+        return option.mandatory ? `${text} (required)` : text;
+      },
+    })
     .configureOutput({
       writeOut: (text) => io.print(text.trimEnd()),
       writeErr: (text) => io.log(text.trimEnd()),

@@ -62,7 +62,8 @@ export function planMount(
   const missing =
     options.lazy === true ? missingObjects(verified.image, new Stores(stores)).size : 0;
   if (missing > 0) {
-    const reason = `${missing} objects are in no store, and the kernel cannot wait for them`;
+    const objects = missing === 1 ? "1 object is" : `${missing} objects are`;
+    const reason = `${objects} in no store, and the kernel cannot wait for them`;
     const lack = { code: "NO_OBJECT", reason };
     ways = ways.map((way) => (way.mode === "kernel" ? without(way, lack) : way));
   }

@@ -289,7 +289,7 @@ test.skipIf(noKernelStack() !== undefined)(
       cpSync(bed.store.path, mirror, { recursive: true, verbatimSymlinks: true });
       rmSync(bed.objectOf(inode));
       const args = ["--mode=kernel", "--require=metadata", "--mirror", mirror];
-      expect(() => bed.mount("app", args)).toThrow(/1 objects are in no store/);
+      expect(() => bed.mount("app", args)).toThrow(/1 object is in no store/);
     } finally {
       bed.close();
     }

@@ -19,7 +19,7 @@ import { Store } from "../../store/store.ts";
 import type { NewBundle } from "../../store/transaction.ts";
 import { interruptible } from "../terminal/interruption.ts";
 import type { Io } from "../terminal/io.ts";
-import { formatBytes } from "../terminal/units.ts";
+import { counted, formatBytes } from "../terminal/units.ts";
 import { type SourceFlags, declareSource, sourceOptions } from "../options/registry-options.ts";
 import { repeated } from "../options/repeated.ts";
 import { readPrivateKeys } from "../options/sign-options.ts";
@@ -172,10 +172,12 @@ function report(result: BuildResult, options: Options, io: Io): void {
   }
   const { objects, size } = result;
   io.log(
-    `${objects.count} objects of ${formatBytes(objects.bytes)}, ${objects.new} new; image of ${formatBytes(size)}`,
+    `${counted(objects.count, "object")} of ${formatBytes(objects.bytes)} and an image of ` +
+      `${formatBytes(size)}; ${objects.new} new in the store`,
   );
   if (objects.replaced > 0) {
-    io.log(`${objects.replaced} damaged objects of the store were replaced; see its quarantine/`);
+    const damaged = counted(objects.replaced, "damaged object");
+    io.log(`${damaged} of the store replaced; see its quarantine/`);
   }
   for (const { profile, digest, refused } of result.profiles) {
     io.log(`${profile}: ${digest ?? `refused: ${refused}`}`);

@@ -23,7 +23,7 @@ const SHOWN = 40;
 export function declare(command: Command, io: Io): void {
   command
     .argument("<left>", "an image file, a name or id in a store, or a source as sealfs build takes")
-    .argument("[right]", "the other (default: the left one, under the second --profile)")
+    .argument("[right]", "the other image (default: the left one, under the second --profile)")
     .addOption(repeated("--store <dir>", "a store with the images; may be repeated, in order"))
     .addOption(
       repeated(

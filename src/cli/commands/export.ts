@@ -8,7 +8,7 @@ import { UsageError } from "../../errors.ts";
 import { exportImage } from "../../archive/export.ts";
 import { Store } from "../../store/store.ts";
 import type { Io } from "../terminal/io.ts";
-import { formatBytes } from "../terminal/units.ts";
+import { counted, formatBytes } from "../terminal/units.ts";
 import { addNote } from "../options/help-note.ts";
 
 export function declare(command: Command, io: Io): void {
@@ -31,6 +31,8 @@ export function declare(command: Command, io: Io): void {
       );
       progress.end();
       const { id, objects, bundles, bytes } = result;
-      io.log(`exported ${id}: ${objects} objects, ${bundles} bundles, ${formatBytes(bytes)}`);
+      io.log(
+        `exported ${id}: ${counted(objects, "object")}, ${counted(bundles, "bundle")}, ${formatBytes(bytes)}`,
+      );
     });
 }

@@ -19,7 +19,7 @@ import { Stores } from "../../store/stores.ts";
 import { addNote } from "../options/help-note.ts";
 import { interruptible } from "../terminal/interruption.ts";
 import type { Io } from "../terminal/io.ts";
-import { formatBytes } from "../terminal/units.ts";
+import { counted, formatBytes } from "../terminal/units.ts";
 import { type MirrorOptions, declareMirrors, readMirrors } from "../options/mirror-options.ts";
 import { wholeNumber } from "../options/numbers.ts";
 import { repeated } from "../options/repeated.ts";
@@ -59,7 +59,7 @@ export function declare(command: Command, io: Io): void {
   addNote(
     command,
     "The image is verified first, and only objects with the digests in it are kept. When " +
-      "interrupted, run it again: it goes on where it was. The exit status is 6 when something " +
+      "interrupted, run it again: it continues where it stopped. The exit status is 6 when something " +
       "could not be fetched.",
   );
 }
@@ -87,7 +87,7 @@ async function fetch(target: string, options: Options, io: Io): Promise<void> {
       minFree,
       signal: interruption.signal,
       onProgress: ({ objects, bytes }, total) =>
-        progress.update(bytes, total.bytes, `${objects} of ${total.objects} objects`),
+        progress.update(bytes, total.bytes, `${objects} of ${counted(total.objects, "object")}`),
     });
   } finally {
     interruption.end();
@@ -116,13 +116,15 @@ function printPlan(plan: ImageFetchPlan, { json }: Options, io: Io): void {
   }
   const { missing, wanted, sources, absent } = plan;
   io.log(
-    `missing: ${missing.objects} of ${wanted.objects} objects, ` +
+    `missing: ${missing.objects} of ${counted(wanted.objects, "object")}, ` +
       `${formatBytes(missing.bytes)} of ${formatBytes(wanted.bytes)}`,
   );
   for (const { name, objects, requests, cost } of sources) {
-    io.print(`${name}  ${objects} objects  ${requests} requests  ${formatBytes(cost)}`);
+    io.print(
+      `${name}  ${counted(objects, "object")}  ${counted(requests, "request")}  ${formatBytes(cost)}`,
+    );
   }
-  if (absent.length > 0) io.print(`nowhere  ${absent.length} objects`);
+  if (absent.length > 0) io.print(`nowhere  ${counted(absent.length, "object")}`);
 }
 
 function printResult(result: ImageFetch, { json }: Options, io: Io): void {
@@ -137,7 +139,7 @@ function printResult(result: ImageFetch, { json }: Options, io: Io): void {
     return;
   }
   if (missing.objects === 0) io.log("nothing is missing");
-  else io.log(`fetched ${fetched.objects} objects, ${formatBytes(fetched.bytes)}`);
+  else io.log(`fetched ${counted(fetched.objects, "object")}, ${formatBytes(fetched.bytes)}`);
   for (const source of sources) for (const line of sourceLines(source)) io.print(line);
 }
 
@@ -145,7 +147,7 @@ function* sourceLines({ name, good, bytes, received, faults, lastFault }: Source
   const total = Object.values(faults).reduce((sum, count) => sum + count, 0);
   if (good === 0 && total === 0) return;
   const wire = received === undefined ? "" : ` (${formatBytes(received)} received)`;
-  yield `${name}  ${good} requests  ${formatBytes(bytes)}${wire}`;
+  yield `${name}  ${counted(good, "request")}  ${formatBytes(bytes)}${wire}`;
   if (total === 0) return;
   const kinds = Object.entries(faults).filter(([, count]) => count > 0);
   const counts = kinds.map(([kind, count]) => `${count} ${kind}`).join(", ");
@@ -163,7 +165,7 @@ function requireComplete({ failed, untried }: ImageFetch, sources: readonly Obje
   );
   throw new FetchError(
     "INCOMPLETE",
-    `${lacking} objects could not be fetched:\n  ${reasons.join("\n  ")}`,
+    `${counted(lacking, "object")} could not be fetched:\n  ${reasons.join("\n  ")}`,
     {
       failures,
       hint:

@@ -15,7 +15,7 @@ import { type RepairSource, repairFrom } from "../../store/fsck/repair-source.ts
 import { Store } from "../../store/store.ts";
 import { addNote } from "../options/help-note.ts";
 import type { Io } from "../terminal/io.ts";
-import { formatBytes } from "../terminal/units.ts";
+import { counted, formatBytes } from "../terminal/units.ts";
 import { wholeNumber } from "../options/numbers.ts";
 import { repeated } from "../options/repeated.ts";
 
@@ -44,7 +44,7 @@ export function declare(command: Command, io: Io): void {
     .option("--threads <n>", "threads (default: one per processor)", wholeNumber("--threads", 0))
     .option(
       "--timeout <seconds>",
-      "how long to wait for others that use the store",
+      "how long to wait for other processes that use the store",
       wholeNumber("--timeout", 0),
       30,
     )
@@ -85,8 +85,8 @@ function print(result: FsckResult, io: Io): void {
   for (const problem of result.problems) io.print(line(problem));
   const { images, objects, bytes, bundles, leafCaches, problems, good } = result;
   io.log(
-    `checked ${images} images, ${objects} objects (${formatBytes(bytes)}), ${bundles} bundles, ` +
-      `${leafCaches} leaf caches`,
+    `checked ${counted(images, "image")}, ${counted(objects, "object")} (${formatBytes(bytes)}), ` +
+      `${counted(bundles, "bundle")}, ${counted(leafCaches, "leaf cache")}`,
   );
   if (problems.length > 0) io.log(good ? "everything is repaired" : "problems remain");
 }

@@ -7,7 +7,7 @@ import type { Command } from "commander";
 import { type GcResult, collectGarbage } from "../../store/gc/gc.ts";
 import { Store } from "../../store/store.ts";
 import type { Io } from "../terminal/io.ts";
-import { formatBytes } from "../terminal/units.ts";
+import { counted, formatBytes } from "../terminal/units.ts";
 import { addNote } from "../options/help-note.ts";
 import { wholeNumber } from "../options/numbers.ts";
 
@@ -52,8 +52,9 @@ function lines({ kept, removed, dryRun }: GcResult): string[] {
   const bytes = removed.objectBytes + removed.leafCacheBytes + removed.quarantine.bytes;
   return [
     ...removed.images.map((id) => `image ${id}`),
-    `${dryRun ? "would free" : "freed"} ${formatBytes(bytes)}: ${removed.images.length} images, ` +
-      `${removed.objects} objects, ${removed.bundles} bundles, ${removed.leafCaches} leaf caches`,
-    `kept ${kept.images} images, ${kept.objects} objects`,
+    `${dryRun ? "would free" : "freed"} ${formatBytes(bytes)}: ${counted(removed.images.length, "image")}, ` +
+      `${counted(removed.objects, "object")}, ${counted(removed.bundles, "bundle")}, ` +
+      counted(removed.leafCaches, "leaf cache"),
+    `kept ${counted(kept.images, "image")}, ${counted(kept.objects, "object")}`,
   ];
 }

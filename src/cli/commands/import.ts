@@ -9,7 +9,7 @@ import { UsageError } from "../../errors.ts";
 import { importImage } from "../../archive/import.ts";
 import { openUserFile } from "../../fs/user-file.ts";
 import type { Io } from "../terminal/io.ts";
-import { formatBytes } from "../terminal/units.ts";
+import { counted, formatBytes } from "../terminal/units.ts";
 import { type WriteOptions, declareWriting } from "../options/write-options.ts";
 import { type TrustOptions, declareTrust, readTrust } from "../options/trust-options.ts";
 
@@ -46,7 +46,7 @@ export function declare(command: Command, io: Io): void {
       const { added, addedBytes } = imported;
       io.log(
         `imported ${imported.name ?? "an image without a name"}: ` +
-          `${added} new objects, ${formatBytes(addedBytes)}`,
+          `${counted(added, "new object")}, ${formatBytes(addedBytes)}`,
       );
       if (verified === undefined) io.log("warning: its signature was not checked");
     });

@@ -27,7 +27,7 @@ interface Sign extends Common {
 
 export function declare(command: Command, io: Io): void {
   addImageArgument(command.command("sign"))
-    .description("sign an image's fs-verity digest, as fsverity sign does")
+    .description("sign an image's fs-verity digest with PKCS#7, as fsverity sign does")
     .requiredOption("--cert <file>", "the certificate (X.509, PEM)")
     .requiredOption("--key <file>", "its private key (RSA or EC, PEM)")
     .option("-o, --output <file>", "the file to write (default: IMAGE.p7s)")
@@ -45,7 +45,9 @@ export function declare(command: Command, io: Io): void {
     });
 
   addImageArgument(command.command("verify"))
-    .description("check such a signature, which covers the image's bytes, but no name or version")
+    .description(
+      "check such a PKCS#7 signature: it covers the image's bytes, but no name or version",
+    )
     .requiredOption("--cert <file>", "the certificate to trust (X.509, PEM)")
     .option("--signature <file>", "the signature (default: IMAGE.p7s)")
     .action(async (image: string, options: Common & { signature?: string }) => {

@@ -11,7 +11,7 @@ import { formatTime } from "../../trust/time.ts";
 import { mountedLine } from "../print/mount.ts";
 import { interruptible } from "../terminal/interruption.ts";
 import type { Io } from "../terminal/io.ts";
-import { formatBytes } from "../terminal/units.ts";
+import { counted, formatBytes } from "../terminal/units.ts";
 import { addNote } from "../options/help-note.ts";
 import { type SourceFlags, declareSource, sourceOptions } from "../options/registry-options.ts";
 import { repeated } from "../options/repeated.ts";
@@ -46,7 +46,7 @@ export function declare(command: Command, io: Io): void {
   addNote(
     command,
     "The image is verified as sealfs verify does it. File content is not downloaded: sealfs " +
-      "fetch NAME --mirror docker://HOST/REPOSITORY gets all of it, a mount what is read.",
+      "fetch NAME --mirror docker://HOST/REPOSITORY fetches all of it, a mount only what is read.",
   );
 }
 
@@ -104,5 +104,7 @@ function report(
   if (!fitsSubject) io.log("warning: it was built from another image than the one in the registry");
   if (missing.size === 0) io.log("no object is missing");
   else
-    io.log(`missing: ${missing.size} of ${statement.objects.count} objects, ${formatBytes(bytes)}`);
+    io.log(
+      `missing: ${missing.size} of ${counted(statement.objects.count, "object")}, ${formatBytes(bytes)}`,
+    );
 }

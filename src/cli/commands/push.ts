@@ -9,7 +9,7 @@ import { parseRegistryReference } from "../../oci/registry-reference.ts";
 import { Store } from "../../store/store.ts";
 import { interruptible } from "../terminal/interruption.ts";
 import type { Io } from "../terminal/io.ts";
-import { formatBytes } from "../terminal/units.ts";
+import { counted, formatBytes } from "../terminal/units.ts";
 import { addNote } from "../options/help-note.ts";
 import { type SourceFlags, declareSource, sourceOptions } from "../options/registry-options.ts";
 import { repeated } from "../options/repeated.ts";
@@ -57,8 +57,8 @@ async function push(image: string, text: string, options: Options, io: Io): Prom
     const bytes = sent.reduce((sum, { size }) => sum + size, 0);
     io.print(json ? JSON.stringify(pushed) : pushed.artifact);
     io.log(
-      `pushed ${pushed.id} beside ${pushed.subject}: ${pushed.bundles} bundles, ` +
-        `${pushed.seekIndexes} seek indexes, ${formatBytes(bytes)} sent`,
+      `pushed ${pushed.id} beside ${pushed.subject}: ${counted(pushed.bundles, "bundle")}, ` +
+        `${counted(pushed.seekIndexes, "seek index")}, ${formatBytes(bytes)} sent`,
     );
   } finally {
     interruption.end();

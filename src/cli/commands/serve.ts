@@ -15,6 +15,7 @@ import { addNote } from "../options/help-note.ts";
 interface Options {
   readonly listen: { readonly host: string; readonly port: number };
   readonly verbose?: true;
+  readonly store?: string;
 }
 
 export function declare(command: Command, io: Io): void {
@@ -24,14 +25,16 @@ export function declare(command: Command, io: Io): void {
       "ranges, to anyone who can reach the address. Clients verify what they get; the server " +
       "does not. Its URL is printed once it listens. SIGTERM or SIGINT ends it.",
   )
-    .argument("<store>", "the store's directory")
+    .argument("[store]", "the store's directory; --store names it as well")
+    .option("--store <dir>", "the same as the argument, as other commands have it")
     .addOption(
       new Option("--listen <address>", "HOST:PORT or PORT; port 0 is any free one")
         .argParser(address)
         .default({ host: "127.0.0.1", port: 8080 }, "127.0.0.1:8080"),
     )
     .option("-v, --verbose", "print one line per request")
-    .action(async (directory: string, { listen, verbose }: Options) => {
+    .action(async (argument: string | undefined, { listen, verbose, store }: Options) => {
+      const directory = oneOf(argument, store);
       const interruption = interruptible("serve");
       const onRequest = verbose === true ? { onRequest: (line: string) => io.log(line) } : {};
       const mirror = await serveMirror({ store: Store.open(directory), ...listen, ...onRequest });
@@ -40,6 +43,15 @@ export function declare(command: Command, io: Io): void {
       interruption.end(); // a second signal ends at once
       await mirror.close();
     });
+}
+
+function oneOf(argument: string | undefined, option: string | undefined): string {
+  const given = argument ?? option;
+  if (given !== undefined && (argument === undefined || option === undefined)) return given;
+  const got = given === undefined ? "none" : "two";
+  throw new UsageError("USAGE", `serve: expected one store, got ${got}`, {
+    hint: "give its directory: sealfs serve STORE",
+  });
 }
 
 function address(text: string): Options["listen"] {

@@ -11,7 +11,10 @@ import type { Io } from "../terminal/io.ts";
 export function declare(command: Command, io: Io): void {
   command
     .argument("<directory>", "the mount point")
-    .option("-l, --lazy", "also while it is in use; open files work until they are closed")
+    .option(
+      "-l, --lazy",
+      "detach it even while it is in use; open files work until they are closed",
+    )
     .action(async (directory: string, options: { lazy?: boolean }) => {
       const { server } = await unmountImage(directory, options);
       if (server === undefined) return;

@@ -58,7 +58,10 @@ export function declareInit(command: Command): Command {
     .requiredOption("--name <name>", "a name for the policy")
     .addOption(key.makeOptionMandatory())
     .addOption(
-      repeated("--names <pattern>", "names that the keys may sign; may be repeated (default: **)"),
+      repeated(
+        "--names <pattern>",
+        "names that the keys may sign; may be repeated (default: **, every name)",
+      ),
     );
   return declareSettings(command);
 }

@@ -6,6 +6,7 @@
 import type { ImageSummary } from "../../inspect/inspect-image.ts";
 import type { SeekSummary } from "../../inspect/inspect-seek.ts";
 import { tableLines } from "../terminal/table.ts";
+import { counted } from "../terminal/units.ts";
 
 const nameLabels: Record<string, string> = {
   files: "files",
@@ -52,8 +53,8 @@ export function seekLines({ digest, size, share, layers }: SeekSummary): string[
     layer.digest,
     layer.compression,
     `${layer.bytes} bytes`,
-    `${layer.objects} objects`,
-    layer.seekable ? `${layer.points} points` : "only as a whole",
+    counted(layer.objects, "object"),
+    layer.seekable ? counted(layer.points, "point") : "only as a whole",
     `${layer.indexBytes} bytes (${percent(layer.indexBytes / Math.max(1, layer.bytes))})`,
   ]);
   return [

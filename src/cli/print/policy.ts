@@ -8,6 +8,7 @@ import { type PolicyDocument, signersOf } from "../../trust/policy-chain.ts";
 import type { PolicyKey } from "../../trust/policy.ts";
 import { formatTime } from "../../trust/time.ts";
 import { factLines } from "../terminal/table.ts";
+import { counted } from "../terminal/units.ts";
 
 /** The policy, one line for each fact. */
 export function policyLines(document: PolicyDocument, now: Date): string[] {
@@ -21,7 +22,10 @@ export function policyLines(document: PolicyDocument, now: Date): string[] {
   ];
   if (maxAge !== undefined) facts.push(["max age", formatDuration(maxAge)]);
   if (maxValidity !== undefined) facts.push(["max validity", formatDuration(maxValidity)]);
-  facts.push(["threshold", `${content.threshold} of ${content.keys.length} keys for every name`]);
+  facts.push([
+    "threshold",
+    `${content.threshold} of ${counted(content.keys.length, "key")} for every name`,
+  ]);
   for (const { names, threshold } of content.thresholds) {
     facts.push(["", `${threshold} for ${names.text}`]);
   }

@@ -10,7 +10,7 @@ import type { ContentFigures } from "../../mount/content.ts";
 import type { LazyStatus } from "../../mount/report/lazy-status.ts";
 import type { MountStatus } from "../../mount/status.ts";
 import { factLines, tableLines } from "../terminal/table.ts";
-import { formatBytes, formatElapsed } from "../terminal/units.ts";
+import { counted, formatBytes, formatElapsed } from "../terminal/units.ts";
 
 /** The columns of {@link statusTable}. */
 export const statusColumns =
@@ -68,10 +68,10 @@ const conditions: Readonly<Record<MountStatus["condition"], string>> = {
 
 function contentLines(content: ContentFigures): [string, string][] {
   const { files, bytes, objects, objectBytes, missingObjects, missingBytes } = content;
-  const there = `${objects - missingObjects} of ${objects} objects`;
+  const there = `${objects - missingObjects} of ${counted(objects, "object")}`;
   const present = formatBytes(objectBytes - missingBytes);
   return [
-    ["content", `${files} files, ${formatBytes(bytes)}`],
+    ["content", `${counted(files, "file")}, ${formatBytes(bytes)}`],
     ["in stores", `${there}, ${present} of ${formatBytes(objectBytes)}`],
   ];
 }
@@ -87,7 +87,7 @@ function counterLines({
   const { readBytes, verifiedBlocks, hashedBytes, objectOpens } = counters;
   return [
     ["requests", `${sum}, ${requests["READ"] ?? 0} of them reads of ${formatBytes(readBytes)}`],
-    ["checked", `${verifiedBlocks} blocks; ${formatBytes(hashedBytes)} hashed for leaves; ${objectOpens} objects opened`], // prettier-ignore
+    ["checked", `${counted(verifiedBlocks, "block")}; ${formatBytes(hashedBytes)} hashed for leaves; ${counted(objectOpens, "object")} opened`], // prettier-ignore
     ["latency", `reads ${quantiles(latency.read.buckets)}; others ${quantiles(latency.metadata.buckets)}`], // prettier-ignore
     ["failures", failed.length === 0 ? "none" : failed.map((each) => each.join(" ")).join(", ")],
   ];
@@ -96,12 +96,14 @@ function counterLines({
 function prefetchLine({ state, objects, bytes, ...done }: PrefetchStatus): string {
   const failed = done.failed === 0 ? "" : `, ${done.failed} failed`;
   const absent = done.absent === 0 ? "" : `, ${done.absent} of the list not in the image`;
-  const read = `${done.doneObjects} of ${objects} objects`;
+  const read = `${done.doneObjects} of ${counted(objects, "object")}`;
   return `${state}: ${read}, ${formatBytes(done.doneBytes)} of ${formatBytes(bytes)}${failed}${absent}`;
 }
 
 function fetchLines({ bytes, objects, sources, background }: LazyStatus): [string, string][] {
-  const lines: [string, string][] = [["fetched", `${objects} objects, ${formatBytes(bytes)}`]];
+  const lines: [string, string][] = [
+    ["fetched", `${counted(objects, "object")}, ${formatBytes(bytes)}`],
+  ];
   for (const { name, good, bytes: given, faults, lastFault, coolingMs } of sources) {
     const failed = Object.values(faults).reduce((all, count) => all + count, 0);
     const rest = coolingMs > 0 ? `; set aside for ${Math.ceil(coolingMs / 1000)} s` : "";
@@ -111,7 +113,7 @@ function fetchLines({ bytes, objects, sources, background }: LazyStatus): [strin
   if (background === undefined) return lines;
   const { state, fetched, objects: all, reason } = background;
   const why = reason === undefined ? "" : `: ${plain(reason)}`;
-  return [...lines, ["background", `${state}, ${fetched} of ${all} objects${why}`]];
+  return [...lines, ["background", `${state}, ${fetched} of ${counted(all, "object")}${why}`]];
 }
 
 /** Median and 99th percentile, as far as the classes tell. */

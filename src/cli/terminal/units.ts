@@ -1,5 +1,5 @@
 /**
- * Sizes and times as people read them.
+ * Sizes, numbers and times as people read them.
  *
  * @module
  */
@@ -14,6 +14,12 @@ export function formatBytes(bytes: number): string {
     unit += 1;
   }
   return `${unit === 0 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** `1 object`, `2 objects`. */
+export function counted(count: number, noun: string): string {
+  if (count === 1) return `1 ${noun}`;
+  return `${count} ${/(?:x|sh|ch)$/.test(noun) ? `${noun}es` : `${noun}s`}`;
 }
 
 /** Seconds in the two largest of their units: `1h5m`. */

@@ -66,7 +66,7 @@ describe("fetch", () => {
     damage(server, digestOf(seeds[7]!));
     const { status, err } = await fetch("--mirror", server.path);
     expect(status).toBe(6);
-    expect(err).toContain("1 objects could not be fetched");
+    expect(err).toContain("1 object could not be fetched");
     expect(err).toContain(digestOf(seeds[7]!));
     expect(lacks()).toEqual([seeds[7]]);
   });

@@ -92,6 +92,12 @@ test("help is as wide as $COLUMNS says, notes included", async () => {
   expect(wide).toEqual([]);
 });
 
+test("an option that a command cannot do without is marked so", async () => {
+  const { out } = await runMain("images", "--help");
+  expect(out).toMatch(/^ {2}--store <dir> +the store \(required\)$/m);
+  expect(out.match(/\(required\)/g)).toHaveLength(1);
+});
+
 test.each([
   ["an option that is missing", ["mount", "a", "b"], "'--store <dir>' not specified", "mount", 2],
   ["an unknown option", ["umount", "--lzay", "a"], "(Did you mean --lazy?)", "umount", 2],

@@ -53,3 +53,15 @@ test("what is no store is told as such", () => {
   const { status } = sealfs(["serve", join(scratch, "nothing")]);
   expect(status).toBe(7);
 });
+
+test("the store may be named as in other commands, but once", () => {
+  const { status, stderr } = sealfs(["serve", "--store", join(scratch, "nothing")]);
+  expect([status, stderr]).toEqual([7, expect.stringContaining("nothing")]);
+  for (const words of [["serve"], ["serve", store.path, "--store", store.path]]) {
+    const refused = sealfs(words);
+    expect([refused.status, refused.stderr]).toEqual([
+      2,
+      expect.stringMatching(/expected one store, got (none|two)\n.*sealfs serve STORE/),
+    ]);
+  }
+});

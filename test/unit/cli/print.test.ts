@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { statusDetails, statusTable } from "../../../src/cli/print/status.ts";
 import { trustLines } from "../../../src/cli/print/trust.ts";
 import { seekLines } from "../../../src/cli/print/inspect.ts";
+import { counted } from "../../../src/cli/terminal/units.ts";
 import { barLine } from "../../../src/cli/terminal/progress.ts";
 import { factLines, tableLines, tableRow } from "../../../src/cli/terminal/table.ts";
 import type { MountStatus } from "../../../src/mount/status.ts";
@@ -164,4 +165,15 @@ test("progress: a bar with share, rate and the time that is left, where the tota
   expect(barLine("fetch", mib, 10_000 * mib, 1000)).toMatch(/ 2h46m left$/);
   expect(barLine("import", 3 * mib, undefined, 2000)).toBe("import 3.0 MiB 1.5 MiB/s");
   expect(barLine("build", 0, 10, 0)).toBe("build [------------------------] 0% 0 B 0 B/s");
+});
+
+test("one of a thing is not several", () => {
+  expect(["object", "index", "leaf cache"].map((noun) => counted(1, noun))).toEqual([
+    "1 object",
+    "1 index",
+    "1 leaf cache",
+  ]);
+  expect([0, 2].map((count) => counted(count, "object"))).toEqual(["0 objects", "2 objects"]);
+  expect(counted(3, "seek index")).toBe("3 seek indexes");
+  expect(counted(2, "leaf cache")).toBe("2 leaf caches");
 });

@@ -40,12 +40,11 @@ const BUNDLES_IN_ALL = 4 * limits.bundles;
 export async function findCandidates(
   registry: Registry,
   subject: OciDigest,
-  keyring: Keyring,
+  keyring: Pick<Keyring, "has">,
   signal: AbortSignal | undefined,
 ): Promise<Candidate[]> {
   const listed = await listReferrers(registry, subject, ARTIFACT_TYPE, signal);
-  const isOurs = (keyId: string | undefined) =>
-    keyId !== undefined && keyring.get(keyId) !== undefined;
+  const isOurs = (keyId: string | undefined) => keyId !== undefined && keyring.has(keyId);
   const artifacts: ParsedArtifact[] = [];
   // Those that name a trusted key first: strangers must not crowd out the good ones. Then the
   // newest, which stand last in every list that is written by appending.

@@ -35,7 +35,9 @@ import { parseBundle } from "../trust/bundle.ts";
 import type { Statement } from "../trust/statement.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
 import { readStatement } from "../sign/find-statement.ts";
+import { type Claim, readClaim } from "../store/claims.ts";
 import { packLeafHashes } from "../store/leaf-hashes.ts";
+import { type Candidate, findCandidates } from "./pull-candidates.ts";
 import { ARTIFACT_TYPE, EMPTY_CONFIG, formatArtifact } from "./registry-artifact.ts";
 
 export interface PushRequest {
@@ -61,6 +63,8 @@ export interface Pushed {
   readonly seekIndexes: number;
   /** What became of its parts. */
   readonly uploads: readonly BlobUpload[];
+  /** What clients will see that the user may not expect. */
+  readonly warnings: readonly string[];
   /** Whether the registry lists it by itself; else it is in the index under the fallback tag. */
   readonly listed: "registry" | "tag";
 }
@@ -92,6 +96,7 @@ export async function pushImage(request: PushRequest): Promise<Pushed> {
   const registry = new Registry(place, optionsFor(place, request.registry ?? {}));
   try {
     const subject = await findSubject(registry, request, bundles);
+    const warnings = await newerBeside(registry, subject.digest, bundles, signal);
     const content = { subject, id, bootstrap, bundles, seekIndexes, leafHashes };
     const { bytes, annotations } = formatArtifact(content);
     const parts = [
@@ -120,6 +125,7 @@ export async function pushImage(request: PushRequest): Promise<Pushed> {
       bundles: bundles.length,
       seekIndexes: seekIndexes.length,
       uploads,
+      warnings,
       listed: isListed ? "registry" : "tag",
     };
   } finally {
@@ -144,6 +150,64 @@ function bundlesAbout(store: Store, id: VerityDigest): Signed[] {
   throw new TrustError("NO_BUNDLE", `image ${id}: nobody has signed it`, {
     hint: "sign it with sealfs sign first: nobody could use it",
   });
+}
+
+/**
+ * Bundles that lie there already, claim to be by the same key about the same name, and have a
+ * higher version, or the same for another image: clients take those, or refuse these. A claim may
+ * be a stranger's, so that it is no reason not to push.
+ */
+async function newerBeside(
+  registry: Registry,
+  subject: OciDigest,
+  bundles: readonly Signed[],
+  signal: AbortSignal | undefined,
+): Promise<string[]> {
+  const keyIds = new Set(bundles.map(({ keyId }) => keyId));
+  const there = await candidatesBeside(registry, subject, keyIds, signal);
+  const claims = there.flatMap((candidate) => candidate.bundles.flatMap(claimOf));
+  return bundles.flatMap(({ keyId, name, statement: { version, verityDigest } }) => {
+    const newest = claims
+      .filter((claim) => claim.keyId === keyId && claim.name === name)
+      .filter(
+        (claim) =>
+          claim.version > version || (claim.version === version && claim.id !== verityDigest),
+      )
+      .sort((a, b) => b.version - a.version)[0];
+    if (newest === undefined) return [];
+    const what =
+      newest.version > version
+        ? `clients take that one, and not version ${version}`
+        : "clients refuse the second of two images with one version";
+    return [
+      `${name}: version ${newest.version} of image ${newest.id} is there already, by ${keyId}: ` +
+        `${what} (sign again: sealfs sign --version ${newest.version + 1})`,
+    ];
+  });
+}
+
+async function candidatesBeside(
+  registry: Registry,
+  subject: OciDigest,
+  keyIds: ReadonlySet<string>,
+  signal: AbortSignal | undefined,
+): Promise<Candidate[]> {
+  try {
+    return await findCandidates(registry, subject, keyIds, signal);
+  } catch (error) {
+    // None, or none that can be read: the push itself tells what is wrong with the registry.
+    if (error instanceof SealfsError && signal?.aborted !== true) return [];
+    throw error;
+  }
+}
+
+function claimOf(bytes: Uint8Array): Claim[] {
+  try {
+    return [readClaim({ keyId: parseBundle(bytes).signatures[0]?.keyId ?? "", bytes })];
+  } catch (error) {
+    if (error instanceof SealfsError) return [];
+    throw error;
+  }
 }
 
 /** Those that a statement speaks of; another one nobody would take. */

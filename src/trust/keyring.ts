@@ -30,6 +30,11 @@ export class Keyring {
     this.#byId = byId;
   }
 
+  /** Whether the key with this id is trusted. */
+  has(keyId: string): boolean {
+    return this.#byId.has(keyId);
+  }
+
   /** The key with this id, if it is trusted. */
   get(keyId: string): PublicKey | undefined {
     return this.#byId.get(keyId);

@@ -55,6 +55,7 @@ async function push(image: string, text: string, options: Options, io: Io): Prom
     });
     const sent = pushed.uploads.filter(({ how }) => how === "sent");
     const bytes = sent.reduce((sum, { size }) => sum + size, 0);
+    for (const warning of pushed.warnings) io.log(`warning: ${warning}`);
     io.print(json ? JSON.stringify(pushed) : pushed.artifact);
     io.log(
       `pushed ${pushed.id} beside ${pushed.subject}: ${counted(pushed.bundles, "bundle")}, ` +

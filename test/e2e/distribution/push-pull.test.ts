@@ -194,6 +194,25 @@ describe.each(all)("%s", (what, start) => {
   });
 });
 
+describe("what lies there already", () => {
+  test("with a higher version, or the same for another image, is a warning of push", async () => {
+    const host = await started({ referrers: true });
+    await pushOci(host);
+    await build(host, "new", ["--version", "7"]);
+    await build(host, "old", ["--version", "6", "--format-version", "1"]);
+    await build(host, "same", ["--version", "7", "--format-version", "1"]);
+    expect((await push(host, "new")).err).not.toContain("warning");
+    expect((await push(host, "new")).err).not.toContain("warning");
+    expect((await push(host, "old")).err).toMatch(
+      /^warning: \S+: version 7 of image .* clients take that one, and not version 6 \(.*--version 8\)/,
+    );
+    expect((await push(host, "same")).err).toContain("clients refuse the second of two images");
+    // Another key's is nobody's business here.
+    await build(host, "other", ["--version", "5"], evilKey);
+    expect((await push(host, "other")).err).not.toContain("warning");
+  });
+});
+
 describe("strangers", () => {
   test("an image that only a stranger has signed is refused, and nothing is kept", async () => {
     const host = await started({ referrers: true });

@@ -152,7 +152,11 @@ const scenarios = {
     done: (s) => names(s) === "app old second",
   },
   "ref-update": {
-    args: (s) => ["build", `dir:${at("new")}`, "--store", s, "--name", "old", ...signed()],
+    // Another image of a name needs another version.
+    args: (s) =>
+      [...scenarios.build.args(s), "--version", "1788220801"].map((word) =>
+        word === "app" ? "old" : word,
+      ),
     done: (s) =>
       Store.open(s).images.resolve("old") === Store.open(at("other")).images.resolve("app"),
   },

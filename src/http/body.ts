@@ -93,7 +93,10 @@ async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined
   }
 }
 
-/** Ends a stream that is too slow. */
+/**
+ * Ends a stream that is too slow: the time in which it is waited for is cut into windows, one behind
+ * the other, and each has to bring enough.
+ */
 class PaceWatch {
   readonly #pace: Pace;
   readonly #what: string;
@@ -110,39 +113,47 @@ class PaceWatch {
     this.#bytes += bytes;
   }
 
-  /** Waits for `promise`; destroys `stream` when its window ends meanwhile with too few bytes. */
+  /**
+   * Waits for `promise`; destroys `stream` when a window ends meanwhile with too few bytes.
+   *
+   * @throws {@link NetworkError} `TOO_SLOW` for what comes after the end of such a window
+   */
   async over<T>(promise: Promise<T>, stream: Readable): Promise<T> {
-    const start = performance.now();
-    const begun = this.#waited;
+    let since = performance.now();
+    const isInPace = () => {
+      const now = performance.now();
+      this.#waited += now - since;
+      since = now;
+      return this.#closeWindows();
+    };
     let timer: NodeJS.Timeout | undefined;
     const arm = () => {
-      timer = setTimeout(
-        () => {
-          if (this.#isTooSlow()) stream.destroy(this.#error());
-          else {
-            this.#bytes = 0;
-            this.#waited = 0;
-            arm();
-          }
-        },
-        Math.max(0, this.#pace.windowMs - this.#waited),
-      );
+      // What comes at the very end of a window is in it.
+      const ms = this.#pace.windowMs - this.#waited + 1;
+      timer = setTimeout(() => {
+        if (isInPace()) arm();
+        else stream.destroy(this.#error());
+      }, ms);
     };
     arm();
+    let result: T;
     try {
-      return await promise;
+      result = await promise;
     } finally {
       clearTimeout(timer);
-      this.#waited = begun + (performance.now() - start);
-      if (this.#waited >= this.#pace.windowMs) {
-        this.#waited = 0;
-        this.#bytes = 0;
-      }
     }
+    if (!isInPace()) throw this.#error();
+    return result;
   }
 
-  #isTooSlow(): boolean {
-    return this.#bytes < (this.#pace.bytesPerSecond * this.#pace.windowMs) / 1000;
+  /** Whether each window that is over now had enough bytes. */
+  #closeWindows(): boolean {
+    const { bytesPerSecond, windowMs } = this.#pace;
+    for (; this.#waited > windowMs; this.#waited -= windowMs) {
+      if (this.#bytes < (bytesPerSecond * windowMs) / 1000) return false;
+      this.#bytes = 0;
+    }
+    return true;
   }
 
   #error(): NetworkError {

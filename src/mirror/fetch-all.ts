@@ -5,11 +5,12 @@
  * @module
  */
 import { setMaxListeners } from "node:events";
+import { setImmediate as tick, setTimeout as sleep } from "node:timers/promises";
 import { FetchError, SystemError } from "../errors.ts";
 import { defined } from "../optional.ts";
 import type { Fetcher } from "./fetcher.ts";
-import { type FetchUnit, planFetch } from "./fetch-plan.ts";
-import type { WantedObject } from "./source.ts";
+import { FetchQueue, type QueuedUnit } from "./fetch-queue.ts";
+import type { ObjectSource, WantedObject } from "./source.ts";
 
 export interface FetchAllOptions {
   readonly signal?: AbortSignal | undefined;
@@ -60,6 +61,9 @@ export async function fetchAll(
   return new Bulk(fetcher, options).run(objects);
 }
 
+/** Before a source that could not be reached is asked again. */
+const PAUSE_MS = 250;
+
 class Bulk {
   readonly #fetcher: Fetcher;
   readonly #options: FetchAllOptions;
@@ -104,23 +108,29 @@ class Bulk {
 
   async #start(objects: Iterable<WantedObject>): Promise<void> {
     const { sources, health, jobs } = this.#fetcher;
-    const { units, absent } = planFetch(objects, sources, health);
     const names = sources.map(({ name }) => name).join(", ") || "no sources";
-    for (const object of absent) {
+    const queue = new FetchQueue(objects, sources, health, (object) => {
       const message = `object ${object.digest}: in none of ${names}`;
       this.#failed.push({ object, error: new FetchError("NO_SOURCE", message) });
-    }
-    const queue = units.values();
+    });
+    const { signal } = this.#stop;
+    const end = () => queue.end();
+    signal.addEventListener("abort", end, { once: true });
     const work = async () => {
-      for (const unit of queue) {
-        await this.#begin(unit);
-        await this.#settled(WINDOW);
+      for (let next = await queue.next(); next !== undefined; next = await queue.next()) {
+        await this.#begin(next, queue);
+        // Those who heard of it first, so that what did not come is there to be planned again.
+        await tick();
+        queue.done();
+        // Those that wait for a request to come would wait for ever.
+        await this.#settled(WINDOW, () => queue.waiting);
       }
     };
     await Promise.all(Array.from({ length: jobs }, work));
+    signal.removeEventListener("abort", end);
   }
 
-  async #begin(unit: FetchUnit): Promise<void> {
+  async #begin(queued: QueuedUnit, queue: FetchQueue): Promise<void> {
     const options = {
       signal: this.#stop.signal,
       ...defined({ patienceMs: this.#options.patienceMs }),
@@ -130,27 +140,38 @@ class Bulk {
       },
     };
     const fetcher = this.#fetcher;
-    if ("object" in unit) {
+    const { unit, waiting } = queued;
+    const { source } = unit;
+    const isAborted = this.#stop.signal.aborted;
+    if ("object" in unit && (isAborted || !this.#isGroupedElsewhere(unit.object, source))) {
       this.#track(unit.object, fetcher.fetch(unit.object, options));
       return;
     }
-    const { source, group } = unit;
-    if (this.#stop.signal.aborted || fetcher.health.isFit(source)) {
-      const { read, objects } = fetcher.fetchGroup(source, group, options);
-      for (const [i, promise] of objects.entries()) this.#track(group.objects[i]!, promise);
-      await read;
-      return;
+    let isForced = false;
+    if (!isAborted && !fetcher.health.isFit(source)) {
+      if (queue.defer(queued)) return;
+      isForced = true;
+      await this.#pause(fetcher.health.busyMs(source) || PAUSE_MS);
     }
-    // Since it was planned, its source has failed: others may have the same in groups too.
-    const { units } = planFetch(group.objects, fetcher.sources, fetcher.health);
-    for (const other of units) {
-      if ("object" in other || other.source !== source) await this.#begin(other);
-      else {
-        for (const object of other.group.objects) {
-          this.#track(object, fetcher.fetch(object, options));
-        }
-      }
-    }
+    const adopted = waiting.map(({ object }) => object);
+    const otherwise = (object: WantedObject) => queue.otherwise(object);
+    const begun = fetcher.fetchUnit(unit, { ...options, adopted, isForced, otherwise });
+    for (const { resolve } of waiting) resolve(begun.landings);
+    for (const { object, done } of begun.objects) this.#track(object, done);
+    await begun.read;
+  }
+
+  /** Whether an object that this source does not give comes with others from another. */
+  #isGroupedElsewhere(object: WantedObject, source: ObjectSource): boolean {
+    return this.#fetcher.sources.some(
+      (other) => other !== source && other.groups !== undefined && other.cost(object) !== undefined,
+    );
+  }
+
+  /** Before a source is asked again that failed, and is all there is. */
+  async #pause(ms: number): Promise<void> {
+    const { signal } = this.#stop;
+    await sleep(ms, undefined, { signal }).catch(() => undefined);
   }
 
   #track(object: WantedObject, promise: Promise<void>): void {
@@ -194,9 +215,10 @@ class Bulk {
     this.#options.onProgress?.({ objects: this.#objects, bytes: this.#received });
   }
 
-  /** Waits until at most `count` are under way. */
-  async #settled(count: number): Promise<void> {
-    while (this.#pending > count) await new Promise<void>((resolve) => this.#wake.push(resolve));
+  /** Waits until at most `count` are under way, but for those that `idle` counts. */
+  async #settled(count: number, idle: () => number = () => 0): Promise<void> {
+    while (this.#pending - idle() > count)
+      await new Promise<void>((resolve) => this.#wake.push(resolve));
   }
 }
 

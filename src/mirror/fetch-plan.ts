@@ -12,6 +12,11 @@ export type FetchUnit =
   | { readonly source: ObjectSource; readonly group: ObjectGroup }
   | { readonly source: ObjectSource; readonly object: WantedObject; readonly cost: number };
 
+/** What a request is to give. */
+export function objectsOf(unit: FetchUnit): readonly WantedObject[] {
+  return "group" in unit ? unit.group.objects : [unit.object];
+}
+
 /** What one source is to give. */
 export interface PlannedSource {
   readonly name: string;
@@ -74,7 +79,7 @@ export function summarize({ units }: FetchPlan): PlannedSource[] {
     const { name, kind } = unit.source;
     const sum = sums.get(unit.source) ?? { name, kind, requests: 0, objects: 0, bytes: 0, cost: 0 };
     sums.set(unit.source, sum);
-    const objects = "group" in unit ? unit.group.objects : [unit.object];
+    const objects = objectsOf(unit);
     sum.requests += 1;
     sum.objects += objects.length;
     sum.bytes += objects.reduce((bytes, { size }) => bytes + size, 0);

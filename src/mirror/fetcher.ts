@@ -9,13 +9,14 @@ import type { Store } from "../store/store.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
 import { Provenance, download } from "./download.ts";
 import { type Attempt, attemptSource, failover, isFaultOfSource } from "./failover.ts";
+import { type FetchUnit, objectsOf } from "./fetch-plan.ts";
 import { Flights } from "./flights.ts";
 import { Landings, readGroup } from "./group.ts";
 import { Health, type SourceStats } from "./health.ts";
 import { openIntake } from "./intake.ts";
 import { Publisher } from "./publisher.ts";
 import { Slots } from "./slots.ts";
-import type { ObjectGroup, ObjectSource, WantedObject } from "./source.ts";
+import type { ObjectSource, WantedObject } from "./source.ts";
 
 export interface FetcherOptions {
   /** Where objects go. */
@@ -93,21 +94,24 @@ export class Fetcher {
   }
 
   /**
-   * Gets the objects of a group that are not on their way yet, in one request; those that do not
-   * come right are fetched one by one.
+   * Gets the objects of a unit that are not on their way yet, in one request; those that do not come
+   * right come as `otherwise` says, and else one by one.
    */
-  fetchGroup(source: ObjectSource, group: ObjectGroup, options: FetchOptions = {}): GroupFetch {
-    const ours = group.objects.filter(({ digest }) => !this.#flights.has(digest));
-    const landings = new Landings(ours);
-    const read =
-      ours.length === 0 ? Promise.resolve() : this.#read(source, group, landings, options);
-    const objects = group.objects.map((object) =>
-      this.#flights.run(object.digest, options.signal, async (signal) => {
-        const landed = await landings.of(object);
-        await (landed?.published ?? this.#fetchOne(object, { ...options, signal }));
-      }),
-    );
-    return { read, objects };
+  fetchUnit(unit: FetchUnit, options: UnitOptions): UnitFetch {
+    const { adopted = [], signal } = options;
+    const taken = new Set(adopted.map(({ digest }) => digest));
+    const fresh = objectsOf(unit).filter(({ digest }) => !taken.has(digest));
+    const ours = fresh.filter(({ digest }) => !this.#flights.has(digest));
+    const landings = new Landings([...ours, ...adopted]);
+    const isNeeded = ours.length + adopted.length > 0;
+    const read = isNeeded ? this.#read(unit, landings, options) : Promise.resolve();
+    const objects = fresh.map((object) => ({
+      object,
+      done: this.#flights.run(object.digest, signal, (ended) =>
+        this.#land(object, landings, { ...options, signal: ended }),
+      ),
+    }));
+    return { read, landings, objects };
   }
 
   /** Publishes what is waiting for others, now. */
@@ -152,32 +156,37 @@ export class Fetcher {
     await published;
   }
 
+  async #land(object: WantedObject, first: Landings, options: UnitOptions): Promise<void> {
+    let landings: Landings | undefined = first;
+    while (landings !== undefined) {
+      const landed = await landings.of(object);
+      if (landed !== undefined) return landed.published;
+      landings = await options.otherwise?.(object);
+    }
+    await this.#fetchOne(object, options);
+  }
+
   /** Never throws: what did not land is fetched otherwise. */
   async #read(
-    source: ObjectSource,
-    group: ObjectGroup,
+    unit: FetchUnit,
     landings: Landings,
-    { signal, isUrgent = false, onBytes }: FetchOptions,
+    { signal, isUrgent = false, isForced = false, onBytes }: UnitOptions,
   ): Promise<void> {
-    const { health, store } = this;
+    const { health } = this;
+    const { source } = unit;
     try {
       await this.#slots.run(signal, isUrgent, async () => {
-        if (!health.isFit(source)) return;
+        if (!isForced && !health.isFit(source)) return;
+        const [object] = objectsOf(unit);
         await attemptSource(
           {
-            object: group.objects[0]!,
+            object: object!,
             health,
             signal,
-            attempt: (_, attempt) =>
-              readGroup(group, landings, counting(attempt, onBytes), {
-                source,
-                health,
-                store,
-                publisher: this.#publisher,
-              }),
+            attempt: (_, attempt) => this.#readUnit(unit, landings, counting(attempt, onBytes)),
           },
           source,
-          this.#deadlineMs + group.cost / LEAST_RATE,
+          this.#shareOf(unit),
           this.sources,
         );
       });
@@ -189,14 +198,48 @@ export class Fetcher {
       landings.end();
     }
   }
+
+  /** Of the time for an object, others are to have their share. */
+  #shareOf(unit: FetchUnit): number {
+    if ("group" in unit) return this.#deadlineMs + unit.group.cost / LEAST_RATE;
+    return (this.#deadlineMs + unit.object.size / LEAST_RATE) / this.sources.length;
+  }
+
+  async #readUnit(unit: FetchUnit, landings: Landings, attempt: Attempt): Promise<void> {
+    const { health, store } = this;
+    const publisher = this.#publisher;
+    if ("group" in unit) {
+      const { source, group } = unit;
+      return readGroup(group, landings, attempt, { source, health, store, publisher });
+    }
+    const intake = await openIntake(store, unit.object);
+    try {
+      await download(unit.source, unit.object, intake, new Provenance(intake), attempt);
+    } catch (error) {
+      intake.abandon({ keep: true });
+      throw error;
+    }
+    landings.settle(unit.object, { published: intake.publish(publisher) });
+  }
 }
 
-/** What became of a group. */
-export interface GroupFetch {
+/** What is known of a unit beside it. */
+export interface UnitOptions extends FetchOptions {
+  /** Objects of the unit that are on their way already, and wait for it now. */
+  readonly adopted?: readonly WantedObject[];
+  /** The source is asked though it is cooling down. */
+  readonly isForced?: boolean;
+  /** For one that did not come: with what else it may come; undefined: alone. */
+  readonly otherwise?: (object: WantedObject) => Promise<Landings | undefined>;
+}
+
+/** What became of a unit. */
+export interface UnitFetch {
   /** When the request has come to its end, well or not. Never rejects. */
   readonly read: Promise<void>;
-  /** For each object, as {@link Fetcher.fetch}. */
-  readonly objects: readonly Promise<void>[];
+  readonly landings: Landings;
+  /** For each object but those that were adopted, as {@link Fetcher.fetch}. */
+  readonly objects: readonly { readonly object: WantedObject; readonly done: Promise<void> }[];
 }
 
 function counting(attempt: Attempt, onBytes: FetchOptions["onBytes"]): Attempt {

@@ -213,12 +213,15 @@ describe("a download that breaks off", () => {
   });
 });
 
-/** Gives all that is asked for in groups of three. */
+/** Gives all that is asked for in groups, of three unless it is told otherwise. */
 class GroupingSource extends FakeSource {
   groupsRead = 0;
+  groupSize = 3;
   groups(objects: readonly WantedObject[]): readonly ObjectGroup[] {
     const groups: ObjectGroup[] = [];
-    for (let i = 0; i < objects.length; i += 3) groups.push(this.#group(objects.slice(i, i + 3)));
+    for (let i = 0; i < objects.length; i += this.groupSize) {
+      groups.push(this.#group(objects.slice(i, i + this.groupSize)));
+    }
     return groups;
   }
 
@@ -250,6 +253,36 @@ describe("many objects", () => {
     expect(result).toMatchObject({ objects: 21, failed: [] });
     expect(source.groupsRead).toBe(7);
     expect(all.map(wanted).every(isGood)).toBe(true);
+  });
+
+  test("stay in groups when a source fails that was to give many of them at once", async () => {
+    const all = contents(2800, 100);
+    const dead = new GroupingSource("dead", all, "dead", "layers");
+    const good = new GroupingSource("good", all, "good", "layers");
+    dead.groupSize = good.groupSize = 350;
+    const result = await fetchAll(fetcherOf([dead, good]), all.map(wanted));
+    expect(result).toMatchObject({ objects: 2800, failed: [] });
+    expect(good.groupsRead).toBe(8);
+  });
+
+  test("stay in groups when every source fails once", async () => {
+    const all = contents(60);
+    const sources = ["one", "two", "three"].map((name) => {
+      const source = new GroupingSource(name, all, "dead", "layers");
+      source.groupSize = 20;
+      return source;
+    });
+    // The last one comes to life when all have been asked.
+    const last = sources.at(-1)!;
+    const read = last.read.bind(last);
+    last.read = (object, range, options) => {
+      const stream = read(object, range, options);
+      last.behaviour = "good";
+      return stream;
+    };
+    const result = await fetchAll(fetcherOf(sources), all.map(wanted));
+    expect(result).toMatchObject({ objects: 60, failed: [] });
+    expect(last.groupsRead).toBeLessThan(10);
   });
 
   test("come from elsewhere when a group is wrong or breaks off", async () => {

@@ -100,10 +100,13 @@ export const limits = {
   mirrorsBytes: 256 * KIB,
   mirrors: 64,
   mirrorNames: 256,
-  /** `sealfs serve`: bytes of a request's headers, and connections at a time. */
+  /** `sealfs serve`: bytes of a request's path and headers (names and values), and connections. */
   requestHeaderBytes: 16 * KIB,
   connections: 1024,
-  /** Bytes of the headers of an HTTP answer, informational answers before it, and redirects. */
+  /**
+   * Bytes of the headers of an HTTP answer (names and values), informational answers before it, and
+   * redirects.
+   */
   httpHeaderBytes: 16 * KIB,
   httpInformational: 16,
   httpRedirects: 5,

@@ -114,7 +114,8 @@ export class Connections {
         });
       },
       pipelining: 1,
-      maxHeaderSize: limits.httpHeaderBytes,
+      // One that is reached is too much for undici.
+      maxHeaderSize: limits.httpHeaderBytes + 1,
       // The client has deadlines of its own, which a drip of bytes does not move.
       headersTimeout: 0,
       bodyTimeout: 0,

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { limits } from "../limits.ts";
 import type { HttpResponse } from "./client.ts";
 import { timeouts } from "./timeouts.ts";
 
@@ -28,9 +29,15 @@ export async function explanation(response: HttpResponse): Promise<string> {
   }
 }
 
+/** Nothing of what is too long: half a document says nothing. */
 async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of body) chunks.push(chunk);
+  let left = limits.httpErrorBytes;
+  for await (const chunk of body) {
+    left -= chunk.length;
+    if (left < 0) return "";
+    chunks.push(chunk);
+  }
   return Buffer.concat(chunks).toString("utf8");
 }
 

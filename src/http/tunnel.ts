@@ -35,7 +35,7 @@ export async function openTunnel(
       path: target,
       headers: { host: target, ...proxyHeaders(proxy) },
       createConnection: () => socket,
-      maxHeaderSize: limits.httpHeaderBytes,
+      maxHeaderSize: limits.httpHeaderBytes + 1, // one that is reached is too much for Node
       timeout: timeoutMs,
     });
     const fail = (error: Error) => {

@@ -32,8 +32,13 @@ export function commandSigner(command: string, publicKey: PublicKey): Signer {
         stdio: ["pipe", "pipe", "inherit"],
         maxBuffer: limits.keyBytes,
       });
-      if (result.status !== 0) {
-        const how = result.error?.message ?? `exit status ${result.status ?? result.signal}`;
+      const error: NodeJS.ErrnoException | undefined = result.error;
+      // Its exit status may be 0 all the same.
+      const isTooLong = error?.code === "ENOBUFS";
+      if (isTooLong || result.status !== 0) {
+        const how = isTooLong
+          ? `its output is over ${limits.keyBytes} bytes`
+          : (error?.message ?? `exit status ${result.status ?? result.signal}`);
         throw new SystemError("IO", `signing command: ${how}`);
       }
       return parseSignature(result.stdout, "output of the signing command");

@@ -56,7 +56,7 @@ export async function serveMirror({
   const resources = new Resources(store, new LeafService(store));
   const server = createServer(
     {
-      maxHeaderSize: limits.requestHeaderBytes,
+      maxHeaderSize: limits.requestHeaderBytes + 1, // one that is reached is too much for Node
       headersTimeout: REQUEST_MS,
       requestTimeout: REQUEST_MS,
       keepAliveTimeout: IDLE_MS,

@@ -66,6 +66,9 @@ function isNotFound(stdout: Buffer): boolean {
 
 function whyFailed(error: ExecFileException, stdout: Buffer, stderr: Buffer): string {
   if (error.code === "ENOENT") return "no such program in PATH";
+  if (error.code === "ERR_CHILD_PROCESS_STDIO_MAXBUFFER") {
+    return `its answer is over ${limits.authFileBytes} bytes`;
+  }
   if (typeof error.code === "string") return error.code;
   const ended = error.killed
     ? `did not answer within ${HELPER_MS / 1000} s`

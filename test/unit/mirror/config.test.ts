@@ -93,7 +93,10 @@ describe("a file of mirrors", () => {
       "too many",
       { mirrors: Array.from({ length: limits.mirrors + 1 }, () => ({ location: "x" })) },
     ],
-    ["too many names", { mirrors: [{ location: "x", names: Array(257).fill("a") }] }],
+    [
+      "too many names",
+      { mirrors: [{ location: "x", names: Array(limits.mirrorNames + 1).fill("a") }] },
+    ],
   ])("with %s is refused", (_, value) => {
     expect(codeOf(() => parse(value))).toMatch(/^FormatError/);
   });
@@ -101,9 +104,12 @@ describe("a file of mirrors", () => {
   test("may be as large as its limits say", () => {
     const most = Array.from({ length: limits.mirrors }, () => ({ location: "x" }));
     expect(parse({ mirrors: most })).toHaveLength(limits.mirrors);
-    expect(() => parse({ comment: "x".repeat(limits.mirrorsBytes), mirrors: [] })).toThrow(
-      FormatError,
-    );
+    const names = Array(limits.mirrorNames).fill("a");
+    expect(parse({ mirrors: [{ location: "x", names }] })[0]!.names).toHaveLength(names.length);
+    const padded = (bytes: number) => () =>
+      parseMirrors(Buffer.from('{"mirrors":[]}'.padEnd(bytes)), "/", "f");
+    expect(padded(limits.mirrorsBytes)()).toEqual([]);
+    expect(padded(limits.mirrorsBytes + 1)).toThrow(FormatError);
   });
 
   test("is any bytes: mirrors, or a FormatError", () => {

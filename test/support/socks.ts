@@ -23,6 +23,8 @@ export interface TestSocksOptions {
   readonly reply?: number;
   /** Answers all with these bytes. */
   readonly babble?: string;
+  /** Bytes after its last reply, in the server's name. */
+  readonly more?: string;
   /** One byte at a time. */
   readonly drips?: boolean;
 }
@@ -65,7 +67,20 @@ export async function testSocks(options: TestSocksOptions): Promise<TestSocks> {
     asked.push(`${type === 3 ? "name" : "address"} ${host}:${(await read(2)).readUInt16BE()}`);
     const port = options.hosts[host];
     const reply = options.reply ?? (port === undefined ? 4 : 0);
-    await write([5, reply, 0, 3, 4, 0x68, 0x65, 0x72, 0x65, 0, 1]);
+    await write([
+      5,
+      reply,
+      0,
+      3,
+      4,
+      0x68,
+      0x65,
+      0x72,
+      0x65,
+      0,
+      1,
+      ...Buffer.from(options.more ?? ""),
+    ]);
     if (reply !== 0) return void socket.end();
     const onward = connect(port!, "127.0.0.1");
     sockets.add(onward);

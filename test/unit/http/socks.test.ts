@@ -113,6 +113,16 @@ describe("a SOCKS5 proxy", () => {
     expect((error as Error).message).toContain(`proxy socks5h://localhost:${proxy.port}: `);
   });
 
+  test("that answers in the server's name is blamed", async () => {
+    const server = await rawServer(answerWith(content));
+    const more = answerWith(content).toString();
+    const proxy = await testSocks({ hosts: { "mirror.test": server.port }, more });
+    const environment = { http_proxy: `socks5h://localhost:${proxy.port}` };
+    const error = await outcome("http://mirror.test/", { environment });
+    expect(error).toMatchObject({ code: "BAD_RESPONSE" });
+    expect((error as Error).message).toContain("says more than it was asked for");
+  });
+
   test("that never answers, or is not there, is named", async () => {
     const silent = await rawServer(() => undefined);
     const environment = { http_proxy: `socks5h://localhost:${silent.port}` };

@@ -5,7 +5,12 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { SealfsError } from "../../../src/errors.ts";
 import { limits } from "../../../src/limits.ts";
 import { parseRegistryReference } from "../../../src/oci/registry-reference.ts";
-import { pullPlaces, pushPlace, withPullPlaces } from "../../../src/oci/registry/pull-places.ts";
+import {
+  optionsFor,
+  pullPlaces,
+  pushPlace,
+  withPullPlaces,
+} from "../../../src/oci/registry/pull-places.ts";
 import {
   parseRegistriesConf,
   readRegistriesConf,
@@ -130,6 +135,14 @@ describe("the places of", () => {
       pushPlace(parseRegistryReference("docker://r.example/team/x"), parse(text)),
     ).toThrow(SealfsError);
   });
+});
+
+test("what the user says of TLS counts before what the file says", () => {
+  const place = { host: "r.example", repository: "a", insecure: true };
+  expect(optionsFor(place, {}).insecure).toBe(true);
+  expect(optionsFor({ ...place, insecure: false }, {}).insecure).toBe(false);
+  expect(optionsFor(place, { insecure: false }).insecure).toBe(false);
+  expect(optionsFor({ ...place, insecure: false }, { insecure: true }).insecure).toBe(true);
 });
 
 describe("is refused:", () => {

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { announce } from "../../../src/mount/server/announcement.ts";
 import {
   type MountState,
+  newLogPath,
   readState,
   removeState,
   statePath,
@@ -73,4 +74,17 @@ test("a server that ends leaves what another mount of its number has announced",
   announcement.end();
   expect(readState(DEVICE)).toBeUndefined();
   expect(existsSync(statePath(DEVICE, "sock"))).toBe(false);
+});
+
+test("a log is its server's own: that of a living one stays, those of dead ones go", () => {
+  const living = newLogPath(DEVICE, process.pid);
+  const dead = newLogPath(DEVICE, 2 ** 22 + 1); // above the highest number of a process
+  const other = newLogPath("0:5", 2 ** 22 + 1);
+  for (const path of [living, dead, other]) writeFileSync(path, "");
+  const next = newLogPath(DEVICE, 1);
+  expect(new Set([living, dead, next]).size).toBe(3);
+  expect([living, dead, other].map((path) => existsSync(path))).toEqual([true, false, true]);
+  // What an earlier server of the same number has left is not this one's.
+  newLogPath(DEVICE, process.pid);
+  expect(existsSync(living)).toBe(false);
 });

@@ -26,6 +26,7 @@ import {
   VERITY_BLOCK_SIZE,
   type VerityDigest,
   algorithmOf,
+  type VerityAlgorithm,
   verifyBlocks,
   verifyLeaves,
 } from "../verity/index.ts";
@@ -115,8 +116,8 @@ export class PartialObject implements WholeObject {
   readonly path: string;
   readonly #directory: string;
   readonly #leaves: Uint8Array;
-  /** -1 when it is closed. */
-  #fd: number;
+  /** Whether it may still be written to. No descriptor is kept: there may be more parts than those. */
+  #isOpen = true;
   /** A byte for each block: 1 when it was written. */
   readonly #blocks: Uint8Array;
   #missing: number;
@@ -137,9 +138,13 @@ export class PartialObject implements WholeObject {
     try {
       // First: a process that finds the data finds its leaves.
       writeFileSync(leavesPath(directory, digest), leaves, { flag: "wx", mode: MODE });
-      this.#fd = open(this.path);
-      fchmodSync(this.#fd, MODE); // whatever the umask
-      ftruncateSync(this.#fd, size);
+      const fd = open(this.path);
+      try {
+        fchmodSync(fd, MODE); // whatever the umask
+        ftruncateSync(fd, size);
+      } finally {
+        closeSync(fd);
+      }
     } catch (error) {
       throw failure(`part of object ${digest}`, error);
     }
@@ -189,9 +194,18 @@ export class PartialObject implements WholeObject {
   /** Finds out which blocks are right. Zeros may be a hole, and are not worth a hash. */
   async #recall(): Promise<void> {
     const algorithm = algorithmOf(this.digest);
+    const fd = openSync(this.path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    try {
+      await this.#recallFrom(fd, algorithm);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  async #recallFrom(fd: number, algorithm: VerityAlgorithm): Promise<void> {
     const chunk = new Uint8Array(Math.min(RECALL_BYTES, this.size));
     for (let at = 0; at < this.size; at += chunk.length) {
-      const { bytesRead } = await read(this.#fd, chunk, 0, chunk.length, at);
+      const { bytesRead } = await read(fd, chunk, 0, chunk.length, at);
       for (let from = 0; from < bytesRead; from += VERITY_BLOCK_SIZE) {
         const bytes = chunk.subarray(from, Math.min(from + VERITY_BLOCK_SIZE, bytesRead));
         if (zeros.equals(bytes)) continue;
@@ -241,13 +255,13 @@ export class PartialObject implements WholeObject {
    * @throws {@link SystemError} when they cannot be written
    */
   write(position: number, bytes: Uint8Array): void {
-    // A source that was given up may still send: the descriptor may be another file's by now.
-    if (this.#fd < 0) throw new SystemError("IO", `object ${this.digest}: closed`);
+    // A source that was given up may still send, and the file be another's by now.
+    if (!this.#isOpen) throw new SystemError("IO", `object ${this.digest}: closed`);
     const first = position / VERITY_BLOCK_SIZE;
     const bad = verifyBlocks(bytes, first, this.#leaves, algorithmOf(this.digest));
     const good = bad < 0 ? bytes.length : (bad - first) * VERITY_BLOCK_SIZE;
     try {
-      writeFully(this.#fd, bytes.subarray(0, good), position);
+      this.#writeTo(bytes.subarray(0, good), position);
     } catch (error) {
       throw failure(`part of object ${this.digest}`, error);
     }
@@ -259,6 +273,17 @@ export class PartialObject implements WholeObject {
         "DIGEST_MISMATCH",
         `object ${this.digest}: block ${bad} is not as signed`,
       );
+    }
+  }
+
+  #writeTo(bytes: Uint8Array, position: number): void {
+    chmodSync(this.path, 0o600); // for the owner, who is not always root
+    const fd = openSync(this.path, constants.O_WRONLY | constants.O_NOFOLLOW);
+    try {
+      fchmodSync(fd, MODE);
+      writeFully(fd, bytes, position);
+    } finally {
+      closeSync(fd);
     }
   }
 
@@ -297,10 +322,9 @@ export class PartialObject implements WholeObject {
     throw wrongLength(this.digest, end - start, String(at + fill - start));
   }
 
-  /** Closes the file, which stays. */
+  /** Ends writing; the file stays. */
   close(): void {
-    if (this.#fd >= 0) closeSync(this.#fd);
-    this.#fd = -1;
+    this.#isOpen = false;
   }
 
   remove(): void {

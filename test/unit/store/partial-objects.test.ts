@@ -1,5 +1,5 @@
 /** Objects of which a part is there: only right blocks, in any order, each once. */
-import { readFileSync, rmSync, statSync } from "node:fs";
+import { readFileSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
@@ -56,6 +56,25 @@ describe("a part of an object", () => {
     ]);
     expect(readFileSync(part.path).subarray(3 * BLOCK, 5 * BLOCK).every((byte) => byte === 0)).toBe(true); // prettier-ignore
     part.close();
+  });
+
+  test("keeps no descriptor, nor rights to write, between its blocks", () => {
+    const object = made(6 * BLOCK);
+    const part = PartialObject.begin(scratch, object, object.leaves);
+    const held = () =>
+      readdirSync("/proc/self/fd").filter((fd) => {
+        try {
+          return readlinkSync(`/proc/self/fd/${fd}`) === part.path;
+        } catch {
+          return false; // that of the listing itself
+        }
+      });
+    expect(held()).toEqual([]);
+    part.write(BLOCK, object.content.subarray(BLOCK, 3 * BLOCK));
+    expect(held()).toEqual([]);
+    expect(statSync(part.path).mode & 0o777).toBe(0o444);
+    part.close();
+    expect(() => part.write(0, object.content.subarray(0, BLOCK))).toThrow(/closed/);
   });
 
   test("whatever the order of the blocks, what is told missing and what is there make up the object", () => {

@@ -1,6 +1,7 @@
 /**
  * How fast layers are read and merged: a 200 MB archive through the tar parser, against GNU tar
- * listing the same bytes, and 100 000 entries in five layers merged under both profiles.
+ * listing the same bytes, and 100 000 entries in five layers merged under both profiles, and as paths
+ * through a symlink.
  * Run after `npm run build`: node bench/tar.mjs
  */
 import { spawnSync } from "node:child_process";
@@ -9,7 +10,7 @@ import { mergeLayers } from "../dist/tree/merge.js";
 
 const BLOCK = 512;
 
-function header(name, type, size) {
+function header(name, type, size, target = "") {
   const block = Buffer.alloc(BLOCK);
   const octal = (value, width) => `${value.toString(8).padStart(width - 1, "0")}\0`;
   block.write(name, 0);
@@ -20,6 +21,7 @@ function header(name, type, size) {
   block.write(octal(1_700_000_000, 12), 136);
   block.write("        ", 148);
   block.write(type, 156);
+  block.write(target, 157);
   block.write("ustar\x0000", 257, "latin1");
   let sum = 0;
   for (const byte of block) sum += byte;
@@ -27,11 +29,12 @@ function header(name, type, size) {
   return block;
 }
 
-function archive(files, size, layer = 0) {
+function archive(files, size, layer = 0, top = "usr") {
   const content = Buffer.alloc(Math.ceil(size / BLOCK) * BLOCK);
-  const blocks = [header("usr/", "5", 0)];
+  const blocks = [];
+  if (layer === 0) blocks.push(header("usr/", "5", 0), header("link", "2", 0, "usr"));
   for (let i = 0; i < files; i++) {
-    const directory = `usr/d${Math.floor(i / 100)}/`;
+    const directory = `${top}/d${Math.floor(i / 100)}/`;
     if (i % 100 === 0) blocks.push(header(directory, "5", 0));
     blocks.push(header(`${directory}file-${layer}-${i}`, "0", size), content);
   }
@@ -75,12 +78,18 @@ console.log(
     `ratio ${(scan / list).toFixed(2)}`,
 );
 
-const layers = Array.from({ length: 5 }, (_, layer) => ({
-  label: `layer ${layer + 1}`,
-  entries: entriesOf(archive(20_000, 10, layer)),
-}));
+const layersAt = (top) =>
+  Array.from({ length: 5 }, (_, layer) => ({
+    label: `layer ${layer + 1}`,
+    entries: entriesOf(archive(20_000, 10, layer, top)),
+  }));
+const layers = layersAt("usr");
+const linked = layersAt("link");
 const entries = layers.reduce((sum, layer) => sum + layer.entries.length, 0);
-for (const profile of ["oci-v1", "composefs-oci-v1"]) {
-  const merge = best(() => mergeLayers(layers, profile));
-  console.log(`merge ${entries} entries in 5 layers, ${profile}: ${merge.toFixed(0)} ms`);
-}
+const print = (what, merged, profile) => {
+  const merge = best(() => mergeLayers(merged, profile));
+  console.log(`merge ${entries} entries in 5 layers, ${what}: ${merge.toFixed(0)} ms`);
+};
+print("oci-v1", layers, "oci-v1");
+print("oci-v1 through a symlink", linked, "oci-v1");
+print("composefs-oci-v1", layers, "composefs-oci-v1");

@@ -74,7 +74,7 @@ function explain(
 ) {
   if (field === "mtime" && expected?.mtime === null) {
     if (found?.mtime === "0.000000000") {
-      return "a parent that no layer lists has time 0 (oci-v1, rule 4)";
+      return "a parent that no layer lists has time 0 (oci-v1: parents)";
     }
     if (hasUnlistedChild) {
       return "umoci's making of a parent that no layer lists set its directory's time to now";
@@ -86,7 +86,7 @@ function explain(
     );
     const umociHas = Object.entries((expected?.["xattrs"] ?? {}) as Record<string, string>);
     if (JSON.stringify(withoutEmpty) === JSON.stringify(umociHas)) {
-      return "empty xattr values are kept (oci-v1, rule 7); umoci drops them";
+      return "empty xattr values are kept (oci-v1: xattrs and times); umoci drops them";
     }
   }
   return undefined;

@@ -16,7 +16,7 @@ import { type Directory, inodeOf, isDirectory } from "../../../src/tree/inode.ts
 import { directory, empty, file, hardlink, listing, merge, symlink } from "../../support/layers.ts";
 import { TestLayout, digestOf, named, types } from "../../support/oci.ts";
 import { oracle } from "../../support/oracle.ts";
-import { readLayers } from "../../support/readings.ts";
+import { readLayers } from "../../support/layers-as-read.ts";
 import {
   type LayerOperation,
   describeLayers,

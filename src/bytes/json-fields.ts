@@ -5,7 +5,13 @@
  * @module
  */
 import { FormatError } from "../errors.ts";
-import type { JsonArray, JsonObject, JsonValue } from "./json.ts";
+import {
+  type JsonArray,
+  type JsonObject,
+  type JsonValue,
+  givenTwice,
+  repeatedNames,
+} from "./json.ts";
 
 /** @throws {@link FormatError} `MALFORMED` when `value` is not an object */
 export function asObject(value: JsonValue | undefined, what: string): JsonObject {
@@ -48,6 +54,18 @@ export function stringMap(value: JsonValue | undefined, what: string): ReadonlyM
     strings.set(name, asString(entry, `${what}: ${JSON.stringify(name)}`));
   }
   return strings;
+}
+
+/**
+ * Refuses an object of a document that was read laxly when it gives one of `names` twice.
+ *
+ * @throws {@link FormatError} `AMBIGUOUS`
+ */
+export function verifyOnce(object: JsonObject, names: Iterable<string>, what: string): void {
+  const twice = repeatedNames(object);
+  for (const name of twice.size > 0 ? names : []) {
+    if (twice.has(name)) throw givenTwice(name, what);
+  }
 }
 
 function wrongType(what: string, wanted: string, value: JsonValue | undefined): FormatError {

@@ -1,7 +1,7 @@
 /**
  * A JSON reader for untrusted input: RFC 8259 without the cases in which parsers differ. Refused are duplicate names, a byte order mark, bytes that are not UTF-8, lone
  * surrogates, anything after the value, and integers that a double cannot hold exactly. Objects are
- * `Map`s, so that `__proto__` is a name like any other.
+ * `Map`s, so that `__proto__` is a name like any other. Nothing that is signed is read laxly.
  *
  * @module
  */
@@ -21,6 +21,12 @@ export interface JsonOptions {
   readonly maxDepth?: number;
   /** Refuse numbers with a sign, a fraction or an exponent: `1.0e0` is not `1`, `-0` is not `0`. */
   readonly plainIntegers?: boolean;
+  /**
+   * For documents of which few fields are used, and that other tools wrote: names given twice have
+   * the last value ({@link repeatedNames} tells them), what is no Unicode is U+FFFD, and numbers are
+   * rounded, as Go's decoder does with what nobody asks for.
+   */
+  readonly lax?: boolean;
   /** What the document is, for messages: `index.json`, `manifest sha256:…`. */
   readonly what?: string;
 }
@@ -38,15 +44,23 @@ export function parseJson(bytes: Uint8Array, options: JsonOptions = {}): JsonVal
   if (bytes.length > maxBytes) {
     throw new FormatError("LIMIT", `${what}: at most ${maxBytes} bytes, got ${bytes.length}`);
   }
-  return new JsonParser(decodeText(bytes, what), what, options).parse();
+  return new JsonParser(decodeText(bytes, what, options.lax !== true), what, options).parse();
 }
 
-function decodeText(bytes: Uint8Array, what: string): string {
+const repeated = new WeakMap<JsonObject, Set<string>>();
+const NO_NAMES: ReadonlySet<string> = new Set();
+
+/** The names that an object of a document that was read laxly gives more than once. */
+export function repeatedNames(object: JsonObject): ReadonlySet<string> {
+  return repeated.get(object) ?? NO_NAMES;
+}
+
+function decodeText(bytes: Uint8Array, what: string, fatal: boolean): string {
   if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
     throw new FormatError("MALFORMED", `${what}: starts with a byte order mark`);
   }
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return new TextDecoder("utf-8", { fatal, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
     throw new FormatError("MALFORMED", `${what}: not UTF-8`, { cause });
   }
@@ -58,6 +72,7 @@ const PLAIN = /[ !#-[\]-\u{10ffff}]*/uy; // all but quote, backslash and control
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
 const HEX = /[0-9a-fA-F]{4}/y;
 const LONE_SURROGATE = /\p{Surrogate}/u;
+const LONE_SURROGATES = /\p{Surrogate}/gu;
 
 const ESCAPES: ReadonlyMap<string, string> = new Map([
   ['"', '"'],
@@ -70,11 +85,17 @@ const ESCAPES: ReadonlyMap<string, string> = new Map([
   ["t", "\t"],
 ]);
 
+/** @returns the error that says so */
+export function givenTwice(name: string, what: string): FormatError {
+  return new FormatError("AMBIGUOUS", `${what}: name given twice: ${JSON.stringify(name)}`);
+}
+
 class JsonParser {
   readonly #text: string;
   readonly #what: string;
   readonly #maxDepth: number;
   readonly #plainIntegers: boolean;
+  readonly #lax: boolean;
   #at = 0;
 
   constructor(text: string, what: string, options: JsonOptions) {
@@ -82,6 +103,7 @@ class JsonParser {
     this.#what = what;
     this.#maxDepth = options.maxDepth ?? limits.jsonDepth;
     this.#plainIntegers = options.plainIntegers ?? false;
+    this.#lax = options.lax ?? false;
   }
 
   parse(): JsonValue {
@@ -124,17 +146,18 @@ class JsonParser {
       this.#space();
       if (this.#text[this.#at] !== '"') throw this.#unexpected("a name");
       const name = this.#string();
-      if (object.has(name)) {
-        throw new FormatError(
-          "AMBIGUOUS",
-          `${this.#what}: name given twice: ${JSON.stringify(name)}`,
-        );
-      }
+      if (object.has(name)) this.#repeat(object, name);
       if (!this.#skip(":")) throw this.#unexpected("':'");
       object.set(name, this.#value(depth));
     } while (this.#skip(","));
     if (!this.#skip("}")) throw this.#unexpected("',' or '}'");
     return object;
+  }
+
+  #repeat(object: JsonObject, name: string): void {
+    if (!this.#lax) throw givenTwice(name, this.#what);
+    const names = repeated.get(object) ?? new Set<string>();
+    repeated.set(object, names.add(name));
   }
 
   #array(depth: number): JsonArray {
@@ -160,6 +183,7 @@ class JsonParser {
     }
     this.#at++;
     if (LONE_SURROGATE.test(text)) {
+      if (this.#lax) return text.replace(LONE_SURROGATES, "\ufffd");
       throw new FormatError("MALFORMED", `${this.#what}: lone surrogate in string at ${start}`);
     }
     return text;
@@ -191,6 +215,7 @@ class JsonParser {
       );
     }
     const value = Number(match[0]);
+    if (this.#lax) return value;
     const integer = match[1] === undefined && match[2] === undefined;
     if (integer ? !Number.isSafeInteger(value) : !Number.isFinite(value)) {
       const shown = match[0].slice(0, 40);

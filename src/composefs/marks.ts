@@ -21,7 +21,8 @@
  *
  * @module
  */
-import { asObject, stringMap } from "../bytes/json-fields.ts";
+import { asObject, stringMap, verifyOnce } from "../bytes/json-fields.ts";
+import type { JsonObject } from "../bytes/json.ts";
 import type { Image } from "../erofs/image.ts";
 import { objectsOf } from "../erofs/object-list.ts";
 import { IntegrityError, NotFoundError } from "../errors.ts";
@@ -81,11 +82,7 @@ export function draftAnnotations(digest: VerityDigest, signature: Uint8Array): [
  *   `DIGEST_MISMATCH`; {@link FormatError} when the configuration's labels are malformed
  */
 export function verifyLabel({ config, label: source }: OciImage, digest: VerityDigest): void {
-  const runtime = config?.document.get("config");
-  const labels =
-    runtime === undefined || runtime === null
-      ? undefined
-      : stringMap(asObject(runtime, `${source}: config`).get("Labels"), `${source}: Labels`);
+  const labels = config === undefined ? undefined : labelsOf(config.document, source);
   const wanted = labels?.get(COMPOSEFS_LABEL);
   if (wanted === undefined) {
     throw new NotFoundError("NO_REF", `${source}: has no label ${COMPOSEFS_LABEL}`);
@@ -97,3 +94,14 @@ export function verifyLabel({ config, label: source }: OciImage, digest: VerityD
     { hint: "another tool or profile builds another image: sealfs explain says what differs" },
   );
 }
+
+function labelsOf(document: JsonObject, source: string): ReadonlyMap<string, string> {
+  verifyOnce(document, ["config"], source);
+  const runtime = asObject(document.get("config") ?? NOTHING, `${source}: config`);
+  verifyOnce(runtime, ["Labels"], `${source}: config`);
+  const labels = asObject(runtime.get("Labels") ?? NOTHING, `${source}: Labels`);
+  verifyOnce(labels, [COMPOSEFS_LABEL], `${source}: Labels`);
+  return stringMap(labels, `${source}: Labels`);
+}
+
+const NOTHING: JsonObject = new Map();

@@ -5,18 +5,17 @@
  * @module
  */
 import { asArray, asObject, asString, optionalString } from "../bytes/json-fields.ts";
-import { type JsonObject, parseJson } from "../bytes/json.ts";
+import type { JsonObject } from "../bytes/json.ts";
 import { FormatError } from "../errors.ts";
-import { limits } from "../limits.ts";
-import { verifyNames } from "./descriptor.ts";
 import { type OciDigest, parseDigest } from "./digest.ts";
+import { parseOciJson, verifyNames } from "./oci-json.ts";
 import { type DeclaredPlatform, platformOf } from "./platform.ts";
 
 export interface ImageConfig {
   readonly platform: DeclaredPlatform;
   /** Digests of the uncompressed layers, the lowest first. */
   readonly diffIds: readonly OciDigest[];
-  /** The whole document. */
+  /** The whole document, read laxly: check names before their values are used. */
   readonly document: JsonObject;
 }
 
@@ -29,7 +28,7 @@ const NOTHING: JsonObject = new Map();
  * @throws {@link FormatError}
  */
 export function parseConfig(bytes: Uint8Array, what: string): ImageConfig {
-  const document = asObject(parseJson(bytes, { what, maxBytes: limits.manifestBytes }), what);
+  const document = asObject(parseOciJson(bytes, what), what);
   verifyNames(document, ["architecture", "os", "variant", "rootfs"], what);
   const rootfs = asObject(document.get("rootfs") ?? NOTHING, `${what}: rootfs`);
   verifyNames(rootfs, ["type", "diff_ids"], `${what}: rootfs`);

@@ -10,10 +10,12 @@ import {
   asString,
   optionalString,
   stringMap,
+  verifyOnce,
 } from "../bytes/json-fields.ts";
-import type { JsonObject, JsonValue } from "../bytes/json.ts";
-import { FormatError } from "../errors.ts";
+import type { JsonValue } from "../bytes/json.ts";
+import { USED_ANNOTATIONS } from "./annotations.ts";
 import { type OciDigest, parseDigest } from "./digest.ts";
+import { verifyNames } from "./oci-json.ts";
 import { type DeclaredPlatform, platformOf } from "./platform.ts";
 
 export interface Descriptor {
@@ -37,11 +39,13 @@ export function parseDescriptor(value: JsonValue | undefined, what: string): Des
   const object = asObject(value, what);
   verifyNames(object, NAMES, what);
   const urls = object.get("urls") ?? [];
+  const annotations = object.get("annotations");
+  if (annotations instanceof Map) verifyOnce(annotations, USED_ANNOTATIONS, `${what}: annotations`);
   return {
     mediaType: asString(object.get("mediaType"), `${what}: mediaType`),
     digest: parseDigest(asString(object.get("digest"), `${what}: digest`), `${what}: digest`),
     size: asSize(object.get("size"), `${what}: size`),
-    annotations: stringMap(object.get("annotations"), `${what}: annotations`),
+    annotations: stringMap(annotations, `${what}: annotations`),
     platform: parsePlatformFields(object.get("platform"), `${what}: platform`),
     artifactType: optionalString(object, "artifactType", what),
     urls: asArray(urls, `${what}: urls`).map((url) => asString(url, `${what}: urls`)),
@@ -56,20 +60,4 @@ function parsePlatformFields(
   const object = asObject(value, what);
   verifyNames(object, PLATFORM_NAMES, what);
   return platformOf(object, what);
-}
-
-/**
- * Refuses names that differ from known ones only in case: Go's decoder, which most tools use,
- * takes `Layers` for `layers`, so they would see another document than we do.
- *
- * @throws {@link FormatError} `AMBIGUOUS`
- */
-export function verifyNames(object: JsonObject, known: readonly string[], what: string): void {
-  const exact = new Map(known.map((name) => [name.toLowerCase(), name]));
-  for (const name of object.keys()) {
-    const meant = exact.get(name.toLowerCase());
-    if (meant !== undefined && meant !== name) {
-      throw new FormatError("AMBIGUOUS", `${what}: expected ${meant}, got ${JSON.stringify(name)}`);
-    }
-  }
 }

@@ -6,6 +6,7 @@
  */
 import { FormatError, type SealfsError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { IMAGE_NAME, REFERENCE_TYPE, REF_NAME, ZSTD } from "./annotations.ts";
 import type { Descriptor } from "./descriptor.ts";
 import type { OciDigest } from "./digest.ts";
 import { fullName } from "./image-name.ts";
@@ -15,14 +16,6 @@ import { documentKind, isConfig } from "./media-types.ts";
 import { platformDistance } from "./platform-match.ts";
 import { type DeclaredPlatform, type Platform, formatPlatform, hostPlatform } from "./platform.ts";
 import type { ImageChoice } from "./reference.ts";
-
-const REF_NAME = "org.opencontainers.image.ref.name";
-/** What containerd and buildkit write beside it: the whole reference. */
-const IMAGE_NAME = "io.containerd.image.name";
-/** Marks buildkit's attestations, which stand among the images of an index. */
-const REFERENCE_TYPE = "vnd.docker.reference.type";
-/** Marks podman's second manifest of a platform, whose layers are compressed with zstd. */
-const ZSTD = "io.github.containers.compression.zstd";
 
 /** Which image is wanted. */
 export interface Question {

@@ -5,10 +5,10 @@
  * @module
  */
 import { asArray, asObject, optionalString, stringMap } from "../bytes/json-fields.ts";
-import { type JsonObject, type JsonValue, parseJson } from "../bytes/json.ts";
+import type { JsonObject, JsonValue } from "../bytes/json.ts";
 import { FormatError, type SealfsError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { type Descriptor, parseDescriptor, verifyNames } from "./descriptor.ts";
+import { type Descriptor, parseDescriptor } from "./descriptor.ts";
 import {
   type DocumentKind,
   documentKind,
@@ -16,6 +16,7 @@ import {
   isSchema1,
   mustNameItself,
 } from "./media-types.ts";
+import { parseOciJson, verifyNames } from "./oci-json.ts";
 
 export interface Manifest {
   readonly kind: "manifest";
@@ -66,7 +67,7 @@ export function parseDocument(
 ): Manifest | ImageIndex {
   const kind = documentKind(mediaType);
   if (kind === undefined) throw unsupportedDocument(mediaType, what);
-  const document = asObject(parseJson(bytes, { what, maxBytes: limits.manifestBytes }), what);
+  const document = asObject(parseOciJson(bytes, what), what);
   verifyShape(document, mediaType, kind, what);
   return kind === "manifest" ? manifest(document, mediaType, what) : parseManifests(document, what);
 }
@@ -77,7 +78,7 @@ export function parseDocument(
  * @throws {@link FormatError} as {@link parseDocument}
  */
 export function parseLayoutIndex(bytes: Uint8Array, what: string): ImageIndex {
-  const document = asObject(parseJson(bytes, { what, maxBytes: limits.manifestBytes }), what);
+  const document = asObject(parseOciJson(bytes, what), what);
   const own = optionalString(document, "mediaType", what);
   if (own !== undefined && documentKind(own) !== "index") throw unsupportedDocument(own, what);
   verifyShape(document, own, "index", what);

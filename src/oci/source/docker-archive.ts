@@ -8,12 +8,12 @@
  */
 import type { ByteString } from "../../bytes/bytestring.ts";
 import { asArray, asObject, asString } from "../../bytes/json-fields.ts";
-import { type JsonValue, parseJson } from "../../bytes/json.ts";
+import type { JsonValue } from "../../bytes/json.ts";
 import { FormatError, NotFoundError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { type LayoutFiles, readFile } from "../blob.ts";
 import { parseConfig } from "../config.ts";
-import { verifyNames } from "../descriptor.ts";
+import { parseOciJson, verifyNames } from "../oci-json.ts";
 import { type OciDigest, digestOf, isDigest, verifyDigest } from "../digest.ts";
 import { type LayerDescriptor, NO_ANNOTATIONS, type OciImage } from "../image.ts";
 import { fullName } from "../image-name.ts";
@@ -31,8 +31,7 @@ export interface DockerImage {
 
 /** @throws {@link FormatError} */
 export function parseDockerManifest(bytes: Uint8Array, what: string): readonly DockerImage[] {
-  const options = { what, maxBytes: limits.manifestBytes };
-  return asArray(parseJson(bytes, options), what).map((value, i) => image(value, `${what}[${i}]`));
+  return asArray(parseOciJson(bytes, what), what).map((value, i) => image(value, `${what}[${i}]`));
 }
 
 function image(value: JsonValue, what: string): DockerImage {

@@ -6,7 +6,6 @@
 import { closeSync, lstatSync } from "node:fs";
 import { join } from "node:path";
 import { asObject, asString } from "../../bytes/json-fields.ts";
-import { parseJson } from "../../bytes/json.ts";
 import { FormatError, IntegrityError, NotFoundError, SealfsError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { openRegular } from "../../fs/regular-file.ts";
@@ -18,6 +17,7 @@ import type { Documents, Question } from "../image-search.ts";
 import type { LayerDescriptor, OciImage } from "../image.ts";
 import { type ImageIndex, type Manifest, parseDocument, parseLayoutIndex } from "../manifest.ts";
 import { layerCompression } from "../media-types.ts";
+import { parseOciJson, verifyNames } from "../oci-json.ts";
 import { verifyPlatform } from "../platform-match.ts";
 import type { Platform } from "../platform.ts";
 import { selectManifest } from "../select.ts";
@@ -143,7 +143,8 @@ function verifyLayoutVersion(files: LayoutFiles): void {
     });
   }
   const bytes = readFile(files, "oci-layout", limits.manifestBytes, what);
-  const document = asObject(parseJson(bytes, { what }), what);
+  const document = asObject(parseOciJson(bytes, what), what);
+  verifyNames(document, ["imageLayoutVersion"], what);
   const version = asString(document.get("imageLayoutVersion"), `${what}: imageLayoutVersion`);
   if (version === "1.0.0") return;
   const shown = JSON.stringify(version);

@@ -7,12 +7,12 @@
  * @module
  */
 import { asObject, optionalString } from "../../bytes/json-fields.ts";
-import { parseJson } from "../../bytes/json.ts";
 import { limits } from "../../limits.ts";
 import { type BlobRange, type LayoutFiles, readFile } from "../blob.ts";
 import type { Descriptor } from "../descriptor.ts";
 import { type OciDigest, blobPath, digestOf } from "../digest.ts";
 import type { OciImage } from "../image.ts";
+import { parseOciJson } from "../oci-json.ts";
 import { OCI_INDEX, OCI_MANIFEST } from "../media-types.ts";
 import type { Platform } from "../platform.ts";
 import { ONLY } from "../reference.ts";
@@ -42,7 +42,7 @@ export async function openSkopeoImage(
 
 /** What a descriptor of the document would say; OCI's need not name their own type. */
 function descriptorOf(bytes: Uint8Array, what: string): Descriptor {
-  const document = asObject(parseJson(bytes, { what }), what);
+  const document = asObject(parseOciJson(bytes, what), what);
   const own = optionalString(document, "mediaType", what);
   return {
     mediaType: own ?? (document.has("manifests") ? OCI_INDEX : OCI_MANIFEST),

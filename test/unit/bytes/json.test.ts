@@ -1,7 +1,13 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { asSize, optionalString, stringMap } from "../../../src/bytes/json-fields.ts";
-import { type JsonOptions, type JsonValue, parseJson } from "../../../src/bytes/json.ts";
+import { asSize, optionalString, stringMap, verifyOnce } from "../../../src/bytes/json-fields.ts";
+import {
+  type JsonObject,
+  type JsonOptions,
+  type JsonValue,
+  parseJson,
+  repeatedNames,
+} from "../../../src/bytes/json.ts";
 import { FormatError } from "../../../src/errors.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -134,6 +140,45 @@ describe("refuses", () => {
     expect(codeOf(() => parse("[[1]]", { maxBytes: 4 }))).toBe("LIMIT");
     expect(() => parse("[[1]]", { maxDepth: 1, what: "index.json" })).toThrow(/^index\.json: /);
     expect(codeOf(() => parse("[".repeat(1_000_000)))).toBe("LIMIT");
+  });
+});
+
+describe("read laxly, as Go reads what nobody asks for", () => {
+  const lax = (text: string) => plain(parse(text, { lax: true }));
+
+  test("names given twice have the last value, and are remembered", () => {
+    const value = parse('{"a":1,"b":{"c":1,"c":2},"a":[3]}', { lax: true }) as JsonObject;
+    expect(plain(value)).toEqual({ a: [3], b: { c: 2 } });
+    expect([...repeatedNames(value)]).toEqual(["a"]);
+    const inner = value.get("b") as JsonObject;
+    expect([...repeatedNames(inner)]).toEqual(["c"]);
+    expect(() => verifyOnce(value, ["b", "x"], "doc")).not.toThrow();
+    expect(codeOf(() => verifyOnce(value, ["b", "a"], "doc"))).toBe("AMBIGUOUS");
+    expect(repeatedNames(parse('{"a":1}', { lax: true }) as JsonObject).size).toBe(0);
+  });
+
+  test("what is no Unicode is U+FFFD", () => {
+    expect(lax('"a\\ud800b\\udc00"')).toBe("a\ufffdb\ufffd");
+    expect(lax('"\\ud83d\\ude00"')).toBe("😀");
+    const latin = Uint8Array.from([0x22, 0x4a, 0xe9, 0x72, 0x22]);
+    expect(parseJson(latin, { lax: true })).toBe("J\ufffdr");
+  });
+
+  test("numbers are rounded", () => {
+    expect(lax("[18446744073709551615,-9007199254740993,1e400]")).toEqual([
+      2 ** 64,
+      -(2 ** 53),
+      Infinity,
+    ]);
+    expect(() => asSize(parse("9007199254740993", { lax: true }), "size")).toThrow("size");
+  });
+
+  test("all other rules stay", () => {
+    for (const text of ["{} {}", "[1,]", "01", "{a:1}", '"a\nb"', "\ufeff{}", "NaN", '"\\x41"']) {
+      expect(codeOf(() => lax(text))).toBe("MALFORMED");
+    }
+    expect(codeOf(() => lax("[".repeat(1000)))).toBe("LIMIT");
+    expect(codeOf(() => parse("[[]]", { lax: true, maxBytes: 3 }))).toBe("LIMIT");
   });
 });
 

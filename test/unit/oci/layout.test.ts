@@ -471,6 +471,69 @@ describe("hostile layouts", () => {
     }
   });
 
+  const big = '"cpu":18446744073709551615';
+  const lone = '"author":"\\ud800","history":[{"comment":"\\udce9"}]';
+  const twice =
+    '"created":"a","created":"b","config":{"Env":[],"Env":["A=b"],"Labels":{"x":"y","x":"z"}}';
+  test.each([
+    ["numbers over 2^53", big],
+    ["lone surrogates", lone],
+    ["names given twice", twice],
+    ["a time that is none", '"created":5,"Author":{},"author":[]'],
+    ["names in another case", '"Config":{},"container_config":null,"History":[],"history":null'],
+  ])("fields that we do not use may have %s, in every document", async (_, fields) => {
+    const rootfs = { type: "layers", diff_ids: [digestOf(await layerTar("one"))] };
+    const body = JSON.stringify({ os: "linux", architecture: "amd64", rootfs });
+    const layout = new TestLayout();
+    const config = layout.json(`{${fields},${body.slice(1)}`, types.config);
+    const plain = layout.image([await layerTar("one")]);
+    const bytes = layout.files.get(`blobs/${plain.digest.replace(":", "/")}`)!;
+    const manifest = JSON.parse(Buffer.from(bytes).toString()) as Record<string, unknown>;
+    // Not `config` again, which a manifest has itself.
+    const unused = fields.replaceAll(/"config"/gi, '"other"');
+    const text = JSON.stringify({ ...manifest, config });
+    const image = layout.json(`{${unused},${text.slice(1)}`, types.manifest);
+    layout.index([image]);
+    const index = Buffer.from(layout.files.get("index.json")!).toString();
+    layout.files.set("index.json", Buffer.from(`{${unused},${index.slice(1)}`));
+    const version = Buffer.from(layout.files.get("oci-layout")!).toString();
+    layout.files.set("oci-layout", Buffer.from(`{${unused},${version.slice(1)}`));
+    expect(await refusal(`oci:${layout.directory()}`)).toBe("accepted");
+  });
+
+  test.each([
+    ["architecture", '"architecture":"arm64"'],
+    ["os", '"os":"windows"'],
+    ["rootfs", '"rootfs":{}'],
+    ["variant", '"variant":"v8","variant":"v7"'],
+    ["variant in another case", '"Variant":"v8"'],
+    ["diff_ids", '"rootfs":{"type":"layers","diff_ids":[],"diff_ids":[]}'],
+  ])("a configuration that gives %s twice is refused", async (_, fields) => {
+    const rootfs = { type: "layers", diff_ids: [digestOf(await layerTar("one"))] };
+    const given = {
+      os: "linux",
+      architecture: "amd64",
+      ...(fields.includes("diff") ? {} : { rootfs }),
+    };
+    const layout = new TestLayout();
+    const config = layout.json(`{${fields},${JSON.stringify(given).slice(1)}`, types.config);
+    layout.index([layout.image([await layerTar("one")], { manifest: { config } })]);
+    expect(await refusal(`oci:${layout.directory()}`)).toBe("FormatError AMBIGUOUS");
+  });
+
+  test.each(["mediaType", "digest", "size", "platform", "annotations", "urls"])(
+    "a descriptor that gives %s twice is refused",
+    async (name) => {
+      const layout = await oneImage((layout, image) => {
+        const value = JSON.stringify(image[name] ?? null);
+        const given = { ...image, [name]: image[name] ?? null };
+        const entry = `{"${name}":${value},${JSON.stringify(given).slice(1)}`;
+        layout.files.set("index.json", Buffer.from(`{"schemaVersion":2,"manifests":[${entry}]}`));
+      });
+      expect(await refusal(`oci:${layout.directory()}`)).toBe("FormatError AMBIGUOUS");
+    },
+  );
+
   test("a name given twice in any document is refused", async () => {
     const layout = await oneImage();
     layout.files.set(

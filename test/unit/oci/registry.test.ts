@@ -14,6 +14,8 @@ import { type RegistryOptions, RegistrySession } from "../../../src/oci/registry
 import { uploadBlob, putManifest } from "../../../src/oci/registry/upload.ts";
 import { Registry } from "../../../src/oci/registry/registry.ts";
 import { readRange } from "../../../src/oci/blob.ts";
+import { parsePlatform } from "../../../src/oci/platform.ts";
+import { limits } from "../../../src/limits.ts";
 import { TestLayout, layerTar, types } from "../../support/oci.ts";
 import {
   PASSWORD,
@@ -401,6 +403,125 @@ describe("pull", () => {
     const fromLayout = await runMain("build", `oci:${directory}`, "--store", store, "--json");
     const idOf = (out: string) => (JSON.parse(out) as { id: string }).id;
     expect(idOf(fromRegistry.out)).toBe(idOf(fromLayout.out));
+  });
+});
+
+describe("an index in a registry", () => {
+  async function several(server: TestRegistry, depth: number, more: unknown[] = []) {
+    const layout = new TestLayout();
+    const platforms = ["linux/arm64", "linux/s390x"];
+    const images = [];
+    for (const platform of platforms) {
+      const [os, architecture] = platform.split("/");
+      const image = layout.image([await layerTar(platform)], { platform });
+      images.push({ ...image, platform: { os, architecture } });
+    }
+    let manifests: unknown[] = [...more, ...images];
+    for (let i = 0; i <= depth; i++) {
+      const index = { schemaVersion: 2, mediaType: types.index, manifests };
+      manifests = [layout.json(index, types.index)];
+    }
+    const [{ digest }] = manifests as [{ digest: string }];
+    for (const [path, bytes] of layout.files) {
+      const own = path.replace("blobs/sha256/", "sha256:");
+      const { mediaType } = JSON.parse(
+        bytes[0] === 0x7b ? Buffer.from(bytes).toString() : "{}",
+      ) as {
+        mediaType?: string;
+      };
+      if (mediaType === undefined) server.addBlob(REPO, bytes);
+      else server.addManifest(REPO, own === digest ? "1.0" : undefined, mediaType, bytes);
+    }
+    return images;
+  }
+  const open = async (server: TestRegistry, platform?: string, suffix = ":1.0") => {
+    const reference = parseRegistryReference(`docker://${server.host}/${REPO}${suffix}`);
+    const asked = platform === undefined ? undefined : parsePlatform(platform);
+    const image = await openRegistryImage(reference, asked, { authFile: noAuth() });
+    image.close();
+    return image.manifestDigest;
+  };
+
+  test("gives the image of a platform, in nested indexes too, up to the limit of their depth", async () => {
+    for (const depth of [0, 1, limits.indexDepth]) {
+      const { server } = await start();
+      const [arm, s390x] = await several(server, depth);
+      expect(await open(server, "linux/aarch64")).toBe(arm!.digest);
+      expect(await open(server, "linux/s390x")).toBe(s390x!.digest);
+      expect(await refusal(open(server, "linux/386"))).toBe("NO_REF");
+    }
+    const { server } = await start();
+    await several(server, limits.indexDepth + 1);
+    await expect(open(server, "linux/arm64")).rejects.toMatchObject({
+      code: "LIMIT",
+      message: expect.stringContaining(`nested over ${limits.indexDepth} deep`) as string,
+    });
+  });
+
+  test("that does not say which is meant names choices that work", async () => {
+    const { server } = await start();
+    const [arm, s390x] = await several(server, 1);
+    const error = (await open(server, "linux/386").catch(
+      (reason: unknown) => reason,
+    )) as SealfsError;
+    expect(error.hint).toBe("it has: linux/arm64, linux/s390x");
+    const two = await start();
+    const layout = new TestLayout();
+    const other = layout.image([await layerTar("other")], { platform: "linux/arm64" });
+    for (const [path, bytes] of layout.files) {
+      const isManifest = path.endsWith(other.digest.slice(7));
+      if (isManifest) two.server.addManifest(REPO, undefined, types.manifest, bytes);
+      else if (path.startsWith("blobs/")) two.server.addBlob(REPO, bytes);
+    }
+    const platform = { os: "linux", architecture: "arm64" };
+    const images = await several(two.server, 0, [{ ...other, platform }]);
+    const refused = (await open(two.server, "linux/arm64").catch(
+      (reason: unknown) => reason,
+    )) as SealfsError;
+    const list = /^choose with (docker:.*)@DIGEST, DIGEST one of: (.*)$/.exec(refused.hint!)!;
+    expect(list[1]).toBe(`docker://${two.server.host}/${REPO}`);
+    expect(list[2]!.split(", ")).toEqual([other.digest, images[0]!.digest]);
+    for (const digest of list[2]!.split(", ")) {
+      expect(await open(two.server, undefined, `@${digest}`)).toBe(digest);
+    }
+    expect([arm!.digest, s390x!.digest]).toHaveLength(2);
+  });
+
+  test("whose other entries are odd or missing still gives its image", async () => {
+    const { server } = await start();
+    const missing = { mediaType: types.index, digest: `sha256:${"0".repeat(64)}`, size: 5 };
+    const odd = { mediaType: types.manifest, digest: "md5:x", size: 1 };
+    const [arm] = await several(server, 0, [missing, odd, null]);
+    expect(await open(server, "linux/arm64")).toBe(arm!.digest);
+  });
+
+  test("may lead to so many documents, and no more", async () => {
+    const layout = new TestLayout();
+    const nested = (count: number) =>
+      Array.from({ length: count }, (_, i) =>
+        layout.json(
+          {
+            schemaVersion: 2,
+            mediaType: types.index,
+            manifests: [],
+            annotations: { i: String(i) },
+          },
+          types.index,
+        ),
+      );
+    for (const [count, expected] of [
+      [limits.candidates, "accepted"],
+      [limits.candidates + 1, "LIMIT"],
+    ] as const) {
+      const { server } = await start();
+      const indexes = nested(count);
+      for (const { digest } of indexes) {
+        const bytes = layout.files.get(`blobs/${digest.replace(":", "/")}`)!;
+        server.addManifest(REPO, undefined, types.index, bytes);
+      }
+      await several(server, 0, indexes);
+      expect(await refusal(open(server, "linux/arm64"))).toBe(expected);
+    }
   });
 });
 

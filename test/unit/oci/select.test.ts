@@ -183,6 +183,7 @@ describe("one odd entry", () => {
   const odd: readonly (readonly [string, unknown])[] = [
     ["with a digest by another algorithm", { digest: `blake3:${"a".repeat(64)}` }],
     ["without a size", { size: undefined }],
+    ["with a size over 2^53", { size: 2 ** 60 }],
     ["of an unknown media type", { mediaType: "application/vnd.wasm.config.v1+json" }],
     ["of Docker's schema 1", { mediaType: "application/vnd.docker.distribution.manifest.v1+json" }],
     ["whose platform is a string", { platform: "linux/mips64le" }],

@@ -20,7 +20,7 @@ import { fullName } from "../image-name.ts";
 import { memberName } from "./member-name.ts";
 import { verifyPlatform } from "../platform-match.ts";
 import type { Platform } from "../platform.ts";
-import type { ImageChoice } from "../reference.ts";
+import { type ImageChoice, ONLY } from "../reference.ts";
 
 /** One image of an archive; all names are paths in the archive. */
 export interface DockerImage {
@@ -50,7 +50,11 @@ function image(value: JsonValue, what: string): DockerImage {
     );
   }
   const config = asString(object.get("Config"), `${what}: Config`);
-  return { config: cleanName(config), tags: strings("RepoTags"), layers: layers.map(cleanName) };
+  return {
+    config: cleanName(config),
+    tags: strings("RepoTags"),
+    layers: layers.map(cleanName),
+  };
 }
 
 function cleanName(path: string): string {
@@ -60,6 +64,7 @@ function cleanName(path: string): string {
 /**
  * The one image of an archive that is asked for. Owns `files`, also when it fails.
  *
+ * @param source how users write the archive, for hints
  * @throws {@link FormatError} `AMBIGUOUS` when the archive has several and none is chosen
  * @throws {@link NotFoundError} `NO_REF` when the one asked for is not there
  * @throws {@link IntegrityError} when the configuration is not what its name says
@@ -68,6 +73,7 @@ export function openDockerArchive(
   files: LayoutFiles,
   choice: ImageChoice,
   platform: Platform | undefined,
+  source: string,
 ): OciImage {
   try {
     const what = `${files.label}: manifest.json`;
@@ -79,7 +85,7 @@ export function openDockerArchive(
     const bytes = readFile(files, "manifest.json", limits.manifestBytes, what);
     return openImage(
       files,
-      select(parseDockerManifest(bytes, what), choice, files.label),
+      select(parseDockerManifest(bytes, what), choice, files.label, source),
       platform,
     );
   } catch (error) {
@@ -88,22 +94,47 @@ export function openDockerArchive(
   }
 }
 
-function select(images: readonly DockerImage[], choice: ImageChoice, label: string): DockerImage {
-  const wanted = choice.tag === undefined ? undefined : fullName(choice.tag);
-  const matching = images.filter(
-    ({ tags, config }, i) =>
-      (choice.index === undefined || choice.index === i) &&
-      (choice.digest === undefined || choice.digest === digestInName(config)) &&
-      (wanted === undefined || tags.some((tag) => fullName(tag) === wanted)),
-  );
+function select(
+  images: readonly DockerImage[],
+  choice: ImageChoice,
+  label: string,
+  source: string,
+): DockerImage {
+  const matching = matches(images, choice);
   if (matching.length === 1) return matching[0]!;
-  const has = images.flatMap(({ tags }) => tags).slice(0, 20);
-  const hint = has.length > 0 ? `it has: ${has.join(", ")}` : "choose by position: :@0, :@1, …";
+  const names = images.flatMap(({ tags }) => tags).filter((tag) => !tag.startsWith("@"));
+  const leading = [...new Set(names)].filter(
+    (tag) => matches(images, { ...ONLY, tag }).length === 1,
+  );
+  const hasNames = images.every(({ tags }) => tags.some((tag) => leading.includes(tag)));
+  const choices = hasNames ? leading : [...images.keys()];
+  const first = source === "docker-archive:FILE" ? "save it as FILE, and " : "";
+  const way = hasNames ? ":TAG, TAG" : ":@INDEX, INDEX";
+  const hint =
+    images.length === 0
+      ? undefined
+      : `${first}choose with ${source}${way} one of: ${choices.slice(0, SHOWN).join(", ")}`;
   if (matching.length > 1) {
     const message = `${label}: expected one image, got ${matching.length}`;
     throw new FormatError("AMBIGUOUS", message, { hint });
   }
   throw new NotFoundError("NO_REF", `${label}: no such image in manifest.json`, { hint });
+}
+
+/** How many choices are shown. */
+const SHOWN = 20;
+
+/** The images that a choice leaves; one that is listed more than once is one. */
+function matches(images: readonly DockerImage[], choice: ImageChoice): readonly DockerImage[] {
+  const wanted = choice.tag === undefined ? undefined : fullName(choice.tag);
+  const found = images.filter(
+    ({ tags, config }, i) =>
+      (choice.index === undefined || choice.index === i) &&
+      (choice.digest === undefined || choice.digest === digestInName(config)) &&
+      (wanted === undefined || tags.some((tag) => fullName(tag) === wanted)),
+  );
+  const content = ({ config, layers }: DockerImage) => JSON.stringify([config, layers]);
+  return [...new Map(found.map((image) => [content(image), image])).values()];
 }
 
 /** The digest that a file is named by: `<hex>.json`, `sha256:<hex>`, `blobs/sha256/<hex>`. */

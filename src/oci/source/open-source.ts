@@ -72,7 +72,12 @@ export async function openAnySource(
       return layers(await layout(await openArchive(reference.path, options), reference));
     case "docker-archive":
       return layers(
-        openDockerArchive(await openArchive(reference.path, options), reference, platform),
+        openDockerArchive(
+          await openArchive(reference.path, options),
+          reference,
+          platform,
+          formatSource({ ...reference, ...ONLY }),
+        ),
       );
     case "tar":
       return layers(openLayerFiles(reference.paths));
@@ -164,7 +169,7 @@ async function openRecognised(
   return { kind: "dump", path: label, file: found.range };
 }
 
-/** @param source how users can choose among the images of a layout */
+/** @param source how users can choose among the images, were it a layout */
 async function openForm(
   found: RecognisedImage,
   platform: Platform | undefined,
@@ -175,7 +180,7 @@ async function openForm(
     case "oci":
       return openRecognisedLayout(found, { choice: ONLY, platform }, source);
     case "docker":
-      return openDockerArchive(files, ONLY, platform);
+      return openDockerArchive(files, ONLY, platform, source.replace(/^oci-/, "docker-"));
     case "skopeo":
       return openSkopeoImage(files, platform);
   }

@@ -72,7 +72,10 @@ const config = (layers: readonly Uint8Array[]) =>
   JSON.stringify({
     os: "linux",
     architecture: "amd64",
-    rootfs: { type: "layers", diff_ids: layers.map((layer) => digestOf(layer)) },
+    rootfs: {
+      type: "layers",
+      diff_ids: layers.map((layer) => digestOf(layer)),
+    },
   });
 
 describe("an archive as a set of files", () => {
@@ -98,7 +101,11 @@ describe("an archive as a set of files", () => {
   });
 
   test("follows links inside the archive only, and not for ever", async () => {
-    const link = (name: string, linkname: string) => ({ name, linkname, type: "symlink" as const });
+    const link = (name: string, linkname: string) => ({
+      name,
+      linkname,
+      type: "symlink" as const,
+    });
     const path = await write([
       { name: "a/layer.tar", content: "data" },
       link("b/layer.tar", "../a/layer.tar"),
@@ -439,7 +446,10 @@ describe("images by other tools", () => {
       const layout = new TestLayout();
       layout.index([named(layout.image([layer]), "t")]).files.delete("oci-layout");
       const file = (hex: string) => `${hex}.tar`;
-      const names = { layerName: file, layerEntry: (hex: string) => `./a/../${file(hex)}` };
+      const names = {
+        layerName: file,
+        layerEntry: (hex: string) => `./a/../${file(hex)}`,
+      };
       const slash = { layerName: (hex: string) => `/${file(hex)}` };
       const twice = [...dockerArchive([layer]), ...under("./", dockerArchive([layer]))];
       const sources = [
@@ -459,4 +469,57 @@ describe("images by other tools", () => {
       }
     },
   );
+});
+
+describe("hints about a Docker archive, followed, work", () => {
+  async function archiveOf(tags: readonly (readonly string[] | null)[]) {
+    const layer = await layerTar("one");
+    const config = (i: number) =>
+      JSON.stringify({
+        os: "linux",
+        architecture: "amd64",
+        author: `nobody ${i}`,
+        rootfs: { type: "layers", diff_ids: [digestOf(layer)] },
+      });
+    const path = join(scratchFolder(), "images.tar");
+    const manifest = tags.map((RepoTags, i) => ({
+      Config: `${i}.json`,
+      RepoTags,
+      Layers: ["l"],
+    }));
+    const bytes = await tar([
+      ...tags.map((_, i) => ({ name: `${i}.json`, content: config(i) })),
+      { name: "l", content: layer },
+      { name: "manifest.json", content: JSON.stringify(manifest) },
+    ]);
+    writeFileSync(path, bytes);
+    return { path, ids: tags.map((_, i) => digestOf(Buffer.from(config(i)))) };
+  }
+  const hintOf = async (source: string, stdin?: Readable) => {
+    const opening = openSource(parseSource(source), stdin === undefined ? {} : { stdin });
+    const error = (await opening.catch((reason: unknown) => reason)) as SealfsError;
+    return error.hint ?? String(error);
+  };
+
+  test.each([
+    ["names", [["a:1"], ["b:1", "b:2"]]],
+    ["positions, where some have no name", [["a:1"], null]],
+    ["positions, where two have one name", [["a:1"], ["a:1"]]],
+  ])("by %s", async (_, tags) => {
+    const { path, ids } = await archiveOf(tags);
+    const sources = [path, `docker-archive:${path}`, `docker-archive:${path}:none`];
+    for (const source of [...sources, `docker-archive:${path}:@7`, "-"]) {
+      const hint = await hintOf(source, createReadStream(path));
+      const [, first, before, list] =
+        /^(save it as FILE, and )?choose with (.*:@?)(?:TAG|INDEX), \w+ one of: (.*)$/.exec(hint)!;
+      expect(first !== undefined).toBe(source === "-");
+      const led = [];
+      for (const choice of list!.split(", ")) {
+        const image = await open(`${before!.replace(/:FILE:/, `:${path}:`)}${choice}`);
+        image.close();
+        led.push(image.configDigest);
+      }
+      expect([...new Set(led)]).toEqual(ids);
+    }
+  });
 });

@@ -37,8 +37,17 @@ export function openRegular(path: string | Buffer, what: string): OpenFile {
     if (errno === "ENOTDIR") throw wrongType(what, "a file in place of a directory");
     throw failure(what, error);
   }
+  return { fd, size: requireRegular(fd, what) };
+}
+
+/**
+ * The size of an open file. One that is not regular is closed.
+ *
+ * @throws {@link IntegrityError} `WRONG_TYPE`
+ */
+export function requireRegular(fd: number, what: string): number {
   const stat = fstatSync(fd);
-  if (stat.isFile()) return { fd, size: stat.size };
+  if (stat.isFile()) return stat.size;
   closeSync(fd);
   throw wrongType(what, stat.isDirectory() ? "a directory" : "a fifo or device");
 }

@@ -1,6 +1,6 @@
 /**
- * Opening a regular file below a directory that is held open, through no links, in a quarter of the
- * time that Node takes for it: openat2(2) (Linux 5.6) and statx(2).
+ * Opening a regular file or a directory below a directory that is held open, through no links, in a
+ * quarter of the time that Node takes for it: openat2(2) (Linux 5.6) and statx(2).
  *
  * @module
  */
@@ -41,16 +41,20 @@ const calls = lazy(() => {
 
 // One call's memory, used again and again.
 const path = Buffer.allocUnsafeSlow(4096);
+/** Characters that fit into it in UTF-8, with the NUL. */
+const MOST_NAME = 1360;
 const empty = Buffer.alloc(1);
 const status = new Uint8Array(STATX_BYTES);
 const statusHalves = new Uint16Array(status.buffer);
 const statusWords = new Uint32Array(status.buffer);
-const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
-const how = OpenHow.encode({
-  flags: BigInt(O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC),
-  mode: 0n,
-  resolve: RESOLVE,
-});
+const { O_DIRECTORY, O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+const O_PATH = 0o10000000;
+const toRead = howTo(O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+const toLookUp = howTo(O_PATH | O_DIRECTORY);
+
+function howTo(flags: number): Uint8Array {
+  return OpenHow.encode({ flags: BigInt(flags | O_CLOEXEC), mode: 0n, resolve: RESOLVE });
+}
 
 /**
  * Opens a regular file for reading and tells its size. `name` is relative to the directory, of ASCII.
@@ -64,7 +68,7 @@ export function openBeneath(
   const { openat2, statx } = calls() ?? {};
   if (openat2 === undefined || statx === undefined) return undefined;
   path[path.write(name, 0, path.length - 1, "latin1")] = 0;
-  const fd = openat2(NR_OPENAT2, directory, path, how, OpenHow.size);
+  const fd = openat2(NR_OPENAT2, directory, path, toRead, OpenHow.size);
   if (fd < 0) return undefined;
   const isKnown = statx(fd, empty, AT_EMPTY_PATH, STATX_TYPE_SIZE, status) === 0;
   if (isKnown && (statusHalves[MODE]! & S_IFMT) === S_IFREG) {
@@ -72,4 +76,17 @@ export function openBeneath(
   }
   closeSync(fd);
   return undefined;
+}
+
+/**
+ * Opens a directory for looking up names in it. `name` is relative to the directory.
+ *
+ * @returns undefined where that is not possible, for whatever reason: Node's own calls will tell it
+ */
+export function openDirectoryBeneath(directory: number, name: string): number | undefined {
+  const { openat2 } = calls() ?? {};
+  if (openat2 === undefined || name.length > MOST_NAME) return undefined;
+  path[path.write(name, 0, path.length - 1, "utf8")] = 0;
+  const fd = openat2(NR_OPENAT2, directory, path, toLookUp, OpenHow.size);
+  return fd < 0 ? undefined : fd;
 }

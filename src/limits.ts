@@ -94,6 +94,10 @@ export const limits = {
   zstdWindowBytes: 128 * MIB,
   /** Bytes of cached leaf hashes of one object (an object of 128 GiB with sha256). */
   leafBytes: GIB,
+  /** A store's `meta.json`. */
+  metaBytes: 64 * KIB,
+  /** A lease: a line for each object that a process needs. */
+  leaseBytes: GIB / 4,
   /** Objects that one source is remembered to lack, or to have wrong; the oldest are forgotten. */
   objectsSetAside: 4096,
   /** Bytes of a mirrors file, mirrors in it, and name patterns of one mirror. */

@@ -27,6 +27,8 @@ export interface ImportOptions {
   readonly name?: string | undefined;
   readonly now: Date;
   readonly durability?: Durability | undefined;
+  /** As `foreignOwner` of {@link Store.open}. */
+  readonly foreignStore?: boolean | undefined;
   /** Per cent of the store's file system that stay free; 3 by default. */
   readonly minFree?: number | undefined;
   readonly onProgress?: (bytes: number) => void;
@@ -60,10 +62,13 @@ export async function importImage(
   const listed = await fetchListed(options);
   const intake = new ImportIntake({
     begin: (algorithm) =>
-      Transaction.begin(Store.create(directory, { algorithm }), {
-        durability: options.durability,
-        minFree: options.minFree,
-      }),
+      Transaction.begin(
+        Store.create(directory, { algorithm, foreignOwner: options.foreignStore }),
+        {
+          durability: options.durability,
+          minFree: options.minFree,
+        },
+      ),
     accept: (bytes, head) => {
       verified = verify(bytes, head, options, listed);
       return verified?.image ?? unvouched(bytes);

@@ -44,6 +44,8 @@ export interface PullRequest {
   readonly name?: string | undefined;
   /** The store's directory, made when it does not exist; further ones may have objects. */
   readonly stores: readonly [string, ...string[]];
+  /** As `foreignOwner` of {@link Store.open}. */
+  readonly foreignStore?: boolean | undefined;
   readonly now: Date;
   readonly durability?: Durability;
   readonly signal?: AbortSignal | undefined;
@@ -204,14 +206,17 @@ async function fetchLeafHashes(
 
 /** Publishes what was verified, and then remembers its version. */
 function keep(
-  { stores, trust: opened, now, durability }: PullRequest,
+  { stores, trust: opened, now, durability, foreignStore }: PullRequest,
   name: string,
   verified: VerifiedImage,
   { bundles }: Candidate,
   seekIndex: Uint8Array | undefined,
 ): Stores {
   const [first] = stores;
-  const store = Store.create(first, { algorithm: algorithmOf(verified.digest) });
+  const store = Store.create(first, {
+    algorithm: algorithmOf(verified.digest),
+    foreignOwner: foreignStore,
+  });
   const transaction = Transaction.begin(store, defined({ durability }));
   try {
     transaction.put(verified.digest, verified.bytes);
@@ -235,7 +240,7 @@ function keep(
       statement.created,
     );
   }
-  return Stores.open([...stores]);
+  return new Stores([store, ...stores.slice(1).map((path) => Store.open(path))]);
 }
 
 /** None for what is about another image, or cannot be read. */

@@ -106,7 +106,7 @@ export async function fetchImage(
   try {
     const missing = missingOf(wanted, stores);
     const total = amountOf(missing);
-    new FreeSpace(`${store.path}/tmp`, request.minFree).require(total.bytes);
+    new FreeSpace(store.files, request.minFree).require(total.bytes);
     const fetcher = new Fetcher({
       store,
       sources,

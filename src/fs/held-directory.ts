@@ -1,12 +1,13 @@
 /**
- * A directory that is held open, and everything below it. Names are looked up from its descriptor on and
- * through no symbolic links, so nobody who can rename, link or replace things in it or above it leads an
- * operation out of it.
+ * A directory that is held open, and everything below it. Names are looked up from its descriptor
+ * on and through no symbolic links, so nobody who can rename, link or replace things in it or above
+ * it leads an operation out of it.
  *
- * A name is a path below the directory, without empty, `.` or `..` components; `""` is the directory
- * itself. The directories on the way are opened as directories and not through links: in one call where
- * openat2(2) can be had, else one by one. The last component is handed to the kernel as
- * `/proc/self/fd/N/NAME`, in system calls that do not follow it. This needs no more than Node and /proc.
+ * A name is a path below the directory, without empty, `.` or `..` components; `""` is the
+ * directory itself. The directories on the way are opened as directories and not through links: in
+ * one call where openat2(2) can be had, else one by one. The last component is handed to the kernel
+ * as `/proc/self/fd/N/NAME`, in system calls that do not follow it. This needs no more than Node
+ * and /proc.
  *
  * Spec: docs/store.md, "Trust"; openat2(2), `RESOLVE_BENEATH` and `RESOLVE_NO_SYMLINKS`; proc(5),
  * `/proc/pid/fd`.
@@ -16,6 +17,7 @@
 import { randomBytes } from "node:crypto";
 import {
   type Stats,
+  chmodSync,
   closeSync,
   constants,
   existsSync,
@@ -32,10 +34,16 @@ import {
   symlinkSync,
   unlinkSync,
 } from "node:fs";
-import { IntegrityError, SystemError } from "../errors.ts";
-import { openDirectoryBeneath } from "../sys/open-beneath.ts";
-import { errnoOf } from "./failure.ts";
-import { type OpenFile, openRegular, requireRegular } from "./regular-file.ts";
+import { IntegrityError, NotFoundError, SystemError } from "../errors.ts";
+import { openBeneath, openDirectoryBeneath } from "../sys/open-beneath.ts";
+import { errnoOf, failure } from "./failure.ts";
+import {
+  type OpenFile,
+  openRegular,
+  readRegular,
+  requireRegular,
+  wrongTypeOf,
+} from "./regular-file.ts";
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 /** For looking up names, not for reading; Node has no constant for it. */
@@ -45,6 +53,12 @@ const PERMISSIONS = 0o7777;
 /** Closes what was never closed, once nobody refers to it any more. */
 const abandoned = new FinalizationRegistry<number>((fd) => closeSync(fd));
 
+/** A directory that is open in this process; plain data, so that it can be sent to threads. */
+export interface SharedDirectory {
+  readonly path: string;
+  readonly fd: number;
+}
+
 export class HeldDirectory {
   /** As its opener named it: for messages, and for tools that are told where it is. */
   readonly path: string;
@@ -53,7 +67,20 @@ export class HeldDirectory {
   private constructor(path: string, fd: number) {
     this.path = path;
     this.#fd = fd;
-    abandoned.register(this, fd, this);
+  }
+
+  /**
+   * A directory that another thread of this process, or other code, holds open; it is not closed
+   * here.
+   */
+  static shared({ path, fd }: SharedDirectory): HeldDirectory {
+    return new HeldDirectory(path, fd);
+  }
+
+  static #own(path: string, fd: number): HeldDirectory {
+    const directory = new HeldDirectory(path, fd);
+    abandoned.register(directory, fd, directory);
+    return directory;
   }
 
   /**
@@ -63,11 +90,16 @@ export class HeldDirectory {
    */
   static open(path: string): HeldDirectory {
     const fd = openSync(path, O_PATH | O_DIRECTORY);
-    if (existsSync(procPath(fd))) return new HeldDirectory(path, fd);
+    if (existsSync(procPath(fd))) return HeldDirectory.#own(path, fd);
     closeSync(fd);
     throw new SystemError("IO", `${path}: /proc is needed to look up names safely`, {
       hint: "mount it: mount -t proc proc /proc",
     });
+  }
+
+  /** For other threads of this process, as long as this is open. */
+  share(): SharedDirectory {
+    return { path: this.path, fd: this.#fd };
   }
 
   /** Before nobody refers to it any more. */
@@ -80,7 +112,7 @@ export class HeldDirectory {
 
   /** A directory below, held by itself. */
   below(name: string): HeldDirectory {
-    return new HeldDirectory(this.pathOf(name), this.#openDirectory(name));
+    return HeldDirectory.#own(this.pathOf(name), this.#openDirectory(name));
   }
 
   /** Where a name is, for messages. */
@@ -100,7 +132,7 @@ export class HeldDirectory {
     const slash = name.lastIndexOf("/");
     const parent = name.slice(0, Math.max(0, slash));
     const last = name.slice(slash + 1);
-    return this.#inside(parent, (directory) => use(`${directory}/${last === "" ? "." : last}`));
+    return this.inside(parent, (directory) => use(`${directory}/${last === "" ? "." : last}`));
   }
 
   /** What stands under a name, links not followed; undefined when it is not there. */
@@ -113,9 +145,18 @@ export class HeldDirectory {
     }
   }
 
-  /** The names in a directory, in no order. */
+  /**
+   * The sorted names in a directory; none when it is not there.
+   *
+   * @throws {@link SystemError} when it cannot be read; {@link IntegrityError} `WRONG_TYPE`
+   */
   names(name = ""): string[] {
-    return this.#inside(name, (directory) => readdirSync(directory));
+    try {
+      return this.inside(name, (directory) => readdirSync(directory).sort());
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return [];
+      throw failure(this.pathOf(name), error);
+    }
   }
 
   /** The target of a symbolic link. */
@@ -124,25 +165,52 @@ export class HeldDirectory {
   }
 
   /**
-   * Opens a regular file, with `flags` of open(2). It neither follows a link nor waits for the other end
-   * of a fifo.
+   * Opens a regular file, with `flags` of open(2). It neither follows a link nor waits for the
+   * other end of a fifo.
    *
    * @throws {@link IntegrityError} `WRONG_TYPE`; what the system says
    */
   open(name: string, flags: number, mode?: number): number {
+    const what = this.pathOf(name);
     return this.at(name, (path) => {
-      const fd = openSync(path, flags | O_NOFOLLOW | O_NONBLOCK, mode);
-      requireRegular(fd, this.pathOf(name));
-      return fd;
+      try {
+        const fd = openSync(path, flags | O_NOFOLLOW | O_NONBLOCK, mode);
+        requireRegular(fd, what);
+        return fd;
+      } catch (error) {
+        throw wrongTypeOf(error, what) ?? error;
+      }
     });
   }
 
-  /** Opens a regular file for reading, as {@link openRegular} does. */
+  /** Opens a regular file for reading, as `openRegular` of regular-file.ts. */
   openRegular(name: string, what: string): OpenFile {
-    return this.at(name, (path) => openRegular(path, what));
+    requireBelow(name);
+    return openBeneath(this.#fd, name) ?? this.#reading(name, what, openRegular);
   }
 
-  /** Makes a file that must not exist, with exactly this mode whatever the umask; open for writing. */
+  /** Reads a regular file of at most `maxBytes`, as `readRegular` of regular-file.ts. */
+  readRegular(name: string, maxBytes: number, what = this.pathOf(name)): Uint8Array {
+    return this.#reading(name, what, (path) => readRegular(path, maxBytes, what));
+  }
+
+  #reading<T>(name: string, what: string, read: (path: string, what: string) => T): T {
+    try {
+      return this.at(name, (path) => read(path, what));
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw failure(what, error);
+      throw new NotFoundError("NO_FILE", `${what}: not there`, { cause: error });
+    }
+  }
+
+  /** A descriptor of a directory that can be read and handed to the kernel. */
+  openDirectory(name: string): number {
+    return this.at(name, openDirectory);
+  }
+
+  /**
+   * Makes a file that must not exist, with exactly this mode whatever the umask; open for writing.
+   */
   newFile(name: string, mode: number): number {
     const fd = this.at(name, (path) => openSync(path, O_WRONLY | O_CREAT | O_EXCL, mode));
     if ((process.umask() & mode) !== 0) fchmodSync(fd, mode);
@@ -153,9 +221,10 @@ export class HeldDirectory {
   newDirectory(name: string, mode: number): void {
     this.at(name, (path) => mkdirSync(path, mode));
     if ((process.umask() & mode) === 0) return;
-    const fd = this.at(name, openDirectory);
+    // The umask may have taken the right to read it.
+    const fd = this.at(name, (path) => openSync(path, O_PATH | O_DIRECTORY | O_NOFOLLOW));
     try {
-      fchmodSync(fd, mode);
+      chmodSync(procPath(fd), mode);
     } finally {
       closeSync(fd);
     }
@@ -171,7 +240,7 @@ export class HeldDirectory {
       this.newDirectory(name, mode ?? (this.stat(parent)?.mode ?? 0) & PERMISSIONS);
     } catch (error) {
       if (errnoOf(error) !== "EEXIST") throw error;
-      this.#inside(name, () => undefined); // what is there is a directory
+      this.inside(name, () => undefined); // what is there is a directory
     }
   }
 
@@ -179,9 +248,9 @@ export class HeldDirectory {
     this.at(name, (path) => symlinkSync(target, path));
   }
 
-  /** Replaces what stands under `to`, as rename(2) does. */
-  rename(from: string, to: string): void {
-    this.at(from, (source) => this.at(to, (target) => renameSync(source, target)));
+  /** Replaces what stands under `to`, of another directory if given, as rename(2) does. */
+  rename(from: string, to: string, directory: HeldDirectory = this): void {
+    this.at(from, (source) => directory.at(to, (target) => renameSync(source, target)));
   }
 
   link(from: string, to: string): void {
@@ -197,8 +266,9 @@ export class HeldDirectory {
   }
 
   /**
-   * Removes whatever stands under a name, a directory with all that it holds. Directories inside move up
-   * to the first one before they are emptied, so that no depth needs more than a few descriptors.
+   * Removes whatever stands under a name, a directory with all that it holds. Directories inside
+   * move up to the first one before they are emptied, so that no depth needs more than a few
+   * descriptors.
    */
   removeTree(name: string): void {
     const stat = this.stat(name);
@@ -207,7 +277,7 @@ export class HeldDirectory {
       this.unlink(name);
       return;
     }
-    this.#inside(name, (top) => {
+    this.inside(name, (top) => {
       const inner = emptyInto(top, top);
       for (const path of inner) {
         const fd = openDirectory(path);
@@ -232,8 +302,12 @@ export class HeldDirectory {
     }
   }
 
-  /** Calls `use` with a path of the directory `name`. */
-  #inside<T>(name: string, use: (directory: string) => T): T {
+  /**
+   * Calls `use` with a path of the directory `name` that is good during the call.
+   *
+   * @throws as {@link at}
+   */
+  inside<T>(name: string, use: (directory: string) => T): T {
     const fd = name === "" ? this.#fd : this.#openDirectory(name);
     const directory = procPath(fd);
     try {
@@ -290,7 +364,8 @@ function requireBelow(name: string): void {
 }
 
 function procPath(fd: number): string {
-  return `/proc/self/fd/${fd}`;
+  // Not /proc/self: a thread may have files of its own.
+  return `/proc/thread-self/fd/${fd}`;
 }
 
 function openDirectory(path: string): number {
@@ -298,8 +373,8 @@ function openDirectory(path: string): number {
 }
 
 /**
- * Unlinks the files of a directory, and moves its directories to `top` under names that nobody else has;
- * returns their paths.
+ * Unlinks the files of a directory, and moves its directories to `top` under names that nobody else
+ * has; returns their paths.
  */
 function emptyInto(directory: string, top: string): string[] {
   const moved: string[] = [];

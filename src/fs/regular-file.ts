@@ -32,10 +32,7 @@ export function openRegular(path: string | Buffer, what: string): OpenFile {
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === "ENOENT") throw new NotFoundError("NO_FILE", `${what}: not there`);
-    if (errno === "ELOOP") throw wrongType(what, "a symbolic link");
-    if (errno === "ENXIO") throw wrongType(what, "a socket or device");
-    if (errno === "ENOTDIR") throw wrongType(what, "a file in place of a directory");
-    throw failure(what, error);
+    throw wrongTypeOf(error, what) ?? failure(what, error);
   }
   return { fd, size: requireRegular(fd, what) };
 }
@@ -71,6 +68,20 @@ export function readRegular(path: string, maxBytes: number, what: string): Uint8
   } finally {
     closeSync(fd);
   }
+}
+
+/** What open(2) says without following links when something else than a regular file is there. */
+const wrongTypes = new Map<string | undefined, string>([
+  ["ELOOP", "a symbolic link"],
+  ["ENXIO", "a fifo, socket or device"],
+  ["ENOTDIR", "a file in place of a directory"],
+  ["EISDIR", "a directory"],
+]);
+
+/** A failed open as `WRONG_TYPE`; undefined when it failed for another reason. */
+export function wrongTypeOf(error: unknown, what: string): IntegrityError | undefined {
+  const got = wrongTypes.get(errnoOf(error));
+  return got === undefined ? undefined : wrongType(what, got);
 }
 
 function wrongType(what: string, got: string): IntegrityError {

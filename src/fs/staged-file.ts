@@ -8,7 +8,7 @@ import { closeSync, fsyncSync, ftruncateSync } from "node:fs";
 import { writeFully } from "./descriptor-io.ts";
 import { dataRuns } from "./data-runs.ts";
 import { failure } from "./failure.ts";
-import { openNewFile } from "./new-file.ts";
+import type { HeldDirectory } from "./held-directory.ts";
 
 const MODE = 0o444;
 
@@ -21,12 +21,12 @@ export class StagedFile {
   #fd: number;
 
   /** @throws {@link SystemError} when it cannot be made */
-  constructor(path: string) {
-    this.#path = path;
+  constructor(directory: HeldDirectory, name: string) {
+    this.#path = directory.pathOf(name);
     try {
-      this.#fd = openNewFile(path, MODE);
+      this.#fd = directory.newFile(name, MODE);
     } catch (error) {
-      throw failure(path, error);
+      throw failure(this.#path, error);
     }
   }
 
@@ -88,8 +88,13 @@ export class StagedFile {
 }
 
 /** Stages a file whose content is at hand; with `sync` that is on the disk afterwards. */
-export function writeStagedFile(path: string, bytes: Uint8Array, sync: boolean): void {
-  const file = new StagedFile(path);
+export function writeStagedFile(
+  directory: HeldDirectory,
+  name: string,
+  bytes: Uint8Array,
+  sync: boolean,
+): void {
+  const file = new StagedFile(directory, name);
   file.write(bytes);
   file.close(sync);
 }

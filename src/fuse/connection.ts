@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { holdObjects } from "../store/held-objects.ts";
+import type { SharedDirectory } from "../fs/held-directory.ts";
 import { Store } from "../store/store.ts";
 import { type BackingMemory, BackingTable } from "./backing-table.ts";
 import { counterMemory } from "./counters.ts";
@@ -24,7 +24,7 @@ export interface Connection {
   /** Counts: row 0 is the main thread's, then one for each thread. */
   readonly counters: SharedArrayBuffer;
   /** The directory of partial objects, when what is missing is fetched. */
-  readonly partial: string | undefined;
+  readonly partial: SharedDirectory | undefined;
   /** Objects that the kernel reads by itself, with passthrough. */
   readonly backing: BackingMemory | undefined;
 }
@@ -46,10 +46,10 @@ export function shareConnection(
   return {
     fd,
     stores,
-    held: stores.map((store) => holdObjects(Store.open(store).objects)),
+    held: stores.map((store) => Store.open(store).objects.hold()),
     leaves: SharedLeaves.create(files).memory,
     counters: counterMemory(1 + threadCount(threads)),
-    partial: supply?.place.path,
+    partial: supply?.directory,
     backing: passthrough === true ? BackingTable.memory(files) : undefined,
   };
 }

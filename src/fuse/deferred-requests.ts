@@ -25,7 +25,7 @@ export function deferRequests<S>(
   contextOf: (reader: ObjectReader, places: readonly ObjectPlace[]) => S,
 ): Pick<ThreadOptions, "onHandedOver"> {
   if (supply === undefined) return {};
-  const places = [...openPlaces(stores, undefined, held), supply.place];
+  const places = openPlaces(stores, supply.directory, held);
   const counters = new Counters(memory); // the main thread's
   const deferred = new DeferredReplies({
     operations,

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { HeldObjects } from "../store/held-objects.ts";
+import { HeldDirectory, type SharedDirectory } from "../fs/held-directory.ts";
+import { ObjectStore } from "../store/objects.ts";
 import { openPartial, readPartialLeaves } from "../store/partial-objects.ts";
 import { Store } from "../store/store.ts";
 import type { ObjectPlace } from "./object-reader.ts";
@@ -14,16 +15,17 @@ import type { ObjectPlace } from "./object-reader.ts";
  */
 export function openPlaces(
   directories: readonly string[],
-  partial?: string,
+  partial?: SharedDirectory,
   held: readonly number[] = [],
 ): ObjectPlace[] {
   const stores = directories.map((directory, i) => storePlace(Store.open(directory), held[i]));
-  return partial === undefined ? stores : [...stores, partialPlace(partial)];
+  return partial === undefined ? stores : [...stores, partialPlace(HeldDirectory.shared(partial))];
 }
 
 /** What {@link ./object-reader.ts} needs of a store. */
 export function storePlace(store: Store, held?: number): ObjectPlace {
-  const objects = new HeldObjects(store.objects, held);
+  const objects =
+    held === undefined ? store.objects : ObjectStore.held(store.objects.directory, held);
   return {
     path: store.path,
     openFile: (digest) => objects.openFile(digest),
@@ -33,9 +35,9 @@ export function storePlace(store: Store, held?: number): ObjectPlace {
 }
 
 /** Objects of which a part is there, in a directory of {@link ../store/partial-objects.ts}. */
-export function partialPlace(directory: string): ObjectPlace {
+function partialPlace(directory: HeldDirectory): ObjectPlace {
   return {
-    path: directory,
+    path: directory.path,
     openFile: (digest) => openPartial(directory, digest),
     readLeaves(digest) {
       try {

@@ -5,7 +5,6 @@
 import { NotFoundError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { type IndexLayer, readSeekLayers } from "../seek/seek-index.ts";
-import { readRegular } from "../fs/regular-file.ts";
 import { listSeekIndexes, seekIndexPath, verifySeekIndex } from "../store/seek-indexes.ts";
 import type { Stores } from "../store/stores.ts";
 
@@ -44,9 +43,9 @@ export function inspectSeekIndexes(stores: Stores, target: string): SeekSummary[
   for (const store of stores.all) {
     for (const digest of listSeekIndexes(store, id)) {
       if (found.has(digest)) continue;
-      const path = `${store.path}/${seekIndexPath(id, { digest })}`;
-      const bytes = readRegular(path, limits.seekIndexBytes, path);
-      verifySeekIndex(bytes, { digest, size: bytes.length }, path);
+      const name = seekIndexPath(id, { digest });
+      const bytes = store.files.readRegular(name, limits.seekIndexBytes);
+      verifySeekIndex(bytes, { digest, size: bytes.length }, store.files.pathOf(name));
       found.set(digest, summaryOf(digest, bytes));
     }
   }

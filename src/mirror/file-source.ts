@@ -4,10 +4,11 @@
  *
  * @module
  */
-import { closeSync, read as readCallback, statSync } from "node:fs";
+import { closeSync, read as readCallback } from "node:fs";
 import { promisify } from "node:util";
 import { IntegrityError, SystemError, NetworkError } from "../errors.ts";
 import { failure } from "../fs/failure.ts";
+import type { HeldDirectory } from "../fs/held-directory.ts";
 import { LeafCache } from "../store/leaves.ts";
 import { ObjectStore } from "../store/objects.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
@@ -23,18 +24,17 @@ export class FileSource implements ObjectSource {
   readonly #objects: ObjectStore;
   readonly #leaves: LeafCache | undefined;
 
-  /** `root` has `objects/` and `verity/` in it when it is a store; else the objects themselves. */
-  constructor(kind: "store" | "directory", root: string, name = root) {
-    this.name = name;
+  /** `objects` is the name of the directory with objects; a store also has leaf hashes. */
+  constructor(kind: "store" | "directory", files: HeldDirectory, objects: string) {
+    this.name = files.path;
     this.kind = kind;
-    this.#objects = new ObjectStore(kind === "store" ? `${root}/objects` : root);
-    this.#leaves = kind === "store" ? new LeafCache(root) : undefined;
+    this.#objects = new ObjectStore(files, objects);
+    this.#leaves = kind === "store" ? new LeafCache(files) : undefined;
   }
 
   cost(object: WantedObject, range?: ByteRange): number | undefined {
-    const stat = this.#stat(object.digest);
     // A file of another size is not the object; what it holds need not be read to know.
-    if (stat === undefined || stat.size !== object.size) return undefined;
+    if (this.#objects.sizeOf(object.digest) !== object.size) return undefined;
     return range === undefined ? object.size : range.end - range.start;
   }
 
@@ -89,14 +89,5 @@ export class FileSource implements ObjectSource {
     const typed = failure(`object ${digest}`, error);
     if (!(typed instanceof SystemError)) return typed;
     return new NetworkError("UNREACHABLE", `${this.name}: ${typed.message}`, { cause: typed });
-  }
-
-  #stat(digest: VerityDigest) {
-    try {
-      const stat = statSync(this.#objects.path(digest), { throwIfNoEntry: false });
-      return stat?.isFile() === true ? stat : undefined;
-    } catch {
-      return undefined; // a part of the path is no directory, or closed to us
-    }
   }
 }

@@ -109,7 +109,7 @@ class FileIntake implements Intake {
 
   async publish(publisher: Publisher): Promise<void> {
     this.#file.complete();
-    const published = publisher.adopt(this.#file.path, this.#object.digest, this.size);
+    const published = publisher.adopt(this.#file.name, this.#object.digest, this.size);
     this.#file.close({ keep: false });
     await published;
     // Readers of parts need not hash all of it again.

@@ -6,6 +6,7 @@
  * @module
  */
 import type { PartialObject } from "../store/partial-objects.ts";
+import type { Store } from "../store/store.ts";
 import type { ByteRange } from "./source.ts";
 
 /** What a request fetches at least, so that it is worth its delay. */
@@ -98,7 +99,7 @@ export class LazyObject {
   }
 
   /** The same for a part that the next process may go on with. */
-  leave(store: string): void {
+  leave(store: Store): void {
     this.#part.leave(store);
   }
 }

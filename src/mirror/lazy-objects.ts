@@ -12,6 +12,7 @@
  */
 import { setMaxListeners } from "node:events";
 import { IntegrityError, NetworkError } from "../errors.ts";
+import type { HeldDirectory } from "../fs/held-directory.ts";
 import { LEAVES_ABOVE } from "../store/leaves.ts";
 import { PartialObject, keepWhole } from "../store/partial-objects.ts";
 import { StagingDirectory } from "../store/staging.ts";
@@ -64,15 +65,15 @@ export class LazyObjects {
   constructor(options: LazyOptions) {
     this.#options = options;
     setMaxListeners(0, this.#ending.signal); // one for each request that waits
-    this.#staging = StagingDirectory.create(`${options.stores.first.path}/tmp`);
+    this.#staging = StagingDirectory.create(options.stores.first);
     this.#unpublished = new UnpublishedObjects(options.stores.first, (error) =>
       options.onProblem?.(`what was fetched could not be kept: ${error.message}`),
     );
   }
 
   /** Where objects are of which a part is there. */
-  get directory(): string {
-    return this.#staging.path;
+  get directory(): HeldDirectory {
+    return this.#staging.files;
   }
 
   /**
@@ -106,7 +107,7 @@ export class LazyObjects {
 
   #leave(part: LazyObject): void {
     try {
-      part.leave(this.#options.stores.first.path);
+      part.leave(this.#options.stores.first);
     } catch (error) {
       this.#options.onProblem?.(`what was fetched could not be kept: ${(error as Error).message}`);
     }
@@ -147,7 +148,7 @@ export class LazyObjects {
     });
     this.#count(bytes.length);
     this.#objects += 1;
-    this.#unpublished.add(keepWhole(this.directory, digest, bytes));
+    this.#unpublished.add(keepWhole(this.#staging, digest, bytes));
   }
 
   /** Gets the leaf hashes of a large object, or decides that it has to come whole. */
@@ -179,8 +180,7 @@ export class LazyObjects {
   }
 
   #resume(object: WantedObject, leaves: Uint8Array): Promise<PartialObject> {
-    const { path } = this.#options.stores.first;
-    return PartialObject.resume(path, this.directory, object, leaves);
+    return PartialObject.resume(this.#options.stores.first, this.#staging, object, leaves);
   }
 
   #open(object: WantedObject, part: PartialObject): void {

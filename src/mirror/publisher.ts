@@ -50,8 +50,8 @@ export class Publisher {
   /**
    * The same for one that lies complete in a file of the store's `tmp/`, which is moved at once.
    */
-  adopt(path: string, digest: VerityDigest, size: number): Promise<void> {
-    return this.#add(size, (transaction) => transaction.adopt(path, digest, size));
+  adopt(name: string, digest: VerityDigest, size: number): Promise<void> {
+    return this.#add(size, (transaction) => transaction.adopt(name, digest, size));
   }
 
   /** Publishes what is there now. Those who wait hear of errors; this does not throw. */

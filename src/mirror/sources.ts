@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { existsSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { NotFoundError, SealfsError, UsageError } from "../errors.ts";
 import { parseRegistryReference } from "../oci/registry-reference.ts";
@@ -12,6 +12,7 @@ import { readRegistriesConf } from "../oci/registry/registries-conf.ts";
 import { Registry } from "../oci/registry/registry.ts";
 import { layerReader } from "../oci/layer/seek-extract.ts";
 import type { SeekIndex } from "../seek/seek-index.ts";
+import { HeldDirectory } from "../fs/held-directory.ts";
 import { META_FILE } from "../store/layout.ts";
 import { HttpClient } from "../http/client.ts";
 import { noPatience } from "../http/patience.ts";
@@ -144,12 +145,14 @@ function openPath(path: string): ObjectSource {
   if (stat?.isDirectory() !== true) {
     throw new NotFoundError("NO_STORE", `mirror ${path}: no directory there`);
   }
-  if (existsSync(`${root}/${META_FILE}`)) return new FileSource("store", root);
-  if (existsSync(`${root}/objects`)) return new FileSource("directory", `${root}/objects`, root);
-  if (existsSync(`${root}/oci-layout`)) {
+  const files = HeldDirectory.open(root);
+  const has = (name: string) => files.stat(name) !== undefined;
+  if (has(META_FILE)) return new FileSource("store", files, "objects");
+  if (has("objects")) return new FileSource("directory", files, "objects");
+  if (has("oci-layout")) {
     throw new UsageError("USAGE", `mirror ${path}: is an OCI layout`, {
       hint: `say oci:${path} to take objects from its layers`,
     });
   }
-  return new FileSource("directory", root);
+  return new FileSource("directory", files, "");
 }

@@ -58,8 +58,8 @@ export class UnpublishedObjects {
   #publish(): void {
     const transaction = Transaction.begin(this.#store);
     try {
-      for (const { digest, path, size } of this.#waiting.values()) {
-        transaction.adopt(path, digest, size);
+      for (const { digest, name, size } of this.#waiting.values()) {
+        transaction.adopt(name, digest, size);
       }
       transaction.publish();
       for (const digest of this.#waiting.keys()) this.#published.add(digest);

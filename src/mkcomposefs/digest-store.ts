@@ -5,23 +5,13 @@
  *
  * @module
  */
-import {
-  chmodSync,
-  closeSync,
-  constants,
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readSync,
-  renameSync,
-  rmSync,
-} from "node:fs";
-import { join } from "node:path";
+import { randomBytes } from "node:crypto";
+import { closeSync, constants, copyFileSync, fchmodSync, mkdirSync, readSync } from "node:fs";
 import { IntegrityError } from "../errors.ts";
 import { writeFully } from "../fs/descriptor-io.ts";
-import { openNewFile } from "../fs/new-file.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
-import { type OpenFile, openRegular } from "../fs/regular-file.ts";
+import { HeldDirectory } from "../fs/held-directory.ts";
+import type { OpenFile } from "../fs/regular-file.ts";
 import { FileSystemSync } from "../sys/syncfs.ts";
 import { type VerityDigest, algorithmOf, objectPath } from "../verity/verity-digest.ts";
 import { VerityHasher } from "../verity/hasher.ts";
@@ -34,10 +24,11 @@ const OBJECT_MODE = 0o644;
  * others.
  */
 export class DigestStore {
-  readonly #root: string;
+  readonly #root: HeldDirectory;
   readonly #sync: FileSystemSync;
-  readonly #staging: string;
-  /** Staged objects by their digest. */
+  /** The name of the directory for what is not published yet. */
+  readonly #staging = `.tmp${randomBytes(6).toString("hex")}`;
+  /** Names of staged objects by their digest. */
   readonly #staged = new Map<VerityDigest, string>();
   /** Objects that were there, and are right. */
   readonly #present = new Set<VerityDigest>();
@@ -46,11 +37,11 @@ export class DigestStore {
 
   /** @throws {@link SystemError} when the directory cannot be made or written to */
   constructor(root: string) {
-    this.#root = root;
     try {
       mkdirSync(root, { recursive: true });
-      this.#staging = mkdtempSync(join(root, ".tmp"));
-      this.#sync = new FileSystemSync(root);
+      this.#root = HeldDirectory.open(root);
+      this.#root.newDirectory(this.#staging, 0o700);
+      this.#sync = new FileSystemSync(this.#root.openDirectory(""), root);
     } catch (error) {
       throw failure(`digest store ${root}`, error);
     }
@@ -59,23 +50,23 @@ export class DigestStore {
   /** Whether the store has the object, or will have it. One that is wrong does not count. */
   has(digest: VerityDigest, size: number): boolean {
     if (this.#staged.has(digest) || this.#present.has(digest)) return true;
-    if (!this.#isRight(join(this.#root, objectPath(digest)), digest, size)) return false;
+    if (!this.#isRight(objectPath(digest), digest, size)) return false;
     this.#present.add(digest);
     return true;
   }
 
   /** Stages an object whose content is at hand. */
   put(digest: VerityDigest, content: Uint8Array): void {
-    const path = this.#stage(digest);
+    const name = this.#stage(digest);
     try {
-      const fd = openNewFile(path, OBJECT_MODE);
+      const fd = this.#root.newFile(name, OBJECT_MODE);
       try {
         writeFully(fd, content);
       } finally {
         closeSync(fd);
       }
     } catch (error) {
-      throw failure(path, error);
+      throw failure(this.#root.pathOf(name), error);
     }
   }
 
@@ -85,15 +76,16 @@ export class DigestStore {
    * @throws {@link IntegrityError} `DIGEST_MISMATCH` when the copy does not have this digest
    */
   copy(digest: VerityDigest, source: Uint8Array, size: number): void {
-    const path = this.#stage(digest);
+    const name = this.#stage(digest);
     try {
       const from = Buffer.from(source.buffer, source.byteOffset, source.byteLength);
-      copyFileSync(from, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
-      chmodSync(path, OBJECT_MODE);
+      const { COPYFILE_EXCL, COPYFILE_FICLONE } = constants;
+      this.#root.at(name, (path) => copyFileSync(from, path, COPYFILE_EXCL | COPYFILE_FICLONE));
+      this.#setMode(name);
     } catch (error) {
-      throw failure(path, error);
+      throw failure(this.#root.pathOf(name), error);
     }
-    if (!this.#isRight(path, digest, size)) {
+    if (!this.#isRight(name, digest, size)) {
       throw new IntegrityError("DIGEST_MISMATCH", `object ${digest}: the file changed meanwhile`);
     }
   }
@@ -108,14 +100,13 @@ export class DigestStore {
     if (this.#staged.size === 0) return;
     try {
       this.#sync.sync();
-      for (const [digest, path] of this.#staged) {
-        const place = join(this.#root, objectPath(digest));
+      for (const [digest, name] of this.#staged) {
         this.#makeFanOut(digest.slice(0, 2));
-        renameSync(path, place);
+        this.#root.rename(name, objectPath(digest));
       }
       this.#sync.sync();
     } catch (error) {
-      throw failure(`digest store ${this.#root}`, error);
+      throw failure(`digest store ${this.#root.path}`, error);
     }
     this.#staged.clear();
   }
@@ -123,26 +114,36 @@ export class DigestStore {
   /** Removes what was not published. */
   close(): void {
     this.#sync.close();
-    rmSync(this.#staging, { recursive: true, force: true });
+    this.#root.removeTree(this.#staging);
+    this.#root.close();
   }
 
   #stage(digest: VerityDigest): string {
-    const path = join(this.#staging, String(this.#staged.size));
-    this.#staged.set(digest, path);
-    return path;
+    const name = `${this.#staging}/${this.#staged.size}`;
+    this.#staged.set(digest, name);
+    return name;
   }
 
   #makeFanOut(name: string): void {
     if (this.#fanOuts.has(name)) return;
-    mkdirSync(join(this.#root, name), { recursive: true });
+    this.#root.makeDirectory(name);
     this.#fanOuts.add(name);
   }
 
-  /** Whether a regular file with this content is at `path`. */
-  #isRight(path: string, digest: VerityDigest, size: number): boolean {
+  #setMode(name: string): void {
+    const fd = this.#root.open(name, constants.O_RDONLY);
+    try {
+      fchmodSync(fd, OBJECT_MODE);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Whether a regular file with this content is under a name. */
+  #isRight(name: string, digest: VerityDigest, size: number): boolean {
     let file: OpenFile;
     try {
-      file = openRegular(path, `object ${digest}`);
+      file = this.#root.openRegular(name, `object ${digest}`);
     } catch {
       return false; // missing, or not a regular file: to be replaced
     }
@@ -157,7 +158,7 @@ export class DigestStore {
       return hasher.digest() === digest;
     } catch (error) {
       if (errnoOf(error) === "EIO") return false; // a damaged disk block
-      throw failure(path, error);
+      throw failure(this.#root.pathOf(name), error);
     } finally {
       closeSync(file.fd);
     }

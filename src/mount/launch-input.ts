@@ -42,6 +42,7 @@ export function launchInput(
   return defined({
     digest: verified.digest,
     stores: stores.map((store) => store.path),
+    foreignStore: options.foreignStore,
     target,
     below: options.nonempty === true ? null : below,
     source: sourceOf(verified.statement.name),

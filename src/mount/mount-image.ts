@@ -67,7 +67,9 @@ async function mountWith(
 ): Promise<Mount> {
   const { idmap, lazy, subdir, writable } = options;
   checkRights(options);
-  const stores = options.stores.map((store) => Store.open(store));
+  const stores = options.stores.map((store) =>
+    Store.open(store, { foreignOwner: options.foreignStore }),
+  );
   checkHidesNothing(target, neededPaths(options), neededDirectories(options));
   const rootNid = subdir === undefined ? undefined : directoryIn(verified.image, subdir);
   const plan = planMount(verified, stores, {

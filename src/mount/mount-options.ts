@@ -15,6 +15,8 @@ import type { MountPromise, Mode } from "./table/modes.ts";
 export interface MountOptions extends MountRights {
   /** Store directories in order; the first takes what is worth keeping. */
   readonly stores: readonly string[];
+  /** As `foreignOwner` of {@link Store.open}. */
+  readonly foreignStore?: boolean | undefined;
   /** How to mount; `auto` takes the strongest and fastest way that this machine has. */
   readonly mode?: Mode | "auto";
   /** The least promise about file content; `block` by default. */

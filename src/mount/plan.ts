@@ -123,10 +123,10 @@ function protectAll(
   stores: readonly Store[],
 ): void {
   const digests = [digest, ...objectsOf(image).keys()];
-  for (const { objects } of stores) protectObjects(objects, digests);
+  for (const store of stores) protectObjects(store, digests);
 }
 
 /** Where there are no loop devices, the image is mounted as it lies in the store. */
 function protectImage({ digest }: Pick<VerifiedImage, "digest">, stores: readonly Store[]): void {
-  for (const { objects } of stores) protectObjects(objects, [digest]);
+  for (const store of stores) protectObjects(store, [digest]);
 }

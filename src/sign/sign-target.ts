@@ -62,6 +62,8 @@ export interface TargetRequest {
   /** The name to sign; by default the one in the store. */
   readonly name?: string | undefined;
   readonly store?: string | undefined;
+  /** As `foreignOwner` of {@link Store.open}. */
+  readonly foreignStore?: boolean | undefined;
   /** Files with the statement to add to; by default those in the store or beside the image. */
   readonly bundles?: readonly string[] | undefined;
   /** The file to write; by default the store takes it, or it goes beside the image. */
@@ -112,7 +114,10 @@ export interface SignedTarget {
  */
 export function prepareTarget(request: TargetRequest, now: Date): PreparedTarget {
   const { say } = request;
-  const store = request.store === undefined ? undefined : Store.open(request.store);
+  const store =
+    request.store === undefined
+      ? undefined
+      : Store.open(request.store, { foreignOwner: request.foreignStore });
   const stores = store && new Stores([store]);
   // Without a known key, nothing is taken from earlier statements.
   const isNew = say !== "add" && !("printed" in say);

@@ -8,11 +8,10 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { readdirSync } from "node:fs";
 import { limits } from "../limits.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
-import { errnoOf, failure } from "../fs/failure.ts";
-import { readRegular } from "../fs/regular-file.ts";
+import { failure } from "../fs/failure.ts";
+import type { HeldDirectory } from "../fs/held-directory.ts";
 import { decodeName, encodeName } from "./names.ts";
 
 /** One bundle as it lies in the store. */
@@ -45,20 +44,15 @@ function sha256(text: string): string {
 }
 
 /** Bundles whose file says that they are about `name`, of every image; those that can be read. */
-export function readBundlesFor(root: string, name: string): StoredBundle[] {
-  return imagesWithBundles(root).flatMap((id) =>
-    readBundles(root, id, undefined, (file) => file.endsWith(`${markOf(name)}.json`)),
+export function readBundlesFor(files: HeldDirectory, name: string): StoredBundle[] {
+  return imagesWithBundles(files).flatMap((id) =>
+    readBundles(files, id, undefined, (file) => file.endsWith(`${markOf(name)}.json`)),
   );
 }
 
-function imagesWithBundles(root: string): string[] {
-  try {
-    const entries = readdirSync(`${root}/bundles`, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return [];
-    throw failure(`${root}/bundles`, error);
-  }
+function imagesWithBundles(files: HeldDirectory): string[] {
+  const ids = files.names("bundles");
+  return ids.filter((id) => files.stat(`bundles/${id}`)?.isDirectory() === true);
 }
 
 /**
@@ -69,26 +63,20 @@ function imagesWithBundles(root: string): string[] {
  * @throws {@link SystemError} when the directory itself cannot be read
  */
 export function readBundles(
-  root: string,
+  files: HeldDirectory,
   id: string,
   onProblem?: (error: Error) => void,
   isWanted: (file: string) => boolean = () => true,
 ): StoredBundle[] {
-  const directory = `${root}/bundles/${id}`;
-  let names: string[];
-  try {
-    names = readdirSync(directory);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return [];
-    throw failure(directory, error);
-  }
+  const directory = `bundles/${id}`;
   const bundles: StoredBundle[] = [];
-  for (const name of names.sort()) {
+  for (const name of files.names(directory)) {
     const keyId = decodeName(FILE.exec(name)?.[1] ?? "");
     if (keyId === undefined || !isWanted(name)) continue;
-    const path = `${directory}/${name}`;
+    const file = `${directory}/${name}`;
+    const path = files.pathOf(file);
     try {
-      bundles.push({ keyId, path, bytes: readRegular(path, limits.envelopeBytes, path) });
+      bundles.push({ keyId, path, bytes: files.readRegular(file, limits.envelopeBytes) });
     } catch (error) {
       onProblem?.(failure(path, error));
     }

@@ -12,7 +12,7 @@
  */
 import { dirname } from "node:path";
 import { FileSystemSync } from "../sys/syncfs.ts";
-import { syncPath } from "../fs/sync.ts";
+import type { HeldDirectory } from "../fs/held-directory.ts";
 
 export const durabilities = ["transaction", "object", "none"] as const;
 export type Durability = (typeof durabilities)[number];
@@ -20,19 +20,20 @@ export type Durability = (typeof durabilities)[number];
 /** The syncs of one transaction. A sync that fails ends the transaction and is not tried again. */
 export class Syncs {
   readonly durability: Durability;
+  readonly #files: HeldDirectory;
   readonly #fileSystem: FileSystemSync;
   readonly #syncAll: () => void;
 
   /**
-   * `directory` is any directory of the file system; `syncAll` replaces the sync of all of it, in
-   * tests.
+   * `files` is the store; `syncAll` replaces the sync of its file system, in tests.
    *
    * @throws {@link SystemError} when the directory cannot be opened
    */
-  constructor(directory: string, durability: Durability, syncAll?: () => void) {
+  constructor(files: HeldDirectory, durability: Durability, syncAll?: () => void) {
     this.durability = durability;
+    this.#files = files;
     // Before the first write, so that no failed write goes unreported: see FileSystemSync.
-    this.#fileSystem = new FileSystemSync(directory);
+    this.#fileSystem = fileSystemOf(files);
     this.#syncAll = syncAll ?? (() => this.#fileSystem.sync());
   }
 
@@ -50,15 +51,20 @@ export class Syncs {
   names(directories: Iterable<string>): void {
     if (this.durability === "transaction") this.#syncAll();
     if (this.durability !== "object") return;
-    for (const directory of directories) syncPath(directory);
+    for (const directory of directories) this.#files.sync(directory);
   }
 
-  /** After one name, `path`, was made that must be on the disk before the next one is. */
-  name(path: string): void {
-    if (this.durability !== "none") syncPath(dirname(path));
+  /** After one name was made that must be on the disk before the next one is. */
+  name(name: string): void {
+    if (this.durability !== "none") this.#files.sync(dirname(name));
   }
 
   close(): void {
     this.#fileSystem.close();
   }
+}
+
+/** The file system of a store, to be waited for. */
+export function fileSystemOf(files: HeldDirectory): FileSystemSync {
+  return new FileSystemSync(files.openDirectory(""), files.path);
 }

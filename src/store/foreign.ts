@@ -13,10 +13,9 @@
  *
  * @module
  */
-import { existsSync, readdirSync, statSync } from "node:fs";
 import { FormatError } from "../errors.ts";
 import type { VerityAlgorithm } from "../verity/verity-digest.ts";
-import { errnoOf, failure } from "../fs/failure.ts";
+import type { HeldDirectory } from "../fs/held-directory.ts";
 
 export type ForeignKind = "composefs-rs" | "digest-store";
 
@@ -30,7 +29,7 @@ export const foreignNames: Readonly<Record<ForeignKind, string>> = {
 export interface ForeignStore {
   readonly kind: ForeignKind;
   readonly algorithm: VerityAlgorithm;
-  /** The directory with `ab/cdef…`. */
+  /** The name of the directory with `ab/cdef…`; empty for the store itself. */
   readonly objects: string;
 }
 
@@ -40,56 +39,46 @@ const REST = /^(?:[0-9a-f]{62}|[0-9a-f]{126})$/;
 const SHA256_REST_DIGITS = 62;
 
 /** Whether a directory that has a `meta.json` is one that only composefs-rs has worked with. */
-export function isComposefsRepository(path: string): boolean {
-  return ["lock", "tmp"].every((name) => !existsSync(`${path}/${name}`)) && hasStreams(path);
+export function isComposefsRepository(files: HeldDirectory): boolean {
+  return ["lock", "tmp"].every((name) => files.stat(name) === undefined) && hasStreams(files);
 }
 
-const hasStreams = (path: string) => isFolder(`${path}/streams`);
+const hasStreams = (files: HeldDirectory) => isFolder(files, "streams");
 
 /**
- * The directory of another tool at `path`, which has no `meta.json`; undefined when it is not one,
- * or holds no object yet.
+ * What the directory of another tool is, which has no `meta.json`; undefined when it is not one, or
+ * holds no object yet.
  *
  * @throws {@link FormatError} `UNSUPPORTED` for a repository of ostree
  * @throws {@link SystemError} when it cannot be read
  */
-export function recogniseForeign(path: string): ForeignStore | undefined {
-  if (!isFolder(path)) return undefined;
-  if (existsSync(`${path}/config`) && isFolder(`${path}/objects`) && isFolder(`${path}/refs`)) {
-    throw new FormatError("UNSUPPORTED", `store ${path}: a repository of ostree`, {
+export function recogniseForeign(files: HeldDirectory): ForeignStore | undefined {
+  if (files.stat("config") !== undefined && isFolder(files, "objects") && isFolder(files, "refs")) {
+    throw new FormatError("UNSUPPORTED", `store ${files.path}: a repository of ostree`, {
       hint:
         "it names files by ostree's checksums, not by verity digests: take a checkout of it in " +
         "with sealfs build dir:CHECKOUT --reflink, which shares its blocks where that is possible",
     });
   }
-  const own = algorithmIn(path);
-  if (own !== undefined) return { kind: "digest-store", algorithm: own, objects: path };
-  if (!hasStreams(path)) return undefined;
-  const algorithm = algorithmIn(`${path}/objects`);
+  const own = algorithmIn(files, "");
+  if (own !== undefined) return { kind: "digest-store", algorithm: own, objects: "" };
+  if (!hasStreams(files)) return undefined;
+  const algorithm = algorithmIn(files, "objects");
   if (algorithm === undefined) return undefined;
-  return { kind: "composefs-rs", algorithm, objects: `${path}/objects` };
+  return { kind: "composefs-rs", algorithm, objects: "objects" };
 }
 
 /** The algorithm of the first object found; all objects of a store have the same one. */
-function algorithmIn(directory: string): VerityAlgorithm | undefined {
-  for (const fan of namesIn(directory)) {
-    if (!FAN.test(fan)) continue;
-    const name = namesIn(`${directory}/${fan}`).find((rest) => REST.test(rest));
-    if (name !== undefined) return name.length === SHA256_REST_DIGITS ? "sha256" : "sha512";
+function algorithmIn(files: HeldDirectory, directory: string): VerityAlgorithm | undefined {
+  for (const fan of files.names(directory)) {
+    const name = directory === "" ? fan : `${directory}/${fan}`;
+    if (!FAN.test(fan) || !isFolder(files, name)) continue;
+    const object = files.names(name).find((rest) => REST.test(rest));
+    if (object !== undefined) return object.length === SHA256_REST_DIGITS ? "sha256" : "sha512";
   }
   return undefined;
 }
 
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory).sort();
-  } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === "ENOENT" || errno === "ENOTDIR") return [];
-    throw failure(`store ${directory}`, error);
-  }
-}
-
-function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+function isFolder(files: HeldDirectory, name: string): boolean {
+  return files.stat(name)?.isDirectory() === true;
 }

@@ -6,10 +6,10 @@
  *
  * @module
  */
-import { readdirSync, readlinkSync } from "node:fs";
 import { FormatError, NotFoundError } from "../errors.ts";
 import { type VerityDigest, parseVerityDigest } from "../verity/verity-digest.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
+import type { HeldDirectory } from "../fs/held-directory.ts";
 import { REFS, idOfRefTarget } from "./layout.ts";
 import { decodeName, encodeName } from "./names.ts";
 
@@ -24,20 +24,20 @@ const ID = /^(?:[0-9a-f]{64}|[0-9a-f]{128})$/;
 
 /** The index of images below one store. */
 export class ImageIndex {
-  readonly #root: string;
+  readonly #files: HeldDirectory;
 
-  constructor(root: string) {
-    this.#root = root;
+  constructor(files: HeldDirectory) {
+    this.#files = files;
   }
 
   /** Whether `images/<id>` is there. */
   has(id: VerityDigest): boolean {
-    return readLink(`${this.#root}/images/${id}`) !== undefined;
+    return targetOf(this.#files, `images/${id}`) !== undefined;
   }
 
   /** Whether something stands under this name, wherever it leads. */
   hasName(name: string): boolean {
-    return readLink(`${this.#root}/${REFS}/${encodeName(name)}`) !== undefined;
+    return targetOf(this.#files, `${REFS}/${encodeName(name)}`) !== undefined;
   }
 
   /**
@@ -60,13 +60,13 @@ export class ImageIndex {
     if (ID.test(nameOrId) && this.has(parseVerityDigest(nameOrId))) {
       return nameOrId as VerityDigest;
     }
-    throw new NotFoundError("NO_REF", `image ${nameOrId}: no such image in ${this.#root}`);
+    throw new NotFoundError("NO_REF", `image ${nameOrId}: no such image in ${this.#files.path}`);
   }
 
   /** Every name with its id, sorted by name. Names that sealfs does not make are left out. */
   refs(): ReadonlyMap<string, VerityDigest> {
     const refs: [string, VerityDigest][] = [];
-    for (const component of list(`${this.#root}/${REFS}`)) {
+    for (const component of this.#files.names(REFS)) {
       const name = decodeName(component);
       if (name === undefined) continue;
       const id = this.#idOf(component, name);
@@ -77,7 +77,7 @@ export class ImageIndex {
 
   /** Every id under `images/`, in no order. */
   ids(): VerityDigest[] {
-    return list(`${this.#root}/images`).filter((entry): entry is VerityDigest => ID.test(entry));
+    return this.#files.names("images").filter((entry): entry is VerityDigest => ID.test(entry));
   }
 
   /** Every image, sorted by id, with its names. */
@@ -94,32 +94,26 @@ export class ImageIndex {
   }
 
   #idOf(component: string, name: string): VerityDigest | undefined {
-    const path = `${this.#root}/${REFS}/${component}`;
-    const target = readLink(path);
+    const link = `${REFS}/${component}`;
+    const target = targetOf(this.#files, link);
     if (target === undefined) return undefined;
     const id = idOfRefTarget(target);
     if (id !== undefined) return id;
-    throw new FormatError("MALFORMED", `image name ${name}: ${path} does not lead to an image`);
+    throw new FormatError(
+      "MALFORMED",
+      `image name ${name}: ${this.#files.pathOf(link)} does not lead to an image`,
+    );
   }
 }
 
-/** Target of a symlink, "" for what is no symlink, undefined for what is not there. */
-function readLink(path: string): string | undefined {
+/** Target of a symlink, "" for anything else, undefined for what is not there. */
+export function targetOf(files: HeldDirectory, name: string): string | undefined {
   try {
-    return readlinkSync(path);
+    return files.readLink(name);
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === "ENOENT") return undefined;
     if (errno === "EINVAL") return "";
-    throw failure(path, error);
-  }
-}
-
-function list(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return [];
-    throw failure(directory, error);
+    throw failure(files.pathOf(name), error);
   }
 }

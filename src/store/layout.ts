@@ -45,6 +45,8 @@ export const GATE_FILE = "lock.gate";
 /** Names in `tmp/` of large objects that were fetched in part; see `partial-file.ts`. */
 export const PARTIAL_PREFIX = "partial-";
 export const REFS = "images/refs";
+export const TMP = "tmp";
+export const QUARANTINE = "quarantine";
 
 /** The target of `images/<id>`. */
 export function imageLinkTarget(id: VerityDigest): string {

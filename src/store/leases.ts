@@ -18,20 +18,21 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { closeSync, readFileSync, unlinkSync } from "node:fs";
+import { closeSync, fstatSync } from "node:fs";
 import { FormatError, NotFoundError, SystemError } from "../errors.ts";
+import { limits } from "../limits.ts";
 import { flock } from "../sys/flock.ts";
 import { type VerityDigest, parseVerityDigest } from "../verity/verity-digest.ts";
-import { makeDirectory } from "../fs/directory.ts";
-import { writeFully } from "../fs/descriptor-io.ts";
+import { readFully, writeFully } from "../fs/descriptor-io.ts";
 import { failure } from "../fs/failure.ts";
-import { openRegular } from "../fs/regular-file.ts";
-import { openNewFile } from "../fs/new-file.ts";
+import type { HeldDirectory } from "../fs/held-directory.ts";
 import { bootId } from "./boot-id.ts";
 import { StoreLock } from "./lock.ts";
-import { entriesOf } from "./object-names.ts";
+import { lockMode } from "./ownership.ts";
 import type { Store } from "./store.ts";
 
+const LEASES = "leases";
+const NAME = /-[0-9a-f]{24}$/;
 const HEADER = "sealfs lease 1";
 const LINE = /^(image|object) ([0-9a-f]+)$/;
 
@@ -45,11 +46,13 @@ export interface LeaseContent {
 
 /** A lease of this process. */
 class Lease {
-  readonly path: string;
+  readonly #files: HeldDirectory;
+  readonly #name: string;
   #fd: number;
 
-  private constructor(path: string, fd: number) {
-    this.path = path;
+  private constructor(files: HeldDirectory, name: string, fd: number) {
+    this.#files = files;
+    this.#name = name;
     this.#fd = fd;
   }
 
@@ -70,17 +73,17 @@ class Lease {
     }
   }
 
-  static #write(store: Store, content: LeaseContent): Lease {
-    makeDirectory(`${store.path}/leases`); // a store that another tool made has none
-    const path = `${store.path}/leases/${bootId()}-${randomBytes(12).toString("hex")}`;
-    const fd = openNewFile(path, 0o644);
+  static #write({ files }: Store, content: LeaseContent): Lease {
+    files.makeDirectory(LEASES); // a store that another tool made has none
+    const name = `${LEASES}/${bootId()}-${randomBytes(12).toString("hex")}`;
+    const fd = files.newFile(name, lockMode(files));
     try {
       flock(fd, "exclusive"); // a file of our own: it is free, or cannot be locked at all
       const bytes = Buffer.from(format(content));
       writeFully(fd, bytes);
-      return new Lease(path, fd);
+      return new Lease(files, name, fd);
     } catch (error) {
-      unlinkSync(path);
+      files.unlink(name);
       closeSync(fd);
       throw error;
     }
@@ -90,7 +93,7 @@ class Lease {
   release(): void {
     if (this.#fd < 0) return;
     try {
-      unlinkSync(this.path);
+      this.#files.unlink(this.#name);
     } catch {
       // gc removes it
     }
@@ -129,8 +132,8 @@ export function takeLease(
 
 /** The leases of a store, by whether their process lives. */
 export interface Leases {
-  readonly live: readonly (LeaseContent & { readonly path: string })[];
-  /** Paths. */
+  readonly live: readonly LeaseContent[];
+  /** Their names in the store. */
   readonly dead: readonly string[];
 }
 
@@ -142,22 +145,24 @@ export interface Leases {
  * @throws {@link IntegrityError} `WRONG_TYPE` or {@link SystemError} when one cannot be read
  */
 export function readLeases(store: Store): Leases {
-  const live: (LeaseContent & { path: string })[] = [];
+  const live: LeaseContent[] = [];
   const dead: string[] = [];
-  for (const name of entriesOf(`${store.path}/leases`)) {
-    const path = `${store.path}/leases/${name}`;
-    const content = readLive(path);
-    if (content === undefined) dead.push(path);
-    else if (content !== "gone") live.push({ path, ...content });
+  for (const entry of store.files.names(LEASES)) {
+    if (!NAME.test(entry)) continue; // not one of ours
+    const name = `${LEASES}/${entry}`;
+    const content = readLive(store.files, name);
+    if (content === undefined) dead.push(name);
+    else if (content !== "gone") live.push(content);
   }
   return { live, dead };
 }
 
 /** Undefined for a lease whose process is dead. */
-function readLive(path: string): LeaseContent | "gone" | undefined {
+function readLive(files: HeldDirectory, name: string): LeaseContent | "gone" | undefined {
+  const path = files.pathOf(name);
   let fd: number;
   try {
-    ({ fd } = openRegular(path, path));
+    ({ fd } = files.openRegular(name, path));
   } catch (error) {
     if (error instanceof NotFoundError) return "gone"; // released just now
     throw error;
@@ -165,11 +170,23 @@ function readLive(path: string): LeaseContent | "gone" | undefined {
   try {
     const lock = flock(fd, "shared");
     if (lock === "locked") return undefined;
-    if (lock === "busy") return parse(readFileSync(fd, "latin1"), path);
+    if (lock === "busy") return parse(readLease(fd, path), path);
     throw new SystemError("IO", `${path}: its file system cannot lock files`);
   } finally {
     closeSync(fd);
   }
+}
+
+function readLease(fd: number, path: string): string {
+  const { size } = fstatSync(fd);
+  if (size > limits.leaseBytes) {
+    throw new FormatError(
+      "LIMIT",
+      `lease ${path}: expected at most ${limits.leaseBytes} bytes, got ${size}`,
+    );
+  }
+  const bytes = Buffer.alloc(size);
+  return bytes.toString("latin1", 0, readFully(fd, bytes, 0));
 }
 
 function format({ images, objects }: LeaseContent): string {

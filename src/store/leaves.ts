@@ -8,13 +8,14 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
+import { closeSync } from "node:fs";
 import { FormatError, IntegrityError, NotFoundError, SystemError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { type VerityDigest, objectPath } from "../verity/verity-digest.ts";
-import { makeDirectory } from "../fs/directory.ts";
+import { writeFully } from "../fs/descriptor-io.ts";
 import { errnoOf } from "../fs/failure.ts";
-import { readRegular } from "../fs/regular-file.ts";
-import { replaceFile } from "../fs/atomic-file.ts";
+import type { HeldDirectory } from "../fs/held-directory.ts";
+import type { OpenFile } from "../fs/regular-file.ts";
 
 /**
  * Bytes of the largest object that does without: it is read and hashed as a whole where others are
@@ -22,23 +23,30 @@ import { replaceFile } from "../fs/atomic-file.ts";
  */
 export const LEAVES_ABOVE = 1024 * 1024;
 
+const MODE = 0o444;
+
 /** Leaf hashes under the name of the object they belong to. */
 export class LeafCache {
-  readonly #root: string;
+  readonly #files: HeldDirectory;
 
-  /** `root` is the store: the cache lies in its `verity/`. */
-  constructor(root: string) {
-    this.#root = root;
+  /** `files` is the store: the cache lies in its `verity/`. */
+  constructor(files: HeldDirectory) {
+    this.#files = files;
   }
 
-  path(digest: VerityDigest): string {
-    return `${this.#root}/verity/${objectPath(digest)}`;
+  /**
+   * Opens the leaves of an object.
+   *
+   * @throws as {@link HeldDirectory.openRegular}
+   */
+  openFile(digest: VerityDigest): OpenFile {
+    return this.#files.openRegular(leavesNameOf(digest), "leaf hashes");
   }
 
   /** Leaf hashes, unchecked; undefined when the cache has none for this object. */
   read(digest: VerityDigest): Uint8Array | undefined {
     try {
-      return readRegular(this.path(digest), limits.leafBytes, "leaves");
+      return this.#files.readRegular(leavesNameOf(digest), limits.leafBytes, "leaves");
     } catch (error) {
       if (
         error instanceof NotFoundError ||
@@ -54,15 +62,34 @@ export class LeafCache {
 
   /** Keeps leaves, or returns false where that is not possible (a read-only store, a full disk). */
   write(digest: VerityDigest, leaves: Uint8Array): boolean {
-    const temporary = `${this.#root}/tmp/leaves-${randomUUID()}`;
+    const temporary = `tmp/leaves-${randomUUID()}`;
     try {
-      makeDirectory(`${this.#root}/verity/${digest.slice(0, 2)}`);
-      const options = { mode: 0o444, ignoreUmask: true, sync: false, temporary };
-      replaceFile(this.path(digest), leaves, options);
+      this.#files.makeDirectory(`verity/${digest.slice(0, 2)}`);
+      const fd = this.#files.newFile(temporary, MODE);
+      try {
+        writeFully(fd, leaves);
+      } finally {
+        closeSync(fd);
+      }
+      this.#files.rename(temporary, leavesNameOf(digest));
       return true;
     } catch (error) {
-      if (errnoOf(error) === undefined) throw error;
+      if (errnoOf(error) === undefined && !(error instanceof IntegrityError)) throw error;
+      this.#remove(temporary);
       return false;
     }
   }
+
+  #remove(temporary: string): void {
+    try {
+      this.#files.unlink(temporary);
+    } catch {
+      // never made, or left to a later writer
+    }
+  }
+}
+
+/** The name of an object's leaf hashes in the store. */
+export function leavesNameOf(digest: VerityDigest): string {
+  return `verity/${objectPath(digest)}`;
 }

@@ -7,11 +7,14 @@
  *
  * @module
  */
-import { closeSync, fsyncSync, openSync } from "node:fs";
+import { closeSync, constants, fchmodSync, fchownSync, fstatSync, fsyncSync } from "node:fs";
 import { SystemError } from "../errors.ts";
 import { type LockKind, type LockResult, flock } from "../sys/flock.ts";
+import { lockHolders } from "../sys/lock-holders.ts";
 import { failure } from "../fs/failure.ts";
+import type { HeldDirectory } from "../fs/held-directory.ts";
 import { GATE_FILE, LOCK_FILE } from "./layout.ts";
+import { lockMode } from "./ownership.ts";
 import type { Store } from "./store.ts";
 
 /**
@@ -40,7 +43,9 @@ export class StoreLock {
   static shared(store: Store, timeoutMs = SHARED_TIMEOUT_MS): StoreLock {
     const taken = take(store, "shared", timeoutMs);
     if (taken !== "busy") return new StoreLock(taken.fd);
-    throw new SystemError("BUSY", `store ${store.path}: another process is cleaning it up`);
+    throw new SystemError("BUSY", `store ${store.path}: another process is cleaning it up`, {
+      hint: holders(store),
+    });
   }
 
   /**
@@ -53,7 +58,10 @@ export class StoreLock {
     const taken = take(store, "exclusive", timeoutMs);
     if (taken === "busy") {
       throw new SystemError("BUSY", `store ${store.path}: other processes are working with it`, {
-        hint: "try again when builds and fetches are done, or wait longer with --timeout",
+        hint: [
+          "try again when builds and fetches are done, or wait longer with --timeout",
+          holders(store),
+        ].filter((line) => line !== undefined).join("; "), // prettier-ignore
       });
     }
     if (taken.result === "locked") return new StoreLock(taken.fd);
@@ -91,7 +99,7 @@ export class StoreLock {
  * before the last has ended, cannot keep gc out for ever.
  */
 function take(store: Store, kind: LockKind, timeoutMs: number) {
-  store.requireOwn();
+  store.requireWritable();
   const end = performance.now() + timeoutMs;
   const gate = open(store, GATE_FILE);
   try {
@@ -117,15 +125,48 @@ function attempt(fd: number, kind: LockKind, timeoutMs: number): LockResult {
   }
 }
 
+const FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT;
+
 /**
  * Opens a file for writing: some network file systems grant exclusive locks only then, and a
  * read-only store fails here.
  */
 function open(store: Store, file: string): number {
   try {
-    return openSync(`${store.path}/${file}`, "a", 0o644);
+    const mode = lockMode(store.files);
+    const fd = store.files.open(file, FLAGS, mode);
+    giveToOwner(store.files, fd);
+    restrict(fd, mode);
+    return fd;
   } catch (error) {
     throw failure(`store ${store.path}`, error);
+  }
+}
+
+/** Who keeps us waiting, for a message; undefined when the system does not tell. */
+function holders({ files }: Store): string | undefined {
+  const pids = [GATE_FILE, LOCK_FILE].flatMap((name) => {
+    const stat = files.stat(name);
+    return stat === undefined ? [] : lockHolders(stat);
+  });
+  const others = new Set(pids.filter((pid) => pid !== process.pid));
+  return others.size === 0 ? undefined : `its lock is held by process ${[...others].join(", ")}`;
+}
+
+/** What root has made in somebody else's store must not keep its owner out. */
+function giveToOwner(files: HeldDirectory, fd: number): void {
+  if (process.geteuid?.() !== 0 || fstatSync(fd).uid !== 0) return;
+  const { uid, gid } = files.stat("")!;
+  if (uid !== 0) fchownSync(fd, uid, gid);
+}
+
+/** Others who could open it could keep us waiting: earlier versions let all readers of the store. */
+function restrict(fd: number, mode: number): void {
+  if ((fstatSync(fd).mode & 0o777 & ~mode) === 0) return;
+  try {
+    fchmodSync(fd, mode);
+  } catch {
+    // another user's, who may do it
   }
 }
 

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { statSync } from "node:fs";
 import type { Image } from "../erofs/image.ts";
 import type { Stores } from "./stores.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
@@ -18,12 +17,5 @@ export function missingObjects(image: Image, stores: Stores): Map<VerityDigest, 
 
 /** Whether a store has a file of that size under the object's name. */
 export function isPresent(stores: Stores, digest: VerityDigest, size: number): boolean {
-  return stores.all.some(({ objects }) => {
-    try {
-      const stat = statSync(objects.path(digest), { throwIfNoEntry: false });
-      return stat?.isFile() === true && stat.size === size;
-    } catch {
-      return false; // a file in place of a directory, or a loop of links
-    }
-  });
+  return stores.all.some(({ objects }) => objects.sizeOf(digest) === size);
 }

@@ -16,7 +16,8 @@ import {
 } from "../verity/verity-digest.ts";
 import { VerityHasher } from "../verity/hasher.ts";
 import { failure } from "../fs/failure.ts";
-import { type OpenFile, openRegular } from "../fs/regular-file.ts";
+import { HeldDirectory } from "../fs/held-directory.ts";
+import type { OpenFile } from "../fs/regular-file.ts";
 import { readFully } from "../fs/descriptor-io.ts";
 
 /** What stands under an object's name. */
@@ -26,16 +27,63 @@ const READ_BYTES = 1024 * 1024;
 
 /** The objects below one `objects/` directory. */
 export class ObjectStore {
-  /** The `objects/` directory, the `basedir` of mount.composefs. */
-  readonly directory: string;
+  readonly #files: HeldDirectory;
+  /** The name of the `objects/` directory. */
+  readonly name: string;
 
-  constructor(directory: string) {
-    this.directory = directory;
+  /** `name` is where `ab/cdef…` are in `files`; empty for that directory itself. */
+  constructor(files: HeldDirectory, name: string) {
+    this.#files = files;
+    this.name = name;
   }
 
-  /** Where the object is, or would be. */
+  /** Objects below a directory that another thread of this process has opened with {@link hold}. */
+  static held(directory: string, fd: number): ObjectStore {
+    return new ObjectStore(HeldDirectory.shared({ path: directory, fd }), "");
+  }
+
+  /**
+   * Opens the `objects/` directory: whatever happens to names above it later, objects are looked up
+   * from there. The descriptor serves all threads of this process.
+   *
+   * @throws {@link SystemError} when it cannot be opened; {@link IntegrityError} `WRONG_TYPE`
+   */
+  hold(): number {
+    try {
+      return this.#files.openDirectory(this.name);
+    } catch (error) {
+      throw failure(this.directory, error);
+    }
+  }
+
+  /** The path of the `objects/` directory, the `basedir` of mount.composefs. */
+  get directory(): string {
+    return this.#files.pathOf(this.name);
+  }
+
+  /** The name of an object in the store. */
+  nameOf(digest: VerityDigest): string {
+    return this.name === "" ? objectPath(digest) : `${this.name}/${objectPath(digest)}`;
+  }
+
+  /** For messages: where the object is, or would be. */
   path(digest: VerityDigest): string {
-    return `${this.directory}/${objectPath(digest)}`;
+    return this.#files.pathOf(this.nameOf(digest));
+  }
+
+  /** The size of the file under an object's name; undefined when there is none. */
+  sizeOf(digest: VerityDigest): number | undefined {
+    try {
+      const stat = this.#files.stat(this.nameOf(digest));
+      return stat?.isFile() === true ? stat.size : undefined;
+    } catch {
+      return undefined; // something else than a directory is on the way, or it is closed to us
+    }
+  }
+
+  /** Whether anything stands under an object's name. */
+  has(digest: VerityDigest): boolean {
+    return this.#files.stat(this.nameOf(digest)) !== undefined;
   }
 
   /**
@@ -53,7 +101,7 @@ export class ObjectStore {
   openFile(digest: VerityDigest): OpenFile {
     const what = `object ${digest}`;
     try {
-      return openRegular(this.path(digest), what);
+      return this.#files.openRegular(this.nameOf(digest), what);
     } catch (error) {
       if (!(error instanceof NotFoundError)) throw error;
       throw new NotFoundError("NO_OBJECT", `${what}: not in ${this.directory}`, { cause: error });

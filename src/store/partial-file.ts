@@ -14,10 +14,7 @@ import {
   fchmodSync,
   fstatSync,
   ftruncateSync,
-  lstatSync,
-  openSync,
   read as readCallback,
-  unlinkSync,
 } from "node:fs";
 import { promisify } from "node:util";
 import { flock } from "../sys/flock.ts";
@@ -25,7 +22,8 @@ import type { VerityDigest } from "../verity/verity-digest.ts";
 import { dataRuns } from "../fs/data-runs.ts";
 import { writeFully } from "../fs/descriptor-io.ts";
 import { failure } from "../fs/failure.ts";
-import { PARTIAL_PREFIX } from "./layout.ts";
+import type { HeldDirectory } from "../fs/held-directory.ts";
+import { PARTIAL_PREFIX, TMP } from "./layout.ts";
 import type { Store } from "./store.ts";
 
 const read = promisify(readCallback);
@@ -35,15 +33,23 @@ const OPEN_TRIES = 10;
 
 /** A file that grows at its end. */
 export class PartialFile {
-  readonly path: string;
+  /** In the store. */
+  readonly name: string;
   /** Bytes that it holds. */
   size: number;
+  readonly #files: HeldDirectory;
   readonly #isKept: boolean;
   #fd: number;
 
-  private constructor(path: string, fd: number, size: number, isKept: boolean) {
-    this.path = path;
+  private constructor(
+    files: HeldDirectory,
+    name: string,
+    fd: number,
+    { size, isKept }: { readonly size: number; readonly isKept: boolean },
+  ) {
+    this.name = name;
     this.size = size;
+    this.#files = files;
     this.#fd = fd;
     this.#isKept = isKept;
   }
@@ -55,18 +61,20 @@ export class PartialFile {
    * @throws {@link SystemError} when the store cannot be written to
    */
   static open(store: Store, digest: VerityDigest, size: number): PartialFile {
-    const path = `${store.path}/tmp/${PARTIAL_PREFIX}${digest}`;
+    store.requireWritable();
+    const { files } = store;
+    const name = `${TMP}/${PARTIAL_PREFIX}${digest}`;
     try {
       for (let i = 0; i < OPEN_TRIES; i++) {
-        const opened = openLocked(path);
+        const opened = openLocked(files, name);
         if (opened === undefined) continue;
         if (opened === "busy") break;
         if (opened.size > size) ftruncateSync(opened.fd, (opened.size = 0));
-        return new PartialFile(path, opened.fd, opened.size, true);
+        return new PartialFile(files, name, opened.fd, { size: opened.size, isKept: true });
       }
-      const own = `${path}.${randomBytes(8).toString("hex")}`;
-      const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
-      return new PartialFile(own, openSync(own, flags, 0o600), 0, false);
+      const own = `${name}.${randomBytes(8).toString("hex")}`;
+      const fd = files.open(own, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
+      return new PartialFile(files, own, fd, { size: 0, isKept: false });
     } catch (error) {
       throw failure(`store ${store.path}`, error);
     }
@@ -94,7 +102,7 @@ export class PartialFile {
       this.size += bytes.length;
       if (written < bytes.length) ftruncateSync(this.#fd, this.size);
     } catch (error) {
-      throw failure(this.path, error);
+      throw failure(this.#files.pathOf(this.name), error);
     }
   }
 
@@ -104,7 +112,7 @@ export class PartialFile {
       ftruncateSync(this.#fd, 0);
       this.size = 0;
     } catch (error) {
-      throw failure(this.path, error);
+      throw failure(this.#files.pathOf(this.name), error);
     }
   }
 
@@ -113,7 +121,7 @@ export class PartialFile {
     try {
       fchmodSync(this.#fd, 0o444);
     } catch (error) {
-      throw failure(this.path, error);
+      throw failure(this.#files.pathOf(this.name), error);
     }
   }
 
@@ -122,7 +130,7 @@ export class PartialFile {
     if (this.#fd < 0) return;
     try {
       // Before the lock is released, so that no other process can have started to use it.
-      if (!keep || !this.#isKept || this.size === 0) unlinkSync(this.path);
+      if (!keep || !this.#isKept || this.size === 0) this.#files.unlink(this.name);
     } catch {
       // taken over, or reaped later
     }
@@ -132,15 +140,18 @@ export class PartialFile {
 }
 
 /** Undefined when another process removed the file between opening and locking it. */
-function openLocked(path: string): { fd: number; size: number } | "busy" | undefined {
-  const { O_RDWR, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
-  const fd = openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
+function openLocked(
+  files: HeldDirectory,
+  name: string,
+): { fd: number; size: number } | "busy" | undefined {
+  const fd = files.open(name, constants.O_RDWR | constants.O_CREAT, 0o600);
   try {
     if (flock(fd, "exclusive") === "locked") {
       // Another process may have published it meanwhile, and then it is no longer ours to write to.
       const opened = fstatSync(fd);
-      const named = lstatSync(path, { throwIfNoEntry: false });
-      const isOurs = opened.isFile() && opened.ino === named?.ino && opened.dev === named.dev;
+      const named = files.stat(name);
+      // A file with another name may be anybody's.
+      const isOurs = opened.nlink === 1 && opened.ino === named?.ino && opened.dev === named.dev;
       if (isOurs) return { fd, size: opened.size };
       closeSync(fd);
       return undefined;

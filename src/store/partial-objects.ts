@@ -7,18 +7,7 @@
  *
  * @module
  */
-import {
-  chmodSync,
-  closeSync,
-  constants,
-  fchmodSync,
-  ftruncateSync,
-  openSync,
-  read as readCallback,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, constants, fchmodSync, ftruncateSync, read as readCallback } from "node:fs";
 import { promisify } from "node:util";
 import { IntegrityError, SystemError } from "../errors.ts";
 import { limits } from "../limits.ts";
@@ -31,10 +20,13 @@ import {
   verifyLeaves,
 } from "../verity/index.ts";
 import { failure } from "../fs/failure.ts";
-import { type OpenFile, openRegular, readRegular } from "../fs/regular-file.ts";
+import type { HeldDirectory } from "../fs/held-directory.ts";
+import type { OpenFile } from "../fs/regular-file.ts";
 import { writeFully } from "../fs/descriptor-io.ts";
 import { replaceFile } from "../fs/atomic-file.ts";
-import { PARTIAL_PREFIX } from "./layout.ts";
+import { PARTIAL_PREFIX, TMP } from "./layout.ts";
+import type { StagingDirectory } from "./staging.ts";
+import type { Store } from "./store.ts";
 
 const MODE = 0o444;
 /** Bytes that are checked and written at once: a multiple of the block size. */
@@ -51,26 +43,22 @@ export interface ByteRange {
 }
 
 /** Opens the blocks of an object that `directory` has; the caller checks them. */
-export function openPartial(directory: string, digest: VerityDigest): OpenFile {
-  return openRegular(dataPath(directory, digest), `part of object ${digest}`);
+export function openPartial(directory: HeldDirectory, digest: VerityDigest): OpenFile {
+  return directory.openRegular(digest, `part of object ${digest}`);
 }
 
 /** The leaf hashes that are kept with a partial object; the caller checks them. */
-export function readPartialLeaves(directory: string, digest: VerityDigest): Uint8Array {
-  return readRegular(leavesPath(directory, digest), limits.leafBytes, `leaves of ${digest}`);
+export function readPartialLeaves(directory: HeldDirectory, digest: VerityDigest): Uint8Array {
+  return directory.readRegular(leavesName(digest), limits.leafBytes, `leaves of ${digest}`);
 }
 
-function dataPath(directory: string, digest: VerityDigest): string {
-  return `${directory}/${digest}`;
+/** Where one process leaves the blocks of an object for the next, in the store. */
+function leftName(digest: VerityDigest): string {
+  return `${TMP}/${PARTIAL_PREFIX}blocks-${digest}`;
 }
 
-/** Where one process leaves the blocks of an object for the next, in a store's directory. */
-function leftPath(store: string, digest: VerityDigest): string {
-  return `${store}/tmp/${PARTIAL_PREFIX}blocks-${digest}`;
-}
-
-function leavesPath(directory: string, digest: VerityDigest): string {
-  return `${directory}/${digest}.leaves`;
+function leavesName(digest: VerityDigest): string {
+  return `${digest}.leaves`;
 }
 
 /** An object, and how many bytes it has. */
@@ -83,7 +71,8 @@ export interface SizedObject {
 export interface WholeObject {
   readonly digest: VerityDigest;
   readonly size: number;
-  readonly path: string;
+  /** Of its file, in the store. */
+  readonly name: string;
   /** Removes its file, if that was not moved away. */
   remove(): void;
 }
@@ -95,17 +84,19 @@ export interface WholeObject {
  * @throws {@link SystemError} when it cannot be written; nothing is kept then
  */
 export function keepWhole(
-  directory: string,
+  { name, files }: StagingDirectory,
   digest: VerityDigest,
   content: Uint8Array,
 ): WholeObject {
-  const path = dataPath(directory, digest);
   try {
-    replaceFile(path, content, { mode: MODE, ignoreUmask: true, sync: false });
+    files.at(digest, (path) =>
+      replaceFile(path, content, { mode: MODE, ignoreUmask: true, sync: false }),
+    );
   } catch (error) {
     throw failure(`object ${digest}`, error);
   }
-  return { digest, size: content.length, path, remove: () => rmSync(path, { force: true }) };
+  const remove = () => files.removeTree(digest);
+  return { digest, size: content.length, name: `${name}/${digest}`, remove };
 }
 
 /** One object that is being put together from blocks in any order. */
@@ -113,8 +104,8 @@ export class PartialObject implements WholeObject {
   readonly digest: VerityDigest;
   /** Bytes of the whole object. */
   readonly size: number;
-  readonly path: string;
-  readonly #directory: string;
+  readonly name: string;
+  readonly #files: HeldDirectory;
   readonly #leaves: Uint8Array;
   /** Whether it may still be written to. No descriptor is kept: there may be more parts than those. */
   #isOpen = true;
@@ -123,22 +114,22 @@ export class PartialObject implements WholeObject {
   #missing: number;
 
   private constructor(
-    directory: string,
+    staging: StagingDirectory,
     { digest, size }: SizedObject,
     leaves: Uint8Array,
-    open: (path: string) => number,
+    open: (files: HeldDirectory) => number,
   ) {
     this.digest = digest;
     this.size = size;
-    this.#directory = directory;
-    this.path = dataPath(directory, digest);
+    this.#files = staging.files;
+    this.name = `${staging.name}/${digest}`;
     this.#leaves = leaves;
     this.#missing = Math.ceil(size / VERITY_BLOCK_SIZE);
     this.#blocks = new Uint8Array(this.#missing);
     try {
       // First: a process that finds the data finds its leaves.
-      writeFileSync(leavesPath(directory, digest), leaves, { flag: "wx", mode: MODE });
-      const fd = open(this.path);
+      writeNew(this.#files, leavesName(digest), leaves);
+      const fd = open(this.#files);
       try {
         fchmodSync(fd, MODE); // whatever the umask
         ftruncateSync(fd, size);
@@ -156,9 +147,12 @@ export class PartialObject implements WholeObject {
    * @throws {@link IntegrityError} `DIGEST_MISMATCH` when they are not the object's
    * @throws {@link SystemError} when the file cannot be made
    */
-  static begin(directory: string, object: SizedObject, leaves: Uint8Array): PartialObject {
+  static begin(staging: StagingDirectory, object: SizedObject, leaves: Uint8Array): PartialObject {
     verifyLeaves(leaves, object.size, object.digest);
-    return new PartialObject(directory, object, leaves, (path) => openSync(path, "wx+", MODE));
+    const { O_RDWR, O_CREAT, O_EXCL } = constants;
+    return new PartialObject(staging, object, leaves, (files) =>
+      files.open(object.digest, O_RDWR | O_CREAT | O_EXCL, MODE),
+    );
   }
 
   /**
@@ -166,35 +160,35 @@ export class PartialObject implements WholeObject {
    * Only the first process that asks gets them.
    */
   static async resume(
-    store: string,
-    directory: string,
+    store: Store,
+    staging: StagingDirectory,
     object: SizedObject,
     leaves: Uint8Array,
   ): Promise<PartialObject> {
     verifyLeaves(leaves, object.size, object.digest);
-    const path = dataPath(directory, object.digest);
+    let fd: number;
     try {
-      renameSync(leftPath(store, object.digest), path);
-      chmodSync(path, 0o600); // the owner goes on writing to it
+      store.files.rename(leftName(object.digest), object.digest, staging.files);
+      fd = openToWrite(staging.files, object.digest);
     } catch {
-      return PartialObject.begin(directory, object, leaves);
+      staging.files.removeTree(object.digest);
+      return PartialObject.begin(staging, object, leaves);
     }
-    const flags = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-    const part = new PartialObject(directory, object, leaves, (name) => openSync(name, flags));
+    const part = new PartialObject(staging, object, leaves, () => fd);
     await part.#recall();
     return part;
   }
 
   /** Leaves its blocks to the next process that resumes the object. */
-  leave(store: string): void {
+  leave(store: Store): void {
     this.close();
-    if (this.present > 0) renameSync(this.path, leftPath(store, this.digest));
+    if (this.present > 0) this.#files.rename(this.digest, leftName(this.digest), store.files);
   }
 
   /** Finds out which blocks are right. Zeros may be a hole, and are not worth a hash. */
   async #recall(): Promise<void> {
     const algorithm = algorithmOf(this.digest);
-    const fd = openSync(this.path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    const fd = this.#files.open(this.digest, constants.O_RDONLY);
     try {
       await this.#recallFrom(fd, algorithm);
     } finally {
@@ -277,8 +271,7 @@ export class PartialObject implements WholeObject {
   }
 
   #writeTo(bytes: Uint8Array, position: number): void {
-    chmodSync(this.path, 0o600); // for the owner, who is not always root
-    const fd = openSync(this.path, constants.O_WRONLY | constants.O_NOFOLLOW);
+    const fd = openToWrite(this.#files, this.digest);
     try {
       fchmodSync(fd, MODE);
       writeFully(fd, bytes, position);
@@ -328,8 +321,28 @@ export class PartialObject implements WholeObject {
   }
 
   remove(): void {
-    rmSync(this.path, { force: true });
-    rmSync(leavesPath(this.#directory, this.digest), { force: true });
+    this.#files.removeTree(this.digest);
+    this.#files.removeTree(leavesName(this.digest));
+  }
+}
+
+function writeNew(files: HeldDirectory, name: string, bytes: Uint8Array): void {
+  const fd = files.newFile(name, MODE);
+  try {
+    writeFully(fd, bytes);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Opens a file of mode 0444, which only root may write to, to go on writing to it. */
+function openToWrite(files: HeldDirectory, name: string): number {
+  const reading = files.open(name, constants.O_RDONLY);
+  try {
+    fchmodSync(reading, 0o600);
+    return files.open(name, constants.O_RDWR);
+  } finally {
+    closeSync(reading);
   }
 }
 

@@ -8,7 +8,7 @@ import { closeSync } from "node:fs";
 import { IntegrityError, NotFoundError } from "../errors.ts";
 import { enableVerity, measureVerity } from "../sys/fsverity.ts";
 import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
-import type { ObjectStore } from "./objects.ts";
+import type { Store } from "./store.ts";
 
 /** What became of the objects asked for, by count. */
 export interface ProtectedObjects {
@@ -32,10 +32,11 @@ export interface ProtectedObjects {
  * @throws {@link SystemError} `NO_VERITY` when kernel or file system have no fs-verity;
  *   `READ_ONLY`, `PERMISSION`, `BUSY`, `IO`
  */
-export function protectObject(objects: ObjectStore, digest: VerityDigest): boolean {
-  const fd = objects.open(digest);
+export function protectObject(store: Store, digest: VerityDigest): boolean {
+  const fd = store.objects.open(digest);
   try {
     let measured = measureVerity(fd);
+    if (measured === undefined) store.requireWritable();
     const isNew = measured === undefined && enableVerity(fd, algorithmOf(digest));
     measured ??= measureVerity(fd);
     if (measured === digest) return isNew;
@@ -55,7 +56,7 @@ export function protectObject(objects: ObjectStore, digest: VerityDigest): boole
  * @throws {@link SystemError} as {@link protectObject}, at the first that cannot be protected
  */
 export function protectObjects(
-  objects: ObjectStore,
+  store: Store,
   digests: Iterable<VerityDigest>,
   progress?: (done: number) => void,
 ): ProtectedObjects {
@@ -63,7 +64,7 @@ export function protectObjects(
   let done = 0;
   for (const digest of digests) {
     try {
-      count[protectObject(objects, digest) ? "enabled" : "kept"] += 1;
+      count[protectObject(store, digest) ? "enabled" : "kept"] += 1;
     } catch (error) {
       if (error instanceof NotFoundError) count.missing += 1;
       else if (error instanceof IntegrityError) count.wrong += 1;

@@ -8,34 +8,31 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { lstatSync, renameSync, rmSync } from "node:fs";
 import { basename } from "node:path";
-import { makeDirectory } from "../fs/directory.ts";
-import { entriesOf } from "./object-names.ts";
+import { QUARANTINE } from "./layout.ts";
 import type { Store } from "./store.ts";
 
 const LEAVING = "gc-";
 
-/** The directory; it is made in a store of another tool, which has none. */
-function quarantineOf(store: Store): string {
-  const directory = `${store.path}/quarantine`;
-  makeDirectory(directory);
-  return directory;
-}
-
-/** Moves a file or directory that is wrong out of its place; returns its new path. */
-export function quarantine(store: Store, path: string, label = basename(path)): string {
-  const to = `${quarantineOf(store)}/${label}.${randomBytes(6).toString("hex")}`;
-  renameSync(path, to);
+/** Moves a file or directory that is wrong out of its place; returns its new name in the store. */
+export function quarantine({ files }: Store, name: string, label = basename(name)): string {
+  files.makeDirectory(QUARANTINE); // a store of another tool has none
+  const to = `${QUARANTINE}/${label}.${randomBytes(6).toString("hex")}`;
+  files.rename(name, to);
   return to;
 }
 
-/** Removes objects by way of the quarantine: all are renamed before the first is removed. */
-export function removeObjects(store: Store, paths: ReadonlyMap<string, string>): void {
-  if (paths.size === 0) return;
-  const directory = quarantineOf(store);
-  for (const [digest, path] of paths) renameSync(path, `${directory}/${LEAVING}${digest}`);
-  for (const digest of paths.keys()) remove(`${directory}/${LEAVING}${digest}`);
+/**
+ * Removes objects, by digest and name, by way of the quarantine: all are renamed before the first
+ * is removed.
+ */
+export function removeObjects({ files }: Store, objects: ReadonlyMap<string, string>): void {
+  if (objects.size === 0) return;
+  files.makeDirectory(QUARANTINE);
+  const leaving = (digest: string) => `${QUARANTINE}/${LEAVING}${digest}`;
+  for (const [digest, name] of objects) files.rename(name, leaving(digest));
+  // Anything can stand in an object's place, a directory too.
+  for (const digest of objects.keys()) files.removeTree(leaving(digest));
 }
 
 /** What an emptied quarantine held. */
@@ -45,21 +42,15 @@ export interface Emptied {
 }
 
 /** Removes what an interrupted gc left, or with `all` everything. */
-export function emptyQuarantine(store: Store, all: boolean, dryRun: boolean): Emptied {
-  const directory = `${store.path}/quarantine`;
-  let files = 0;
+export function emptyQuarantine({ files }: Store, all: boolean, dryRun: boolean): Emptied {
+  let count = 0;
   let bytes = 0;
-  for (const name of entriesOf(directory)) {
-    if (!all && !name.startsWith(LEAVING)) continue;
-    const path = `${directory}/${name}`;
-    files += 1;
-    bytes += lstatSync(path).size;
-    if (!dryRun) remove(path);
+  for (const entry of files.names(QUARANTINE)) {
+    if (!all && !entry.startsWith(LEAVING)) continue;
+    const name = `${QUARANTINE}/${entry}`;
+    count += 1;
+    bytes += files.stat(name)?.size ?? 0;
+    if (!dryRun) files.removeTree(name);
   }
-  return { files, bytes };
-}
-
-/** Anything can stand in an object's place, a directory too. */
-function remove(path: string): void {
-  rmSync(path, { recursive: true, force: true });
+  return { files: count, bytes };
 }

@@ -4,9 +4,7 @@
  *
  * @module
  */
-import { unlinkSync } from "node:fs";
 import { NotFoundError } from "../errors.ts";
-import { syncPath } from "../fs/sync.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
 import { REFS } from "./layout.ts";
 import { StoreLock } from "./lock.ts";
@@ -21,19 +19,18 @@ import type { Store } from "./store.ts";
  * @throws {@link SystemError} when the store cannot be written to
  */
 export function removeNames(store: Store, names: readonly string[]): void {
-  const directory = `${store.path}/${REFS}`;
   const lock = StoreLock.shared(store);
   try {
     for (const name of names) requireName(store, name);
     for (const name of names) {
       try {
-        unlinkSync(`${directory}/${encodeName(name)}`);
+        store.files.unlink(`${REFS}/${encodeName(name)}`);
       } catch (error) {
         // Another process removed it in the meantime: it is gone, as asked.
         if (errnoOf(error) !== "ENOENT") throw error;
       }
     }
-    syncPath(directory);
+    store.files.sync(REFS);
     lock.confirm();
   } catch (error) {
     throw failure(`store ${store.path}`, error);

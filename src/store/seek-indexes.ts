@@ -7,13 +7,10 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { statSync } from "node:fs";
 import { FormatError, IntegrityError, NotFoundError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { SeekIndexFile } from "../trust/statement.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
-import { readRegular } from "../fs/regular-file.ts";
-import { entriesOf } from "./object-names.ts";
 import type { Store } from "./store.ts";
 
 const NAME = /^[0-9a-f]{64}$/;
@@ -31,8 +28,8 @@ export function seekIndexPath(id: VerityDigest, { digest }: Pick<SeekIndexFile, 
 
 /** The digests of an image's indexes, sorted; what has another name is left out. */
 export function listSeekIndexes(store: Store, id: VerityDigest): string[] {
-  const names = entriesOf(`${store.path}/seek/${id}`).filter((name) => NAME.test(name));
-  return names.sort().map((name) => `sha256:${name}`);
+  const names = store.files.names(`seek/${id}`).filter((name) => NAME.test(name));
+  return names.map((name) => `sha256:${name}`);
 }
 
 /**
@@ -42,8 +39,9 @@ export function listSeekIndexes(store: Store, id: VerityDigest): string[] {
  * @throws {@link IntegrityError} `SIZE_MISMATCH` or `DIGEST_MISMATCH`
  */
 export function readSeekIndex(store: Store, id: VerityDigest, wanted: SeekIndexFile): Uint8Array {
-  const path = `${store.path}/${seekIndexPath(id, wanted)}`;
-  const bytes = readRegular(path, limits.seekIndexBytes, `seek index ${path}`);
+  const name = seekIndexPath(id, wanted);
+  const path = store.files.pathOf(name);
+  const bytes = store.files.readRegular(name, limits.seekIndexBytes, `seek index ${path}`);
   verifySeekIndex(bytes, wanted, path);
   return bytes;
 }
@@ -63,12 +61,12 @@ export function verifySeekIndex(bytes: Uint8Array, wanted: SeekIndexFile, where:
 /** The intact index that was written last; undefined when the image has none. */
 export function newestSeekIndex(store: Store, id: VerityDigest): SeekIndexFile | undefined {
   const found = listSeekIndexes(store, id).map((digest) => {
-    const path = `${store.path}/${seekIndexPath(id, { digest })}`;
-    return { path, digest, time: statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0 };
+    const path = seekIndexPath(id, { digest });
+    return { path, digest, time: store.files.stat(path)?.mtimeMs ?? 0 };
   });
   for (const { path, digest } of found.sort((a, b) => b.time - a.time)) {
     try {
-      const file = seekIndexOf(readRegular(path, limits.seekIndexBytes, path));
+      const file = seekIndexOf(store.files.readRegular(path, limits.seekIndexBytes));
       if (file.digest === digest) return file;
     } catch (error) {
       const isOdd = error instanceof IntegrityError || error instanceof FormatError;

@@ -8,6 +8,7 @@
  */
 import { statfsSync } from "node:fs";
 import { SystemError } from "../errors.ts";
+import type { HeldDirectory } from "../fs/held-directory.ts";
 
 /** The part of the file system that stays free by default, as in ostree. */
 export const MIN_FREE_PERCENT = 3;
@@ -18,18 +19,18 @@ const STEP_BYTES = 16 * 1024 * 1024;
 
 /** Free room of one file system. */
 export class FreeSpace {
-  readonly #directory: string;
+  readonly #files: HeldDirectory;
   readonly #percent: number;
   /** Bytes to be written before the next look. */
   #step = 0;
 
   /**
-   * `directory` is any directory of the file system.
+   * Of the file system that a store is on.
    *
    * @throws {@link SystemError} `NO_SPACE` when less than the margin is free already
    */
-  constructor(directory: string, percent = MIN_FREE_PERCENT) {
-    this.#directory = directory;
+  constructor(files: HeldDirectory, percent = MIN_FREE_PERCENT) {
+    this.#files = files;
     this.#percent = percent;
     this.require(0);
   }
@@ -61,14 +62,14 @@ export class FreeSpace {
     const wanted = bytes > 0 ? `${mebibytes(bytes)} and ${mebibytes(margin)}` : mebibytes(margin);
     throw new SystemError(
       "NO_SPACE",
-      `${this.#directory}: expected ${wanted} MiB to be free, got ${mebibytes(free)} MiB`,
+      `${this.#files.path}: expected ${wanted} MiB to be free, got ${mebibytes(free)} MiB`,
       { hint: "make room, or keep less of it free with --min-free" },
     );
   }
 
   #look(): { free: number; total: number } {
     try {
-      const { bsize, blocks, bavail } = statfsSync(this.#directory);
+      const { bsize, blocks, bavail } = this.#files.at("", (path) => statfsSync(path));
       return { free: bavail * bsize, total: blocks * bsize };
     } catch {
       return { free: 0, total: 0 };

@@ -4,30 +4,21 @@
  *
  * @module
  */
-import {
-  chmodSync,
-  closeSync,
-  constants,
-  copyFileSync,
-  fstatSync,
-  fsyncSync,
-  openSync,
-  renameSync,
-  rmSync,
-  unlinkSync,
-} from "node:fs";
+import { closeSync, constants, copyFileSync, fchmodSync, fstatSync, fsyncSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { type VerityAlgorithm, type VerityDigest, objectPath } from "../verity/verity-digest.ts";
+import type { VerityAlgorithm, VerityDigest } from "../verity/verity-digest.ts";
 import { VerityHasher } from "../verity/hasher.ts";
-import { makeDirectory } from "../fs/directory.ts";
 import { errnoOf } from "../fs/failure.ts";
-import { type ObjectState, type ObjectStore, hashFile } from "./objects.ts";
+import type { HeldDirectory } from "../fs/held-directory.ts";
+import { QUARANTINE } from "./layout.ts";
+import { type ObjectState, hashFile } from "./objects.ts";
 import { Presence } from "./presence.ts";
-import { LEAVES_ABOVE } from "./leaves.ts";
+import { LEAVES_ABOVE, leavesNameOf } from "./leaves.ts";
 import type { FreeSpace } from "./space.ts";
-import { syncPath } from "../fs/sync.ts";
 import { StagedFile, writeStagedFile } from "../fs/staged-file.ts";
 import { StagedVerity } from "./staged-verity.ts";
+import type { StagingDirectory } from "./staging.ts";
+import type { Store } from "./store.ts";
 
 /** What became of the objects of a transaction. */
 export interface Published {
@@ -72,14 +63,12 @@ export interface StagingOptions {
   readonly space: Pick<FreeSpace, "take">;
   /** Whether each file is synced by itself. */
   readonly sync: boolean;
-  /** The store's `verity/`. */
-  readonly leaves: string;
 }
 
 /** Objects by digest, each in the staging directory or known to be in the store. */
 export class StagedObjects {
-  readonly #objects: ObjectStore;
-  readonly #directory: string;
+  readonly #store: Store;
+  readonly #staging: StagingDirectory;
   readonly #presence: Presence;
   readonly #entries = new Map<VerityDigest, Entry>();
   /** Files with leaf hashes. */
@@ -87,14 +76,18 @@ export class StagedObjects {
   readonly #options: StagingOptions;
   #next = 0;
 
-  /** Where objects were published. */
+  /** The directories of the store in which objects were published. */
   readonly directories = new Set<string>();
 
-  constructor(objects: ObjectStore, directory: string, options: StagingOptions) {
-    this.#objects = objects;
+  constructor(store: Store, staging: StagingDirectory, options: StagingOptions) {
+    this.#store = store;
+    this.#staging = staging;
     this.#options = options;
-    this.#directory = directory;
-    this.#presence = new Presence(objects.directory);
+    this.#presence = new Presence(store.files, store.objects.name);
+  }
+
+  get #files(): HeldDirectory {
+    return this.#staging.files;
   }
 
   has(digest: VerityDigest): boolean {
@@ -114,20 +107,20 @@ export class StagedObjects {
   put(digest: VerityDigest, content: Uint8Array): void {
     if (this.#entries.has(digest)) return;
     const state: ObjectState = this.#presence.mayHave(digest)
-      ? this.#objects.compare(digest, content)
+      ? this.#store.objects.compare(digest, content)
       : "absent";
     let number = PRESENT;
     if (state !== "good") {
       number = this.#next++;
       this.#options.space.take(content.length);
-      writeStagedFile(this.#pathOf(number), content, this.#options.sync);
+      writeStagedFile(this.#files, nameOf(number), content, this.#options.sync);
     }
     this.#entries.set(digest, { number, size: content.length, replaces: state === "wrong" });
   }
 
   stage(): StagedObject {
     const number = this.#next++;
-    const file = new StagedFile(this.#pathOf(number));
+    const file = new StagedFile(this.#files, nameOf(number));
     return {
       write: (chunk) => file.write(chunk, (bytes) => this.#options.space.take(bytes)),
       abandon: () => file.abandon(),
@@ -146,18 +139,20 @@ export class StagedObjects {
    */
   clone(source: number, algorithm: VerityAlgorithm): VerityDigest | undefined {
     const number = this.#next++;
-    const path = this.#pathOf(number);
+    const name = nameOf(number);
     const { COPYFILE_EXCL, COPYFILE_FICLONE_FORCE } = constants;
     try {
-      copyFileSync(`/proc/self/fd/${source}`, path, COPYFILE_EXCL | COPYFILE_FICLONE_FORCE);
+      this.#files.at(name, (path) =>
+        copyFileSync(`/proc/self/fd/${source}`, path, COPYFILE_EXCL | COPYFILE_FICLONE_FORCE),
+      );
     } catch (error) {
-      rmSync(path, { force: true });
+      this.#files.removeTree(name);
       if (CANNOT_CLONE.has(errnoOf(error) ?? "")) return undefined;
       throw error;
     }
-    chmodSync(path, MODE);
-    const fd = openSync(path, "r");
+    const fd = this.#files.open(name, constants.O_RDONLY);
     try {
+      fchmodSync(fd, MODE);
       const { size } = fstatSync(fd);
       const hasher = new VerityHasher(algorithm, { keepLeaves: size > LEAVES_ABOVE });
       const digest = hashFile(fd, hasher);
@@ -171,11 +166,11 @@ export class StagedObjects {
     }
   }
 
-  /** Takes over a file of this file system whose content has this digest. */
-  adopt(path: string, digest: VerityDigest, size: number): void {
+  /** Takes over a file of the store whose content has this digest. */
+  adopt(name: string, digest: VerityDigest, size: number): void {
     const number = this.#next++;
-    renameSync(path, this.#pathOf(number));
-    if (this.#options.sync) syncPath(this.#pathOf(number));
+    this.#store.files.rename(name, nameOf(number), this.#files);
+    if (this.#options.sync) this.#files.sync(nameOf(number));
     this.#add(digest, number, size);
   }
 
@@ -184,29 +179,30 @@ export class StagedObjects {
     const verity = new StagedVerity();
     for (const [digest, { number }] of this.#entries) {
       if (number === PRESENT || (wanted !== undefined && !wanted.has(digest))) continue;
-      if (!verity.protect(this.#pathOf(number), digest)) return;
+      if (!verity.protect(this.#files, nameOf(number), digest)) return;
     }
   }
 
-  /** Renames the wanted objects to their names; wrong ones in their place go to `quarantine`. */
-  publish(wanted: ReadonlySet<VerityDigest> | undefined, quarantine: string): Published {
+  /** Renames the wanted objects to their names; wrong ones in their place go to quarantine. */
+  publish(wanted: ReadonlySet<VerityDigest> | undefined): Published {
+    const { files, objects } = this.#store;
     let added = 0;
     let addedBytes = 0;
     let present = 0;
     const replaced: VerityDigest[] = [];
     for (const [digest, { number, size, replaces }] of this.#entries) {
       if (wanted !== undefined && !wanted.has(digest)) continue;
-      const target = this.#objects.path(digest);
+      const target = objects.nameOf(digest);
       if (number === PRESENT) {
         present += 1;
         this.#syncPresent(target);
         continue;
       }
       if (replaces) {
-        moveAway(target, `${quarantine}/${digest}.${basename(this.#directory)}`);
+        moveAway(files, target, `${QUARANTINE}/${digest}.${basename(this.#staging.name)}`);
         replaced.push(digest);
       }
-      renameSync(this.#pathOf(number), target);
+      this.#files.rename(nameOf(number), target, files);
       this.directories.add(dirname(target));
       added += 1;
       addedBytes += size;
@@ -216,22 +212,18 @@ export class StagedObjects {
   }
 
   /** The process that published it may have died before it was on the disk. */
-  #syncPresent(path: string): void {
+  #syncPresent(name: string): void {
     if (!this.#options.sync) return; // the sync of the file system covers it
-    syncPath(path);
-    this.directories.add(dirname(path));
-  }
-
-  #pathOf(number: number): string {
-    return `${this.#directory}/${number.toString(36)}`;
+    this.#store.files.sync(name);
+    this.directories.add(dirname(name));
   }
 
   /** Returns whether the file is needed; otherwise it was removed. */
   #add(digest: VerityDigest, number: number, size: number): boolean {
     const known = this.#entries.has(digest);
     const state: ObjectState =
-      !known && this.#presence.mayHave(digest) ? this.#objects.state(digest, size) : "absent";
-    if (known || state === "good") unlinkSync(this.#pathOf(number));
+      !known && this.#presence.mayHave(digest) ? this.#store.objects.state(digest, size) : "absent";
+    if (known || state === "good") this.#files.unlink(nameOf(number));
     if (known) return false;
     this.#entries.set(digest, {
       number: state === "good" ? PRESENT : number,
@@ -243,24 +235,30 @@ export class StagedObjects {
 
   #putLeaves(digest: VerityDigest, leaves: Uint8Array): void {
     const number = this.#next++;
-    writeStagedFile(this.#pathOf(number), leaves, this.#options.sync);
+    writeStagedFile(this.#files, nameOf(number), leaves, this.#options.sync);
     this.#leaves.set(digest, number);
   }
 
   #publishLeaves(digest: VerityDigest): void {
     const number = this.#leaves.get(digest);
     if (number === undefined) return;
-    const target = `${this.#options.leaves}/${objectPath(digest)}`;
-    makeDirectory(dirname(target));
-    renameSync(this.#pathOf(number), target);
-    this.directories.add(dirname(target)).add(this.#options.leaves);
+    const target = leavesNameOf(digest);
+    const directory = dirname(target);
+    this.#store.files.makeDirectory(directory);
+    this.#files.rename(nameOf(number), target, this.#store.files);
+    this.directories.add(directory).add(dirname(directory));
   }
 }
 
-/** Moves the file or directory at `path` away. */
-function moveAway(path: string, to: string): void {
+/** The name of a staged file. */
+function nameOf(number: number): string {
+  return number.toString(36);
+}
+
+/** Moves a file or directory away. */
+function moveAway(files: HeldDirectory, name: string, to: string): void {
   try {
-    renameSync(path, to);
+    files.rename(name, to);
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error; // another writer has done it
   }

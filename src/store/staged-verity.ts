@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { chmodSync, closeSync, openSync } from "node:fs";
+import { closeSync, constants, fchmodSync } from "node:fs";
 import { IntegrityError, SystemError } from "../errors.ts";
+import type { HeldDirectory } from "../fs/held-directory.ts";
 import { enableVerity, measureVerity } from "../sys/fsverity.ts";
 import { hasLibc } from "../sys/koffi.ts";
 import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
@@ -23,10 +24,10 @@ export class StagedVerity {
    * @throws {@link IntegrityError} `DIGEST_MISMATCH` when the kernel finds another digest
    * @throws {@link SystemError} `NO_SPACE`, `IO`, `PERMISSION`
    */
-  protect(path: string, digest: VerityDigest): boolean {
+  protect(files: HeldDirectory, name: string, digest: VerityDigest): boolean {
     if (!this.#isPossible) return false;
     try {
-      this.#enable(path, digest);
+      this.#enable(files, name, digest);
       return true;
     } catch (error) {
       if (!(error instanceof SystemError) || error.code !== "NO_VERITY") throw error;
@@ -35,17 +36,17 @@ export class StagedVerity {
     }
   }
 
-  #enable(path: string, digest: VerityDigest): void {
-    const fd = openSync(path, "r");
+  #enable(files: HeldDirectory, name: string, digest: VerityDigest): void {
+    const fd = files.open(name, constants.O_RDONLY);
     try {
       try {
         enableVerity(fd, algorithmOf(digest));
       } catch (error) {
         if (!(error instanceof SystemError) || error.code !== "PERMISSION") throw error;
         // The kernel asks for the right to write, which a file of mode 0444 gives to root alone.
-        chmodSync(path, MODE | 0o200);
+        fchmodSync(fd, MODE | 0o200);
         enableVerity(fd, algorithmOf(digest));
-        chmodSync(path, MODE);
+        fchmodSync(fd, MODE);
       }
       const measured = measureVerity(fd);
       if (measured === digest) return;

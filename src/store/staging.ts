@@ -12,27 +12,19 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  openSync,
-  readdirSync,
-  rmSync,
-  rmdirSync,
-  statSync,
-  unlinkSync,
-} from "node:fs";
+import { closeSync, constants, fstatSync } from "node:fs";
 import { SystemError } from "../errors.ts";
 import { type LockResult, flock } from "../sys/flock.ts";
 import { bootId } from "./boot-id.ts";
-import { newDirectory } from "../fs/directory.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
-import { openNewFile } from "../fs/new-file.ts";
-import { PARTIAL_PREFIX } from "./layout.ts";
+import type { HeldDirectory } from "../fs/held-directory.ts";
+import { PARTIAL_PREFIX, TMP } from "./layout.ts";
+import type { Store } from "./store.ts";
 
 const LOCK = "lock";
 const UNLOCKED = "unlocked-";
+const STAGING = /^[0-9a-f]{24}$/;
+const FILE = /^(?:leaves|meta)-[0-9a-f-]{36}$/;
 const DAY_MS = 24 * 60 * 60 * 1000;
 const HOUR_MS = 60 * 60 * 1000;
 const WEEK_MS = 7 * DAY_MS;
@@ -41,89 +33,97 @@ const CREATE_TRIES = 10;
 
 /** A staging directory of this process. */
 export class StagingDirectory {
-  readonly path: string;
+  /** In the store. */
+  readonly name: string;
+  readonly files: HeldDirectory;
+  readonly #store: HeldDirectory;
   readonly #lockFd: number;
 
-  private constructor(path: string, lockFd: number) {
-    this.path = path;
+  private constructor(store: HeldDirectory, name: string, lockFd: number) {
+    this.name = name;
+    this.files = store.below(name);
+    this.#store = store;
     this.#lockFd = lockFd;
   }
 
   /**
-   * Makes a directory below `tmp`, a store's `tmp/`.
+   * Makes a directory in `tmp/`.
    *
    * @throws {@link SystemError} when the store cannot be written to
    */
-  static create(tmp: string): StagingDirectory {
+  static create(store: Store): StagingDirectory {
+    store.requireWritable();
+    const { files } = store;
     try {
       for (let attempt = 0; attempt < CREATE_TRIES; attempt++) {
-        const made = tryCreate(tmp, randomBytes(12).toString("hex"));
-        if (made === "unavailable") return StagingDirectory.#createUnlocked(tmp);
-        if (made !== undefined) return new StagingDirectory(made.path, made.lockFd);
+        const name = `${TMP}/${randomBytes(12).toString("hex")}`;
+        const made = tryCreate(files, name);
+        if (made === "unavailable") return StagingDirectory.#createUnlocked(files);
+        if (made !== undefined) return new StagingDirectory(files, name, made);
       }
     } catch (error) {
-      throw failure(`store ${tmp}`, error);
+      throw failure(`store ${files.pathOf(TMP)}`, error);
     }
     throw new SystemError(
       "BUSY",
-      `store ${tmp}: other writers removed every new staging directory`,
+      `store ${files.pathOf(TMP)}: other writers removed every new staging directory`,
     );
   }
 
-  static #createUnlocked(tmp: string): StagingDirectory {
-    const path = `${tmp}/${UNLOCKED}${bootId()}-${randomBytes(12).toString("hex")}`;
-    newDirectory(path, 0o700);
-    return new StagingDirectory(path, -1);
+  static #createUnlocked(files: HeldDirectory): StagingDirectory {
+    const name = `${TMP}/${UNLOCKED}${bootId()}-${randomBytes(12).toString("hex")}`;
+    files.newDirectory(name, 0o700);
+    return new StagingDirectory(files, name, -1);
   }
 
   /**
    * Removes the directory with what is left in it. Never throws: a later writer removes the rest.
    */
   remove(): void {
-    removeDirectory(this.path);
+    this.files.close();
+    removeDirectory(this.#store, this.name);
     if (this.#lockFd >= 0) closeSync(this.#lockFd);
   }
 }
 
-/** Makes and locks a directory; undefined when another writer removed it before it was locked. */
-function tryCreate(
-  tmp: string,
-  name: string,
-): { path: string; lockFd: number } | "unavailable" | undefined {
-  const path = `${tmp}/${name}`;
-  newDirectory(path, 0o700);
+/** Makes a directory and locks it; undefined when another writer removed it before that. */
+function tryCreate(files: HeldDirectory, name: string): number | "unavailable" | undefined {
+  files.newDirectory(name, 0o700);
   let lockFd: number;
   try {
-    lockFd = openNewFile(`${path}/${LOCK}`, 0o600);
+    lockFd = files.newFile(`${name}/${LOCK}`, 0o600);
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return undefined;
-    removeDirectory(path);
+    removeDirectory(files, name);
     throw error;
   }
   let result: LockResult;
   try {
     result = flock(lockFd, "exclusive");
   } catch (error) {
-    removeDirectory(path);
+    removeDirectory(files, name);
     closeSync(lockFd);
     throw error;
   }
-  if (result === "locked" && fstatSync(lockFd).nlink > 0) return { path, lockFd };
+  if (result === "locked" && fstatSync(lockFd).nlink > 0) return lockFd;
   closeSync(lockFd);
   if (result !== "unavailable") return undefined;
-  removeDirectory(path);
+  removeDirectory(files, name);
   return "unavailable";
 }
 
-/** Removes the staging directories of dead writers. Problems are left to the next run. */
-export function reapStaging(tmp: string): void {
-  for (const name of readdirSync(tmp)) {
+/**
+ * Removes the staging directories of dead writers; what sealfs does not name so stays. Problems are
+ * left to the next run.
+ */
+export function reapStaging({ files }: Store): void {
+  for (const entry of files.names(TMP)) {
+    const name = `${TMP}/${entry}`;
     try {
-      const path = `${tmp}/${name}`;
-      if (name.startsWith("leaves-") || name.startsWith("meta-")) reapFile(path);
-      else if (name.startsWith(PARTIAL_PREFIX)) reapPartial(path);
-      else if (name.startsWith(UNLOCKED)) reapUnlocked(path, name);
-      else reapLocked(path);
+      if (FILE.test(entry)) reapFile(files, name);
+      else if (entry.startsWith(PARTIAL_PREFIX)) reapPartial(files, name);
+      else if (entry.startsWith(UNLOCKED)) reapUnlocked(files, name);
+      else if (STAGING.test(entry)) reapLocked(files, name);
     } catch {
       // in use, or not ours to remove
     }
@@ -131,49 +131,56 @@ export function reapStaging(tmp: string): void {
 }
 
 /** Caches and the like: losing one that a slow writer still needs does no harm. */
-function reapFile(path: string): void {
-  if (Date.now() - statSync(path).mtimeMs > HOUR_MS) unlinkSync(path);
+function reapFile(files: HeldDirectory, name: string): void {
+  if (age(files, name) > HOUR_MS) files.unlink(name);
 }
 
 /** A part of an object that no fetch has resumed for a week. */
-function reapPartial(path: string): void {
-  if (Date.now() - statSync(path).mtimeMs < WEEK_MS) return;
-  const fd = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+function reapPartial(files: HeldDirectory, name: string): void {
+  if (age(files, name) < WEEK_MS) return;
+  const fd = files.open(name, constants.O_RDWR);
   try {
-    if (flock(fd, "exclusive") === "locked") unlinkSync(path);
+    if (flock(fd, "exclusive") === "locked") files.unlink(name);
   } finally {
     closeSync(fd);
   }
 }
 
-function reapUnlocked(path: string, name: string): void {
-  if (name.startsWith(`${UNLOCKED}${bootId()}-`)) return;
-  if (Date.now() - statSync(path).mtimeMs > DAY_MS) removeDirectory(path);
+function reapUnlocked(files: HeldDirectory, name: string): void {
+  if (name.startsWith(`${TMP}/${UNLOCKED}${bootId()}-`)) return;
+  if (age(files, name) > DAY_MS) removeDirectory(files, name);
 }
 
-function reapLocked(path: string): void {
+function reapLocked(files: HeldDirectory, name: string): void {
   let lockFd: number;
   try {
-    lockFd = openSync(`${path}/${LOCK}`, "r+");
+    lockFd = files.open(`${name}/${LOCK}`, constants.O_RDWR);
   } catch (error) {
     // Not locked yet, or being removed by another writer: only an empty one can be removed.
-    if (errnoOf(error) === "ENOENT") rmdirSync(path);
+    if (errnoOf(error) === "ENOENT") files.removeDirectory(name);
     return;
   }
   try {
-    if (flock(lockFd, "exclusive") === "locked") removeDirectory(path);
+    if (flock(lockFd, "exclusive") === "locked") removeDirectory(files, name);
   } finally {
     closeSync(lockFd);
   }
 }
 
+function age(files: HeldDirectory, name: string): number {
+  return Date.now() - (files.stat(name)?.mtimeMs ?? Date.now());
+}
+
 /** The lock file goes last, so that what is half removed can be found and finished. */
-function removeDirectory(path: string): void {
+function removeDirectory(files: HeldDirectory, name: string): void {
   try {
-    for (const name of readdirSync(path)) {
-      if (name !== LOCK) unlinkSync(`${path}/${name}`);
+    const inside = files.below(name);
+    try {
+      for (const entry of inside.names()) if (entry !== LOCK) inside.removeTree(entry);
+    } finally {
+      inside.close();
     }
-    rmSync(path, { recursive: true, force: true });
+    files.removeTree(name);
   } catch {
     // the next writer tries again
   }

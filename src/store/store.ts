@@ -5,16 +5,17 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
-import { closeSync, readdirSync, statSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { FormatError, NotFoundError, SealfsError, SystemError, UsageError } from "../errors.ts";
+import { FormatError, NotFoundError, SystemError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { VerityAlgorithm, VerityDigest } from "../verity/verity-digest.ts";
 import { type StoredBundle, readBundles, readBundlesFor } from "./bundles.ts";
+import { defined } from "../optional.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
-import { readRegular } from "../fs/regular-file.ts";
+import { HeldDirectory } from "../fs/held-directory.ts";
+import type { OpenFile } from "../fs/regular-file.ts";
 import { readFully } from "../fs/descriptor-io.ts";
-import { openNewFile } from "../fs/new-file.ts";
 import { ImageIndex } from "./images.ts";
 import { makeDirectory } from "../fs/directory.ts";
 import { syncPath } from "../fs/sync.ts";
@@ -30,8 +31,7 @@ import { GATE_FILE, LOCK_FILE, META_FILE, fanOut, storeDirectories } from "./lay
 import { LeafCache } from "./leaves.ts";
 import { STORE_VERSION, formatMeta, parseMeta } from "./meta.ts";
 import { ObjectStore } from "./objects.ts";
-
-const META_BYTES = 64 * 1024;
+import { foreignOwner, lockMode } from "./ownership.ts";
 
 /** Where objects can be opened: one store, or several in order. */
 export interface LocalObjects {
@@ -48,24 +48,40 @@ export interface LocalObjects {
   writeLeaves(digest: VerityDigest, leaves: Uint8Array): boolean;
 }
 
+export interface StoreOptions {
+  /** Whether root writes to it also when it belongs to somebody else, or others can write to it. */
+  readonly foreignOwner?: boolean | undefined;
+}
+
 /** A store on this machine. */
 export class Store implements LocalObjects {
-  /** Absolute path. */
-  readonly path: string;
+  /** The directory, and all that is done in it. */
+  readonly files: HeldDirectory;
   readonly algorithm: VerityAlgorithm;
   readonly objects: ObjectStore;
   readonly images: ImageIndex;
   /** Which other tool made it; such a store is only read. Undefined for one of sealfs. */
   readonly foreign: ForeignKind | undefined;
   readonly #leaves: LeafCache;
+  readonly #options: StoreOptions;
 
-  private constructor(path: string, algorithm: VerityAlgorithm, foreign?: Partial<ForeignStore>) {
-    this.path = path;
+  private constructor(
+    files: HeldDirectory,
+    { algorithm, ...foreign }: Pick<ForeignStore, "algorithm"> & Partial<ForeignStore>,
+    options: StoreOptions,
+  ) {
+    this.files = files;
+    this.#options = options;
     this.algorithm = algorithm;
-    this.foreign = foreign?.kind;
-    this.objects = new ObjectStore(foreign?.objects ?? `${path}/objects`);
-    this.images = new ImageIndex(path);
-    this.#leaves = new LeafCache(path);
+    this.foreign = foreign.kind;
+    this.objects = new ObjectStore(files, foreign.objects ?? "objects");
+    this.images = new ImageIndex(files);
+    this.#leaves = new LeafCache(files);
+  }
+
+  /** Absolute. */
+  get path(): string {
+    return this.files.path;
   }
 
   /**
@@ -76,21 +92,17 @@ export class Store implements LocalObjects {
    * @throws {@link FormatError} `UNSUPPORTED` when a newer version made it, or ostree
    * @throws {@link UsageError} when it is not a directory
    */
-  static open(directory: string): Store {
-    const path = resolve(directory);
+  static open(directory: string, options: StoreOptions = {}): Store {
+    const files = openDirectory(resolve(directory));
     try {
-      const { algorithm } = parseMeta(readRegular(`${path}/${META_FILE}`, META_BYTES, path));
-      return new Store(
-        path,
-        algorithm,
-        isComposefsRepository(path) ? { kind: "composefs-rs" } : {},
-      );
+      const { algorithm } = parseMeta(files.readRegular(META_FILE, limits.metaBytes, files.path));
+      const kind = isComposefsRepository(files) ? ("composefs-rs" as const) : undefined;
+      return new Store(files, defined({ algorithm, kind }), options);
     } catch (error) {
-      if (error instanceof SealfsError) requireDirectory(path);
       if (!(error instanceof NotFoundError) || error.code !== "NO_FILE") throw error;
-      const foreign = recogniseForeign(path);
-      if (foreign !== undefined) return new Store(path, foreign.algorithm, foreign);
-      throw new NotFoundError("NO_STORE", `${path}: no store there`, { cause: error });
+      const foreign = recogniseForeign(files);
+      if (foreign !== undefined) return new Store(files, foreign, options);
+      throw new NotFoundError("NO_STORE", `${files.path}: no store there`, { cause: error });
     }
   }
 
@@ -102,16 +114,22 @@ export class Store implements LocalObjects {
    * @throws {@link UsageError} when the directory holds something else, or a store of another
    *   algorithm
    */
-  static create(directory: string, options: { algorithm?: VerityAlgorithm } = {}): Store {
+  static create(
+    directory: string,
+    options: StoreOptions & { readonly algorithm?: VerityAlgorithm } = {},
+  ): Store {
     const path = resolve(directory);
-    requireDirectory(path);
     try {
       makeDirectory(path, storeMode());
-      if (!readdirSync(path).includes(META_FILE)) makeStore(path, options.algorithm ?? "sha256");
+      const files = openDirectory(path);
+      if (files.stat(META_FILE) === undefined) {
+        requireOwner(files, options);
+        makeStore(files, options.algorithm ?? "sha256");
+      }
     } catch (error) {
-      throw failure(`store ${path}`, error);
+      throw cannotOpen(path, error);
     }
-    const store = Store.open(path);
+    const store = Store.open(path, options);
     if (options.algorithm !== undefined && store.algorithm !== options.algorithm) {
       throw new UsageError(
         "USAGE",
@@ -130,18 +148,33 @@ export class Store implements LocalObjects {
     return this.#leaves.read(digest);
   }
 
-  /** Where leaf hashes of an object are, or would be. */
-  leavesPath(digest: VerityDigest): string {
-    return this.#leaves.path(digest);
+  /**
+   * Opens the leaf hashes of an object; unchecked.
+   *
+   * @throws as {@link HeldDirectory.openRegular}
+   */
+  openLeaves(digest: VerityDigest): OpenFile {
+    return this.#leaves.openFile(digest);
   }
 
   writeLeaves(digest: VerityDigest, leaves: Uint8Array): boolean {
-    return this.foreign === undefined && this.#leaves.write(digest, leaves);
+    return this.#isWritable() && this.#leaves.write(digest, leaves);
   }
 
-  /** @throws {@link SystemError} `READ_ONLY` for a store of another tool */
-  requireOwn(): void {
-    if (this.foreign === undefined) return;
+  #isWritable(): boolean {
+    if (this.foreign !== undefined) return false;
+    return this.#options.foreignOwner === true || foreignOwner(this.files) === undefined;
+  }
+
+  /**
+   * @throws {@link SystemError} `READ_ONLY` for a store of another tool; `PERMISSION` for root when
+   *   others can change the store, unless that is accepted
+   */
+  requireWritable(): void {
+    if (this.foreign === undefined) {
+      requireOwner(this.files, this.#options);
+      return;
+    }
     throw new SystemError(
       "READ_ONLY",
       `store ${this.path}: ${foreignNames[this.foreign]}, which is only read`,
@@ -174,52 +207,62 @@ export class Store implements LocalObjects {
 
   /** The bundles about an image, unchecked; `onProblem` is told of files that cannot be read. */
   readBundles(id: VerityDigest, onProblem?: (error: Error) => void): StoredBundle[] {
-    return readBundles(this.path, id, onProblem);
+    return readBundles(this.files, id, onProblem);
   }
 
   /** The bundles about a name, of whatever image, unchecked. */
   readBundlesFor(name: string): StoredBundle[] {
-    return readBundlesFor(this.path, name);
+    return readBundlesFor(this.files, name);
   }
+}
+
+/** @throws {@link SystemError} `PERMISSION` */
+function requireOwner(files: HeldDirectory, options: StoreOptions): void {
+  if (options.foreignOwner === true) return;
+  const owner = foreignOwner(files);
+  if (owner === undefined) return;
+  throw new SystemError("PERMISSION", `store ${files.path}: ${owner}, and this is root`, {
+    hint: "to write to it all the same, add --foreign-store; or run as its owner. Reading needs neither",
+  });
 }
 
 /** Everything but `meta.json` first, then that: the directory becomes a store in one step. */
-function makeStore(path: string, algorithm: VerityAlgorithm): void {
+function makeStore(files: HeldDirectory, algorithm: VerityAlgorithm): void {
   const known = new Set<string>([...storeDirectories, LOCK_FILE, GATE_FILE, "streams"]);
-  const foreign = readdirSync(path).find((name) => !known.has(name));
+  const foreign = files.names().find((name) => !known.has(name));
   if (foreign !== undefined) {
-    throw new UsageError("USAGE", `store ${path}: has ${foreign}, which is not part of a store`, {
-      hint: "name a new or an empty directory",
-    });
+    throw new UsageError(
+      "USAGE",
+      `store ${files.path}: has ${foreign}, which is not part of a store`,
+      { hint: "name a new or an empty directory" },
+    );
   }
   const mode = storeMode();
-  for (const directory of storeDirectories) makeDirectory(`${path}/${directory}`, mode);
+  for (const directory of storeDirectories) files.makeDirectory(directory, mode);
   // All of the fan-out now: a directory made later would need a sync of its own.
-  for (const name of fanOut) makeDirectory(`${path}/objects/${name}`, mode);
-  for (const file of [LOCK_FILE, GATE_FILE]) createEmpty(`${path}/${file}`);
-  for (const directory of ["objects", "images", "."]) syncPath(`${path}/${directory}`);
-  syncParent(path);
-  writeMeta(path, algorithm);
+  for (const name of fanOut) files.makeDirectory(`objects/${name}`, mode);
+  for (const file of [LOCK_FILE, GATE_FILE]) createEmpty(files, file, lockMode(files));
+  for (const directory of ["objects", "images", ""]) files.sync(directory);
+  syncParent(files.path);
+  writeMeta(files, algorithm);
 }
 
-function createEmpty(path: string): void {
+function createEmpty(files: HeldDirectory, name: string, mode: number): void {
   try {
-    closeSync(openNewFile(path, 0o644));
+    closeSync(files.newFile(name, mode));
   } catch (error) {
     if (errnoOf(error) !== "EEXIST") throw error;
   }
 }
 
-function writeMeta(path: string, algorithm: VerityAlgorithm): void {
+function writeMeta(files: HeldDirectory, algorithm: VerityAlgorithm): void {
   const meta = formatMeta({ version: STORE_VERSION, algorithm });
-  const temporary = `${path}/tmp/meta-${randomUUID()}`;
   // Where it exists, another process made the same store just now.
-  createFileIfAbsent(`${path}/${META_FILE}`, meta, {
-    mode: 0o644,
-    ignoreUmask: true,
-    sync: true,
-    temporary,
-  });
+  files.at(META_FILE, (path) =>
+    files.at(`tmp/meta-${randomUUID()}`, (temporary) =>
+      createFileIfAbsent(path, meta, { mode: 0o644, ignoreUmask: true, sync: true, temporary }),
+    ),
+  );
 }
 
 /** Syncs the store's own name: without this a crash may lose a new store as a whole. */
@@ -232,18 +275,22 @@ function syncParent(path: string): void {
   }
 }
 
-/** @throws {@link UsageError} when the path leads to something else than a directory */
-function requireDirectory(path: string): void {
-  let isDirectory: boolean | undefined;
+/**
+ * @throws {@link NotFoundError} `NO_STORE`; {@link UsageError} when the path leads to something else
+ *   than a directory
+ */
+function openDirectory(path: string): HeldDirectory {
   try {
-    isDirectory = statSync(path, { throwIfNoEntry: false })?.isDirectory();
+    return HeldDirectory.open(path);
   } catch (error) {
-    if (errnoOf(error) !== "ENOTDIR") return; // opening it says what is wrong
-    isDirectory = false;
+    if (errnoOf(error) !== "ENOENT") throw cannotOpen(path, error);
+    throw new NotFoundError("NO_STORE", `${path}: no store there`, { cause: error });
   }
-  if (isDirectory === false) {
-    throw new UsageError("USAGE", `store ${path}: expected a directory, got something else`);
-  }
+}
+
+function cannotOpen(path: string, error: unknown): Error {
+  if (errnoOf(error) !== "ENOTDIR") return failure(`store ${path}`, error);
+  return new UsageError("USAGE", `store ${path}: expected a directory, got something else`);
 }
 
 /**

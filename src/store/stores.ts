@@ -8,7 +8,7 @@ import { IntegrityError, NotFoundError, SystemError, UsageError } from "../error
 import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import type { StoredBundle } from "./bundles.ts";
-import { type LocalObjects, Store } from "./store.ts";
+import { type LocalObjects, Store, type StoreOptions } from "./store.ts";
 
 /** Stores that answer as one. */
 export class Stores implements LocalObjects {
@@ -20,8 +20,8 @@ export class Stores implements LocalObjects {
   }
 
   /** @throws as {@link Store.open} for the first that is not a store */
-  static open(directories: readonly string[]): Stores {
-    return new Stores(directories.map((directory) => Store.open(directory)));
+  static open(directories: readonly string[], options: StoreOptions = {}): Stores {
+    return new Stores(directories.map((directory) => Store.open(directory, options)));
   }
 
   /** The store that is written to. */

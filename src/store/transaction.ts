@@ -20,11 +20,9 @@
  *
  * @module
  */
-import { renameSync, symlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import type { VerityDigest } from "../verity/verity-digest.ts";
 import { bundlePath } from "./bundles.ts";
-import { makeDirectory } from "../fs/directory.ts";
 import { type Durability, Syncs } from "./durability.ts";
 import { failure } from "../fs/failure.ts";
 import { REFS, imageLinkTarget, refLinkTarget } from "./layout.ts";
@@ -70,7 +68,7 @@ export interface NewBundle {
   readonly name?: string;
 }
 
-/** A staged file or link and its place below the store. */
+/** A staged file or link, by its name in the staging directory, and its name in the store. */
 interface Move {
   readonly from: string;
   readonly to: string;
@@ -91,20 +89,19 @@ export class Transaction {
     this.#lock = StoreLock.shared(store);
     let staging: StagingDirectory | undefined;
     try {
-      reapStaging(`${store.path}/tmp`);
-      this.#space = new FreeSpace(`${store.path}/tmp`, options.minFree);
-      staging = StagingDirectory.create(`${store.path}/tmp`);
-      this.#syncs = new Syncs(staging.path, options.durability ?? "transaction", options.sync);
+      reapStaging(store);
+      this.#space = new FreeSpace(store.files, options.minFree);
+      staging = StagingDirectory.create(store);
+      this.#syncs = new Syncs(store.files, options.durability ?? "transaction", options.sync);
       this.#staging = staging;
     } catch (error) {
       staging?.remove();
       this.#lock.release();
       throw failure(`store ${store.path}`, error);
     }
-    this.#objects = new StagedObjects(store.objects, this.#staging.path, {
+    this.#objects = new StagedObjects(store, this.#staging, {
       space: this.#space,
       sync: this.#syncs.eachFile,
-      leaves: `${store.path}/verity`,
     });
   }
 
@@ -150,9 +147,9 @@ export class Transaction {
     return this.#attempt(() => this.#objects.clone(source, this.store.algorithm));
   }
 
-  /** Stages an object that another staging directory of this store holds whole; the file moves. */
-  adopt(path: string, digest: VerityDigest, size: number): void {
-    this.#attempt(() => this.#objects.adopt(path, digest, size));
+  /** Stages an object that lies whole in a file of this store's `tmp/`; the file moves. */
+  adopt(name: string, digest: VerityDigest, size: number): void {
+    this.#attempt(() => this.#objects.adopt(name, digest, size));
   }
 
   /** Whether the object was staged already. */
@@ -174,7 +171,7 @@ export class Transaction {
       const links = this.#stageLinks(publication);
       this.#objects.protect(publication.objects);
       this.#syncs.contents();
-      const published = this.#objects.publish(publication.objects, `${this.store.path}/quarantine`);
+      const published = this.#objects.publish(publication.objects);
       const changed = new Set(this.#objects.directories);
       for (const move of annexes) {
         const target = dirname(this.#move(move));
@@ -199,8 +196,8 @@ export class Transaction {
   #stageBundles({ image, bundles = [] }: Publication): Move[] {
     if (image === undefined) return [];
     return bundles.map(({ keyId, bytes, name }, index) => {
-      const from = `${this.#staging.path}/bundle-${index}`;
-      writeStagedFile(from, bytes, this.#syncs.eachFile);
+      const from = `bundle-${index}`;
+      writeStagedFile(this.#staging.files, from, bytes, this.#syncs.eachFile);
       return { from, to: bundlePath(image, keyId, name) };
     });
   }
@@ -208,8 +205,8 @@ export class Transaction {
   #stageSeekIndexes({ image, seekIndexes = [] }: Publication): Move[] {
     if (image === undefined) return [];
     return seekIndexes.map((bytes, index) => {
-      const from = `${this.#staging.path}/seek-${index}`;
-      writeStagedFile(from, bytes, this.#syncs.eachFile);
+      const from = `seek-${index}`;
+      writeStagedFile(this.#staging.files, from, bytes, this.#syncs.eachFile);
       return { from, to: seekIndexPath(image, seekIndexOf(bytes)) };
     });
   }
@@ -222,17 +219,17 @@ export class Transaction {
       links.push({ target: refLinkTarget(image), to: `${REFS}/${encodeName(name)}` });
     }
     return links.map(({ target, to }, index) => {
-      const from = `${this.#staging.path}/link-${index}`;
-      symlinkSync(target, from);
+      const from = `link-${index}`;
+      this.#staging.files.symlink(target, from);
       return { from, to };
     });
   }
 
   #move({ from, to }: Move): string {
-    const target = `${this.store.path}/${to}`;
-    if (/^(?:bundles|seek)\//.test(to)) makeDirectory(dirname(target));
-    renameSync(from, target);
-    return target;
+    const { files } = this.store;
+    if (/^(?:bundles|seek)\//.test(to)) files.makeDirectory(dirname(to));
+    this.#staging.files.rename(from, to, files);
+    return to;
   }
 
   #attempt<T>(action: () => T): T {

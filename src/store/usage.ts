@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { lstatSync } from "node:fs";
 import type { VerityDigest } from "../verity/verity-digest.ts";
 import { listObjectNames } from "./object-names.ts";
 import type { Store } from "./store.ts";
@@ -72,9 +71,9 @@ function split(objects: ReadonlyMap<VerityDigest, number>, counted: Counted) {
 
 function unreferencedBytes(store: Store, counted: Counted): number {
   let bytes = 0;
-  for (const { digest, path } of listObjectNames(store)) {
+  for (const { digest, name } of listObjectNames(store)) {
     if (digest === undefined || counted.has(digest)) continue;
-    bytes += lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    bytes += store.files.stat(name)?.size ?? 0;
   }
   return bytes;
 }

@@ -57,7 +57,7 @@ function howTo(flags: number): Uint8Array {
 }
 
 /**
- * Opens a regular file for reading and tells its size. `name` is relative to the directory, of ASCII.
+ * Opens a regular file for reading and tells its size. `name` is relative to the directory.
  *
  * @returns undefined where that is not possible, for whatever reason: Node's own calls will tell it
  */
@@ -66,8 +66,8 @@ export function openBeneath(
   name: string,
 ): { readonly fd: number; readonly size: number } | undefined {
   const { openat2, statx } = calls() ?? {};
-  if (openat2 === undefined || statx === undefined) return undefined;
-  path[path.write(name, 0, path.length - 1, "latin1")] = 0;
+  if (openat2 === undefined || statx === undefined || name.length > MOST_NAME) return undefined;
+  path[path.write(name, 0, path.length - 1, "utf8")] = 0;
   const fd = openat2(NR_OPENAT2, directory, path, toRead, OpenHow.size);
   if (fd < 0) return undefined;
   const isKnown = statx(fd, empty, AT_EMPTY_PATH, STATX_TYPE_SIZE, status) === 0;

@@ -5,7 +5,7 @@
  * @module
  */
 import { spawnSync } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { SystemError } from "../errors.ts";
 import { errnoError, hasLibc, lazy, loadLibc } from "./koffi.ts";
 
@@ -21,13 +21,13 @@ const calls = lazy(() => {
  * that another program has already been told of.)
  */
 export class FileSystemSync {
-  readonly #directory: string;
+  readonly #what: string;
   #fd: number;
 
-  /** `directory` is any directory of the file system. */
-  constructor(directory: string) {
-    this.#directory = directory;
-    this.#fd = openSync(directory, "r");
+  /** Takes over `fd`, any directory of the file system; messages name it `what`. */
+  constructor(fd: number, what: string) {
+    this.#what = what;
+    this.#fd = fd;
   }
 
   /**
@@ -38,9 +38,9 @@ export class FileSystemSync {
    * @throws {@link SystemError} `IO` or `NO_SPACE` when the system could not write
    */
   sync(): void {
-    if (!hasLibc()) return runSync(this.#directory);
+    if (!hasLibc()) return runSync(this.#fd, this.#what);
     const { syncfs, errno } = calls();
-    if (syncfs(this.#fd) !== 0) throw errnoError(errno(), `syncfs ${this.#directory}`);
+    if (syncfs(this.#fd) !== 0) throw errnoError(errno(), `syncfs ${this.#what}`);
   }
 
   close(): void {
@@ -50,9 +50,12 @@ export class FileSystemSync {
 }
 
 /** The way without koffi. */
-function runSync(directory: string): void {
-  const run = spawnSync("sync", ["-f", "--", directory], { encoding: "utf8" });
+function runSync(fd: number, what: string): void {
+  const run = spawnSync("sync", ["-f", "--", "/proc/self/fd/3"], {
+    encoding: "utf8",
+    stdio: ["ignore", "ignore", "pipe", fd],
+  });
   if (run.status === 0) return;
   const reason = run.error?.message ?? run.stderr.trim();
-  throw new SystemError("IO", `sync -f ${directory}: ${reason}`);
+  throw new SystemError("IO", `sync -f ${what}: ${reason}`);
 }

@@ -233,7 +233,12 @@ describe.skipIf(reason !== undefined)(`a store (${reason ?? "with disks of its o
       const source = tree(2, 1000);
       const made = asNobody("build", `dir:${source}`, "--store", store, "--name", "a");
       expect(made.stderr + made.status).toMatch(/0$/);
-      expect(build(tree(2, 1000), store, "b").status).toBe(0);
+      const refused = build(tree(2, 1000), store, "b");
+      expect(refused.status).toBe(1);
+      expect(refused.stderr).toMatch(
+        /belongs to the user 65534, and this is root[^]*--foreign-store/,
+      );
+      expect(build(tree(2, 1000), store, "b", "--foreign-store").status).toBe(0);
       expect(asNobody("rm", "b", "--store", store).status).toBe(0);
       expect(asNobody("gc", "--store", store).status).toBe(0);
       await expectStore(store, "a");

@@ -26,6 +26,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { checkStore } from "../../dist/store/fsck/fsck.js";
 import { Store } from "../../dist/store/store.js";
+import { resolveHeldPaths } from "../support/held-paths.mjs";
 
 const bin = fileURLToPath(new URL("../../bin/sealfs.js", import.meta.url));
 const { values: options } = parseArgs({
@@ -42,6 +43,7 @@ const { values: options } = parseArgs({
 /** Calls that change a store or bring it to the disk, or lock it. */
 const CALLS = [
   "openat",
+  "openat2",
   "write",
   "pwrite64",
   "writev",
@@ -205,7 +207,7 @@ function strace(argv, ...more) {
     ["-f", "-qq", "-y", "-s", "0", "-o", trace, ...more, process.execPath, bin, ...argv],
     { encoding: "utf8", env, timeout: 120_000, killSignal: "SIGKILL" },
   );
-  const lines = readFileSync(trace, "utf8").split("\n");
+  const lines = resolveHeldPaths(readFileSync(trace, "utf8").split("\n"));
   return { ...run, lines };
 }
 
@@ -233,7 +235,7 @@ function listPoints(scenario, name) {
     const when = (counts.get(key) ?? 0) + 1;
     counts.set(key, when);
     if (!rest.includes(store)) continue;
-    const writes = call !== "openat" || ONLY_WRITING_OPENS.test(rest);
+    const writes = !call.startsWith("openat") || ONLY_WRITING_OPENS.test(rest);
     if ((!writes || call.startsWith("mkdir")) && isRepeated(seen, call + rest)) continue;
     points.push({ call, when, writes, text: rest.slice(0, 160) });
   }
@@ -317,7 +319,7 @@ async function sweep() {
         const run = strace(
           argv,
           "-e",
-          `trace=${call}`,
+          `trace=${call},openat,openat2`,
           "-e",
           `inject=${call}:signal=KILL:when=${when}`,
         );
@@ -337,7 +339,7 @@ async function sweep() {
         const run = strace(
           argv,
           "-e",
-          `trace=${call}`,
+          `trace=${call},openat,openat2`,
           "--seccomp-bpf",
           "-e",
           `inject=${call}:error=${error}:when=${when}`,

@@ -42,6 +42,28 @@ export function importsOf(file: string): string[] {
   return [...found].map((match) => match[1] ?? match[2]!);
 }
 
+/** The lines of a file of `src/`. */
+export function linesOf(file: string): string[] {
+  return readFileSync(join(src, file), "utf8").split("\n");
+}
+
+/** The names that a file imports from one module, types included. */
+export function namesImportedBy(file: string, module: string): string[] {
+  const text = readFileSync(join(src, file), "utf8");
+  const lists = text.matchAll(/import (?:type )?\{([^}]*)\} from "([^"]+)"/g);
+  return [...lists]
+    .filter((match) => match[2] === module)
+    .flatMap((match) => match[1]!.split(","))
+    .map(
+      (item) =>
+        item
+          .trim()
+          .replace(/^type /, "")
+          .split(" as ")[0]!,
+    )
+    .filter((name) => name !== "");
+}
+
 /** The files of the project that a file imports, types included. */
 export function filesImportedBy(file: string): string[] {
   return importsOf(file)

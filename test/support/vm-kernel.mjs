@@ -89,11 +89,11 @@ put("wrong", content("something else"));
 const unprotected = ["plain", "wrong"].map((name) => verityDigestOf(content(name), "sha256"));
 const all = [...objectsOf(Image.open(bytes)).keys()];
 const protect = all.filter((digest) => !unprotected.includes(digest));
-result.protect = outcome(() => protectObjects(store.objects, protect));
-result.protectAgain = outcome(() => protectObject(store.objects, verityDigestOf(content("good"))));
-result.protectWrong = outcome(() => protectObject(store.objects, verityDigestOf(content("wrong"))));
+result.protect = outcome(() => protectObjects(store, protect));
+result.protectAgain = outcome(() => protectObject(store, verityDigestOf(content("good"))));
+result.protectWrong = outcome(() => protectObject(store, verityDigestOf(content("wrong"))));
 writeFileSync(store.objects.path(image.digest), bytes, { mode: 0o444 });
-result.protectImage = outcome(() => protectObject(store.objects, image.digest));
+result.protectImage = outcome(() => protectObject(store, image.digest));
 
 const stacks = [];
 for (const style of ["descriptors", "paths", "option"]) {

@@ -6,6 +6,8 @@ import {
   filesImportedBy,
   filesNamedIn,
   importsOf,
+  linesOf,
+  namesImportedBy,
   isThere,
   pure,
   roomOf,
@@ -65,4 +67,50 @@ test("ARCHITECTURE.md and CONTRIBUTING.md name files that are there", () => {
     filesNamedIn(document).filter((path) => !isThere(path)),
   );
   expect(missing).toEqual([]);
+});
+
+/** What needs no path: these work on descriptors, or are types and numbers. */
+const onDescriptors = new Set([
+  "Stats",
+  "closeSync",
+  "constants",
+  "createReadStream", // by its option `fd`
+  "fchmodSync",
+  "fchownSync",
+  "fstatSync",
+  "fsyncSync",
+  "ftruncateSync",
+  "read",
+  "readSync",
+]);
+/** Others that take a path, each inside of `at` or `inside` of a held directory. */
+const insideHeld: Readonly<Record<string, readonly string[]>> = {
+  "store/boot-id.ts": ["readFileSync"], // of the kernel's
+  "store/presence.ts": ["opendirSync"],
+  "store/space.ts": ["statfsSync"],
+  "store/staged-objects.ts": ["copyFileSync"],
+};
+
+test("in a store every path is looked up by one module", () => {
+  const inStore = files.filter((file) => /^store\b/.test(roomOf(file)));
+  const wrong = inStore.flatMap((file) =>
+    namesImportedBy(file, "node:fs")
+      .filter((name) => !onDescriptors.has(name) && !insideHeld[file]?.includes(name))
+      .map((name) => `${file} uses ${name}`),
+  );
+  expect(inStore.length).toBeGreaterThan(30);
+  expect(wrong).toEqual([]);
+});
+
+test("no other room makes paths into a store", () => {
+  const wrong = files
+    .filter((file) => !/^store\b/.test(roomOf(file)))
+    .flatMap((file) =>
+      linesOf(file)
+        .filter((line) =>
+          /(?:store|first|stores\[0\])!?\.path\}\/|join\([^)]*store\.path/.test(line),
+        )
+        .map((line) => `${file}: ${line.trim()}`),
+    );
+  expect(wrong).toEqual([]);
 });

@@ -81,7 +81,8 @@ async function build(text: string, options: Options, io: Io): Promise<void> {
       name,
       durability,
       minFree,
-      store: () => Store.create(options.store, defined({ algorithm })),
+      store: () =>
+        Store.create(options.store, defined({ algorithm, foreignOwner: options.foreignStore })),
       sign:
         sign &&
         ((built) => {

@@ -67,7 +67,7 @@ export function declare(command: Command, io: Io): void {
 async function fetch(target: string, options: Options, io: Io): Promise<void> {
   const { bundle: bundles, name, path: paths = [], jobs, durability, minFree } = options;
   const { trust, state, now } = readTrust(options, io);
-  const stores = Stores.open(options.store);
+  const stores = Stores.open(options.store, { foreignOwner: options.foreignStore });
   const demands = { trust, state, name, now };
   const verified = await openCurrent(target, { stores, bundles }, demands);
   const sources = await readMirrors(options, verified, stores, io);

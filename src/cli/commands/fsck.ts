@@ -3,13 +3,14 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
+import { type ForeignStoreOption, foreignStore } from "../options/foreign-store.ts";
 import type { Command } from "commander";
 import { UsageError } from "../../errors.ts";
 import { repairFromMirror } from "../../mirror/repair.ts";
 import { openSources } from "../../mirror/sources.ts";
 import { type FsckResult, checkStore } from "../../store/fsck/fsck.ts";
 import type { StoreProblem } from "../../store/fsck/problem.ts";
+import { HeldDirectory } from "../../fs/held-directory.ts";
 import { META_FILE } from "../../store/layout.ts";
 import { type RepairSource, repairFrom } from "../../store/fsck/repair-source.ts";
 import { Store } from "../../store/store.ts";
@@ -19,7 +20,7 @@ import { counted, formatBytes } from "../terminal/units.ts";
 import { wholeNumber } from "../options/numbers.ts";
 import { repeated } from "../options/repeated.ts";
 
-interface Options {
+interface Options extends ForeignStoreOption {
   readonly store: string;
   readonly repair?: true;
   readonly from?: string[];
@@ -41,6 +42,7 @@ export function declare(command: Command, io: Io): void {
         "with --repair: a store or mirror to copy good objects from; may be repeated, in order",
       ),
     )
+    .addOption(foreignStore())
     .option("--threads <n>", "threads (default: one per processor)", wholeNumber("--threads", 0))
     .option(
       "--timeout <seconds>",
@@ -49,13 +51,14 @@ export function declare(command: Command, io: Io): void {
       30,
     )
     .option("--json", "print one JSON document")
-    .action(async ({ store, repair, from = [], threads, timeout, json }: Options) => {
+    .action(async (options: Options) => {
+      const { store, repair, from = [], threads, timeout, json } = options;
       if (repair === undefined && from.length > 0) {
         throw new UsageError("USAGE", "--from: expected --repair as well");
       }
       const sources = await repairSources(from);
       const progress = io.progress("checking");
-      const result = await checkStore(Store.open(store), {
+      const result = await checkStore(Store.open(store, { foreignOwner: options.foreignStore }), {
         repair: repair === true,
         from: sources,
         threads,
@@ -72,13 +75,21 @@ export function declare(command: Command, io: Io): void {
 async function repairSources(places: readonly string[]): Promise<RepairSource[]> {
   const sources: RepairSource[] = [];
   for (const place of places) {
-    if (existsSync(`${place}/${META_FILE}`)) sources.push(repairFrom(Store.open(place)));
+    if (isStore(place)) sources.push(repairFrom(Store.open(place)));
     else
       for (const mirror of await openSources({ mirrors: [place], mirrorsFile: "none" })) {
         sources.push(repairFromMirror(mirror));
       }
   }
   return sources;
+}
+
+function isStore(place: string): boolean {
+  try {
+    return HeldDirectory.open(place).stat(META_FILE) !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 function print(result: FsckResult, io: Io): void {

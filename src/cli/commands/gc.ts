@@ -4,6 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
+import { type ForeignStoreOption, foreignStore } from "../options/foreign-store.ts";
 import { type GcResult, collectGarbage } from "../../store/gc/gc.ts";
 import { Store } from "../../store/store.ts";
 import type { Io } from "../terminal/io.ts";
@@ -11,7 +12,7 @@ import { counted, formatBytes } from "../terminal/units.ts";
 import { addNote } from "../options/help-note.ts";
 import { wholeNumber } from "../options/numbers.ts";
 
-interface Options {
+interface Options extends ForeignStoreOption {
   store: string;
   keep: number;
   dryRun?: true;
@@ -34,18 +35,21 @@ export function declare(command: Command, io: Io): void {
     )
     .option("--dry-run", "only print what would be removed")
     .option("--quarantine", "also remove the damaged objects in quarantine")
+    .addOption(foreignStore())
     .option("--timeout <seconds>", "how long to wait for writers", wholeNumber("--timeout", 0), 30)
     .option("--json", "print one JSON document, sizes in bytes")
-    .action(({ store, keep, dryRun, quarantine, timeout, json }: Options) => {
-      const result = collectGarbage(Store.open(store), {
-        keep,
-        dryRun: dryRun === true,
-        quarantine: quarantine === true,
-        timeoutMs: timeout * 1000,
-      });
-      if (json) io.print(JSON.stringify(result));
-      else for (const line of lines(result)) io.print(line);
-    });
+    .action(
+      ({ store, keep, dryRun, quarantine, timeout, json, foreignStore: foreignOwner }: Options) => {
+        const result = collectGarbage(Store.open(store, { foreignOwner }), {
+          keep,
+          dryRun: dryRun === true,
+          quarantine: quarantine === true,
+          timeoutMs: timeout * 1000,
+        });
+        if (json) io.print(JSON.stringify(result));
+        else for (const line of lines(result)) io.print(line);
+      },
+    );
 }
 
 function lines({ kept, removed, dryRun }: GcResult): string[] {

@@ -37,6 +37,7 @@ export function declare(command: Command, io: Io): void {
         now: trust?.now ?? new Date(),
         durability,
         minFree,
+        foreignStore: options.foreignStore,
         onProgress: (bytes) => progress.update(bytes),
       });
       progress.end();

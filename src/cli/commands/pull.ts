@@ -4,6 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
+import { type ForeignStoreOption, foreignStore } from "../options/foreign-store.ts";
 import { type Pulled, pullImage } from "../../distribution/pull.ts";
 import { mountImage } from "../../mount/mount-image.ts";
 import { parseRegistryReference } from "../../oci/registry-reference.ts";
@@ -17,7 +18,7 @@ import { type SourceFlags, declareSource, sourceOptions } from "../options/regis
 import { repeated } from "../options/repeated.ts";
 import { FIRST_USE, type TrustOptions, declareTrust, readTrust } from "../options/trust-options.ts";
 
-interface Options extends TrustOptions, SourceFlags {
+interface Options extends TrustOptions, SourceFlags, ForeignStoreOption {
   readonly store: [string, ...string[]];
   readonly name?: string;
   readonly mount?: string;
@@ -39,6 +40,7 @@ export function declare(command: Command, io: Io): void {
     .addOption(
       repeated("--mirror <place>", "a mirror to ask before the layers; may be repeated, in order"),
     )
+    .addOption(foreignStore())
     .option("--json", "print one JSON document")
     .action((text: string, options: Options) => pull(text, options, io));
   declareTrust(command);

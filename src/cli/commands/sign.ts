@@ -4,6 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
+import { foreignStore } from "../options/foreign-store.ts";
 import { sealImage } from "../../composefs/seal.ts";
 import { readPublicKey } from "../../keys/key-files.ts";
 import { verifyTimesAsClients } from "../../sign/client-checks.ts";
@@ -37,6 +38,7 @@ export function declare(command: Command, io: Io): void {
     .argument("<image>", "an image file, or with --store a name or id in the store")
     .option("--name <reference>", "the name to sign it under (default: its name in the store)")
     .option("--store <dir>", "the store with the image, which takes the bundle and the name")
+    .addOption(foreignStore())
     .option(
       "-o, --output <file>",
       "write the bundle there (default: the store, or IMAGE.bundle.json)",
@@ -61,7 +63,16 @@ async function sign(image: string, options: SignOptions, io: Io): Promise<void> 
   const now = new Date();
   const say = sayOf(options, now);
   const policy = clientPolicyOf(options, now);
-  const request = { target: image, name, store, output, bundles, say, policy };
+  const request = {
+    target: image,
+    name,
+    store,
+    foreignStore: options.foreignStore,
+    output,
+    bundles,
+    say,
+    policy,
+  };
   const warn = (warning: string) => io.log(`warning: ${warning}`);
   if (options.printPae) {
     const by = options.withKey === undefined ? [] : [readPublicKey(options.withKey)];

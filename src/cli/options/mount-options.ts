@@ -10,6 +10,7 @@ import { parseIdmap } from "../../mount/idmap-text.ts";
 import type { MountOptions } from "../../mount/mount-options.ts";
 import { type PrefetchOption, parsePrefetch } from "../../mount/server/prefetch-option.ts";
 import type { Mode, MountPromise } from "../../mount/table/modes.ts";
+import { foreignStore } from "./foreign-store.ts";
 import type { MirrorOptions } from "./mirror-options.ts";
 import { wholeNumber } from "./numbers.ts";
 import { repeated } from "./repeated.ts";
@@ -119,6 +120,7 @@ interface LazyOptions {
 export function declareLazy(command: Command): Command {
   return command
     .optionsGroup("Mirrors:")
+    .addOption(foreignStore())
     .option("--deadline <seconds>", "how long a read waits for a mirror (default: 30)", deadline)
     .option(
       "--background",
@@ -136,6 +138,7 @@ function deadline(text: string): number {
 export interface MountFlags
   extends MirrorOptions, WayOptions, ViewOptions, ServerOptions, LazyOptions {
   readonly store: string[];
+  readonly foreignStore?: true;
 }
 
 /**
@@ -145,6 +148,7 @@ export interface MountFlags
 export function mountOptionsOf(flags: MountFlags): Omit<MountOptions, "server"> {
   const {
     store,
+    foreignStore,
     idmap,
     upper,
     work,
@@ -163,6 +167,7 @@ export function mountOptionsOf(flags: MountFlags): Omit<MountOptions, "server"> 
     suid: allowSuid,
     dev: allowDev,
     stores: store,
+    foreignStore,
     idmap: idmap === undefined ? undefined : parseIdmap(idmap),
     ...writable(upper, work, rebaseUpper),
     ...defined({

@@ -35,6 +35,7 @@ export interface SignOptions extends StatementOptions, SourceFlags {
   readonly pae?: string;
   readonly name?: string;
   readonly store?: string;
+  readonly foreignStore?: true;
   readonly output?: string;
   readonly add?: true;
   readonly bundle?: string[];

@@ -7,13 +7,14 @@ import { type Command, Option } from "commander";
 import { UsageError } from "../../errors.ts";
 import { type Durability, durabilities } from "../../store/durability.ts";
 import { MIN_FREE_PERCENT } from "../../store/space.ts";
+import { type ForeignStoreOption, foreignStore } from "./foreign-store.ts";
 
-export interface WriteOptions {
+export interface WriteOptions extends ForeignStoreOption {
   readonly durability: Durability;
   readonly minFree: number;
 }
 
-/** Adds `--durability` and `--min-free`. */
+/** Adds `--durability`, `--min-free` and `--foreign-store`. */
 export function declareWriting(command: Command): Command {
   return command
     .optionsGroup("Writing:")
@@ -31,7 +32,8 @@ export function declareWriting(command: Command): Command {
       "how much of the disk to leave free (at most 1 GiB); 0: no limit",
       percent,
       MIN_FREE_PERCENT,
-    );
+    )
+    .addOption(foreignStore());
 }
 
 function percent(text: string): number {

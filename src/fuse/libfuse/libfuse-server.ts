@@ -63,8 +63,7 @@ export async function serveByLibfuse(input: ServeInput): Promise<Served> {
 
 function handlersFor(input: ServeInput, leaves: SharedLeaves, counters: Counters) {
   const { supply, onProblem } = input;
-  const places = openPlaces(input.stores);
-  if (supply !== undefined) places.push(supply.place);
+  const places = openPlaces(input.stores, supply?.directory);
   const image = Image.open(new Uint8Array(input.image));
   const fs = new ImageFileSystem(image, new ObjectReader(places, leaves, counters), input.rootNid);
   return libfuseHandlers({ fs, counters, supply, onProblem });

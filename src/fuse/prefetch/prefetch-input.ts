@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { SharedDirectory } from "../../fs/held-directory.ts";
 import type { ByteString } from "../../bytes/bytestring.ts";
 import type { EncodedError } from "../../error-transfer.ts";
 import type { LeafPlace } from "../leaf-place.ts";
@@ -31,7 +32,7 @@ export interface PrefetchInput {
   /** Where readers look for leaf hashes. */
   readonly leaves?: LeafPlace | undefined;
   /** The directory of partial objects. */
-  readonly partial?: string | undefined;
+  readonly partial?: SharedDirectory | undefined;
 }
 
 /** What the thread says; `need` asks for what no store has. */

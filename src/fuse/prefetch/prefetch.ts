@@ -39,7 +39,7 @@ export class Prefetch {
     input: PrefetchInput,
     { supply, onProblem }: { supply?: Supply | undefined; onProblem: (problem: Problem) => void },
   ) {
-    const workerData: PrefetchInput = { ...input, partial: supply?.place.path };
+    const workerData: PrefetchInput = { ...input, partial: supply?.directory };
     const thread = new Worker(workerUrl(import.meta.url, "./prefetch-worker.ts"), {
       workerData,
       trackUnmanagedFds: false, // it closes what system calls have opened

@@ -16,7 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { type OpenFile, openRegular } from "../../fs/regular-file.ts";
+import type { OpenFile } from "../../fs/regular-file.ts";
 import { LEAVES_ABOVE } from "../../store/leaves.ts";
 import type { Store } from "../../store/store.ts";
 import { type VerityDigest, VerityHasher, algorithmOf, leavesSize } from "../../verity/index.ts";
@@ -51,7 +51,7 @@ export class LeafService {
   #kept(digest: VerityDigest, size: number): OpenFile | undefined {
     let file: OpenFile;
     try {
-      file = openRegular(this.#store.leavesPath(digest), "leaf hashes");
+      file = this.#store.openLeaves(digest);
     } catch {
       return undefined; // a cache miss, whatever it was
     }

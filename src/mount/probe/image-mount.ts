@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { closeSync, openSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { type ImageDevice, verityDevice } from "../kernel/image-device.ts";
 import { mountErofs } from "../kernel/layers.ts";
 import type { Finding } from "./finding.ts";
@@ -56,11 +56,12 @@ const FILE = "image";
 
 function openDevice({ kernel, scratch, image }: Trial, way: ImageWay): ImageDevice {
   if (way === LOOP_DEVICE) return kernel.sealedDevice(image);
-  return verityDevice(openSync(`${scratch.directory()}/${FILE}`, "r"), image);
+  return verityDevice(scratch.open(FILE), image);
 }
 
 function addVerityFile({ kernel, scratch, image }: Trial): void {
-  const fd = openSync(scratch.write(FILE, image.bytes), "r");
+  scratch.write(FILE, image.bytes);
+  const fd = scratch.open(FILE);
   try {
     kernel.enableVerity(fd, "sha256");
   } finally {

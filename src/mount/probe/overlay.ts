@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, readFileSync } from "node:fs";
 import { SealfsError, SystemError } from "../../errors.ts";
 import { type LayerStyle, layerStyles } from "../kernel/layers.ts";
 import { type ImageWay, mountProbeImage } from "./image-mount.ts";
@@ -50,7 +50,7 @@ export function readThrough<N extends ProbeFile>(
   try {
     const erofs = mountProbeImage(trial, way);
     fds.push(erofs);
-    const objects = openSync(trial.scratch.directory(), "r");
+    const objects = trial.scratch.openDirectory();
     fds.push(objects);
     const options = { source: "sealfs-probe", objects: [objects], requireVerity };
     const overlay = trial.kernel.mountOverlay(erofs, options, style);

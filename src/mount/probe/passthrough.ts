@@ -4,11 +4,15 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
-import { closeSync, openSync, rmSync } from "node:fs";
+import { closeSync, constants } from "node:fs";
 import { tmpdir } from "node:os";
 import { stackDepthFor } from "../../fuse/stack-depth.ts";
 import { failure } from "../../fs/failure.ts";
+import { HeldDirectory } from "../../fs/held-directory.ts";
+import { META_FILE } from "../../store/layout.ts";
 import { type Finding, attempt } from "./finding.ts";
+
+const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = constants;
 
 /** What was found about passthrough. */
 export interface PassthroughFindings {
@@ -38,16 +42,17 @@ function tryDepth(store: string, most: 1 | 2): string | undefined {
 /** A file of a store, or one of our own without a name. */
 function openFile(store: string): number {
   try {
-    return openSync(`${store}/meta.json`, "r");
+    return HeldDirectory.open(store).open(META_FILE, O_RDONLY);
   } catch {
     // no store: any file of its file system will do
   }
   let problem: unknown;
-  for (const folder of [store, tmpdir()]) {
-    const path = `${folder}/probe-${randomUUID()}`;
+  for (const path of [store, tmpdir()]) {
+    const name = `probe-${randomUUID()}`;
     try {
-      const fd = openSync(path, "wx+", 0o600);
-      rmSync(path);
+      const folder = HeldDirectory.open(path);
+      const fd = folder.open(name, O_RDWR | O_CREAT | O_EXCL, 0o600);
+      folder.unlink(name);
       return fd;
     } catch (error) {
       problem = error;

@@ -5,18 +5,24 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, constants } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname } from "node:path";
 import { SystemError } from "../../errors.ts";
+import { writeFully } from "../../fs/descriptor-io.ts";
 import { failure } from "../../fs/failure.ts";
+import { HeldDirectory } from "../../fs/held-directory.ts";
 import { objectPath } from "../../verity/index.ts";
+import { TMP } from "../../store/layout.ts";
 import { guardDirectory } from "../guard/directory-guard.ts";
 import { type ProbeFile, probeContents, probeDigest } from "./probe-image.ts";
 
 /** The folder, once it is made. */
 interface Place {
-  readonly path: string;
+  readonly files: HeldDirectory;
+  /** What it is in, and its name there. */
+  readonly parent: HeldDirectory;
+  readonly name: string;
   readonly isInStore: boolean;
   /** Ends the guard that removes the folder if this process is killed. */
   readonly dismiss: () => void;
@@ -37,27 +43,35 @@ export class ScratchObjects {
   }
 
   /**
-   * The folder's path.
+   * A descriptor of the folder.
    *
    * @throws {@link SystemError} when none could be made
    */
-  directory(): string {
-    return this.#made().path;
+  openDirectory(): number {
+    return this.#made().files.openDirectory("");
   }
 
   /** Puts content under an object's name, unless it has some: a file with fs-verity cannot be written. */
   put(name: ProbeFile, content: Uint8Array): void {
-    const path = this.#pathOf(name);
-    if (existsSync(path)) return;
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, content, { mode: 0o444 });
+    const { files } = this.#made();
+    const object = objectPath(probeDigest(name));
+    if (files.stat(dirname(object)) === undefined) files.newDirectory(dirname(object), 0o700);
+    if (files.stat(object) === undefined) this.write(object, content);
   }
 
-  /** Writes another file; returns its path. */
-  write(file: string, bytes: Uint8Array): string {
-    const path = `${this.directory()}/${file}`;
-    writeFileSync(path, bytes, { mode: 0o444 });
-    return path;
+  /** Writes another file. */
+  write(name: string, bytes: Uint8Array): void {
+    const fd = this.#made().files.newFile(name, 0o444);
+    try {
+      writeFully(fd, bytes);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Opens a file for reading. */
+  open(name: string): number {
+    return this.#made().files.open(name, constants.O_RDONLY);
   }
 
   /**
@@ -71,39 +85,52 @@ export class ScratchObjects {
       throw new SystemError("READ_ONLY", `${this.#store}: not writable, so fs-verity is not tried`);
     }
     this.put(name, probeContents[name]);
-    return openSync(this.#pathOf(name), "r");
+    return this.open(objectPath(probeDigest(name)));
   }
 
   /** Removes the folder with all that is in it. */
   remove(): void {
     if (this.#place instanceof Error) return;
-    rmSync(this.#place.path, { recursive: true, force: true });
-    this.#place.dismiss();
+    const { files, parent, name, dismiss } = this.#place;
+    files.close();
+    parent.removeTree(name);
+    parent.close();
+    dismiss();
   }
 
   #made(): Place {
     if (this.#place instanceof Error) throw this.#place;
     return this.#place;
   }
-
-  #pathOf(name: ProbeFile): string {
-    return `${this.directory()}/${objectPath(probeDigest(name))}`;
-  }
 }
 
 function makePlace(store: string): Place | Error {
   let problem: unknown;
-  const inStore = [`${store}/tmp`, store];
-  for (const parent of [...inStore, tmpdir()]) {
-    const path = `${parent}/probe-${randomUUID()}`;
-    const dismiss = guardDirectory(path);
+  const open = (path: string) => HeldDirectory.open(path);
+  const places: readonly [parent: () => HeldDirectory, isInStore: boolean][] = [
+    [() => open(store).below(TMP), true],
+    [() => open(store), true],
+    [() => open(tmpdir()), false],
+  ];
+  for (const [openParent, isInStore] of places) {
     try {
-      mkdirSync(path, { mode: 0o700 });
-      return { path, isInStore: inStore.includes(parent), dismiss };
+      return { ...makeIn(openParent()), isInStore };
     } catch (error) {
-      dismiss();
       problem = error;
     }
   }
   return failure("probe", problem);
+}
+
+function makeIn(parent: HeldDirectory): Omit<Place, "isInStore"> {
+  const name = `probe-${randomUUID()}`;
+  const dismiss = guardDirectory(parent, name);
+  try {
+    parent.newDirectory(name, 0o700);
+    return { files: parent.below(name), parent, name, dismiss };
+  } catch (error) {
+    dismiss();
+    parent.close();
+    throw error;
+  }
 }

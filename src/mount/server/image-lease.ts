@@ -6,7 +6,8 @@
 import { objectsOf } from "../../erofs/object-list.ts";
 import { SystemError } from "../../errors.ts";
 import { takeLease } from "../../store/leases.ts";
-import { Store } from "../../store/store.ts";
+import type { Store } from "../../store/store.ts";
+import type { Stores } from "../../store/stores.ts";
 import type { VerityDigest } from "../../verity/verity-digest.ts";
 import type { ImageSource } from "./image-source.ts";
 
@@ -18,15 +19,15 @@ import type { ImageSource } from "./image-source.ts";
  * @throws {@link SystemError} `BUSY` while a store is being cleaned up
  */
 export function leaseImage(
-  stores: readonly string[],
+  stores: Stores,
   digest: VerityDigest,
   images: Pick<ImageSource, "get">,
   log: (line: string) => void,
 ): () => void {
   const objects = () => objectsOf(images.get()).keys();
-  const take = (path: string) => {
+  const take = (store: Store) => {
     try {
-      return takeLease(Store.open(path), digest, objects);
+      return takeLease(store, digest, objects);
     } catch (error) {
       const isOfDisk =
         error instanceof SystemError && (error.code === "NO_SPACE" || error.code === "IO");
@@ -35,7 +36,7 @@ export function leaseImage(
       return undefined;
     }
   };
-  const leases = stores.map(take);
+  const leases = stores.all.map(take);
   return () => {
     for (const lease of leases) lease?.release();
   };

@@ -3,25 +3,25 @@
  *
  * @module
  */
+import type { SharedDirectory } from "../../fs/held-directory.ts";
 import type { Image } from "../../erofs/image.ts";
-import { partialPlace } from "../../fuse/store-place.ts";
 import type { Supply } from "../../fuse/supply.ts";
 import { missingObjects } from "../../store/missing-objects.ts";
 import { openSourcesFor } from "../../fetch/open-sources.ts";
 import { fetchAll } from "../../mirror/fetch-all.ts";
 import { Fetcher } from "../../mirror/fetcher.ts";
 import { LazyObjects } from "../../mirror/lazy-objects.ts";
-import { Stores } from "../../store/stores.ts";
+import type { Stores } from "../../store/stores.ts";
 import type { LazyInput } from "./server-input.ts";
 import type { BackgroundStatus, LazyStatus } from "../report/lazy-status.ts";
 
 /** Fetches for one mount. */
 export class LazyMount implements Supply {
-  readonly place: Supply["place"];
   readonly #stores: Stores;
   readonly #image: Image;
   readonly #fetcher: Fetcher;
   readonly #lazy: LazyObjects;
+  readonly directory: SharedDirectory;
   readonly #log: (line: string) => void;
   readonly #patienceMs: number;
   readonly #ending = new AbortController();
@@ -41,7 +41,7 @@ export class LazyMount implements Supply {
     this.#stores = stores;
     this.#log = log;
     this.#patienceMs = patienceMs;
-    this.place = partialPlace(lazy.directory);
+    this.directory = lazy.directory.share();
   }
 
   /**
@@ -52,11 +52,10 @@ export class LazyMount implements Supply {
    */
   static async open(
     image: Image,
-    storePaths: readonly string[],
+    stores: Stores,
     input: LazyInput,
     log: (line: string) => void,
   ): Promise<LazyMount> {
-    const stores = Stores.open(storePaths);
     const store = stores.first;
     const { name, digest, seekIndex } = input;
     const sources = await openSourcesFor({ image, digest, name, seekIndex }, stores, input, log);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { closeSync } from "node:fs";
 import type { ServeInput, Served } from "../../fuse/transport.ts";
 import { Store } from "../../store/store.ts";
 import { whenEnded } from "./file-system-end.ts";
@@ -34,16 +35,22 @@ export async function serveMode(input: ModeInput): Promise<Served> {
 /** The kernel does everything; the process is there to hold leases and to end the mount. */
 function serveKernel(input: ModeInput): Served {
   const stores = input.stores.map((path) => Store.open(path).objects);
-  mountStack(
-    { bytes: new Uint8Array(input.image), digest: input.digest },
-    {
-      source: input.source,
-      target: input.target,
-      objects: stores.map((objects) => objects.directory),
-      images: stores,
-      requireVerity: input.promise === "block",
-      ...stackWishes(input),
-    },
-  );
+  const objects: number[] = [];
+  try {
+    for (const store of stores) objects.push(store.hold());
+    mountStack(
+      { bytes: new Uint8Array(input.image), digest: input.digest },
+      {
+        source: input.source,
+        target: input.target,
+        objects,
+        images: stores,
+        requireVerity: input.promise === "block",
+        ...stackWishes(input),
+      },
+    );
+  } finally {
+    for (const fd of objects) closeSync(fd);
+  }
   return { transport: undefined, ended: whenEnded(input.target) };
 }

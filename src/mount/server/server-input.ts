@@ -43,6 +43,8 @@ export interface ServerInput extends MountRights {
   /** What the image in {@link IMAGE_FD} must have. */
   readonly digest: VerityDigest;
   readonly stores: readonly string[];
+  /** Whether root writes to them though others can. */
+  readonly foreignStore?: boolean | undefined;
   readonly target: string;
   /** The id of what was mounted there when it was found free; null when it need not be free. */
   readonly below?: number | null;

@@ -4,6 +4,7 @@
  * @module
  */
 import { Prefetch } from "../../fuse/prefetch/prefetch.ts";
+import { Stores } from "../../store/stores.ts";
 import type { PrefetchInput } from "../../fuse/prefetch/prefetch-input.ts";
 import type { SpareThread } from "../../fuse/threads.ts";
 import type { Served, ServeInput } from "../../fuse/transport.ts";
@@ -49,7 +50,7 @@ export async function startMount(input: ServerInput, parts: ServerParts): Promis
   const { signals, log, spare, undo, atExit } = parts;
   const write = (line: string) => log.write(line);
   const images = new ImageSource(IMAGE_FD, input.digest);
-  undo.add(leaseImage(input.stores, input.digest, images, write)); // added first: it goes last
+  undo.add(leaseImage(storesOf(input), input.digest, images, write)); // added first: it goes last
   undo.add(() => log.remove());
   undo.add(() => spare.end());
   const problems = new ProblemLog(images, write);
@@ -120,13 +121,17 @@ async function openWritable(
 
 /** What fetches what no store has; loaded only where that is wanted. */
 async function openLazy(
-  { lazy, stores }: ServerInput,
+  input: ServerInput,
   images: ImageSource,
   log: (line: string) => void,
 ): Promise<LazyMount | undefined> {
-  if (lazy === undefined) return undefined;
+  if (input.lazy === undefined) return undefined;
   const module = await import("./lazy.ts");
-  return module.LazyMount.open(images.get(), stores, lazy, log);
+  return module.LazyMount.open(images.get(), storesOf(input), input.lazy, log);
+}
+
+function storesOf({ stores, foreignStore }: ServerInput): Stores {
+  return Stores.open(stores, { foreignOwner: foreignStore });
 }
 
 /** @throws {@link NotFoundError} or others when the list cannot be read any more */

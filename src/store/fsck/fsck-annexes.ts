@@ -4,17 +4,17 @@
  *
  * @module
  */
-import { closeSync, lstatSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { IntegrityError, NotFoundError, SealfsError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import type { VerityDigest } from "../../verity/verity-digest.ts";
 import { verifyLeaves } from "../../verity/tree.ts";
 import { readSeekLayers } from "../../seek/seek-index.ts";
 import { readClaim } from "../claims.ts";
-import { readRegular } from "../../fs/regular-file.ts";
-import type { ProblemKind, StoreProblem } from "./problem.ts";
+import type { FoundProblem, ProblemKind } from "./problem.ts";
 import { fanOut, storeDirectories } from "../layout.ts";
-import { entriesOf, listObjectNames } from "../object-names.ts";
+import { hasDirectory, statOf } from "./stat-of.ts";
+import { listObjectNames } from "../object-names.ts";
 import { seekIndexOf } from "../seek-indexes.ts";
 import type { Store } from "../store.ts";
 
@@ -23,12 +23,12 @@ export interface AnnexesResult {
   readonly bundles: number;
   readonly leafCaches: number;
   readonly seekIndexes: number;
-  readonly problems: readonly StoreProblem[];
+  readonly problems: readonly FoundProblem[];
 }
 
 export function checkAnnexes(store: Store): AnnexesResult {
-  const problems: StoreProblem[] = [];
-  const add: Add = (kind, path, message) => problems.push({ kind, path, message, bad: true });
+  const problems: FoundProblem[] = [];
+  const add: Add = (kind, name, message) => problems.push({ kind, name, message, bad: true });
   if (store.foreign === undefined) checkDirectories(store, add);
   return {
     bundles: checkBundles(store, add),
@@ -38,52 +38,46 @@ export function checkAnnexes(store: Store): AnnexesResult {
   };
 }
 
-type Add = (kind: ProblemKind, path: string, message: string) => void;
+type Add = (kind: ProblemKind, name: string, message: string) => void;
 
 function checkDirectories(store: Store, add: Add): void {
   for (const name of [...storeDirectories, ...fanOut.map((fan) => `objects/${fan}`)]) {
-    const path = `${store.path}/${name}`;
-    const stat = lstatSync(path, { throwIfNoEntry: false });
+    const stat = statOf(store, name);
     if (stat?.isDirectory() === true) continue;
-    add("directory", path, stat === undefined ? "missing" : "is not a directory");
+    add("directory", name, stat === undefined ? "missing" : "is not a directory");
   }
 }
 
 /** Without keys no signature can be checked: a bundle has to be one, and about its image. */
 function checkBundles(store: Store, add: Add): number {
   let count = 0;
-  for (const id of entriesOf(`${store.path}/bundles`)) {
-    for (const name of entriesOf(`${store.path}/bundles/${id}`)) {
-      const path = `${store.path}/bundles/${id}/${name}`;
-      count += 1;
-      const message = reasonOf(() => {
-        const claim = readClaim({
-          keyId: "",
-          bytes: readRegular(path, limits.envelopeBytes, path),
-        });
-        return claim.id === id ? undefined : `is about the image ${claim.id}`;
-      });
-      if (message !== undefined) add("bundle", path, message);
-    }
+  for (const { folder: id, name } of filesBelow(store, "bundles", "bundle", add)) {
+    count += 1;
+    const message = reasonOf(() => {
+      const bytes = store.files.readRegular(name, limits.envelopeBytes);
+      const claim = readClaim({ keyId: "", bytes });
+      return claim.id === id ? undefined : `is about the image ${claim.id}`;
+    });
+    if (message !== undefined) add("bundle", name, message);
   }
   return count;
 }
 
 function checkLeafCaches(store: Store, add: Add): number {
   let count = 0;
-  for (const { digest, path } of listObjectNames(store, `${store.path}/verity`)) {
+  for (const { digest, name } of listObjectNames(store, { directory: "verity", skipWrong: true })) {
     count += 1;
     const message =
       digest === undefined
         ? "the name is not a digest of this store's algorithm"
-        : reasonOf(() => leavesProblem(store, digest, path));
-    if (message !== undefined) add("leaves", path, message);
+        : reasonOf(() => leavesProblem(store, digest, name));
+    if (message !== undefined) add("leaves", name, message);
   }
   return count;
 }
 
-function leavesProblem(store: Store, digest: VerityDigest, path: string): string | undefined {
-  const leaves = readRegular(path, limits.leafBytes, path);
+function leavesProblem(store: Store, digest: VerityDigest, name: string): string | undefined {
+  const leaves = store.files.readRegular(name, limits.leafBytes);
   let size: number;
   try {
     const file = store.objects.openFile(digest);
@@ -101,25 +95,32 @@ function leavesProblem(store: Store, digest: VerityDigest, path: string): string
 /** They have to be whole; wrong places in them show only when objects are read through them. */
 function checkSeekIndexes(store: Store, add: Add): number {
   let count = 0;
-  for (const id of entriesOf(`${store.path}/seek`)) {
-    const folder = `${store.path}/seek/${id}`;
-    if (lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() === false) {
-      add("seek", folder, "is not a directory");
-      continue;
-    }
-    for (const name of entriesOf(folder)) {
-      const path = `${folder}/${name}`;
-      count += 1;
-      const message = reasonOf(() => {
-        const bytes = readRegular(path, limits.seekIndexBytes, path);
-        readSeekLayers(bytes);
-        const { digest } = seekIndexOf(bytes);
-        return digest === `sha256:${name}` ? undefined : `its content has ${digest}`;
-      });
-      if (message !== undefined) add("seek", path, message);
-    }
+  for (const { entry, name } of filesBelow(store, "seek", "seek", add)) {
+    count += 1;
+    const message = reasonOf(() => {
+      const bytes = store.files.readRegular(name, limits.seekIndexBytes);
+      readSeekLayers(bytes);
+      const { digest } = seekIndexOf(bytes);
+      return digest === `sha256:${entry}` ? undefined : `its content has ${digest}`;
+    });
+    if (message !== undefined) add("seek", name, message);
   }
   return count;
+}
+
+/** What lies in the folders of a directory of the store, which are named by images. */
+function* filesBelow(store: Store, directory: string, kind: ProblemKind, add: Add) {
+  if (!hasDirectory(store, directory)) return; // reported by itself
+  for (const folder of store.files.names(directory)) {
+    const inner = `${directory}/${folder}`;
+    if (!hasDirectory(store, inner)) {
+      add(kind, inner, "is not a directory");
+      continue;
+    }
+    for (const entry of store.files.names(inner)) {
+      yield { folder, entry, name: `${inner}/${entry}` };
+    }
+  }
 }
 
 function reasonOf(check: () => string | undefined): string | undefined {

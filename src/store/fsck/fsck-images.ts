@@ -3,16 +3,15 @@
  *
  * @module
  */
-import { existsSync, readlinkSync } from "node:fs";
 import { verifyImage } from "../../erofs/check.ts";
 import { objectsOf } from "../../erofs/object-list.ts";
 import { FormatError, NotFoundError, SealfsError } from "../../errors.ts";
 import type { VerityDigest } from "../../verity/verity-digest.ts";
-import { errnoOf, failure } from "../../fs/failure.ts";
-import type { StoreProblem } from "./problem.ts";
+import { targetOf } from "../images.ts";
+import type { FoundProblem } from "./problem.ts";
 import { REFS, idOfRefTarget, imageLinkTarget } from "../layout.ts";
+import { hasDirectory, statOf } from "./stat-of.ts";
 import { decodeName } from "../names.ts";
-import { entriesOf } from "../object-names.ts";
 import type { Store } from "../store.ts";
 import { openStoredImage } from "../stored-image.ts";
 
@@ -24,7 +23,7 @@ export interface ImagesResult {
    * bytes. The size of an image itself is not known.
    */
   readonly needed: ReadonlyMap<VerityDigest, number | undefined>;
-  readonly problems: readonly StoreProblem[];
+  readonly problems: readonly FoundProblem[];
 }
 
 /** Checks every name and every image, and that the store has everything that they lead to. */
@@ -36,7 +35,7 @@ export function checkImages(store: Store): ImagesResult {
 
 class ImagesCheck implements ImagesResult {
   readonly needed = new Map<VerityDigest, number | undefined>();
-  readonly problems: StoreProblem[] = [];
+  readonly problems: FoundProblem[] = [];
   readonly ids = new Set<VerityDigest>();
   readonly #store: Store;
 
@@ -45,6 +44,7 @@ class ImagesCheck implements ImagesResult {
   }
 
   run(): void {
+    if (!hasDirectory(this.#store, "images")) return; // reported by itself
     for (const id of this.#store.images.ids().sort()) {
       this.ids.add(id);
       this.#checkLink(id);
@@ -54,25 +54,25 @@ class ImagesCheck implements ImagesResult {
   }
 
   #checkLink(id: VerityDigest): void {
-    const path = `${this.#store.path}/images/${id}`;
-    if (targetOf(path) === imageLinkTarget(id)) return;
-    this.#add({ kind: "link", path, digest: id, message: "does not lead to its object" });
+    const name = `images/${id}`;
+    if (targetOf(this.#store.files, name) === imageLinkTarget(id)) return;
+    this.#add({ kind: "link", name, digest: id, message: "does not lead to its object" });
   }
 
   #checkRefs(): void {
-    for (const component of entriesOf(`${this.#store.path}/${REFS}`)) {
-      const path = `${this.#store.path}/${REFS}/${component}`;
-      const id = idOfRefTarget(targetOf(path) ?? "");
+    if (!hasDirectory(this.#store, REFS)) return;
+    for (const component of this.#store.files.names(REFS)) {
+      const name = `${REFS}/${component}`;
+      const id = idOfRefTarget(targetOf(this.#store.files, name) ?? "");
       if (id === undefined || decodeName(component) === undefined) {
-        this.#add({ kind: "ref", path, message: "is not an image name" });
+        this.#add({ kind: "ref", name, message: "is not an image name" });
         continue;
       }
       if (this.ids.has(id)) continue;
       this.ids.add(id);
-      const link = `${this.#store.path}/images/${id}`;
       this.#add({
         kind: "link",
-        path: link,
+        name: `images/${id}`,
         digest: id,
         message: "missing, and a name leads to it",
       });
@@ -81,17 +81,17 @@ class ImagesCheck implements ImagesResult {
 
   #checkImage(id: VerityDigest): void {
     if (!this.needed.has(id)) this.needed.set(id, undefined);
-    const path = this.#store.objects.path(id);
+    const name = this.#store.objects.nameOf(id);
     try {
       const image = openStoredImage(this.#store, id);
       const problem = formatProblem(image.bytes);
-      if (problem !== undefined) this.#add({ kind: "image", path, digest: id, message: problem });
+      if (problem !== undefined) this.#add({ kind: "image", name, digest: id, message: problem });
       for (const [digest, size] of objectsOf(image)) this.#checkPresent(digest, size, id);
     } catch (error) {
       if (error instanceof NotFoundError) {
-        this.#add({ kind: "missing", path, digest: id, message: "the image is missing" });
+        this.#add({ kind: "missing", name, digest: id, message: "the image is missing" });
       } else if (error instanceof FormatError) {
-        this.#add({ kind: "image", path, digest: id, message: error.message });
+        this.#add({ kind: "image", name, digest: id, message: error.message });
       } else if (!(error instanceof SealfsError)) {
         throw error;
       } // otherwise its object is wrong, which the check of objects reports
@@ -101,12 +101,12 @@ class ImagesCheck implements ImagesResult {
   #checkPresent(digest: VerityDigest, size: number, id: VerityDigest): void {
     if (this.needed.has(digest)) return;
     this.needed.set(digest, size);
-    const path = this.#store.objects.path(digest);
-    if (existsSync(path)) return;
-    this.#add({ kind: "missing", path, digest, message: `image ${id} needs it` });
+    const name = this.#store.objects.nameOf(digest);
+    if (statOf(this.#store, name) !== undefined) return;
+    this.#add({ kind: "missing", name, digest, message: `image ${id} needs it` });
   }
 
-  #add(problem: Omit<StoreProblem, "bad">): void {
+  #add(problem: Omit<FoundProblem, "bad">): void {
     this.problems.push({ ...problem, bad: true });
   }
 }
@@ -118,15 +118,5 @@ function formatProblem(bytes: Uint8Array): string | undefined {
   } catch (error) {
     if (error instanceof FormatError) return error.message;
     throw error;
-  }
-}
-
-/** The target of a symlink; undefined for anything else. */
-function targetOf(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch (error) {
-    if (errnoOf(error) === "EINVAL" || errnoOf(error) === "ENOENT") return undefined;
-    throw failure(path, error);
   }
 }

@@ -8,13 +8,13 @@ import { IntegrityError, NotFoundError, SystemError } from "../../errors.ts";
 import { type VerityDigest, algorithmOf } from "../../verity/verity-digest.ts";
 import { errnoOf } from "../../fs/failure.ts";
 import type { OpenFile } from "../../fs/regular-file.ts";
-import type { StoreProblem } from "./problem.ts";
+import type { FoundProblem } from "./problem.ts";
 import { type ObjectStore, digestOfFile } from "../objects.ts";
 
 /** What was found under an object's name. */
 export interface CheckedObject {
   readonly bytes: number;
-  readonly problem?: StoreProblem;
+  readonly problem?: FoundProblem;
 }
 
 /** Error numbers of a disk that cannot give back what it was given. */
@@ -28,10 +28,10 @@ const WRITABLE_BY_OTHERS = 0o022;
  * @throws {@link SystemError} when the system cannot read it for reasons that are not the disk's
  */
 export function checkObject(objects: ObjectStore, digest: VerityDigest): CheckedObject {
-  const path = objects.path(digest);
-  const problem = (kind: "object" | "mode", message: string): StoreProblem => ({
+  const name = objects.nameOf(digest);
+  const problem = (kind: "object" | "mode", message: string): FoundProblem => ({
     kind,
-    path,
+    name,
     digest,
     message,
     bad: true,
@@ -67,12 +67,12 @@ export interface Batch {
 export interface BatchResult {
   readonly objects: number;
   readonly bytes: number;
-  readonly problems: readonly StoreProblem[];
+  readonly problems: readonly FoundProblem[];
 }
 
 export function checkBatch(objects: ObjectStore, { digests }: Batch): BatchResult {
   let bytes = 0;
-  const problems: StoreProblem[] = [];
+  const problems: FoundProblem[] = [];
   for (const digest of digests) {
     const checked = checkObject(objects, digest);
     bytes += checked.bytes;

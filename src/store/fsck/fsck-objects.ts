@@ -5,14 +5,13 @@
  */
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { lstatSync } from "node:fs";
 import { decodeError } from "../../error-transfer.ts";
 import { SystemError } from "../../errors.ts";
 import { workerUrl } from "../../sys/worker.ts";
 import type { VerityDigest } from "../../verity/verity-digest.ts";
 import { type Batch, type BatchResult, checkBatch } from "./fsck-object.ts";
-import type { StoreProblem } from "./problem.ts";
-import type { BatchAnswer } from "./fsck-worker.ts";
+import type { FoundProblem } from "./problem.ts";
+import type { BatchAnswer, ObjectsPlace } from "./fsck-worker.ts";
 import { type ObjectName, listObjectNames } from "../object-names.ts";
 import type { Store } from "../store.ts";
 
@@ -20,7 +19,7 @@ export interface ObjectsResult {
   readonly objects: number;
   /** Bytes read. */
   readonly bytes: number;
-  readonly problems: readonly StoreProblem[];
+  readonly problems: readonly FoundProblem[];
 }
 
 export interface ObjectsOptions {
@@ -63,7 +62,7 @@ export async function checkStoredObjects(
 /** Adds up what the threads found. */
 class Tally {
   readonly #onProgress: ObjectsOptions["onProgress"];
-  readonly #problems: StoreProblem[] = [];
+  readonly #problems: FoundProblem[] = [];
   #objects = 0;
   #bytes = 0;
   /** The part of the names that has been listed, 0 to 1; digests are spread evenly. */
@@ -80,12 +79,12 @@ class Tally {
     this.#onProgress?.(this.#bytes, this.share > 0 ? this.#bytes / this.share : this.#bytes);
   }
 
-  addProblem(problem: StoreProblem): void {
+  addProblem(problem: FoundProblem): void {
     this.#problems.push(problem);
   }
 
   result(): ObjectsResult {
-    const problems = this.#problems.sort((a, b) => (a.path < b.path ? -1 : 1));
+    const problems = this.#problems.sort((a, b) => (a.name < b.name ? -1 : 1));
     return { objects: this.#objects, bytes: this.#bytes, problems };
   }
 }
@@ -93,15 +92,15 @@ class Tally {
 function* batchesOf(store: Store, tally: Tally): Generator<Batch, void, undefined> {
   let digests: VerityDigest[] = [];
   let bytes = 0;
-  for (const name of listObjectNames(store)) {
-    const { digest, path } = name;
+  for (const object of listObjectNames(store, { skipWrong: true })) {
+    const { digest, name } = object;
     if (digest === undefined) {
-      tally.addProblem(oddName(name));
+      tally.addProblem(oddName(object));
       continue;
     }
     tally.share = (Number.parseInt(digest.slice(0, 2), 16) + 1) / 256;
     digests.push(digest);
-    bytes += lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    bytes += store.files.stat(name)?.size ?? 0;
     if (digests.length < BATCH_OBJECTS && bytes < BATCH_BYTES) continue;
     yield { digests };
     digests = [];
@@ -110,9 +109,9 @@ function* batchesOf(store: Store, tally: Tally): Generator<Batch, void, undefine
   if (digests.length > 0) yield { digests };
 }
 
-function oddName({ path }: ObjectName): StoreProblem {
+function oddName({ name }: ObjectName): FoundProblem {
   const message = "the name is not a digest of this store's algorithm";
-  return { kind: "name", path, message, bad: true };
+  return { kind: "name", name, message, bad: true };
 }
 
 /** One thread, with at most one batch at a time. */
@@ -124,7 +123,10 @@ class Thread {
 
   constructor(store: Store) {
     this.#worker = new Worker(workerUrl(import.meta.url, "./fsck-worker.ts"), {
-      workerData: { directory: store.objects.directory },
+      workerData: {
+        directory: store.files.share(),
+        name: store.objects.name,
+      } satisfies ObjectsPlace,
       trackUnmanagedFds: false, // it closes what system calls have opened
     });
     this.#worker.on("error", (error) => this.#stop(error));

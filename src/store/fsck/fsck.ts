@@ -6,13 +6,12 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
 import { SystemError } from "../../errors.ts";
 import type { VerityDigest } from "../../verity/verity-digest.ts";
 import { checkAnnexes } from "./fsck-annexes.ts";
 import { type ImagesResult, checkImages } from "./fsck-images.ts";
 import { type ObjectsOptions, checkStoredObjects } from "./fsck-objects.ts";
-import type { ProblemKind, StoreProblem } from "./problem.ts";
+import type { FoundProblem, ProblemKind, StoreProblem } from "./problem.ts";
 import { relink, removeWrong, restoreObjects } from "./repair.ts";
 import { StoreLock } from "../lock.ts";
 import type { RepairSource } from "./repair-source.ts";
@@ -49,8 +48,12 @@ export interface FsckResult {
 export async function checkStore(store: Store, options: FsckOptions = {}): Promise<FsckResult> {
   const found = await check(store, options);
   if (options.repair === true) await repair(store, found, options);
-  const { ids, needed: _, ...result } = found;
-  return { ...result, images: ids.size, good: result.problems.every(({ bad }) => !bad) };
+  const { ids, needed: _, problems: all, ...result } = found;
+  const problems = all.map(({ name, ...problem }) => ({
+    ...problem,
+    path: store.files.pathOf(name),
+  }));
+  return { ...result, problems, images: ids.size, good: problems.every(({ bad }) => !bad) };
 }
 
 async function check(store: Store, options: FsckOptions) {
@@ -78,7 +81,7 @@ function lockShared(store: Store, options: FsckOptions): StoreLock | undefined {
 }
 
 interface Found extends Pick<ImagesResult, "ids" | "needed"> {
-  readonly problems: StoreProblem[];
+  readonly problems: FoundProblem[];
 }
 
 async function repair(
@@ -107,20 +110,20 @@ async function repair(
 /**
  * Marks which problems remain. Images that can be read again may need objects that were not known.
  */
-function review(store: Store, problems: StoreProblem[]): void {
+function review(store: Store, problems: FoundProblem[]): void {
   const now = checkImages(store);
   for (const problem of problems) problem.bad = isBadStill(store, problem, now.needed);
-  const known = new Set(problems.filter(({ bad }) => bad).map(({ path }) => path));
-  problems.push(...now.problems.filter(({ path }) => !known.has(path)));
+  const known = new Set(problems.filter(({ bad }) => bad).map(({ name }) => name));
+  problems.push(...now.problems.filter(({ name }) => !known.has(name)));
 }
 
 /** Quarantine repairs what nothing needs; an object that an image needs is missing afterwards. */
 function isBadStill(
   store: Store,
-  { kind, digest, repair: done }: StoreProblem,
+  { kind, digest, repair: done }: FoundProblem,
   needed: ReadonlyMap<VerityDigest, number | undefined>,
 ): boolean {
   if (done === undefined) return true;
   if (kind !== "object" || done !== "quarantined") return false;
-  return needed.has(digest!) && !existsSync(store.objects.path(digest!));
+  return needed.has(digest!) && !store.objects.has(digest!);
 }

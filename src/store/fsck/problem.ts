@@ -24,10 +24,16 @@ export type ProblemKind =
 /** `quarantined` is a repair only when nothing needs the wrong file. */
 export type Repair = "restored" | "quarantined" | "removed" | "fixed";
 
-/** One thing that is wrong. */
-export interface StoreProblem {
-  readonly kind: ProblemKind;
+/** One thing that is wrong, as it is reported. */
+export interface StoreProblem extends Omit<FoundProblem, "name"> {
   readonly path: string;
+}
+
+/** One thing that is wrong. */
+export interface FoundProblem {
+  readonly kind: ProblemKind;
+  /** In the store. */
+  readonly name: string;
   readonly message: string;
   /** The object or image that it is about. */
   readonly digest?: VerityDigest;

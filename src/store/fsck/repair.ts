@@ -4,15 +4,13 @@
  *
  * @module
  */
-import { chmodSync, existsSync, lstatSync, unlinkSync } from "node:fs";
+import { closeSync, constants, fchmodSync } from "node:fs";
 import { IntegrityError, NotFoundError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { type VerityDigest, algorithmOf } from "../../verity/verity-digest.ts";
 import { VerityHasher } from "../../verity/hasher.ts";
-import { makeDirectory } from "../../fs/directory.ts";
-import { syncPath } from "../../fs/sync.ts";
 import { checkObject } from "./fsck-object.ts";
-import type { StoreProblem } from "./problem.ts";
+import type { FoundProblem } from "./problem.ts";
 import { exclusively } from "../lock.ts";
 import { quarantine } from "../quarantine.ts";
 import { LEAVES_ABOVE } from "../leaves.ts";
@@ -48,9 +46,7 @@ export async function restoreObjects(
 type Wanted = readonly [digest: VerityDigest, size: number | undefined];
 
 function absentOf(store: Store, id: VerityDigest): Wanted[] {
-  return [...objectsOfStored(store, id)].filter(
-    ([digest]) => !existsSync(store.objects.path(digest)),
-  );
+  return [...objectsOfStored(store, id)].filter(([digest]) => !store.objects.has(digest));
 }
 
 async function copyObjects(
@@ -124,49 +120,48 @@ async function next(chunks: AsyncIterator<Uint8Array>): Promise<Uint8Array | und
  */
 export function removeWrong(
   store: Store,
-  problems: readonly StoreProblem[],
+  problems: readonly FoundProblem[],
   timeoutMs: number | undefined,
 ): void {
   if (problems.length === 0) return;
   exclusively(store, timeoutMs, () => {
     for (const problem of problems) repairInPlace(store, problem);
     for (const name of ["objects", "images", "images/refs", "bundles"]) {
-      syncPath(`${store.path}/${name}`);
+      store.files.sync(name);
     }
   });
 }
 
-function repairInPlace(store: Store, problem: StoreProblem): void {
-  const { kind, path, digest } = problem;
+function repairInPlace(store: Store, problem: FoundProblem): void {
+  const { files } = store;
+  const { kind, name, digest } = problem;
   switch (kind) {
     case "object":
       if (checkObject(store.objects, digest!).problem?.kind === "object") {
-        quarantine(store, path, digest);
+        quarantine(store, name, digest);
         problem.repair = "quarantined";
-      } else if (existsSync(path)) {
+      } else if (store.objects.has(digest!)) {
         problem.repair = "restored"; // by another process
       }
       return;
     case "mode":
-      chmodSync(path, 0o444);
+      setMode(store, name);
       problem.repair = "fixed";
       return;
     case "directory":
-      if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === false) {
-        quarantine(store, path);
-      }
-      makeDirectory(path);
+      if (files.stat(name)?.isDirectory() === false) quarantine(store, name);
+      files.makeDirectory(name);
       problem.repair = "fixed";
       return;
     case "leaves":
-      unlinkSync(path);
+      files.removeTree(name);
       problem.repair = "removed";
       return;
     case "ref":
     case "bundle":
     case "seek":
     case "name":
-      quarantine(store, path);
+      quarantine(store, name);
       problem.repair = "quarantined";
       return;
     case "link":
@@ -181,8 +176,17 @@ function repairInPlace(store: Store, problem: StoreProblem): void {
 /**
  * Quarantines what is in the link's place; {@link relink} makes the link when its image is good.
  */
-function removeLink(store: Store, { path }: StoreProblem): void {
-  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) quarantine(store, path);
+function removeLink(store: Store, { name }: FoundProblem): void {
+  if (store.files.stat(name) !== undefined) quarantine(store, name);
+}
+
+function setMode({ files }: Store, name: string): void {
+  const fd = files.open(name, constants.O_RDONLY);
+  try {
+    fchmodSync(fd, 0o444);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Makes the links of those images whose object is good; returns for which. */

@@ -12,14 +12,13 @@
  *
  * @module
  */
-import { lstatSync, readdirSync, rmSync, unlinkSync } from "node:fs";
 import { FormatError } from "../../errors.ts";
-import { FileSystemSync } from "../../sys/syncfs.ts";
 import type { VerityDigest } from "../../verity/verity-digest.ts";
 import { errnoOf } from "../../fs/failure.ts";
 import { findRoots, markFrom } from "./roots.ts";
+import { fileSystemOf } from "../durability.ts";
 import { exclusively } from "../lock.ts";
-import { type ObjectName, entriesOf, listObjectNames } from "../object-names.ts";
+import { type ObjectName, listObjectNames } from "../object-names.ts";
 import { type Emptied, emptyQuarantine, removeObjects } from "../quarantine.ts";
 import { reapStaging } from "../staging.ts";
 import type { Store } from "../store.ts";
@@ -85,7 +84,7 @@ class Collector {
     const roots = findRoots(this.#store, this.#options.keep ?? 1);
     const marks = markFrom(this.#store, roots);
 
-    if (!this.#dryRun) reapStaging(`${this.#store.path}/tmp`);
+    if (!this.#dryRun) reapStaging(this.#store);
     for (const lease of roots.deadLeases) this.#unlink(lease);
     const quarantine = this.#emptyQuarantine();
     const images = this.#sweepLinks(roots.images);
@@ -117,18 +116,20 @@ class Collector {
 
   #sweepLinks(wanted: ReadonlySet<VerityDigest>): VerityDigest[] {
     const unwanted = this.#store.images.ids().filter((id) => !wanted.has(id));
-    for (const id of unwanted) this.#unlink(`${this.#store.path}/images/${id}`);
+    for (const id of unwanted) this.#unlink(`images/${id}`);
     return unwanted;
   }
 
   /** Removes what belongs to unwanted images; entries whose name is not an image's id stay. */
   #sweepFolder(folder: "bundles" | "seek", wanted: ReadonlySet<VerityDigest>): number {
     let count = 0;
-    for (const name of entriesOf(`${this.#store.path}/${folder}`)) {
-      if (!ID.test(name) || wanted.has(name as VerityDigest)) continue;
-      const path = `${this.#store.path}/${folder}/${name}`;
-      count += folder === "bundles" ? filesIn(path) : 1;
-      if (!this.#dryRun) rmSync(path, { recursive: true, force: true });
+    const { files } = this.#store;
+    for (const id of files.names(folder)) {
+      if (!ID.test(id) || wanted.has(id as VerityDigest)) continue;
+      const name = `${folder}/${id}`;
+      const isDirectory = files.stat(name)?.isDirectory() === true;
+      count += folder === "bundles" && isDirectory ? files.names(name).length : 1;
+      if (!this.#dryRun) files.removeTree(name);
     }
     return count;
   }
@@ -139,7 +140,7 @@ class Collector {
       this.#options.sync();
       return;
     }
-    const fileSystem = new FileSystemSync(this.#store.path);
+    const fileSystem = fileSystemOf(this.#store.files);
     try {
       fileSystem.sync();
     } finally {
@@ -158,7 +159,7 @@ class Collector {
       if (!this.#dryRun) removeObjects(this.#store, doomed);
       doomed = new Map();
     };
-    for (const { digest, path } of listObjectNames(this.#store)) {
+    for (const { digest, name } of listObjectNames(this.#store)) {
       if (digest === undefined) continue; // fsck reports it
       if (marks.has(digest)) {
         kept += 1;
@@ -167,8 +168,8 @@ class Collector {
       if (!digest.startsWith(fan)) flush();
       fan = digest.slice(0, 2);
       count += 1;
-      bytes += lstatSync(path).size;
-      doomed.set(digest, path);
+      bytes += this.#sizeOf(name);
+      doomed.set(digest, name);
     }
     flush();
     return { kept, count, bytes };
@@ -178,19 +179,23 @@ class Collector {
     let count = 0;
     let bytes = 0;
     const unwanted = ({ digest }: ObjectName) => digest !== undefined && !marks.has(digest);
-    for (const cache of listObjectNames(this.#store, `${this.#store.path}/verity`)) {
+    for (const cache of listObjectNames(this.#store, { directory: "verity" })) {
       if (!unwanted(cache)) continue;
       count += 1;
-      bytes += lstatSync(cache.path).size;
-      this.#unlink(cache.path);
+      bytes += this.#sizeOf(cache.name);
+      if (!this.#dryRun) this.#store.files.removeTree(cache.name);
     }
     return { count, bytes };
   }
 
-  #unlink(path: string): void {
+  #sizeOf(name: string): number {
+    return this.#store.files.stat(name)?.size ?? 0;
+  }
+
+  #unlink(name: string): void {
     if (this.#dryRun) return;
     try {
-      unlinkSync(path);
+      this.#store.files.unlink(name);
     } catch (error) {
       if (errnoOf(error) !== "ENOENT") throw error;
     }
@@ -199,18 +204,9 @@ class Collector {
 
 const ID = /^(?:[0-9a-f]{64}|[0-9a-f]{128})$/;
 
-function filesIn(path: string): number {
-  try {
-    return readdirSync(path).length;
-  } catch (error) {
-    if (errnoOf(error) === "ENOTDIR") return 1;
-    throw error;
-  }
-}
-
 /** A composefs-rs repository keeps objects by streams that sealfs does not read. */
 function refuseForeign(store: Store): void {
-  if (entriesOf(`${store.path}/streams`).length === 0) return;
+  if (store.files.names("streams").length === 0) return;
   throw new FormatError("UNSUPPORTED", `gc: ${store.path} holds the streams of composefs-rs`, {
     hint: "only its own tools know which objects these need: cfsctl gc",
   });

@@ -8,15 +8,13 @@
  *
  * @module
  */
-import { readlinkSync } from "node:fs";
 import { FormatError, SystemError } from "../../errors.ts";
 import type { VerityDigest } from "../../verity/verity-digest.ts";
 import { claimsOf } from "../claims.ts";
-import { errnoOf, failure } from "../../fs/failure.ts";
+import { targetOf } from "../images.ts";
 import { REFS, idOfRefTarget } from "../layout.ts";
 import { readLeases } from "../leases.ts";
 import { decodeName } from "../names.ts";
-import { entriesOf } from "../object-names.ts";
 import type { Store } from "../store.ts";
 import { objectsOfStored } from "../stored-image.ts";
 
@@ -25,7 +23,7 @@ export interface Roots {
   readonly images: ReadonlySet<VerityDigest>;
   /** Further objects, which leases name. */
   readonly objects: readonly VerityDigest[];
-  /** Paths of leases whose process is dead. */
+  /** Names in the store of leases whose process is dead. */
   readonly deadLeases: readonly string[];
 }
 
@@ -76,11 +74,12 @@ function objectsOrStop(store: Store, id: VerityDigest): Iterable<VerityDigest> {
 /** Every name, strictly. */
 function readRefs(store: Store): Map<string, VerityDigest> {
   const refs = new Map<string, VerityDigest>();
-  for (const component of entriesOf(`${store.path}/${REFS}`)) {
-    const path = `${store.path}/${REFS}/${component}`;
+  for (const component of store.files.names(REFS)) {
+    const link = `${REFS}/${component}`;
     const name = decodeName(component);
-    const id = idOfRefTarget(targetOf(path));
+    const id = idOfRefTarget(targetOf(store.files, link) ?? "");
     if (name === undefined || id === undefined) {
+      const path = store.files.pathOf(link);
       throw new FormatError("MALFORMED", `gc: ${path} is not an image name; nothing was removed`, {
         hint: "remove it, or let the tool that made it clean up this store",
       });
@@ -88,16 +87,6 @@ function readRefs(store: Store): Map<string, VerityDigest> {
     refs.set(name, id);
   }
   return refs;
-}
-
-/** The target of a symlink; "" for anything else. */
-function targetOf(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch (error) {
-    if (errnoOf(error) === "EINVAL") return "";
-    throw failure(path, error);
-  }
 }
 
 /** Of each name the images with the highest versions, besides the one that it leads to. */

@@ -14,6 +14,7 @@ import { Store } from "../../../src/store/store.ts";
 import { Transaction } from "../../../src/store/transaction.ts";
 import type { VerityDigest } from "../../../src/verity/verity-digest.ts";
 import { verityDigestOf } from "../../../src/verity/hasher.ts";
+import { resolveHeldPaths } from "../../support/held-paths.mjs";
 import { scratchFolder } from "../../support/scratch.ts";
 
 const writer = fileURLToPath(new URL("../../support/store-writer.mjs", import.meta.url));
@@ -98,7 +99,7 @@ describe("a writer killed before it published", () => {
 
 describe("a staging directory that nobody owns", () => {
   test("is removed when its lock file is missing and it is empty", () => {
-    mkdirSync(join(store.path, "tmp/abandoned"));
+    mkdirSync(join(store.path, "tmp", "a".repeat(24)));
     Transaction.begin(store).close();
     expect(staging()).toEqual([]);
   });
@@ -129,6 +130,7 @@ describe.skipIf(!canTrace)("under strace (skipped where tracing is not possible)
       [
         "-f",
         "-qq",
+        "-y",
         "-o",
         join(root, "trace"),
         ...options,
@@ -143,10 +145,10 @@ describe.skipIf(!canTrace)("under strace (skipped where tracing is not possible)
     );
 
   test("writes come before the sync, renames after it, then a sync, then the name", () => {
-    const calls = "openat,write,pwrite64,rename,renameat,renameat2,syncfs,fsync,symlink,symlinkat";
+    const calls =
+      "openat,openat2,write,pwrite64,rename,renameat,renameat2,syncfs,fsync,symlink,symlinkat";
     expect(trace(["-e", `trace=${calls}`], "app").status).toBe(0);
-    const steps = readFileSync(join(root, "trace"), "utf8")
-      .split("\n")
+    const steps = resolveHeldPaths(readFileSync(join(root, "trace"), "utf8").split("\n"))
       .map((line) => stepOf(line, store.path))
       .filter((step, at, all) => step !== undefined && step !== all[at - 1]);
     // Three objects and the image, each created and written.
@@ -158,7 +160,7 @@ describe.skipIf(!canTrace)("under strace (skipped where tracing is not possible)
 
   describe("with durability object", () => {
     const traced = (name: string) => {
-      const calls = "write,pwrite64,rename,renameat,renameat2,fsync";
+      const calls = "openat,openat2,write,pwrite64,rename,renameat,renameat2,fsync";
       const file = join(root, "trace");
       const options = ["-f", "-qq", "-y", "-s", "24", "-e", `trace=${calls}`, "-o", file];
       const command = [
@@ -175,7 +177,7 @@ describe.skipIf(!canTrace)("under strace (skipped where tracing is not possible)
         timeout: 170_000,
       });
       expect([run.status, run.stderr]).toEqual([0, ""]);
-      return readFileSync(file, "utf8").split("\n");
+      return resolveHeldPaths(readFileSync(file, "utf8").split("\n"));
     };
 
     test("each file is synced before its name, each directory before the image's", () => {

@@ -14,6 +14,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FormatError, IntegrityError, NotFoundError, SystemError } from "../../../src/errors.ts";
 import { readFully, writeFully } from "../../../src/fs/descriptor-io.ts";
 import { makeDirectory, makePrivateDirectories, newDirectory } from "../../../src/fs/directory.ts";
+import { HeldDirectory } from "../../../src/fs/held-directory.ts";
 import { openNewFile } from "../../../src/fs/new-file.ts";
 import { openRegular, readRegular } from "../../../src/fs/regular-file.ts";
 import { StagedFile, writeStagedFile } from "../../../src/fs/staged-file.ts";
@@ -22,6 +23,7 @@ import { scratchFolder } from "../../support/scratch.ts";
 
 let folder: string;
 const at = (name: string) => join(folder, name);
+const here = () => HeldDirectory.open(folder);
 const modeOf = (name: string) => lstatSync(at(name)).mode & 0o7777;
 const umask = process.umask();
 
@@ -60,19 +62,19 @@ describe("a regular file", () => {
 describe("a new file", () => {
   test("has exactly its mode, whatever the umask", () => {
     closeSync(openNewFile(at("file"), 0o644));
-    writeStagedFile(at("staged"), Buffer.from("x"), true);
+    writeStagedFile(here(), "staged", Buffer.from("x"), true);
     expect([modeOf("file"), modeOf("staged")]).toEqual([0o644, 0o444]);
   });
 
   test("is never put in the place of another", () => {
     symlinkSync("nowhere", at("link"));
     expect(() => openNewFile(at("link"), 0o644)).toThrow("EEXIST");
-    expect(() => new StagedFile(at("link"))).toThrow(SystemError);
+    expect(() => new StagedFile(here(), "link")).toThrow(SystemError);
   });
 });
 
 test("a staged file counts what is written to it", () => {
-  const file = new StagedFile(at("file"));
+  const file = new StagedFile(here(), "file");
   file.write(Buffer.from("one "));
   file.write(Buffer.from("two"));
   file.close(false);
@@ -82,7 +84,9 @@ test("a staged file counts what is written to it", () => {
 test("a staged file that cannot be written is closed, and its error is one of the system", () => {
   const script = `
     const { StagedFile } = await import(${JSON.stringify(join(import.meta.dirname, "../../../dist/fs/staged-file.js"))});
-    const file = new StagedFile(${JSON.stringify(at("file"))});
+    const { HeldDirectory } = await import(${JSON.stringify(join(import.meta.dirname, "../../../dist/fs/held-directory.js"))});
+    const directory = HeldDirectory.open(${JSON.stringify(at("."))});
+    const file = new StagedFile(directory, "file");
     try { file.write(Buffer.alloc(4096)); } catch (error) { console.log(error.name, error.code); }
     file.abandon();
     const { readdirSync, readlinkSync } = await import("node:fs");

@@ -99,7 +99,7 @@ describe.each([
 
   test("a file on the way is an error, and so is what is missing", () => {
     expect(() => held.names("a/b/file")).toThrow("expected a directory, got something else");
-    expect(() => held.names("a/none/x")).toThrow(
+    expect(() => held.below("a/none/x")).toThrow(
       expect.objectContaining({
         code: "ENOENT",
         message: expect.stringContaining(inside("a/none")),

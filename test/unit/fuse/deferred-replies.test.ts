@@ -10,7 +10,8 @@ import { ObjectReader } from "../../../src/fuse/object-reader.ts";
 import { type ImageContext, imageOperations } from "../../../src/fuse/image-operations.ts";
 import { type Problem, Session } from "../../../src/fuse/session.ts";
 import { SharedLeaves } from "../../../src/fuse/shared-leaves.ts";
-import { openPlaces, partialPlace } from "../../../src/fuse/store-place.ts";
+import { HeldDirectory } from "../../../src/fs/held-directory.ts";
+import { openPlaces } from "../../../src/fuse/store-place.ts";
 import type { Supply } from "../../../src/fuse/supply.ts";
 import { InHeader, InterruptIn, Opcode, OutHeader } from "../../../src/fuse/wire.ts";
 import { Store } from "../../../src/store/store.ts";
@@ -46,7 +47,7 @@ function answering(provide: Supply["provide"]): DeferredReplies<ImageContext> {
   return new DeferredReplies({
     operations: imageOperations,
     context: { fs: new ImageFileSystem(Image.open(image), reader) },
-    supply: { place: partialPlace(join(scratch, "none")), provide },
+    supply: { directory: HeldDirectory.open(scratch).share(), provide },
     send: ({ call }, length) => {
       const { unique, error } = OutHeader.decode(call.reply);
       const payload = Buffer.from(call.reply.subarray(OutHeader.size, length));

@@ -10,7 +10,8 @@ import { libfuseHandlers } from "../../../src/fuse/libfuse/libfuse-session.ts";
 import { ObjectReader } from "../../../src/fuse/object-reader.ts";
 import type { Problem } from "../../../src/fuse/session.ts";
 import { SharedLeaves } from "../../../src/fuse/shared-leaves.ts";
-import { openPlaces, partialPlace } from "../../../src/fuse/store-place.ts";
+import { HeldDirectory } from "../../../src/fs/held-directory.ts";
+import { openPlaces } from "../../../src/fuse/store-place.ts";
 import { SUPPLY_TRIES, type Supply } from "../../../src/fuse/supply.ts";
 import { Store } from "../../../src/store/store.ts";
 import { verityDigestOf } from "../../../src/verity/index.ts";
@@ -41,8 +42,7 @@ function handlers(bytes: Uint8Array, provide?: Supply["provide"]): FuseOperation
   const counters = new Counters(memory);
   const reader = new ObjectReader(openPlaces([store.path]), SharedLeaves.create(8, 1 << 16));
   const fs = new ImageFileSystem(Image.open(bytes), reader);
-  const place = partialPlace(join(scratch, "none"));
-  const supply = provide && { place, provide };
+  const supply = provide && { directory: HeldDirectory.open(scratch).share(), provide };
   return libfuseHandlers({ fs, counters, supply, onProblem: (each) => problems.push(each) });
 }
 

@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { FetchError } from "../../../src/errors.ts";
 import { fetchAll } from "../../../src/mirror/fetch-all.ts";
 import { Fetcher, type FetcherOptions } from "../../../src/mirror/fetcher.ts";
+import { HeldDirectory } from "../../../src/fs/held-directory.ts";
 import { FileSource } from "../../../src/mirror/file-source.ts";
 import type {
   ByteRange,
@@ -352,13 +353,13 @@ describe("many objects", () => {
     await fetchAll(filled, all.map(wanted));
     damage(other, verityDigestOf(all[3]!));
     const fromStore = await fetchAll(
-      fetcherOf([new FileSource("store", other.path)]),
+      fetcherOf([new FileSource("store", other.files, "objects")]),
       all.map(wanted),
     );
     expect(fromStore).toMatchObject({ objects: 19 });
     expect(fromStore.failed.map(({ object }) => object)).toEqual([wanted(all[3]!)]);
     store = Store.create(join(directory, "third"));
-    const plain = new FileSource("directory", join(other.path, "objects"));
+    const plain = new FileSource("directory", HeldDirectory.open(join(other.path, "objects")), "");
     expect(await fetchAll(fetcherOf([plain]), all.map(wanted))).toMatchObject({ objects: 19 });
   });
 });

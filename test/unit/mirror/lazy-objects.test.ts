@@ -9,6 +9,7 @@ import { Health } from "../../../src/mirror/health.ts";
 import { LazyObjects, type LazyOptions } from "../../../src/mirror/lazy-objects.ts";
 import type { ByteRange, ObjectSource, WantedObject } from "../../../src/mirror/source.ts";
 import { PartialObject, openPartial } from "../../../src/store/partial-objects.ts";
+import { StagingDirectory } from "../../../src/store/staging.ts";
 import { Store } from "../../../src/store/store.ts";
 import { Stores } from "../../../src/store/stores.ts";
 import { Gate } from "../../support/gate.ts";
@@ -116,7 +117,7 @@ function from(sources: ObjectSource[], options: Partial<LazyOptions> = {}): Lazy
 function read({ digest }: WantedObject, { start, end }: ByteRange): Buffer {
   const path = existsSync(store.objects.path(digest))
     ? store.objects.path(digest)
-    : join(lazy!.directory, digest);
+    : join(lazy!.directory.path, digest);
   const fd = openSync(path, "r");
   const bytes = Buffer.alloc(end - start);
   const got = readSync(fd, bytes, 0, bytes.length, start);
@@ -280,9 +281,11 @@ describe("a large object", () => {
   test("what is whole when it is found again is published at once", async () => {
     const object = made(2 * MIB);
     const source = new Fake("a", object, { leaves: object.leaves });
-    const part = PartialObject.begin(scratch, object, object.leaves);
+    const staging = StagingDirectory.create(store);
+    const part = PartialObject.begin(staging, object, object.leaves);
     part.write(0, object.content);
-    part.leave(store.path);
+    part.leave(store);
+    staging.remove();
     const objects = from([source]);
     await objects.provide(object, { start: 0, end: BLOCK }, none);
     expect(source.asked).toEqual([]);

@@ -1,7 +1,8 @@
 /** What stands by should a process be killed. */
 import { spawnSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeEach, expect, test } from "vitest";
 import { processesOf } from "../../support/processes.ts";
@@ -11,7 +12,7 @@ import { scratchFolder } from "../../support/scratch.ts";
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const scripts = ["guard.sh", "arm.sh"].map((name) => `mount/guard/${name}`);
 
-const compiled = new URL("../../../dist/mount/guard/directory-guard.js", import.meta.url).href;
+const compiledFile = (name: string) => new URL(`../../../dist/${name}`, import.meta.url).href;
 let folder: string;
 beforeEach(() => {
   folder = scratchFolder();
@@ -19,11 +20,14 @@ beforeEach(() => {
 
 /** A process that makes a guarded directory with something in it, and then does `last`. */
 function run(last: string): string {
-  const path = join(folder, "a directory");
+  const path = join(folder, `a directory ${randomUUID()}`);
   const code = `
     import { mkdirSync, writeFileSync } from "node:fs";
-    import { guardDirectory } from ${JSON.stringify(compiled)};
-    const dismiss = guardDirectory(process.argv[1]);
+    import { basename, dirname } from "node:path";
+    import { guardDirectory } from ${JSON.stringify(compiledFile("mount/guard/directory-guard.js"))};
+    import { HeldDirectory } from ${JSON.stringify(compiledFile("fs/held-directory.js"))};
+    const parent = HeldDirectory.open(dirname(process.argv[1]));
+    const dismiss = guardDirectory(parent, basename(process.argv[1]));
     mkdirSync(process.argv[1]);
     writeFileSync(process.argv[1] + "/file", "");
     ${last}`;
@@ -40,7 +44,7 @@ test("a guarded directory goes with its process when that is killed", async () =
 
 test("it stays when the guard was dismissed", async () => {
   const path = run("dismiss();");
-  await until(() => processesOf(path).length === 0);
+  await until(() => processesOf(basename(path)).length === 0);
   expect(existsSync(join(path, "file"))).toBe(true);
 });
 

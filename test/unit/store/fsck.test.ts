@@ -93,7 +93,7 @@ test("a seek index that is damaged, or has another's name, is put into quarantin
 });
 
 test("what stops a thread is what would stop this one", async () => {
-  const reach = { value: new ObjectStore(`/${"x".repeat(5000)}`) };
+  const reach = { value: new ObjectStore(store.files, "x".repeat(300)) };
   const unreachable = Object.create(store, { objects: reach }) as Store;
   const [here, there] = await Promise.all(
     [0, 2].map((threads) => checkStoredObjects(unreachable, { threads }).catch((error) => error)),

@@ -160,7 +160,10 @@ describe("gc keeps", () => {
     await once(child, "exit");
     const id = publish(store, undefined, ["a"]);
     writeFileSync(join(store.path, "leases", name!), `sealfs lease 1\nimage ${id}\n`);
-    writeFileSync(join(store.path, "leases", String(process.pid)), `sealfs lease 1\nimage ${id}\n`);
+    writeFileSync(
+      join(store.path, "leases", `${process.pid}-${"0".repeat(24)}`),
+      `sealfs lease 1\nimage ${id}\n`,
+    );
     expect(collect().removed).toMatchObject({ images: [id], leases: 2 });
   });
 
@@ -223,7 +226,7 @@ describe("gc removes nothing and says why", () => {
   });
 
   test("when a lease is a symlink", () => {
-    symlinkSync("/etc/passwd", join(store.path, "leases/odd"));
+    symlinkSync("/etc/passwd", join(store.path, "leases", `odd-${"0".repeat(24)}`));
     refuses(/symbolic link/, "WRONG_TYPE");
   });
 

@@ -1,0 +1,1 @@
+export function resolveHeldPaths(lines: readonly string[]): string[];

@@ -160,9 +160,12 @@ function giveToOwner(files: HeldDirectory, fd: number): void {
   if (uid !== 0) fchownSync(fd, uid, gid);
 }
 
-/** Others who could open it could keep us waiting: earlier versions let all readers of the store. */
+/**
+ * Opened by those who may write to the store and nobody else, who could keep us waiting: earlier
+ * versions let all readers of the store, and a umask may have been at work.
+ */
 function restrict(fd: number, mode: number): void {
-  if ((fstatSync(fd).mode & 0o777 & ~mode) === 0) return;
+  if ((fstatSync(fd).mode & 0o777) === mode) return;
   try {
     fchmodSync(fd, mode);
   } catch {

@@ -25,7 +25,7 @@ export function openPlaces(
 /** What {@link ./object-reader.ts} needs of a store. */
 export function storePlace(store: Store, held?: number): ObjectPlace {
   const objects =
-    held === undefined ? store.objects : ObjectStore.held(store.objects.directory, held);
+    held === undefined ? store.objects.holding() : ObjectStore.held(store.objects.directory, held);
   return {
     path: store.path,
     openFile: (digest) => objects.openFile(digest),

@@ -56,6 +56,11 @@ export class ObjectStore {
     }
   }
 
+  /** The same objects, looked up from their directory on: see {@link hold}. */
+  holding(): ObjectStore {
+    return this.name === "" ? this : new ObjectStore(this.#files.below(this.name), "");
+  }
+
   /** The path of the `objects/` directory, the `basedir` of mount.composefs. */
   get directory(): string {
     return this.#files.pathOf(this.name);

@@ -122,9 +122,13 @@ export class Store implements LocalObjects {
     try {
       makeDirectory(path, storeMode());
       const files = openDirectory(path);
-      if (files.stat(META_FILE) === undefined) {
-        requireOwner(files, options);
-        makeStore(files, options.algorithm ?? "sha256");
+      try {
+        if (files.stat(META_FILE) === undefined) {
+          requireOwner(files, options);
+          makeStore(files, options.algorithm ?? "sha256");
+        }
+      } finally {
+        files.close();
       }
     } catch (error) {
       throw cannotOpen(path, error);
@@ -138,6 +142,11 @@ export class Store implements LocalObjects {
       );
     }
     return store;
+  }
+
+  /** Lets go of the directory; its file system can be unmounted then. */
+  close(): void {
+    this.files.close();
   }
 
   open(digest: VerityDigest): number {

@@ -185,6 +185,7 @@ async function cycle(kind, expected, turn, flag, waitMs) {
     else wrong.push(JSON.stringify(problem));
   }
   const left = readdirSync(join(disk, "store/tmp")).length;
+  store.close();
   await unmount();
   const acknowledged = lines.filter((line) => /^(published|removed|collected)/.test(line)).length;
   return { wrong, acknowledged, left, garbage };
@@ -199,7 +200,7 @@ try {
     const started = Date.now();
     format(kind);
     await mount(kind);
-    Store.create(join(disk, "store"));
+    Store.create(join(disk, "store")).close();
     await unmount();
     const expected = new Expected();
     for (let i = 0; i < cycles; i++) {

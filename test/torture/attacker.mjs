@@ -4,7 +4,6 @@ import { spawnSync } from "node:child_process";
 import {
   chmodSync,
   closeSync,
-  copyFileSync,
   existsSync,
   ftruncateSync,
   linkSync,

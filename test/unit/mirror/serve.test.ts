@@ -2,11 +2,13 @@
 import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { type Socket, connect } from "node:net";
 import { once } from "node:events";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseRange } from "../../../src/mirror/serve/byte-range.ts";
 import { type ServedMirror, serveMirror } from "../../../src/mirror/serve/server.ts";
+import { encodeSeekIndex } from "../../../src/seek/encode.ts";
+import { seekIndexOf, seekIndexPath } from "../../../src/store/seek-indexes.ts";
 import { Store } from "../../../src/store/store.ts";
 import { type VerityDigest, objectPath, verityDigestOf } from "../../../src/verity/index.ts";
 import { contentOf, publish } from "../../support/store.ts";
@@ -21,14 +23,17 @@ const content = contentOf("a");
 const digest = verityDigestOf(content);
 const large = Buffer.alloc(1_500_000, "large ");
 const largeDigest = verityDigestOf(large);
+const seekIndex = encodeSeekIndex(new Map(), [], []);
+let seekName: string;
 
 beforeAll(async () => {
   scratch = scratchFolder();
   store = Store.create(join(scratch, "store"));
   image = publish(store, "app", ["a", "b"], { version: 1 });
+  seekName = seekIndexPath(image, seekIndexOf(seekIndex));
   writeFileSync(store.objects.path(largeDigest), large);
   mkdirSync(join(store.path, "seek", image), { recursive: true });
-  writeFileSync(join(store.path, "seek", image, "0".repeat(64)), "a seek index");
+  writeFileSync(join(store.path, seekName), seekIndex);
   writeFileSync(join(scratch, "secret"), "secret");
   mirror = await serveMirror({ store, host: "127.0.0.1", port: 0 });
 });
@@ -79,11 +84,9 @@ describe("what a mirror gives", () => {
 
   test("an image, its seek index, its bundles and meta.json; of what may change, to be asked again", async () => {
     expect((await ask(`/images/${image}`)).body.length).toBe(store.readImage(image).length);
-    const seek = await ask(`/seek/${image}/${"0".repeat(64)}`);
-    expect([seek.body.toString(), seek.headers.get("etag")]).toEqual([
-      "a seek index",
-      `"${"0".repeat(64)}"`,
-    ]);
+    const seek = await ask(`/${seekName}`);
+    expect(seek.body.equals(seekIndex)).toBe(true);
+    expect(seek.headers.get("etag")).toBe(`"${basename(seekName)}"`);
     expect((await ask(`/seek/${image}`)).status).toBe(404);
     expect((await ask("/meta.json")).headers.get("cache-control")).toBe("no-cache");
     const [bundle] = store.readBundles(image);

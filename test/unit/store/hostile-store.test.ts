@@ -51,7 +51,7 @@ function makeBait(): void {
     `leaves-${"0".repeat(36)}`,
     `partial-${HEX}`,
     "gc-file",
-    `${"b".repeat(62)}`,
+    "b".repeat(62),
     `boot-${"0".repeat(24)}`,
     `${HEX}/config.json`,
     `${"c".repeat(24)}/lock`,

@@ -87,7 +87,7 @@ test("a staged file that cannot be written is closed, and its error is one of th
     const { HeldDirectory } = await import(${JSON.stringify(join(import.meta.dirname, "../../../dist/fs/held-directory.js"))});
     const directory = HeldDirectory.open(${JSON.stringify(at("."))});
     const file = new StagedFile(directory, "file");
-    try { file.write(Buffer.alloc(4096)); } catch (error) { console.log(error.name, error.code); }
+    try { file.write(Buffer.alloc(4096, 1)); } catch (error) { console.log(error.name, error.code); }
     file.abandon();
     const { readdirSync, readlinkSync } = await import("node:fs");
     const open = readdirSync("/proc/self/fd").map((fd) => {

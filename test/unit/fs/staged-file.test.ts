@@ -4,6 +4,7 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { dataRuns } from "../../../src/fs/data-runs.ts";
+import { HeldDirectory } from "../../../src/fs/held-directory.ts";
 import { StagedFile, writeStagedFile } from "../../../src/fs/staged-file.ts";
 import { scratchFolder } from "../../support/scratch.ts";
 
@@ -19,40 +20,40 @@ const pieces = fc.array(
 );
 
 test("any chunks make the file of their bytes", () => {
-  const folder = scratchFolder();
+  const folder = HeldDirectory.open(scratchFolder());
   let number = 0;
   fc.assert(
     fc.property(pieces, fc.integer({ min: 1, max: 20_000 }), (parts, chunkSize) => {
       const bytes = Buffer.concat(parts.map(({ size, byte }) => Buffer.alloc(size, byte)));
-      const path = join(folder, String(number++));
-      const file = new StagedFile(path);
+      const name = String(number++);
+      const file = new StagedFile(folder, name);
       for (let at = 0; at < bytes.length; at += chunkSize) {
         file.write(bytes.subarray(at, at + chunkSize));
       }
       file.close(false);
       expect(file.size).toBe(bytes.length);
-      expect(readFileSync(path).equals(bytes)).toBe(true);
+      expect(readFileSync(join(folder.path, name)).equals(bytes)).toBe(true);
     }),
   );
 });
 
 test("blocks of zeros take no room, at the end neither", () => {
-  const path = join(scratchFolder(), "sparse");
+  const folder = HeldDirectory.open(scratchFolder());
   const size = 64 * 1024 * 1024;
   const taken: number[] = [];
-  const file = new StagedFile(path);
+  const file = new StagedFile(folder, "sparse");
   const zeros = Buffer.alloc(1024 * 1024);
   const data = Buffer.from(zeros).fill("x", 8192, 12_288);
   for (let at = 0; at < size; at += zeros.length) {
     file.write(at === 5 * zeros.length ? data : zeros, (bytes) => taken.push(bytes));
   }
   file.close(true);
-  const { size: is, blocks } = statSync(path);
+  const { size: is, blocks } = statSync(join(folder.path, "sparse"));
   expect(is).toBe(size);
   expect(blocks * 512).toBeLessThanOrEqual(2 * BLOCK);
   expect(taken).toEqual([BLOCK]);
-  writeStagedFile(`${path}2`, zeros, false);
-  expect(statSync(`${path}2`)).toMatchObject({ size: zeros.length, blocks: 0 });
+  writeStagedFile(folder, "second", zeros, false);
+  expect(statSync(join(folder.path, "second"))).toMatchObject({ size: zeros.length, blocks: 0 });
 });
 
 test("runs of data are found by the blocks of the file, wherever the bytes begin", () => {

@@ -70,9 +70,15 @@ export const limits = {
   dumpLineBytes: 16 * MIB,
   /** Bytes of an xattr name. */
   xattrNameBytes: 255,
-  /** Bytes of an xattr value, and of all xattrs of one inode. */
-  xattrValueBytes: 64 * KIB,
+  /** Bytes of an xattr value (`e_value_size` has 16 bits), and of all xattrs of one inode. */
+  xattrValueBytes: 64 * KIB - 1,
   xattrInodeBytes: 64 * KIB,
+  /** Xattrs of all entries of the layers of one image, and their bytes. */
+  xattrs: 8_000_000,
+  xattrBytes: 512 * MIB,
+  /** Keys, and pairs of a key and a value, that one image has. */
+  xattrKeys: 100_000,
+  xattrPairs: 1_000_000,
   /** Bytes of one pax record set, and of one GNU long name. */
   paxBytes: MIB,
   /** Extended headers in front of one tar entry. */

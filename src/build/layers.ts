@@ -12,6 +12,7 @@ import type { Transaction } from "../store/transaction.ts";
 import type { TarEntry } from "../tar/entry.ts";
 import { TarParser } from "../tar/parser.ts";
 import type { Layer, LayerEntry } from "../tree/merge.ts";
+import { XattrTotals } from "./xattr-totals.ts";
 import { ContentIntake, type FileContent } from "./content.ts";
 
 /** A layer that has been read. */
@@ -50,6 +51,7 @@ export async function readLayers(
   options: LayersOptions,
 ): Promise<ReadLayer[]> {
   const layers: ReadLayer[] = [];
+  const xattrs = new XattrTotals();
   const total = image.layers.reduce((sum, layer) => sum + layer.size, 0);
   let done = 0;
   let next = 0;
@@ -66,7 +68,11 @@ export async function readLayers(
           options.signal?.throwIfAborted();
           if (failed !== undefined) throw failed.error;
         };
-        layers[index] = await readOne(image, index, transaction, options, onRead, checkGoing);
+        layers[index] = await readOne(image, index, transaction, options, {
+          onRead,
+          checkGoing,
+          onXattrs: (found) => xattrs.add(found),
+        });
       } catch (error) {
         failed ??= { error };
       }
@@ -78,13 +84,20 @@ export async function readLayers(
   return layers;
 }
 
+/** What the reading of a layer shares with that of the others. */
+interface Hooks {
+  readonly onRead: (bytes: number) => void;
+  /** Throws when the reading is to end. */
+  readonly checkGoing: () => void;
+  readonly onXattrs: (xattrs: TarEntry["xattrs"]) => void;
+}
+
 async function readOne(
   image: OciImage,
   index: number,
   transaction: Transaction,
   options: LayersOptions,
-  onRead: (bytes: number) => void,
-  checkGoing: () => void,
+  { onRead, checkGoing, onXattrs }: Hooks,
 ): Promise<ReadLayer> {
   const layer = image.layers[index]!;
   const intake = new ContentIntake(transaction);
@@ -95,6 +108,7 @@ async function readOne(
       entry: (entry) => {
         const file: { entry: TarEntry } & FileContent = { entry };
         entries.push(file);
+        onXattrs(entry.xattrs);
         return entry.size > 0 ? intake.sink(entry.size, file) : undefined;
       },
     },

@@ -6,9 +6,10 @@
  *
  * @module
  */
-import { type ByteString, writeBytes } from "../bytes/bytestring.ts";
+import { type ByteString, printable, writeBytes } from "../bytes/bytestring.ts";
 import { xxh32 } from "../bytes/xxh32.ts";
 import { FormatError } from "../errors.ts";
+import { limits } from "../limits.ts";
 import type { Xattrs } from "../tree/inode.ts";
 import {
   BLOCK_SIZE,
@@ -21,17 +22,19 @@ import { type Nodes, OWNS_OBJECT } from "./writer-nodes.ts";
 import { METACOPY, OBJECT_FILTER, type ObjectTable } from "./writer-objects.ts";
 import { Xattr, type XattrKey, type XattrSet } from "./writer-xattr-set.ts";
 
-const KEY_NAME_MAX = 255;
-const VALUE_MAX = 65535;
 const ICOUNT_MAX = 65535;
 /** Shared ids of one inode; its further shared pairs stand inline as well. */
 const SHARED_IDS_MAX = 128;
+
+/** Sets up to this size are sorted by insertion. */
+const FEW_PAIRS = 16;
 
 const NO_PAIRS: readonly Xattr[] = [];
 
 /** All pairs of an image. Add the sets of all inodes, then `seal`. */
 export class XattrTable {
   readonly #keys = new Map<ByteString, XattrKey>();
+  #pairs = 0;
   readonly #shared: Xattr[] = [];
   readonly #sets: XattrSet[] = [];
   readonly #setOfMap = new Map<Xattrs, XattrSet>();
@@ -47,8 +50,14 @@ export class XattrTable {
     const known = this.#keys.get(key) ?? this.#addKey(key);
     let xattr = known.values.get(value);
     if (xattr === undefined) {
-      if (value.length > VALUE_MAX) {
-        throw new FormatError("LIMIT", `xattr ${key}: value of ${value.length} bytes`);
+      const most = limits.xattrValueBytes;
+      if (value.length > most) {
+        const message = `xattr ${printable(key)}: expected at most ${most} bytes, got ${value.length}`;
+        throw new FormatError("LIMIT", message);
+      }
+      if (++this.#pairs > limits.xattrPairs) {
+        const message = `xattrs: expected at most ${limits.xattrPairs} pairs of key and value, got more`;
+        throw new FormatError("LIMIT", message);
       }
       xattr = new Xattr(known, value);
       known.values.set(value, xattr);
@@ -86,8 +95,12 @@ export class XattrTable {
   #addKey(key: ByteString): XattrKey {
     const [prefix, index] = XATTR_PREFIXES.find(([text]) => key.startsWith(text))!;
     const name = key.slice(prefix.length) as ByteString;
-    if (name.length > KEY_NAME_MAX) {
+    if (name.length > limits.xattrNameBytes) {
       throw new FormatError("LIMIT", `xattr key of ${key.length} bytes`);
+    }
+    if (this.#keys.size >= limits.xattrKeys) {
+      const message = `xattrs: expected at most ${limits.xattrKeys} different keys, got more`;
+      throw new FormatError("LIMIT", message);
     }
     const filterBit = xxh32(name, XATTR_FILTER_SEED + index) & 31;
     const known: XattrKey = { key, index, name, filterBit, values: new Map() };
@@ -173,6 +186,10 @@ function sizeOf(pairs: readonly Xattr[]): number {
 
 /** Most sets have one to three pairs. */
 function sortByKey(pairs: Xattr[]): void {
+  if (pairs.length > FEW_PAIRS) {
+    pairs.sort((a, b) => (a.key.key < b.key.key ? -1 : 1));
+    return;
+  }
   for (let i = 1; i < pairs.length; i++) {
     const pair = pairs[i]!;
     let at = i;

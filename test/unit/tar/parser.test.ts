@@ -431,12 +431,12 @@ test("xattrs are limited by name, value and sum, each inclusively", () => {
   const name = (length: number) => `SCHILY.xattr.${"n".repeat(length)}`;
   const value = (length: number) => "v".repeat(length);
   const read = (records: [string, string][]) => () => only(pax(records), header({}));
-  const { xattrNameBytes, xattrInodeBytes } = limits;
+  const { xattrNameBytes, xattrValueBytes, xattrInodeBytes } = limits;
   expect(read([[name(xattrNameBytes), ""]])).not.toThrow();
   expect(read([[name(xattrNameBytes + 1), ""]])).toThrow("expected a name of at most 255 bytes");
-  expect(read([[name(1), value(xattrInodeBytes - 1)]])).not.toThrow();
-  expect(read([[name(1), value(xattrInodeBytes)]])).toThrow("bytes of xattrs");
-  expect(read([[name(1), value(xattrInodeBytes + 1)]])).toThrow("expected a value of at most");
+  expect(read([[name(xattrInodeBytes - xattrValueBytes), value(xattrValueBytes)]])).not.toThrow();
+  expect(read([[name(2), value(xattrValueBytes)]])).toThrow("bytes of xattrs");
+  expect(read([[name(1), value(xattrValueBytes + 1)]])).toThrow("expected a value of at most");
   const half = value(xattrInodeBytes / 2);
   expect(
     read([

@@ -36,12 +36,22 @@ export function newDirectory(path: string, mode: number): void {
  */
 export function makePrivateDirectories(path: string): void {
   try {
-    mkdirSync(path, { mode: PRIVATE });
+    if (!makePrivate(path)) return;
   } catch (error) {
-    if (errnoOf(error) === "EEXIST") return;
     if (errnoOf(error) !== "ENOENT" || dirname(path) === path) throw error;
     makePrivateDirectories(dirname(path));
-    mkdirSync(path, { mode: PRIVATE });
+    makePrivate(path);
   }
   syncPath(dirname(path));
+}
+
+/** Returns false when it is there, perhaps made by another process just now. */
+function makePrivate(path: string): boolean {
+  try {
+    mkdirSync(path, { mode: PRIVATE });
+    return true;
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") throw error;
+    return false;
+  }
 }

@@ -1,5 +1,6 @@
 /** Regular files, new and staged ones, and directories. */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   closeSync,
   lstatSync,
@@ -108,6 +109,26 @@ test("reading and writing in full start where they are told", () => {
   expect(readFully(fd, bytes, 1)).toBe(5);
   closeSync(fd);
   expect(bytes.toString("latin1", 0, 5)).toBe("XYdef");
+});
+
+test("private directories that several processes make at once are made by all of them", async () => {
+  const module = join(import.meta.dirname, "../../../dist/fs/directory.js");
+  const script = `
+    const { makePrivateDirectories } = await import(${JSON.stringify(module)});
+    const start = Number(process.argv[2]);
+    while (Date.now() < start);
+    for (let i = 0; i < 300; i++) makePrivateDirectories(process.argv[1] + "/" + i + "/a/b/c");`;
+  const start = String(Date.now() + 1500);
+  const runs = [1, 2, 3, 4].map(async () => {
+    const child = spawn(
+      process.execPath,
+      ["--input-type=module", "-e", script, at("many"), start],
+      { stdio: ["ignore", "ignore", "inherit"] },
+    );
+    return ((await once(child, "exit")) as [number])[0];
+  });
+  expect(await Promise.all(runs)).toEqual([0, 0, 0, 0]);
+  expect(modeOf("many/299/a/b/c")).toBe(0o700);
 });
 
 describe("a directory", () => {

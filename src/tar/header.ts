@@ -90,13 +90,18 @@ export function nameOf(bytes: Uint8Array, at: number, format: HeaderFormat): Byt
 
 /**
  * Tools agree about the prefix of a ustar header that ends before star's would. In other headers some
- * take these bytes for a prefix, and some do not.
+ * take these bytes for a prefix, and some do not; that matters where the header's name `counts`.
  *
  * @throws {@link FormatError} `AMBIGUOUS`, `MALFORMED`
  */
-export function checkPrefix(bytes: Uint8Array, at: number, format: HeaderFormat): void {
+export function checkPrefix(
+  bytes: Uint8Array,
+  at: number,
+  format: HeaderFormat,
+  counts: boolean,
+): void {
   if (format !== "ustar") {
-    if (bytes[at + PREFIX] === NUL) return;
+    if (!counts || bytes[at + PREFIX] === NUL) return;
     const found = printable(textAt(bytes, at + PREFIX, PREFIX_END - PREFIX));
     throw new FormatError(
       "AMBIGUOUS",

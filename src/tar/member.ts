@@ -81,8 +81,9 @@ export function decodeMember(
   const sparse = pax?.sparse;
   if ((pax?.path ?? sparse?.name) !== undefined && meta.longName !== undefined) throw twice("name");
   if (pax?.linkPath !== undefined && meta.longLink !== undefined) throw twice("link name");
-  checkPrefix(bytes, at, format);
-  const path = sparse?.name ?? pax?.path ?? meta.longName ?? nameOf(bytes, at, format);
+  const longName = sparse?.name ?? pax?.path ?? meta.longName;
+  checkPrefix(bytes, at, format, longName === undefined);
+  const path = longName ?? nameOf(bytes, at, format);
   if (path === "") throw new FormatError("MALFORMED", "name: expected a name, got none");
 
   const flag = typeFlagOf(bytes, at);

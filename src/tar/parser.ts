@@ -193,7 +193,7 @@ export class TarParser {
   #useHeader(bytes: Uint8Array, at: number): void {
     const flag = typeFlagOf(bytes, at);
     if (MetaHeaders.isMeta(flag)) {
-      checkPrefix(bytes, at, formatOf(bytes, at));
+      checkPrefix(bytes, at, formatOf(bytes, at), false);
       checkNumbers(bytes, at);
       const size = sizeOf(bytes, at);
       this.#meta.open(flag, size);

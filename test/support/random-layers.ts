@@ -67,6 +67,7 @@ const ground: readonly LayerOperation[] = [
   ["file", "b/a", ""] as const,
   ["symlink", "l", "a"] as const,
   ["symlink", "b/m", "../a/b"] as const,
+  ["symlink", "a/l", "/b"] as const,
 ].map(([kind, own, target], number) => ({ kind, path: own, target, number, stays: true }));
 
 /** Leaves out what the profile refuses, but for the operations that stay. */

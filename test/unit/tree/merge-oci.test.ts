@@ -536,6 +536,7 @@ describe("symlinks on the way", () => {
 
   test("a target is looked up from the directory of its link", () => {
     expect(through("../a", file("b/l/x", "new"))).toEqual(["a/x = new"]);
+    expect(through("/a", file("b/l/x", "new"))).toEqual(["a/x = new"]);
     expect(through("sub", directory("b/sub"), file("b/l/x", "new"))).toEqual([
       "b/sub/",
       "b/sub/x = new",

@@ -42,21 +42,33 @@ function tryDepth(store: string, most: 1 | 2): string | undefined {
 /** A file of a store, or one of our own without a name. */
 function openFile(store: string): number {
   try {
-    return HeldDirectory.open(store).open(META_FILE, O_RDONLY);
+    return openIn(store, (directory) => directory.open(META_FILE, O_RDONLY));
   } catch {
     // no store: any file of its file system will do
   }
   let problem: unknown;
   for (const path of [store, tmpdir()]) {
-    const name = `probe-${randomUUID()}`;
     try {
-      const folder = HeldDirectory.open(path);
-      const fd = folder.open(name, O_RDWR | O_CREAT | O_EXCL, 0o600);
-      folder.unlink(name);
-      return fd;
+      return openIn(path, openUnnamed);
     } catch (error) {
       problem = error;
     }
   }
   throw failure("probe", problem);
+}
+
+function openIn(path: string, open: (directory: HeldDirectory) => number): number {
+  const directory = HeldDirectory.open(path);
+  try {
+    return open(directory);
+  } finally {
+    directory.close();
+  }
+}
+
+function openUnnamed(directory: HeldDirectory): number {
+  const name = `probe-${randomUUID()}`;
+  const fd = directory.open(name, O_RDWR | O_CREAT | O_EXCL, 0o600);
+  directory.unlink(name);
+  return fd;
 }

@@ -108,7 +108,7 @@ function makePlace(store: string): Place | Error {
   let problem: unknown;
   const open = (path: string) => HeldDirectory.open(path);
   const places: readonly [parent: () => HeldDirectory, isInStore: boolean][] = [
-    [() => open(store).below(TMP), true],
+    [() => openBelow(store, TMP), true],
     [() => open(store), true],
     [() => open(tmpdir()), false],
   ];
@@ -120,6 +120,15 @@ function makePlace(store: string): Place | Error {
     }
   }
   return failure("probe", problem);
+}
+
+function openBelow(path: string, name: string): HeldDirectory {
+  const directory = HeldDirectory.open(path);
+  try {
+    return directory.below(name);
+  } finally {
+    directory.close();
+  }
 }
 
 function makeIn(parent: HeldDirectory): Omit<Place, "isInStore"> {

@@ -349,10 +349,13 @@ export class HeldDirectory {
   #notDirectory(error: unknown, path: string, name: string): unknown {
     const where = this.pathOf(name);
     if (errnoOf(error) !== "ENOTDIR") return retold(error, path, where);
-    const got = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()
-      ? "a symbolic link"
-      : "something else";
-    return new IntegrityError("WRONG_TYPE", `${where}: expected a directory, got ${got}`);
+    const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+    const got = isLink ? "a symbolic link" : "something else";
+    return new IntegrityError("WRONG_TYPE", `${where}: expected a directory, got ${got}`, {
+      hint: isLink
+        ? "no links are followed here: to have it elsewhere, mount it there (mount --bind)"
+        : undefined,
+    });
   }
 }
 

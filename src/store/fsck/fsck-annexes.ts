@@ -41,7 +41,8 @@ export function checkAnnexes(store: Store): AnnexesResult {
 type Add = (kind: ProblemKind, name: string, message: string) => void;
 
 function checkDirectories(store: Store, add: Add): void {
-  for (const name of [...storeDirectories, ...fanOut.map((fan) => `objects/${fan}`)]) {
+  const fans = hasDirectory(store, "objects") ? fanOut : []; // or else one line tells it
+  for (const name of [...storeDirectories, ...fans.map((fan) => `objects/${fan}`)]) {
     const stat = statOf(store, name);
     if (stat?.isDirectory() === true) continue;
     add("directory", name, stat === undefined ? "missing" : "is not a directory");

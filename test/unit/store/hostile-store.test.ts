@@ -179,6 +179,19 @@ test("leaf hashes are neither written nor read through a link", () => {
   expect(snapshot().slice(1)).toEqual(before.slice(1));
 });
 
+test("all objects elsewhere are one problem, told with what to do, and a repair makes the directories", async () => {
+  replace("objects", (path) => symlinkSync(join(root, "aside"), path));
+  const { out } = await runMain("fsck", "--store", store.path, "--threads", "0");
+  expect(out.split("\n").filter((line) => line.startsWith("directory"))).toEqual([
+    `directory ${store.path}/objects: is not a directory`,
+  ]);
+  const { err } = await runMain("du", "--store", store.path);
+  expect(err).toContain("mount --bind");
+  await runMain("fsck", "--store", store.path, "--repair", "--threads", "0");
+  await runMain("fsck", "--store", store.path, "--repair", "--threads", "0");
+  expect(readdirSync(join(store.path, "objects"))).toHaveLength(256);
+});
+
 test("what gc and a repair take out of its place is the link, not what it leads to", async () => {
   replace("objects/" + FAN, (path) => symlinkSync(victim(), path));
   const { err } = await runMain("gc", "--store", store.path);

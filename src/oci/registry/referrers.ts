@@ -157,8 +157,12 @@ function ofKind(entries: readonly Descriptor[], artifactType: string): Descripto
   return entries.filter((entry) => entry.artifactType === artifactType).slice(0, limits.referrers);
 }
 
-/** RFC 8288, section 3. */
-function nextPage(links: Headers[string], from: URL): URL | undefined {
+/**
+ * The page that `Link` headers name as the next (RFC 8288, section 3), on the same server.
+ *
+ * @throws {@link NetworkError} `BAD_REDIRECT`
+ */
+export function nextPage(links: Headers[string], from: URL): URL | undefined {
   const all = [links ?? []].flat().join(", ");
   for (const [, target, parameters] of all.matchAll(/<([^<>]*)>((?:\s*;[^,;<>]*)*)/g)) {
     if (!/;\s*rel\s*=\s*(?:next\b|"(?:[^"]*\s)?next(?:\s[^"]*)?")/i.test(parameters!)) continue;

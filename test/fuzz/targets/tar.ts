@@ -1,0 +1,60 @@
+/** Archives: how they are cut into chunks changes nothing, and entries keep to their sizes. */
+import { createHash } from "node:crypto";
+import { SealfsError } from "../../../src/errors.ts";
+import type { TarEntry } from "../../../src/tar/entry.ts";
+import { fixChecksum } from "../../support/tar.ts";
+import { TarParser } from "../../../src/tar/parser.ts";
+import { pieces, same } from "../invariant.ts";
+
+/** Of a sparse file that is nearly all hole, some zeros; more take time and show nothing. */
+const MOST_BYTES = 16 * 1024 * 1024;
+
+export function fuzz(data: Uint8Array): void {
+  const bytes = withChecksums(data);
+  for (const strict of [false, true]) {
+    same(read([bytes], strict), read(pieces(bytes), strict), "in one piece, and in several");
+  }
+}
+
+/** What the parser tells of an archive, up to its end or its error. */
+function read(chunks: Iterable<Uint8Array>, strict: boolean) {
+  const told: unknown[] = [];
+  const entry = (entry: TarEntry) => {
+    told.push(entry);
+    const hash = createHash("sha256");
+    let left = entry.size;
+    return {
+      write(chunk: Uint8Array) {
+        left -= chunk.length;
+        hash.update(chunk);
+      },
+      end() {
+        same(0, left, "bytes of an entry that did not come");
+        told.push(hash.digest("hex"));
+      },
+    };
+  };
+  const parser = new TarParser(
+    { entry },
+    { strict, maxBytes: MOST_BYTES, warn: (message) => void told.push(message) },
+  );
+  try {
+    for (const chunk of chunks) parser.write(chunk);
+    parser.end();
+  } catch (error) {
+    if (!(error instanceof SealfsError)) throw error;
+    told.push(error.code, error.message);
+  }
+  return told;
+}
+
+/** Every block that may be a header gets its checksum, or none would be read. */
+function withChecksums(data: Uint8Array): Uint8Array {
+  const bytes = Uint8Array.from(data);
+  for (let at = 0; at + 512 <= bytes.length; at += 512) {
+    const block = bytes.subarray(at, at + 512);
+    const magic = String.fromCharCode(...block.subarray(257, 262));
+    if (magic === "ustar") fixChecksum(block);
+  }
+  return bytes;
+}

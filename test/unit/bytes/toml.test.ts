@@ -43,39 +43,27 @@ describe("is read", () => {
   });
 });
 
-describe("is refused, with the line", () => {
-  const cases: [text: string, line: number][] = [
-    ["a", 1],
-    ["a =", 1],
-    ["a = b", 1],
-    ["a = 'x", 1],
-    ["\na = 1 b = 2", 2],
-    ["a = 1\na = 2", 2],
-    ["[a]\n[a]", 2],
-    ["[[a]]\n[a]", 2],
-    ["a = []\n[[a]]", 2],
-    ["a = 1\n[a.b]", 2],
-    ["[a", 1],
-    ["[[a]", 1],
-    ["a = [1 2]", 1],
-    ["a = {b = 1", 1],
-    ['a = "\\x"', 1],
-    ['a = "\\ud800"', 1],
-    ["a = 01", 1],
-    ["a = 2020-01-01", 1],
-    ["= 1", 1],
-  ];
-  test.each(cases)("%j", (text, line) => {
-    expect(() => parse(text)).toThrow(new RegExp(`^x\\.conf: line ${line}: expected `));
-  });
+test.each([
+  ["a =", 1],
+  ["\na = 1 b = 2", 2],
+  ["a = 1\na = 2", 2],
+  ["[[a]]\n[a]", 2],
+  ["a = 'x", 1],
+])("%j is refused, with the line", (text, line) => {
+  expect(() => parse(text)).toThrow(FormatError);
+  expect(() => parse(text)).toThrow(
+    new RegExp(`^x\\.conf: line ${line}: Invalid TOML document: .+$`),
+  );
+});
+
+test("a date is a string", () => {
+  expect(parse("a = 2020-01-01")).toEqual({ a: "2020-01-01" });
 });
 
 test("values are nested up to the limit", () => {
   const nested = (depth: number) => `a = ${"[".repeat(depth)}${"]".repeat(depth)}`;
-  parse(nested(limits.jsonDepth + 1));
-  expect(() => parse(nested(limits.jsonDepth + 2))).toThrow(
-    expect.objectContaining({ code: "LIMIT" }) as Error,
-  );
+  parse(nested(limits.jsonDepth));
+  expect(() => parse(nested(limits.jsonDepth + 1))).toThrow(FormatError);
 });
 
 test("any text is a table or a FormatError", () => {

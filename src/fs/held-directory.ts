@@ -6,7 +6,7 @@
  * A name is a path below the directory, without empty, `.` or `..` components; `""` is the
  * directory itself. The directories on the way are opened as directories and not through links: in
  * one call where openat2(2) can be had, else one by one. The last component is handed to the kernel
- * as `/proc/self/fd/N/NAME`, in system calls that do not follow it. This needs no more than Node
+ * as `/proc/thread-self/fd/N/NAME`, in system calls that do not follow it. This needs no more than Node
  * and /proc.
  *
  * Spec: docs/store.md, "Trust"; openat2(2), `RESOLVE_BENEATH` and `RESOLVE_NO_SYMLINKS`; proc(5),
@@ -14,7 +14,6 @@
  *
  * @module
  */
-import { randomBytes } from "node:crypto";
 import {
   type Stats,
   chmodSync,
@@ -34,9 +33,11 @@ import {
   symlinkSync,
   unlinkSync,
 } from "node:fs";
-import { IntegrityError, NotFoundError, SystemError } from "../errors.ts";
-import { openBeneath, openDirectoryBeneath } from "../sys/open-beneath.ts";
+import { NotFoundError, SystemError } from "../errors.ts";
+import { openBeneath } from "../sys/open-beneath.ts";
+import { emptyDirectory } from "./empty-directory.ts";
 import { errnoOf, failure } from "./failure.ts";
+import { O_PATH, lookUp, procPath, requireBelow, retold } from "./lookup.ts";
 import {
   type OpenFile,
   openRegular,
@@ -46,8 +47,6 @@ import {
 } from "./regular-file.ts";
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
-/** For looking up names, not for reading; Node has no constant for it. */
-const O_PATH = 0o10000000;
 const PERMISSIONS = 0o7777;
 
 /** Closes what was never closed, once nobody refers to it any more. */
@@ -112,7 +111,10 @@ export class HeldDirectory {
 
   /** A directory below, held by itself. */
   below(name: string): HeldDirectory {
-    return HeldDirectory.#own(this.pathOf(name), this.#openDirectory(name));
+    return HeldDirectory.#own(
+      this.pathOf(name),
+      lookUp(this.#fd, name, (part) => this.pathOf(part)),
+    );
   }
 
   /** Where a name is, for messages. */
@@ -265,11 +267,7 @@ export class HeldDirectory {
     this.at(name, (path) => rmdirSync(path));
   }
 
-  /**
-   * Removes whatever stands under a name, a directory with all that it holds. Directories inside
-   * move up to the first one before they are emptied, so that no depth needs more than a few
-   * descriptors.
-   */
+  /** Removes whatever stands under a name, a directory with all that it holds. */
   removeTree(name: string): void {
     const stat = this.stat(name);
     if (stat === undefined) return;
@@ -277,18 +275,7 @@ export class HeldDirectory {
       this.unlink(name);
       return;
     }
-    this.inside(name, (top) => {
-      const inner = emptyInto(top, top);
-      for (const path of inner) {
-        const fd = openDirectory(path);
-        try {
-          inner.push(...emptyInto(procPath(fd), top));
-        } finally {
-          closeSync(fd);
-        }
-        rmdirSync(path);
-      }
-    });
+    this.inside(name, emptyDirectory);
     this.removeDirectory(name);
   }
 
@@ -308,7 +295,7 @@ export class HeldDirectory {
    * @throws as {@link at}
    */
   inside<T>(name: string, use: (directory: string) => T): T {
-    const fd = name === "" ? this.#fd : this.#openDirectory(name);
+    const fd = name === "" ? this.#fd : lookUp(this.#fd, name, (part) => this.pathOf(part));
     const directory = procPath(fd);
     try {
       return use(directory);
@@ -318,86 +305,8 @@ export class HeldDirectory {
       if (name !== "") closeSync(fd);
     }
   }
-
-  /** A descriptor of a directory, for looking up names. */
-  #openDirectory(name: string): number {
-    requireBelow(name);
-    const fd = openDirectoryBeneath(this.#fd, name);
-    return fd ?? this.#walk(name);
-  }
-
-  /** One component after the other, which also finds out which of them is wrong. */
-  #walk(name: string): number {
-    let fd = this.#fd;
-    let done = "";
-    for (const component of name.split("/")) {
-      const path = `${procPath(fd)}/${component}`;
-      done = done === "" ? component : `${done}/${component}`;
-      try {
-        const next = openSync(path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-        if (fd !== this.#fd) closeSync(fd);
-        fd = next;
-      } catch (error) {
-        const problem = this.#notDirectory(error, path, done);
-        if (fd !== this.#fd) closeSync(fd);
-        throw problem;
-      }
-    }
-    return fd;
-  }
-
-  #notDirectory(error: unknown, path: string, name: string): unknown {
-    const where = this.pathOf(name);
-    if (errnoOf(error) !== "ENOTDIR") return retold(error, path, where);
-    const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
-    const got = isLink ? "a symbolic link" : "something else";
-    return new IntegrityError("WRONG_TYPE", `${where}: expected a directory, got ${got}`, {
-      hint: isLink
-        ? "no links are followed here: to have it elsewhere, mount it there (mount --bind)"
-        : undefined,
-    });
-  }
-}
-
-/** Names are ours, or were read from a directory: any other is a mistake in this program. */
-function requireBelow(name: string): void {
-  if (name !== "" && /(?:^|\/)\.{0,2}(?:\/|$)/.test(name)) {
-    throw new TypeError(`name below a directory: got ${JSON.stringify(name)}`);
-  }
-}
-
-function procPath(fd: number): string {
-  // Not /proc/self: a thread may have files of its own.
-  return `/proc/thread-self/fd/${fd}`;
 }
 
 function openDirectory(path: string): number {
   return openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-}
-
-/**
- * Unlinks the files of a directory, and moves its directories to `top` under names that nobody else
- * has; returns their paths.
- */
-function emptyInto(directory: string, top: string): string[] {
-  const moved: string[] = [];
-  for (const entry of readdirSync(directory, { withFileTypes: true, encoding: "buffer" })) {
-    const path = Buffer.concat([Buffer.from(`${directory}/`), entry.name]);
-    if (!entry.isDirectory()) {
-      unlinkSync(path);
-      continue;
-    }
-    const to = `${top}/removed-${randomBytes(12).toString("hex")}`;
-    renameSync(path, to);
-    moved.push(to);
-  }
-  return moved;
-}
-
-/** An error of Node's, whose message names the path that the user knows. */
-function retold(error: unknown, path: string, known: string): unknown {
-  if (error instanceof Error && "path" in error) {
-    error.message = error.message.replaceAll(path, known);
-  }
-  return error;
 }

@@ -17,6 +17,7 @@ import { readBody } from "./body.ts";
 import { maySayCertificate, pageFault } from "./client-certificate.ts";
 import { Connections, type Origin, type Resolve } from "./connections.ts";
 import { decoded, decodedDocument, encodingOf, mostEncoded } from "./encoding.ts";
+import { drop, ended, watched } from "./exchange.ts";
 import { networkFailure } from "./failure.ts";
 import { type Environment, Proxies } from "./proxies.ts";
 import { redact } from "./redact.ts";
@@ -314,54 +315,4 @@ export class HttpClient {
     if (fault !== undefined) throw fault;
     return Readable.from([page], { objectMode: false });
   }
-}
-
-/** The answer, unless `signal` ends first; then it is given up when it comes. */
-async function ended(
-  signal: AbortSignal,
-  answer: Promise<Dispatcher.ResponseData>,
-): Promise<Dispatcher.ResponseData> {
-  let end: (() => void) | undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    end = () => reject(signal.reason as Error);
-    signal.addEventListener("abort", end, { once: true });
-  });
-  try {
-    return await Promise.race([answer, aborted]);
-  } catch (error) {
-    answer.then(
-      ({ body }) => body.on("error", () => undefined).destroy(),
-      () => undefined,
-    );
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", end!);
-  }
-}
-
-/** As long as the server takes what is sent, it need not answer yet. */
-async function* watched(
-  body: AsyncIterable<Uint8Array>,
-  onTaken: () => void,
-): AsyncIterable<Uint8Array> {
-  for await (const chunk of body) {
-    onTaken();
-    yield chunk;
-  }
-  onTaken();
-}
-
-/** Most of an answer that is not wanted, to keep its connection. */
-const REST_BYTES = 16 * 1024;
-
-/** Gives up a body: a short one is read to its end in the background, else the connection ends. */
-function drop({ stream }: Raw): void {
-  if (!("dump" in stream)) {
-    stream.destroy();
-    return;
-  }
-  const body = stream as Readable & Dispatcher.ResponseData["body"];
-  body
-    .dump({ limit: REST_BYTES, signal: AbortSignal.timeout(timeouts.restMs) })
-    .catch(() => undefined);
 }

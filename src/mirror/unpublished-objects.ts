@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { WholeObject } from "../store/partial-objects.ts";
+import type { WholeObject } from "../store/kept-object.ts";
 import type { Store } from "../store/store.ts";
 import { Transaction } from "../store/transaction.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";

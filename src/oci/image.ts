@@ -59,3 +59,16 @@ export interface OciImage {
 }
 
 export const NO_ANNOTATIONS: ReadonlyMap<string, string> = new Map();
+
+/** A layer of which nothing is known but its bytes. */
+export function undeclaredLayer(label: string, size: number): LayerDescriptor {
+  return {
+    label,
+    mediaType: undefined,
+    compression: undefined,
+    digest: undefined,
+    size,
+    diffId: undefined,
+    annotations: NO_ANNOTATIONS,
+  };
+}

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { lstatSync, readdirSync, realpathSync } from "node:fs";
+import { readdirSync, realpathSync } from "node:fs";
+import { requireUserDirectory } from "../../fs/user-directory.ts";
 import { basename, dirname, join, resolve } from "node:path";
 import { NotFoundError, SystemError, UsageError } from "../../errors.ts";
 import { isSealfs, mountAt } from "./mountinfo.ts";
@@ -18,13 +19,7 @@ export function checkTarget(directory: string, options: { nonempty?: boolean } =
   const path = resolve(directory);
   const what = `mount point ${path}`;
   try {
-    const stat = lstatSync(path);
-    if (stat.isSymbolicLink()) {
-      throw new UsageError("USAGE", `${what}: expected a directory, got a symbolic link`, {
-        hint: "name the directory that it points to",
-      });
-    }
-    if (!stat.isDirectory()) throw new UsageError("USAGE", `${what}: expected a directory`);
+    requireUserDirectory(path, what);
     if (options.nonempty !== true) checkFree(path);
     if (options.nonempty !== true && readdirSync(path).length > 0) {
       throw new UsageError("USAGE", `${what}: expected an empty directory`, {

@@ -9,11 +9,11 @@ import {
   closeSync,
   constants,
   fstatSync,
-  lstatSync,
   openSync,
   readdirSync,
   realpathSync,
 } from "node:fs";
+import { requireUserDirectory } from "../../fs/user-directory.ts";
 import { NotFoundError, UsageError } from "../../errors.ts";
 import { errnoOf, failure } from "../../fs/failure.ts";
 import { storeDirectories } from "../../store/layout.ts";
@@ -68,13 +68,7 @@ export function openPlaces({ upper, work }: WritablePlaces): OpenPlaces {
 
 function openDirectory(what: string, path: string): number {
   try {
-    const stat = lstatSync(path);
-    if (stat.isSymbolicLink()) {
-      throw new UsageError("USAGE", `${what}: expected a directory, got a symbolic link`, {
-        hint: "name the directory that it points to",
-      });
-    }
-    if (!stat.isDirectory()) throw new UsageError("USAGE", `${what}: expected a directory`);
+    requireUserDirectory(path, what);
     accessSync(path, constants.W_OK); // also says when the file system is read-only
     return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   } catch (error) {

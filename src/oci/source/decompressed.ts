@@ -7,7 +7,7 @@ import { writeFully } from "../../fs/descriptor-io.ts";
 import { failure } from "../../fs/failure.ts";
 import { type BlobRange, type FileRange, partOf } from "../blob.ts";
 import { layerBound } from "../codec/decode.ts";
-import { type LayerDescriptor, NO_ANNOTATIONS } from "../image.ts";
+import { undeclaredLayer } from "../image.ts";
 import { layerChunks } from "../layer/layer.ts";
 import { openUnnamed } from "./spool.ts";
 
@@ -29,15 +29,7 @@ export async function* decompressed(
   { signal, maxLayerBytes }: DecompressOptions = {},
 ): AsyncGenerator<Uint8Array, void, void> {
   const whole = partOf({ ...range, close() {} }, 0, range.size);
-  const bytes: LayerDescriptor = {
-    label,
-    mediaType: undefined,
-    compression: undefined,
-    digest: undefined,
-    size: range.size,
-    diffId: undefined,
-    annotations: NO_ANNOTATIONS,
-  };
+  const bytes = undeclaredLayer(label, range.size);
   const bound = layerBound(range.size, maxLayerBytes);
   for await (const chunk of layerChunks({ openBlob: () => whole }, bytes, { bound })) {
     signal?.throwIfAborted();

@@ -7,7 +7,7 @@
 import { FormatError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { type BlobRange, openNamed, partOf } from "../blob.ts";
-import { type LayerDescriptor, NO_ANNOTATIONS, type OciImage } from "../image.ts";
+import { type LayerDescriptor, NO_ANNOTATIONS, type OciImage, undeclaredLayer } from "../image.ts";
 
 /** @throws {@link NotFoundError} `NO_FILE` */
 export function openLayerFiles(paths: readonly string[]): OciImage {
@@ -27,16 +27,8 @@ export function imageOfLayers(ranges: readonly BlobRange[], labels: readonly str
     throw new FormatError("LIMIT", `tar: at most ${limits.layers} layers, got ${ranges.length}`);
   }
   const byLayer = new Map<LayerDescriptor, BlobRange>();
-  const layers = ranges.map((range, i): LayerDescriptor => {
-    const layer: LayerDescriptor = {
-      label: labels[i]!,
-      mediaType: undefined,
-      compression: undefined,
-      digest: undefined,
-      size: range.size,
-      diffId: undefined,
-      annotations: NO_ANNOTATIONS,
-    };
+  const layers = ranges.map((range, i) => {
+    const layer = undeclaredLayer(labels[i]!, range.size);
     byLayer.set(layer, range);
     return layer;
   });

@@ -1,28 +1,17 @@
 /** Proxies from the environment, with a real proxy and real servers. */
-import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { NetworkError, UsageError } from "../../../src/errors.ts";
-import { HttpClient, type HttpClientOptions } from "../../../src/http/client.ts";
+import { type HttpClientOptions } from "../../../src/http/client.ts";
 import { Proxies } from "../../../src/http/proxies.ts";
 import { type Certificate, TestAuthority, hasOpenssl } from "../../support/certificates.ts";
+import { outcomeOf } from "../../support/http-outcome.ts";
 import { testProxy } from "../../support/proxy.ts";
 import { answerWith, rawServer } from "../../support/raw-server.ts";
 
 const content = "what the server has";
 
-/** The body, or the error. */
-async function outcome(url: string, options: HttpClientOptions): Promise<string | NetworkError> {
-  const client = new HttpClient({ headersMs: 600_000, ...options });
-  onTestFinished(() => client.close());
-  try {
-    const response = await client.get(new URL(url), { expectedSize: content.length });
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of response.body) chunks.push(chunk);
-    return Buffer.concat(chunks).toString();
-  } catch (error) {
-    if (error instanceof NetworkError) return error;
-    throw error;
-  }
-}
+const outcome = (url: string, options: HttpClientOptions) =>
+  outcomeOf(url, content.length, options);
 
 describe("plain http", () => {
   test("is asked of the proxy by its whole URL, also for names that only the proxy knows", async () => {

@@ -1,10 +1,11 @@
 /** SOCKS5 proxies from the environment, with a real proxy and real servers. */
-import { describe, expect, onTestFinished, test } from "vitest";
-import { NetworkError, SealfsError, UsageError } from "../../../src/errors.ts";
-import { HttpClient, type HttpClientOptions } from "../../../src/http/client.ts";
+import { describe, expect, test } from "vitest";
+import { NetworkError, UsageError } from "../../../src/errors.ts";
+import { type HttpClientOptions } from "../../../src/http/client.ts";
 import { Proxies } from "../../../src/http/proxies.ts";
 import { TestAuthority, hasOpenssl } from "../../support/certificates.ts";
 import { answerWith, rawServer } from "../../support/raw-server.ts";
+import { outcomeOf } from "../../support/http-outcome.ts";
 import { testSocks } from "../../support/socks.ts";
 
 const content = "what the server has";
@@ -18,20 +19,8 @@ const lookup =
     throw Object.assign(new Error("no such name"), { code: "ENOTFOUND" });
   };
 
-/** The body, or the error. */
-async function outcome(url: string, options: HttpClientOptions): Promise<string | SealfsError> {
-  const client = new HttpClient({ headersMs: 600_000, resolve: lookup(), ...options });
-  onTestFinished(() => client.close());
-  try {
-    const response = await client.get(new URL(url), { expectedSize: content.length });
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of response.body) chunks.push(chunk);
-    return Buffer.concat(chunks).toString();
-  } catch (error) {
-    if (error instanceof SealfsError) return error;
-    throw error;
-  }
-}
+const outcome = (url: string, options: HttpClientOptions) =>
+  outcomeOf(url, content.length, { resolve: lookup(), ...options });
 
 describe("a SOCKS5 proxy", () => {
   test.each([

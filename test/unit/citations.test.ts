@@ -279,3 +279,9 @@ describe("what an error names can be looked up", () => {
     expect(entries.toSorted()).toEqual(kinds.toSorted());
   });
 });
+
+test("each hostile input has a number of its own, in order", () => {
+  const text = readFileSync(join(root, "docs/hostile-inputs.md"), "utf8");
+  const numbers = [...text.matchAll(/^(\d+)\. /gm)].map(([, number]) => Number(number));
+  expect(numbers).toEqual(numbers.map((_, i) => i + 1));
+});

@@ -25,6 +25,7 @@ import {
 import type { ImageInode } from "./image.ts";
 import { ImageRuleError, rule, under } from "./image-rules.ts";
 import {
+  ESCAPED_WHITEOUT,
   METACOPY,
   REDIRECT,
   hasDigest,
@@ -88,6 +89,13 @@ export class ContentRules {
     const type = inode.mode & S_IFMT;
     const metacopy = xattrs.find(({ key }) => key === METACOPY);
     const redirect = xattrs.find(({ key }) => key === REDIRECT);
+    if (type === S_IFREG && inode.size > 0n) {
+      // Composefs takes it for a device, which has no content; overlayfs shows the file.
+      const mark = xattrs.find(({ key }) => key === ESCAPED_WHITEOUT);
+      rule("whiteout.content", mark === undefined, mark?.offset ?? inode.offset, () => {
+        return `nid ${inode.nid}: a whiteout of ${inode.size} bytes`;
+      });
+    }
     if (inode.layout === LAYOUT_CHUNK_BASED) {
       this.#checkReference(inode, metacopy, redirect);
       return this.#claimChunks(inode);

@@ -35,7 +35,7 @@ export { type ImageProblem, type ImageRule, ImageRuleError, imageRules } from ".
  * Goes up whenever an image that passed before may not pass any more: clients remember which images
  * have passed, and check again what only an older checker has seen.
  */
-export const CHECKER_VERSION = 2;
+export const CHECKER_VERSION = 3;
 
 /** The first rule that an image breaks, or undefined when it obeys all of them. */
 export function checkImage(bytes: Uint8Array): ImageProblem | undefined {

@@ -49,6 +49,7 @@ export const imageRules = {
   "root.opaque": "the root is marked opaque",
   "root.stubs": "the root has a name for every directory of the object store",
   "whiteout.device": "a device 0:0 is a stub in the root",
+  "whiteout.content": "a file with trusted.overlay.overlay.whiteout is empty",
   "symlink.target": "symlinks have 1 to 4095 bytes, without NUL",
   "file.chunks": "an external file's chunk format follows from its size, and its chunks are holes",
   "xattr.range": "xattrs lie inside their area",

@@ -14,6 +14,8 @@ import { METACOPY_SHA256, METACOPY_SHA512 } from "./format.ts";
 export const METACOPY = ascii("trusted.overlay.metacopy");
 export const REDIRECT = ascii("trusted.overlay.redirect");
 export const OPAQUE = ascii("trusted.overlay.opaque");
+/** Of an empty regular file: it is a whiteout of the tree. */
+export const ESCAPED_WHITEOUT = ascii("trusted.overlay.overlay.whiteout");
 
 const PRIVATE = "trusted.overlay.";
 const ESCAPED = "trusted.overlay.overlay.";

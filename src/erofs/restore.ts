@@ -13,11 +13,16 @@ import type { VerityDigest } from "../verity/verity-digest.ts";
 import { readData } from "./data-reader.ts";
 import { LAYOUT_CHUNK_BASED } from "./format.ts";
 import type { Image, ImageInode } from "./image.ts";
-import { METACOPY, REDIRECT, isPrivate, metacopyDigest, unescapeKey } from "./overlay-xattrs.ts";
+import {
+  ESCAPED_WHITEOUT,
+  METACOPY,
+  REDIRECT,
+  isPrivate,
+  metacopyDigest,
+  unescapeKey,
+} from "./overlay-xattrs.ts";
 
-/** The mark of a whiteout that was escaped on writing. */
-const ESCAPED_WHITEOUT = ascii("trusted.overlay.overlay.whiteout");
-/** Marks that the writer adds beside it and to its directory; they carry nothing of the tree. */
+/** Marks that the writer adds beside {@link ESCAPED_WHITEOUT} and to its directory; they carry nothing of the tree. */
 const writerMarks: ReadonlySet<ByteString> = new Set(
   ["trusted.overlay.overlay.whiteouts", "user.overlay.whiteouts", "user.overlay.whiteout"].map(
     ascii,
@@ -58,7 +63,7 @@ export function restoreInode(image: Image, stored: ImageInode): DumpNode {
     xattrs,
     target: type === S_IFLNK ? image.target(stored) : undefined,
     content: hasContent ? readData(image.bytes, stored) : undefined,
-    payload,
-    digest,
+    payload: isEscapedWhiteout ? undefined : payload,
+    digest: isEscapedWhiteout ? undefined : digest,
   };
 }

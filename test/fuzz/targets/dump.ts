@@ -22,7 +22,7 @@ export function fuzz(data: Uint8Array): void {
     const again = accepted(() => parseDump(dump));
     if (again === undefined) continue;
     none(readTree(checked), again, "the image, its dump");
-    // Not its bytes: like mkcomposefs, an image keeps what a line says of a socket's content.
+    // Not its bytes: as in mkcomposefs, a size that is not stored decides of an inode's form.
     const dumpAgain = Buffer.concat([...dumpImage(verifyImage(writeImage(again)))]);
     same(dump.toString("latin1"), dumpAgain.toString("latin1"), "dump, and dump of its image");
   }

@@ -4,9 +4,12 @@
  * Spec: docs/hostile-inputs.md, "A. Images".
  */
 import { describe, expect, test } from "vitest";
+import { ascii } from "../../../src/bytes/bytestring.ts";
 import { crc32c } from "../../../src/bytes/crc32c.ts";
+import { xxh32 } from "../../../src/bytes/xxh32.ts";
 import { checkImage, imageRules, verifyImage } from "../../../src/erofs/check.ts";
 import type { ImageRule } from "../../../src/erofs/check.ts";
+import { XATTR_FILTER_SEED } from "../../../src/erofs/format.ts";
 import { FormatError } from "../../../src/errors.ts";
 import { limits } from "../../../src/limits.ts";
 import { goldenImages } from "../../support/golden-images.ts";
@@ -272,7 +275,41 @@ describe("inodes", () => {
   refuses("devices and fifos with data (docs/hostile-inputs.md, 22)", () => [
     ["fifo", inode("/fifo", 8, [1]), "inode.size"],
     ["device", inode("/null", 8, le(4096, 8)), "inode.size"],
+    ["a device's inline data", inode("/null", 0, [1 | (2 << 1)]), "inode.format"],
+    ["a device's chunks", inode("/null", 0, [1 | (4 << 1)]), "inode.format"],
   ]);
+
+  test.each([
+    ["fifo", "10644", "0"],
+    ["socket", "140644", "0"],
+    ["character device", "20644", "259"],
+    ["block device", "60644", "259"],
+  ])("a %s with the attributes of an object (docs/hostile-inputs.md, 22)", (_, mode, rdev) => {
+    const root = "/ 0 40755 2 0 0 0 1.0 - - -";
+    const fields = `${mode} 1 0 0 ${rdev} 1.0`;
+    // Of what a dump says of its content nothing comes into the image.
+    const content = `/f 9 ${fields} ${object(digest).replace(" - ", " 123456789 ")}`;
+    expect(imageOf(root, content)).toEqual(imageOf(root, `/f 0 ${fields} - - -`));
+    for (const key of ["redirect", "metacopy"] as const) {
+      const bytes = imageOf(root, `/f 0 ${fields} - - - trusted.overlaz.${key}=1`);
+      expect(ruleOf(bytes)).toBe(undefined);
+      const name = ascii(`overlay.${key}`);
+      const { xattrOffset } = inodeAt(bytes, "/f");
+      const filter = ~(1 << (xxh32(name, XATTR_FILTER_SEED + 4) & 31));
+      const renamed = patched(bytes, Buffer.from(bytes).indexOf("overlaz."), name);
+      expect(ruleOf(patched(renamed, xattrOffset, le(filter, 4)))).toBe(`overlay.${key}`);
+    }
+  });
+
+  test.each([
+    ["content", `/w 5 100644 1 0 0 0 1.0 - hello -`, "whiteout.content"],
+    ["an object", `/w 9 100644 1 0 0 0 1.0 ${object(digest)}`, "whiteout.content"],
+    ["no content", "/w 0 100644 1 0 0 0 1.0 - - -", undefined],
+  ])("an escaped whiteout with %s (docs/hostile-inputs.md, 22)", (_, line, rule) => {
+    const root = "/ 0 40755 2 0 0 0 1.0 - - -";
+    expect(ruleOf(imageOf(root, `${line} trusted.overlay.whiteout=`))).toBe(rule);
+    expect(ruleOf(imageOf(root, line))).toBe(undefined);
+  });
 
   refuses("fields that have to be zero, unique or small", () => [
     ["reserved", inode("/name", 6, [1]), "inode.reserved"],

@@ -28,6 +28,9 @@ export async function selectManifest(
   const { choice, platform } = question;
   const { label } = documents;
   const tops = await search.tops(choice);
+  if (index.entries.length === 0) {
+    throw new NotFoundError("NO_REF", `${label}: no image in it: its index lists nothing`);
+  }
   if (tops.length === 0) throw await notListed(search, question);
   const answer = await search.among(tops, question);
   if ("image" in answer) return answer.image;

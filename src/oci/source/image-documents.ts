@@ -9,7 +9,14 @@
  * @module
  */
 
-const NAMES = ["oci-layout", "index.json", "manifest.json", "version", "config.json"] as const;
+const NAMES = [
+  "oci-layout",
+  "index.json",
+  "manifest.json",
+  "version",
+  "config.json",
+  "manifest",
+] as const;
 export type DocumentName = (typeof NAMES)[number];
 
 /** What a document is. */
@@ -23,11 +30,26 @@ export type DocumentKind =
   /** `manifest.json` of an image that skopeo has written as `dir:`, and `version` beside it. */
   | "manifest"
   | "version"
+  /** `manifest.json` that lists nothing. */
+  | "none"
   /** `config.json` of a bundle that a runtime starts. */
-  | "runtime";
+  | "runtime"
+  /** `manifest` of an App Container image, as rkt ran them. */
+  | "aci";
 
 export function isDocumentName(name: string): name is DocumentName {
   return (NAMES as readonly string[]).includes(name);
+}
+
+/** The last part of a path, where it is the name of a document. */
+export function documentNameOf(path: string): DocumentName | undefined {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  return isDocumentName(name) ? name : undefined;
+}
+
+/** Whether only images have such a document. */
+export function isImageDocument(kind: DocumentKind | undefined): boolean {
+  return kind === "layout" || kind === "index" || kind === "docker" || kind === "manifest";
 }
 
 /** What the file of this name is; undefined when it only has the name. */
@@ -42,9 +64,12 @@ export function documentKind(name: DocumentName, bytes: Uint8Array): DocumentKin
     case "index.json":
       return has(value, "schemaversion", "manifests") ? "index" : undefined;
     case "manifest.json":
+      if (Array.isArray(value) && value.length === 0) return "none";
       return isDockerManifest(value) ? "docker" : isManifest(value) ? "manifest" : undefined;
     case "config.json":
       return has(value, "ociversion") ? "runtime" : undefined;
+    case "manifest":
+      return has(value, "ackind") ? "aci" : undefined;
   }
 }
 
@@ -66,7 +91,8 @@ function has(value: unknown, ...names: string[]): boolean {
 
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text);
+    // A byte order mark, as PowerShell writes it, is refused later, by name.
+    return JSON.parse(text.replace(/^\uFEFF/, ""));
   } catch {
     return undefined;
   }

@@ -86,8 +86,23 @@ export const NO_INDEX: Misplaced = {
   remedy: "copy the image again: skopeo copy SOURCE oci-archive:image.tar",
 };
 
+export const LINKED_LAYOUT: Misplaced = {
+  what: "an OCI layout whose files are links",
+  remedy: "pack what they lead to: tar -C DIR -chf - . | sealfs build - …",
+};
+
+export const APP_CONTAINER: Misplaced = {
+  what: "an App Container image (ACI)",
+  remedy: "extract it and build its folder rootfs: dir:DIR/rootfs",
+};
+
+export const NOTHING: Misplaced = {
+  what: "an archive without entries, or only zeros",
+  remedy: "see whether it is the file that was meant",
+};
+
 export const NO_MANIFEST: Misplaced = {
-  what: "parts of an image without manifest.json",
+  what: "parts of an image without manifest.json, or with one that lists none",
   remedy: "save the image again",
 };
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { closeSync, lstatSync } from "node:fs";
+import { type Stats, closeSync, lstatSync } from "node:fs";
 import { join } from "node:path";
 import { asObject, asString } from "../../bytes/json-fields.ts";
 import { FormatError, IntegrityError, NotFoundError, SealfsError } from "../../errors.ts";
@@ -31,22 +31,40 @@ export class DirectoryFiles implements LayoutFiles {
   }
 
   has(path: string): boolean {
-    return lstatSync(join(this.label, path), { throwIfNoEntry: false }) !== undefined;
+    return this.#stat(path) !== undefined;
   }
 
   open(path: string): BlobRange {
     const parts = path.split("/");
     for (let i = 1; i < parts.length; i++) this.#verifyDirectory(parts.slice(0, i).join("/"));
-    const { fd, size } = openRegular(join(this.label, path), `${this.label}: ${path}`);
-    return { fd, offset: 0, size, close: () => closeSync(fd) };
+    try {
+      const { fd, size } = openRegular(join(this.label, path), `${this.label}: ${path}`);
+      return { fd, offset: 0, size, close: () => closeSync(fd) };
+    } catch (error) {
+      const isWrong = error instanceof IntegrityError && error.code === "WRONG_TYPE";
+      throw isWrong && this.#stat(path)?.isSymbolicLink() ? this.#link(path) : error;
+    }
   }
 
   close(): void {}
 
+  #stat(path: string): Stats | undefined {
+    return lstatSync(join(this.label, path), { throwIfNoEntry: false });
+  }
+
+  /** Build systems make layouts of links; what they lead to has to be meant. */
+  #link(path: string): IntegrityError {
+    const message = `${this.label}: ${path}: expected a regular file, got a symbolic link`;
+    return new IntegrityError("WRONG_TYPE", message, {
+      hint: `if what links lead to is meant: tar -C ${this.label} -chf - . | sealfs build - …`,
+    });
+  }
+
   #verifyDirectory(path: string): void {
-    const stat = lstatSync(join(this.label, path), { throwIfNoEntry: false });
+    const stat = this.#stat(path);
     if (stat === undefined) throw new NotFoundError("NO_FILE", `${this.label}: no ${path} in it`);
     if (stat.isDirectory()) return;
+    if (stat.isSymbolicLink()) throw this.#link(path);
     throw new IntegrityError("WRONG_TYPE", `${this.label}: ${path}: expected a directory`);
   }
 }

@@ -75,8 +75,11 @@ async function* rest(
 function visitorOf(survey: Survey): TarVisitor {
   const nameOf = ({ path }: TarEntry) => memberName(path);
   return {
-    entry: (entry) =>
-      entry.type === "directory" ? 0 : survey.add(nameOf(entry), entry.type === "file"),
+    entry: (entry) => {
+      if (entry.type !== "directory") return survey.add(nameOf(entry), entry.type === "file");
+      survey.addFolder();
+      return 0;
+    },
     content: (entry, bytes) => survey.content(nameOf(entry), bytes),
   };
 }

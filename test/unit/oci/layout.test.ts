@@ -8,6 +8,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { SealfsError } from "../../../src/errors.ts";
@@ -414,6 +415,11 @@ describe("hostile layouts", () => {
       renameSync(target, join(path, "elsewhere"));
       symlinkSync(join(path, "elsewhere"), target);
       expect(await refusal(`oci:${path}`)).toBe("IntegrityError WRONG_TYPE");
+      await expect(open(`oci:${path}`)).rejects.toMatchObject({
+        hint: `if what links lead to is meant: tar -C ${path} -chf - . | sealfs build - …`,
+      });
+      const followed = Readable.from([execFileSync("tar", ["-C", path, "-chf", "-", "."])]);
+      (await openSource(parseSource("-"), { stdin: followed })).close();
       execFileSync("rm", [target]);
       execFileSync("mkfifo", [target]);
       expect(await refusal(`oci:${path}`)).toBe("IntegrityError WRONG_TYPE");

@@ -395,6 +395,59 @@ const misplaced: [string, RegExp, () => Members][] = [
     ],
   ],
   [
+    "a layout in a folder, with files beside it there",
+    /images or parts of them in the folder site\/img/,
+    () => [
+      { name: "site/README", content: "hello" },
+      { name: "site/deep/er/file", content: "hello" },
+      ...under("site/img/", layoutArchive(layoutOf([one]))),
+    ],
+  ],
+  [
+    "a layout in a folder without the documents of one, with files beside it",
+    /images or parts of them in the folder site/,
+    () => [
+      { name: "site/README", content: "hello" },
+      ...under("site/", layoutArchive(layoutOf([one]), ["oci-layout", "index.json"])),
+    ],
+  ],
+  [
+    "a Docker archive in a folder, with files beside it",
+    /images or parts of them in the folder app/,
+    () => [{ name: "app/sub/README", content: "hello" }, ...under("app/", dockerArchive([one]))],
+  ],
+  [
+    "docker save of before 1.10 in a folder, with files beside it",
+    /images or parts of them in the folder app/,
+    () => [
+      { name: "app/sub/README", content: "hello" },
+      ...under("app/", firstDockerArchive([one])),
+    ],
+  ],
+  [
+    "a layout of links, as build systems leave it",
+    /whose files are links.*tar -C DIR -chf - \./s,
+    () =>
+      ["oci-layout", "index.json", "blobs"].map((name) => ({
+        name,
+        type: "symlink" as const,
+        linkname: `../elsewhere/${name}`,
+      })),
+  ],
+  [
+    "a Docker archive that lists no image",
+    /without manifest\.json, or with one that lists none/,
+    () => [{ name: "manifest.json", content: "[]" }],
+  ],
+  [
+    "an App Container image",
+    /App Container/,
+    () => [
+      { name: "manifest", content: '{"acKind":"ImageManifest","acVersion":"0.8.11"}' },
+      { name: "rootfs/hello", content: "x" },
+    ],
+  ],
+  [
     "an image of LXD",
     /a root file system in the folder rootfs.*dir:DIR\/rootfs/s,
     () => [
@@ -454,6 +507,62 @@ describe("an archive", () => {
     }
   });
 
+  test("of an image among other files is refused, in an archive or a folder", async () => {
+    const readme = { name: "release/docs/README", content: "hello" };
+    const images = [
+      await tar(dockerArchive([one])),
+      await tar(under("./", dockerArchive([one]))),
+      await tar(dockerArchive([one], { configName: (hex) => `sha256:${hex}` })),
+      await layoutOf([one]).archiveBytes(),
+      await tar(oldDockerArchive([one, two])),
+    ];
+    for (const image of images) {
+      for (const content of [image, gzipSync(image)]) {
+        const members = [readme, { name: "release/image.tar", content }];
+        for (const source of [put(await tar(members)), folderOf(members)]) {
+          await expect(found(source)).rejects.toMatchObject({
+            code: "UNSUPPORTED",
+            message: expect.stringContaining("another archive, release/image.tar") as string,
+          });
+        }
+        const system = [...members, { name: "etc/passwd", content: "root" }];
+        expect(await found(put(await tar(system)))).toBe("layer");
+        expect(await found(folderOf(system))).toBe("dir");
+      }
+    }
+  });
+
+  test("of nothing, or a file of zeros, is a layer only by its transport", async () => {
+    for (const zeros of [512, 1024, 10_240, 1_000_000]) {
+      const bytes = Buffer.alloc(zeros);
+      for (const path of [put(bytes), put(gzipSync(bytes)), put(zstd(bytes))]) {
+        await expect(found(path)).rejects.toMatchObject({
+          code: "UNSUPPORTED",
+          message: expect.stringContaining("without entries, or only zeros") as string,
+          hint: expect.stringContaining(`tar:${path} takes it`) as string,
+        });
+        expect(await found(`tar:${path}`)).toBe("layer");
+      }
+    }
+    const empty = put(gzipSync(""));
+    await expect(found(empty)).rejects.toMatchObject({ code: "UNSUPPORTED" });
+    expect(await found(`tar:${empty}`)).toBe("layer");
+    expect(await found(put(await tar([{ name: "./", type: "directory" }])))).toBe("layer");
+    expect(await found(folderOf([]))).toBe("dir");
+  });
+
+  test("whose manifest.json has a byte order mark is refused by name", async () => {
+    const members = dockerArchive([one]).map((member) =>
+      member.name === "manifest.json"
+        ? { ...member, content: `\uFEFF${String(member.content)}` }
+        : member,
+    );
+    await expect(found(put(await tar(members)))).rejects.toMatchObject({
+      code: "MALFORMED",
+      message: expect.stringContaining("byte order mark") as string,
+    });
+  });
+
   test("of a root file system may hold archives, layouts and documents", async () => {
     const etc = { name: "etc/passwd", content: "root" };
     for (const members of [
@@ -467,6 +576,8 @@ describe("an archive", () => {
       [etc, { name: "manifest.json", content: '[{"Config":1}]' }],
       [etc, { name: "config.json", content: "{}" }],
       [{ name: "bin", type: "symlink" as const, linkname: "usr/bin" }],
+      [{ name: "app/web/manifest.json", content: '{"name":"app"}' }],
+      [{ name: "app/index.json", content: "[]" }],
       [etc, { name: "rootfs/etc/passwd", content: "root" }],
       [{ name: "overlay-images/images.json", content: "[]" }, etc],
       [etc, { name: "config.json", content: '{"ociVersion":"1.0.2"}' }],

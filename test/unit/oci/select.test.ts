@@ -143,6 +143,17 @@ describe("an image that is there twice", () => {
   });
 });
 
+test("an index that lists nothing has no image, whatever is asked for", async () => {
+  const bed = new Bed();
+  const source = bed.source([]);
+  for (const asked of [source, `${source}:t`, `${source}:@0`]) {
+    expect(await refused(asked)).toMatchObject({
+      code: "NO_REF",
+      message: expect.stringContaining("its index lists nothing") as string,
+    });
+  }
+});
+
 describe("nested indexes", () => {
   test("an image or an index in them is found by its digest", async () => {
     const bed = new Bed();

@@ -32,6 +32,9 @@ const STAR_PREFIX_END = 476;
 const STAR_ATIME = 476;
 const STAR_CTIME = 488;
 const STAR_TRAILER = 508;
+/** In GNU headers, of old sparse files: their map and their size. */
+const GNU_MAP = 386;
+const GNU_REAL_SIZE = 483;
 
 /** Which of the three layouts a header has; any other magic is as good as none. */
 export type HeaderFormat = "v7" | "ustar" | "gnu";
@@ -118,6 +121,21 @@ export function checkPrefix(
   }
   parseSeconds(bytes, at + STAR_ATIME, 12, "atime");
   parseSeconds(bytes, at + STAR_CTIME, 12, "ctime");
+}
+
+/**
+ * Bsdtar reads a regular file with these fields as a sparse one, whatever its type flag says.
+ *
+ * @throws {@link FormatError} `AMBIGUOUS`
+ */
+export function checkGnuFields(bytes: Uint8Array, at: number): void {
+  if (bytes[at + GNU_MAP] === NUL && bytes[at + GNU_REAL_SIZE] === NUL) return;
+  throw new FormatError("AMBIGUOUS", "sparse map: expected none in a GNU header, got one");
+}
+
+/** Whether the name in the header, by itself, ends with a slash. */
+export function hasSlash(bytes: Uint8Array, at: number): boolean {
+  return textAt(bytes, at, MODE).endsWith("/");
 }
 
 export function linkOf(bytes: Uint8Array, at: number): ByteString {

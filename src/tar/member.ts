@@ -12,11 +12,13 @@ import type { TarEntry, TarEntryType } from "./entry.ts";
 import {
   BLOCK_SIZE,
   checkDevice,
+  checkGnuFields,
   checkNumbers,
   checkPrefix,
   deviceOf,
   formatOf,
   gidOf,
+  hasSlash,
   linkOf,
   modeOf,
   mtimeOf,
@@ -90,7 +92,7 @@ export function decodeMember(
   let type = types.get(flag);
   if (type === undefined) throw unsupportedType(flag);
   // Before directories had a type, a slash at the end of the name marked them.
-  if (flag === 0 && path.endsWith("/")) type = "directory";
+  if (flag === 0) type = typeBySlash(path, hasSlash(bytes, at));
 
   if (type !== "file" && sparse !== undefined) {
     throw new FormatError("AMBIGUOUS", `size: expected 0 for a ${type}, got a sparse file`);
@@ -100,6 +102,7 @@ export function decodeMember(
     type === "file"
       ? contentSize(headerSize, pax?.size, options)
       : noContent(type, headerSize, meta);
+  if (type === "file" && format === "gnu") checkGnuFields(bytes, at);
   const isDevice = type === "character" || type === "block";
   if (isDevice && format === "v7") {
     throw new FormatError("AMBIGUOUS", `${type} device: expected a ustar or GNU header, got v7's`);
@@ -131,6 +134,16 @@ export function decodeMember(
     segments: map === "content" ? [] : map, // a map in the content is still to come
   };
   return { entry, storedSize, sparse: map };
+}
+
+// Python looks at the name in the header, others at the one that counts.
+function typeBySlash(path: ByteString, headerHasSlash: boolean): "directory" | "file" {
+  const hasSlashes = path.endsWith("/");
+  if (hasSlashes === headerHasSlash) return hasSlashes ? "directory" : "file";
+  throw new FormatError(
+    "AMBIGUOUS",
+    'name: expected a "/" at the end in both the header and the extended header, or in none',
+  );
 }
 
 const noLink = "" as ByteString;

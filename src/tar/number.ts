@@ -1,8 +1,9 @@
 /**
  * Numbers in tar headers: the octal form of POSIX.1-1988 ustar, and GNU's base-256 for what octal
  * cannot hold. The grammar is what readers agree on: spaces, octal digits, then spaces or NULs to the
- * end of the field, or a NUL and whatever is behind it; without digits, only NULs behind the spaces are
- * 0. The digits may fill the field, as busybox tar writes user ids that need more.
+ * end of the field, or a NUL and whatever is behind it; without digits, NULs and spaces are 0, also with
+ * zeros among them, but not spaces alone. The digits may fill the field, as busybox tar writes user ids
+ * that need more.
  *
  * Spec: docs/profiles.md, "Header blocks".
  *
@@ -68,18 +69,24 @@ export function parseOctal(bytes: Uint8Array, at: number, width: number, name: s
     value = value * 8 + byte - ZERO;
   }
   if (i > first && bytes[i] === 0 && i < end) return value; // the NUL ends it
-  // No digit: the field must be NULs only, or spaces and then NULs.
-  const empty = i === first;
-  let good = i < end || !empty;
-  for (; i < end; i++) good &&= bytes[i] === 0 || (bytes[i] === SPACE && !empty);
-  if (!good) {
-    const found = printable(toByteString(bytes, at, end));
-    throw new FormatError(
-      "MALFORMED",
-      `${name}: expected octal digits, then spaces or NULs, got "${found}"`,
-    );
+  const empty = i === first; // GNU tar refuses spaces alone
+  i = afterBlanks(bytes, i, end);
+  if (empty && first < end) {
+    while (i < end && bytes[i] === ZERO) i++;
+    i = afterBlanks(bytes, i, end);
   }
-  return value;
+  if (i === end && first < end) return value;
+  const found = printable(toByteString(bytes, at, end));
+  throw new FormatError(
+    "MALFORMED",
+    `${name}: expected octal digits, then spaces or NULs, got "${found}"`,
+  );
+}
+
+function afterBlanks(bytes: Uint8Array, at: number, end: number): number {
+  let i = at;
+  while (i < end && (bytes[i] === 0 || bytes[i] === SPACE)) i++;
+  return i;
 }
 
 /** The low bits of the number in the `width` bytes at `at`, whatever its size and sign. */
@@ -91,6 +98,7 @@ export function parseBits(
   bits: number,
 ): number {
   if (bytes[at]! < 0x80) return parseOctal(bytes, at, width, name) % 2 ** bits;
+  checkFirstByte(bytes, at, width, name);
   return Number(BigInt.asUintN(bits, parseBase256(bytes, at, width)));
 }
 
@@ -101,11 +109,14 @@ export function parseBits(
  */
 export function checkUnused(bytes: Uint8Array, at: number, width: number, name: string): void {
   const end = at + width;
-  let i = at;
-  while (i < end && (bytes[i] === 0 || bytes[i] === SPACE)) i++;
+  const i = afterBlanks(bytes, at, end);
   if (i === end) return;
-  if (i === at && bytes[at]! >= 0x80) checkSeconds(parseBase256(bytes, at, width), name);
-  else parseOctal(bytes, i, end - i, name);
+  if (i > at || bytes[at]! < 0x80) {
+    parseOctal(bytes, i, end - i, name);
+    return;
+  }
+  checkFirstByte(bytes, at, width, name);
+  checkSeconds(parseBase256(bytes, at, width), name);
 }
 
 // The first bit marks the form; the rest is a big-endian number in two's complement.
@@ -113,6 +124,16 @@ function parseBase256(bytes: Uint8Array, at: number, width: number): bigint {
   let value = BigInt(bytes[at]! & 0x7f);
   for (let i = at + 1; i < at + width; i++) value = (value << 8n) | BigInt(bytes[i]!);
   return BigInt.asIntN(width * 8 - 1, value);
+}
+
+/** For numbers of any size: GNU tar and Python know no more than the sign in the first byte. */
+function checkFirstByte(bytes: Uint8Array, at: number, width: number, name: string): void {
+  if (bytes[at] === 0x80 || bytes[at] === 0xff) return;
+  const found = printable(toByteString(bytes, at, at + width));
+  throw new FormatError(
+    "MALFORMED",
+    `${name}: expected a base-256 number that begins with 0x80 or 0xff, got "${found}"`,
+  );
 }
 
 function outOfRange(name: string, max: number, value: number | bigint): FormatError {

@@ -56,6 +56,11 @@ export function randomTar(seed: number): RandomTar {
     draft.notes.push(name);
     bends[name]!(draft);
   }
+  // Linux gives xattrs of users to files and directories only.
+  if (draft.notes.includes("xattrs") && !"057\0".includes(draft.fields.type ?? "0")) {
+    draft.fields.type = "0";
+    draft.notes.push("of a file");
+  }
   return { seed, made: draft.notes.join(" "), bytes: assemble(draft) };
 }
 
@@ -148,6 +153,16 @@ const bends: Record<string, Bend> = {
       "d/subject/.",
       "/d/subject",
       "",
+      "../d/subject",
+      "d/../d/subject",
+      "d/x/../subject",
+      "d/..",
+      "..",
+      "/",
+      ".",
+      "./",
+      "d/new/deep/subject",
+      "before/subject",
       "d/subject\0junk",
       `d/${"n".repeat(97)}x`,
       `d/${"n".repeat(97)}/`,
@@ -289,7 +304,8 @@ const bends: Record<string, Bend> = {
     draft.notes.push(JSON.stringify(fields));
   },
   longName(draft) {
-    const { random } = draft;
+    const { random, notes } = draft;
+    if (notes.indexOf("longName") < notes.lastIndexOf("longName")) return;
     const type = random.one(["L", "L", "K"]);
     if (type === "K") Object.assign(draft.fields, { type: "2", linkName: "x", size: 0 });
     if (type === "K") draft.content = undefined;
@@ -368,6 +384,91 @@ const bends: Record<string, Bend> = {
     }
     addPax(draft, body, "x");
     draft.notes.push(`${version} ${map} of ${size}, ${count}`);
+  },
+  gnuFields(draft) {
+    const { random, fields } = draft;
+    fields.magic = random.one(["ustar  \0", "ustar  \0", "ustar  \0", "ustar\x0000", ""]);
+    if (random.below(4) === 0) bends["kind"]!(draft);
+    if (random.below(3) === 0) {
+      draft.notes.push("longName");
+      bends["longName"]!(draft);
+    }
+    const places = { atime: 345, ctime: 357, offset: 369, longNames: 381, unused: 385 };
+    const place = random.one(
+      Object.entries({ ...places, map: 386, mapEnd: 478, extended: 482, realSize: 483, end: 495 }),
+    );
+    const text = random.one([
+      "00000001000",
+      "00000000000",
+      "1",
+      "\x80\0\0\0\0\0\0\0\0\0\x02\0",
+      "x",
+    ]);
+    draft.patch = (block) => block.set(bytesOf(text).subarray(0, 512 - place[1]), place[1]);
+    draft.notes.push(`${place[0]} ${JSON.stringify(text)} ${JSON.stringify(fields.magic)}`);
+  },
+  typedMode(draft) {
+    const { random, fields } = draft;
+    fields.mode = random.one([
+      "0100644\0",
+      "0040755\0",
+      "0120777\0",
+      "100644 \0",
+      "107755 \0",
+      "0107755\0",
+      "0006755\0",
+      "0777777\0",
+      "7777777\0",
+      "17777777",
+      base256(0o100644n, 8),
+      base256(0x1_0000_81a4n, 8),
+      `\x81${base256(0o644n, 8).slice(1)}`,
+      `\xfe${base256(-1n, 8).slice(1)}`,
+    ]);
+    if (random.below(3) === 0) bends["kind"]!(draft);
+    draft.notes.push(JSON.stringify(fields.mode));
+  },
+  /** Whether there is a slash at the end of the name in the header, of the one that counts, or of both. */
+  slash(draft) {
+    const { random, fields } = draft;
+    fields.type = random.one(["\0", "\0", "0", "5", "7", "2", "6"]);
+    if (fields.type === "2") fields.linkName = "before";
+    if (!"07\0".includes(fields.type) || random.one([true, false])) {
+      draft.content = undefined;
+      fields.size = 0;
+    }
+    fields.name = random.one(["d/subject", "d/subject/", "subject/", "", "d/subject/."]);
+    fields.magic = random.one(["ustar\x0000", "ustar  \0", ""]);
+    const by = random.one(["pax", "long", "prefix", "none"]);
+    const name = random.one(["d/subject2", "d/subject2/", "d/subject2//", "d/subject2/."]);
+    if (by === "pax") addPax(draft, paxRecord("path", name), "x");
+    if (by === "long") {
+      const long = { name: "././@LongLink", magic: "ustar  \0", type: "L" };
+      draft.before.push(member(long, `${name}\0`));
+    }
+    if (by === "prefix") Object.assign(fields, { prefix: "d", magic: "ustar\x0000" });
+    draft.notes.push(JSON.stringify([fields.type, fields.name, fields.magic, by, name]));
+  },
+  xattrs(draft) {
+    const { random } = draft;
+    if (random.below(3) === 0) {
+      draft.fields.type = "5";
+      draft.fields.size = 0;
+      draft.content = undefined;
+    }
+    let body = "";
+    for (let count = random.one([1, 1, 2, 3]); count > 0; count--) {
+      const key = random.one(["user.a", "user.b", "user.x y", "user.\xc3\xa9", "trusted.t"]);
+      const values = ["v", "v".repeat(2000), "a\0b", "\n", "=", "\xff\xfe", " ", "\0", ""];
+      const prefix = random.one(["SCHILY.xattr.", "SCHILY.xattr.", "SCHILY.xattr.", "SCHILY.acl."]);
+      body += paxRecord(`${prefix}${key}`, random.one(values));
+    }
+    if (random.below(4) === 0) body += paxRecord("path", "d/subject2");
+    if (random.below(4) === 0) body += paxRecord("SCHILY.fflags", "nodump");
+    if (random.below(4) === 0) body += paxRecord("hdrcharset", "BINARY");
+    if (random.below(8) === 0)
+      body += paxRecord("RHT.security.selinux", "system_u:object_r:a_t:s0");
+    addPax(draft, body, "x");
   },
   end(draft) {
     const { random } = draft;

@@ -6,17 +6,24 @@ A line is a path with what it is, as test/support/tar-readers.ts makes them of s
 import hashlib, json, os, posixpath, shutil, stat, subprocess, sys, tarfile
 
 ENV = {**os.environ, "LC_ALL": "C.UTF-8"}
-GNU = ["tar", "-xp", "--numeric-owner", "--same-owner", "--delay-directory-restore", "-f"]
+GNU = ["tar", "-xp", "--xattrs", "--xattrs-include=*", "--numeric-owner", "--same-owner", "--delay-directory-restore", "-f"]
 BSD = ["bsdtar", "-xp", "--numeric-owner", "-f"]
 
 
-def line(path, kind, mode, uid, gid, mtime, rest):
+def line(path, kind, mode, uid, gid, mtime, rest, xattrs=()):
     # Other directories may be parents that no entry names.
     if kind == "d" and path != "d/subject":
         return f"{path} d"
     if kind == "l":
         mode = 0o777
-    return f"{path} {kind} {mode:o} {uid}:{gid} {mtime} {rest}".rstrip()
+    made = [f"{key}={value.hex()}" for key, value in sorted(xattrs)]
+    return " ".join(part for part in [path, kind, f"{mode:o}", f"{uid}:{gid}", str(mtime), rest, *made] if part != "")
+
+
+def xattrs_of(path):
+    """Those of a file, but for what the machine gives to every file."""
+    names = [name for name in os.listxattr(path, follow_symlinks=False) if name != "security.selinux"]
+    return [(bytes_of(name), os.getxattr(path, name, follow_symlinks=False)) for name in names]
 
 
 def content(data):
@@ -43,7 +50,7 @@ def tree(root):
             rest = os.readlink(path).decode("latin1")
         elif kind in "cb":
             rest = f"{os.major(st.st_rdev)},{os.minor(st.st_rdev)}"
-        lines.append(line(name, kind, st.st_mode & 0o7777, st.st_uid, st.st_gid, st.st_mtime_ns // 10**9, rest))
+        lines.append(line(name, kind, st.st_mode & 0o7777, st.st_uid, st.st_gid, st.st_mtime_ns // 10**9, rest, xattrs_of(path)))
     return lines
 
 
@@ -92,7 +99,12 @@ def by_tarfile(path):
                     rest = bytes_of(each.linkname)
                 elif kind in "cb":
                     rest = f"{each.devmajor},{each.devminor}"
-                made = (kind, each.mode & 0o7777, each.uid, each.gid, int(each.mtime // 1), rest)
+                xattrs = [
+                    (bytes_of(key[13:]), value.encode("utf-8", "surrogateescape"))
+                    for key, value in each.pax_headers.items()
+                    if key.startswith("SCHILY.xattr.")
+                ]
+                made = (kind, each.mode & 0o7777, each.uid, each.gid, int(each.mtime // 1), rest, xattrs)
                 if not (kind == "d" and names.get(name, ("",))[0] == "d"):
                     names[name] = made
     except Exception:  # of malformed archives it raises errors of any class

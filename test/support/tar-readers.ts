@@ -124,5 +124,9 @@ function lineOf(name: string, inode: Inode): string {
   else if (letter === "c" || letter === "b") {
     rest = ` ${(rdev >> 8) & 0xfff},${(rdev & 0xff) | ((rdev >>> 12) & 0xfff00)}`;
   }
-  return `${name} ${letter} ${mode.toString(8)} ${uid}:${gid} ${mtimeSeconds}${rest}`;
+  const xattrs = [...inode.xattrs]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, value]) => ` ${key}=${Buffer.from(value, "latin1").toString("hex")}`);
+  const owner = `${uid}:${gid}`;
+  return `${name} ${letter} ${mode.toString(8)} ${owner} ${mtimeSeconds}${rest}${xattrs.join("")}`;
 }

@@ -37,6 +37,52 @@ function refused(bytes: Uint8Array, code: FormatError["code"], message?: string 
 
 const paths = (bytes: Uint8Array) => readTar(bytes).map(({ path }) => path);
 
+describe("numbers", () => {
+  const uid = (text: string) => readTar(archive(header({ uid: text })))[0]!.uid;
+
+  test.each([" \0 ", "\0\0 \0", "\x000\0", " \x00000 ", "  0 \0 ", "     \0 "])(
+    "of spaces, NULs and zeros, as %j, are 0 as all readers take them",
+    (text) => {
+      expect(uid(text)).toBe(0);
+      expect(uid(text.padEnd(8, " "))).toBe(0);
+    },
+  );
+
+  test.each(["        ", "\x007\0", "\x000\x007", " \0x", "\x000 0\0", "\x00\t"])(
+    "such as %j are refused, which readers take for different ones",
+    (text) => refused(archive(header({ uid: text })), "MALFORMED", "uid: expected octal"),
+  );
+
+  test("in base-256 begin with 0x80 or 0xff, as GNU tar and Python have them", () => {
+    expect(uid(base256(5n, 8))).toBe(5);
+    for (const first of ["\x81", "\xfe", "\xc0"]) {
+      const text = first + base256(5n, 8).slice(1);
+      refused(archive(header({ uid: text })), "OUT_OF_RANGE", "uid: expected 0 to");
+      refused(archive(header({ mode: text })), "MALFORMED", "mode: expected a base-256 number");
+      refused(archive(header({ deviceMajor: text })), "MALFORMED", "devmajor: expected a base-256");
+    }
+  });
+});
+
+describe("the slash at the end of the name of an entry without a type", () => {
+  const plain = header({ name: "d", type: "\0" });
+  const slash = header({ name: "d/", type: "\0" });
+
+  test("makes a directory of it when it stands in the header and in the name that counts", () => {
+    const types = (...members: Uint8Array[]) =>
+      readTar(archive(...members)).map(({ type }) => type);
+    expect(types(plain, slash)).toEqual(["file", "directory"]);
+    expect(types(pax({ path: "x" }), plain, longName("x/"), slash)).toEqual(["file", "directory"]);
+    expect(types(pax({ path: "x/" }), slash)).toEqual(["directory"]);
+  });
+
+  test("is refused in one of them, as readers look at one or the other", () => {
+    for (const bytes of [archive(pax({ path: "x/" }), plain), archive(longName("x"), slash)]) {
+      refused(bytes, "AMBIGUOUS", 'name: expected a "/" at the end in both');
+    }
+  });
+});
+
 describe("sizes", () => {
   // docs/hostile-inputs.md, 59 (CVE-2025-62518): the header says 0, and what follows looks like a header.
   const smuggled = archive(
@@ -338,7 +384,6 @@ describe("headers", () => {
     ["uid", "000000a\0"],
     ["uid", "1234567\xb9"],
     ["gid", "+00001\0"],
-    ["gid", "     \0 "],
     ["size", "0000000000 1"],
     ["mtime", "-0000000001\0"],
     ["mtime", "1e9"],
@@ -402,6 +447,18 @@ describe("headers", () => {
       refused(archive(device), "AMBIGUOUS", "expected a ustar or GNU header");
     },
   );
+
+  test("a GNU header of a file with the map or the size of an old sparse file is refused", () => {
+    for (const at of [386, 483]) {
+      const place = "\0".repeat(at - 345);
+      const sparse = { magic: GNU_MAGIC, prefix: `${place}00000001000` };
+      const long = longName("name");
+      refused(archive(header(sparse)), "AMBIGUOUS", "sparse map: expected none");
+      refused(archive(long, header(sparse)), "AMBIGUOUS", "sparse map: expected none");
+      expect(paths(archive(header({ ...sparse, type: "5" })))).toEqual(["file"]);
+      expect(paths(archive(header({ ...sparse, magic: V7_MAGIC })))).toEqual(["file"]);
+    }
+  });
 
   test("a GNU header with something where others have a prefix is refused", () => {
     const prefix = "14567654321";

@@ -13,7 +13,7 @@ import { fullName } from "./image-name.ts";
 import { IndexWalk, type PlacedEntry, type ReadDocument, isAboutContent } from "./index-walk.ts";
 import { type ImageIndex, unsupportedDocument } from "./manifest.ts";
 import { documentKind, isConfig } from "./media-types.ts";
-import { platformDistance } from "./platform-match.ts";
+import { hostDistance, platformDistance } from "./platform-match.ts";
 import { type DeclaredPlatform, type Platform, formatPlatform, hostPlatform } from "./platform.ts";
 import type { ImageChoice } from "./reference.ts";
 
@@ -177,7 +177,10 @@ export class ImageSearch {
     const distances = new Map<Descriptor, number>();
     for (const image of present) {
       const declared = await this.platformOf(image, present.length === 1);
-      const distance = platformDistance(platform ?? host, declared);
+      const distance =
+        platform === undefined
+          ? hostDistance(host, declared)
+          : platformDistance(platform, declared);
       if (distance !== undefined) distances.set(image, distance);
     }
     // Where the host's is not among them, the user has to say which.
@@ -187,12 +190,15 @@ export class ImageSearch {
   }
 
   /**
-   * The platform of an image: as its entry says, else as its configuration says; nothing where
-   * that is looked at when it is opened.
+   * The platform of an image: as its entry says, and what that leaves out as its configuration
+   * says; nothing where that is looked at when it is opened.
    */
   async platformOf(image: Descriptor, isOnly = false): Promise<DeclaredPlatform> {
-    if (image.platform !== undefined) return image.platform;
-    return (isOnly ? undefined : await this.#facts(image))?.platform ?? UNKNOWN;
+    const said = image.platform ?? UNKNOWN;
+    if (isWhole(said) || isOnly) return said;
+    const own = (await this.#facts(image))?.platform ?? UNKNOWN;
+    const { os = own.os, architecture = own.architecture } = said;
+    return { os, architecture, variant: said.architecture ? said.variant : own.variant };
   }
 
   /** Without what is no image after all or not here, as long as there are others. */
@@ -202,7 +208,8 @@ export class ImageSearch {
     const here = images.filter((image) => documents.has?.(image) ?? true);
     const readable: Descriptor[] = [];
     for (const image of here) {
-      if (image.platform !== undefined || (await this.#facts(image))) readable.push(image);
+      const isSaid = image.platform !== undefined && isWhole(image.platform);
+      if (isSaid || (await this.#facts(image))) readable.push(image);
     }
     return readable.length > 0 ? readable : here.length > 0 ? here : images;
   }
@@ -229,6 +236,10 @@ export class ImageSearch {
 }
 
 const UNKNOWN: DeclaredPlatform = { os: undefined, architecture: undefined, variant: undefined };
+
+function isWhole({ os, architecture }: DeclaredPlatform): boolean {
+  return os !== undefined && architecture !== undefined;
+}
 
 function distinct<T>(values: readonly T[], key: (value: T) => string): T[] {
   return [...new Map(values.map((value) => [key(value), value])).values()];

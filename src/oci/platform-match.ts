@@ -34,6 +34,24 @@ export function platformDistance(asked: Platform, declared: DeclaredPlatform): n
   return os === undefined ? distance + 2 * UNSURE : distance;
 }
 
+/** The architecture whose programs another one runs too, as containerd takes it. */
+const NARROWER: ReadonlyMap<string, Pick<Platform, "architecture" | "variant">> = new Map([
+  ["amd64", { architecture: "386", variant: undefined }],
+  ["arm64", { architecture: "arm", variant: "v8" }],
+]);
+
+/**
+ * The same for the platform of a host, where nothing is asked for: behind all that is for its
+ * architecture comes what its processor runs as well. What is asked for by name is meant.
+ */
+export function hostDistance(host: Platform, declared: DeclaredPlatform): number | undefined {
+  const own = platformDistance(host, declared);
+  const narrower = NARROWER.get(host.architecture);
+  if (own !== undefined || narrower === undefined) return own;
+  const distance = platformDistance({ ...host, ...narrower }, declared);
+  return distance === undefined ? undefined : distance + 8 * UNSURE;
+}
+
 function variantDistance(
   architecture: string,
   asked: string | undefined,

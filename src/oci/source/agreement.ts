@@ -11,7 +11,7 @@ import { parseConfig } from "../config.ts";
 import { digestOf } from "../digest.ts";
 import type { OciImage } from "../image.ts";
 import { samePlatform } from "../platform-match.ts";
-import { parseDockerManifest } from "./docker-archive.ts";
+import { parseDockerManifest } from "./docker-manifest.ts";
 
 /**
  * Compares the image of a layout with those of the `manifest.json` beside it, which may leave

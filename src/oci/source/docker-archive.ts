@@ -1,65 +1,20 @@
 /**
- * The archive of `docker save` and `skopeo copy … docker-archive:`: `manifest.json` lists images as
- * a configuration and layers, by their names in the archive. Layers have no descriptor; their
- * diffIDs are what they are checked against.
- * Spec: Docker image specification 1.2, "Combined Image JSON + Filesystem Changeset Format".
+ * The archive of `docker save` and `skopeo copy … docker-archive:` as a source. Layers have no
+ * descriptor; their diffIDs are what they are checked against.
  *
  * @module
  */
-import type { ByteString } from "../../bytes/bytestring.ts";
-import { asArray, asObject, asString } from "../../bytes/json-fields.ts";
-import type { JsonValue } from "../../bytes/json.ts";
 import { FormatError, NotFoundError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { type LayoutFiles, readFile } from "../blob.ts";
 import { parseConfig } from "../config.ts";
-import { parseOciJson, verifyNames } from "../oci-json.ts";
-import { type OciDigest, digestOf, isDigest, verifyDigest } from "../digest.ts";
+import { digestOf, verifyDigest } from "../digest.ts";
 import { type LayerDescriptor, NO_ANNOTATIONS, type OciImage } from "../image.ts";
-import { fullName } from "../image-name.ts";
-import { memberName } from "./member-name.ts";
+import type { Question } from "../image-search.ts";
 import { verifyPlatform } from "../platform-match.ts";
 import type { Platform } from "../platform.ts";
-import { type ImageChoice, ONLY } from "../reference.ts";
-
-/** One image of an archive; all names are paths in the archive. */
-export interface DockerImage {
-  readonly config: string;
-  readonly tags: readonly string[];
-  readonly layers: readonly string[];
-}
-
-/** @throws {@link FormatError} */
-export function parseDockerManifest(bytes: Uint8Array, what: string): readonly DockerImage[] {
-  return asArray(parseOciJson(bytes, what), what).map((value, i) => image(value, `${what}[${i}]`));
-}
-
-function image(value: JsonValue, what: string): DockerImage {
-  const object = asObject(value, what);
-  verifyNames(object, ["Config", "RepoTags", "Layers"], what);
-  // Both lists are null when docker save had nothing to put in.
-  const strings = (name: string) =>
-    asArray(object.get(name) ?? [], `${what}: ${name}`).map((entry, i) =>
-      asString(entry, `${what}: ${name}[${i}]`),
-    );
-  const layers = strings("Layers");
-  if (layers.length > limits.layers) {
-    throw new FormatError(
-      "LIMIT",
-      `${what}: at most ${limits.layers} layers, got ${layers.length}`,
-    );
-  }
-  const config = asString(object.get("Config"), `${what}: Config`);
-  return {
-    config: cleanName(config),
-    tags: strings("RepoTags"),
-    layers: layers.map(cleanName),
-  };
-}
-
-function cleanName(path: string): string {
-  return memberName(path as ByteString); // any text will do: the separators are ASCII
-}
+import { chooseDockerImage, digestInName } from "./docker-choice.ts";
+import { type DockerImage, parseDockerManifest } from "./docker-manifest.ts";
 
 /**
  * The one image of an archive that is asked for. Owns `files`, also when it fails.
@@ -71,8 +26,7 @@ function cleanName(path: string): string {
  */
 export function openDockerArchive(
   files: LayoutFiles,
-  choice: ImageChoice,
-  platform: Platform | undefined,
+  question: Question,
   source: string,
 ): OciImage {
   try {
@@ -83,65 +37,13 @@ export function openDockerArchive(
       });
     }
     const bytes = readFile(files, "manifest.json", limits.manifestBytes, what);
-    return openImage(
-      files,
-      select(parseDockerManifest(bytes, what), choice, files.label, source),
-      platform,
-    );
+    const images = parseDockerManifest(bytes, what);
+    const image = chooseDockerImage(images, files, question, source);
+    return openImage(files, image, question.platform);
   } catch (error) {
     files.close();
     throw error;
   }
-}
-
-function select(
-  images: readonly DockerImage[],
-  choice: ImageChoice,
-  label: string,
-  source: string,
-): DockerImage {
-  const matching = matches(images, choice);
-  if (matching.length === 1) return matching[0]!;
-  const names = images.flatMap(({ tags }) => tags).filter((tag) => !tag.startsWith("@"));
-  const leading = [...new Set(names)].filter(
-    (tag) => matches(images, { ...ONLY, tag }).length === 1,
-  );
-  const hasNames = images.every(({ tags }) => tags.some((tag) => leading.includes(tag)));
-  const choices = hasNames ? leading : [...images.keys()];
-  const first = source === "docker-archive:FILE" ? "save it as FILE, and " : "";
-  const way = hasNames ? ":TAG, TAG" : ":@INDEX, INDEX";
-  const hint =
-    images.length === 0
-      ? undefined
-      : `${first}choose with ${source}${way} one of: ${choices.slice(0, SHOWN).join(", ")}`;
-  if (matching.length > 1) {
-    const message = `${label}: expected one image, got ${matching.length}`;
-    throw new FormatError("AMBIGUOUS", message, { hint });
-  }
-  throw new NotFoundError("NO_REF", `${label}: no such image in manifest.json`, { hint });
-}
-
-/** How many choices are shown. */
-const SHOWN = 20;
-
-/** The images that a choice leaves; one that is listed more than once is one. */
-function matches(images: readonly DockerImage[], choice: ImageChoice): readonly DockerImage[] {
-  const wanted = choice.tag === undefined ? undefined : fullName(choice.tag);
-  const found = images.filter(
-    ({ tags, config }, i) =>
-      (choice.index === undefined || choice.index === i) &&
-      (choice.digest === undefined || choice.digest === digestInName(config)) &&
-      (wanted === undefined || tags.some((tag) => fullName(tag) === wanted)),
-  );
-  const content = ({ config, layers }: DockerImage) => JSON.stringify([config, layers]);
-  return [...new Map(found.map((image) => [content(image), image])).values()];
-}
-
-/** The digest that a file is named by: `<hex>.json`, `sha256:<hex>`, `blobs/sha256/<hex>`. */
-function digestInName(path: string): OciDigest | undefined {
-  const hex = /^(?:blobs\/sha256\/|sha256:)?([0-9a-f]{64})(?:\.json)?$/.exec(path)?.[1];
-  const digest = `sha256:${hex}`;
-  return hex !== undefined && isDigest(digest) ? digest : undefined;
 }
 
 function openImage(

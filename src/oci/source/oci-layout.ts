@@ -262,6 +262,9 @@ function layerOf(layer: Descriptor, label: string): Omit<LayerDescriptor, "diffI
     throw new FormatError(
       "UNSUPPORTED",
       `${label}: expected a tar layer's media type, got ${shown}`,
+      layer.mediaType.endsWith("+encrypted")
+        ? { hint: "decrypt it first: skopeo copy --decryption-key KEY … oci-archive:image.tar" }
+        : {},
     );
   }
   const { mediaType, digest, size, annotations, urls } = layer;

@@ -74,8 +74,7 @@ export async function openAnySource(
       return layers(
         openDockerArchive(
           await openArchive(reference.path, options),
-          reference,
-          platform,
+          { choice: reference, platform },
           formatSource({ ...reference, ...ONLY }),
         ),
       );
@@ -180,7 +179,11 @@ async function openForm(
     case "oci":
       return openRecognisedLayout(found, { choice: ONLY, platform }, source);
     case "docker":
-      return openDockerArchive(files, ONLY, platform, source.replace(/^oci-/, "docker-"));
+      return openDockerArchive(
+        files,
+        { choice: ONLY, platform },
+        source.replace(/^oci-/, "docker-"),
+      );
     case "skopeo":
       return openSkopeoImage(files, platform);
   }

@@ -288,7 +288,9 @@ describe("a bare path and standard input", () => {
     expect(await put("image", await layout.archiveBytes())).toBe("oci");
     expect(await put("layer", layer)).toBe("tar");
     expect(await put("layer.gz", gzipSync(layer))).toBe("tar");
-    expect(await put("empty-layer", Buffer.alloc(1024))).toBe("tar");
+    expect(await refusal(() => put("empty-layer", Buffer.alloc(1024)))).toBe(
+      "FormatError UNSUPPORTED",
+    );
     expect(await put("tree", "/ 4096 40755 2 0 0 0 0.0 - - -\n")).toBe("dump");
     expect(await put("rootfs", await tar([{ name: "manifest.json", content: "{}" }]))).toBe("tar");
     expect(await kindOf(folder)).toBe("dir");

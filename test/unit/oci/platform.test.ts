@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { UsageError } from "../../../src/errors.ts";
-import { platformDistance, samePlatform } from "../../../src/oci/platform-match.ts";
+import { hostDistance, platformDistance, samePlatform } from "../../../src/oci/platform-match.ts";
 import {
   type DeclaredPlatform,
   formatPlatform,
@@ -130,6 +130,32 @@ describe("an image runs on", () => {
       "",
       "linux/",
     ]);
+  });
+
+  test("a host whose processor runs it too, behind all that is for its own architecture", () => {
+    const taken = (host: string, ...platforms: string[]) => {
+      const distance = (text: string) => hostDistance(parsePlatform(host), declared(text));
+      return platforms
+        .filter((text) => distance(text) !== undefined)
+        .sort((a, b) => distance(a)! - distance(b)!);
+    };
+    expect(taken("linux/amd64", "linux/386", "linux/arm64", "linux/amd64")).toEqual([
+      "linux/amd64",
+      "linux/386",
+    ]);
+    const arm = ["linux/arm/v6", "linux/arm/v7", "linux/arm", "linux/amd64", "", "linux/arm64"];
+    expect(taken("linux/arm64", ...arm)).toEqual([
+      "linux/arm64",
+      "",
+      "linux/arm/v7",
+      "linux/arm",
+      "linux/arm/v6",
+    ]);
+    expect(taken("linux/amd64", "windows/386")).toEqual([]);
+    expect(taken("linux/386", "linux/amd64")).toEqual([]);
+    expect(taken("linux/arm/v7", "linux/arm64", "linux/arm/v8")).toEqual([]);
+    expect(nearest("linux/amd64", "linux/386")).toEqual([]);
+    expect(nearest("linux/arm64", "linux/arm/v7")).toEqual([]);
   });
 
   test("no other architecture, system, or unknown variant", () => {

@@ -14,11 +14,11 @@ import { scratchFolder } from "../../support/scratch.ts";
 const HOST = parsePlatform("linux/mips64le");
 
 /** The digest of what is opened on a machine that is a {@link HOST}. */
-async function choose(source: string, platform?: string): Promise<string | undefined> {
+async function choose(source: string, platform?: string, host = HOST): Promise<string | undefined> {
   const reference = parseSource(source) as Extract<SourceReference, { transport: "oci" }>;
   const files = new DirectoryFiles(reference.path);
   const asked = platform === undefined ? undefined : parsePlatform(platform);
-  const question = { choice: reference, platform: asked, host: HOST };
+  const question = { choice: reference, platform: asked, host };
   const image = await openLayout(files, question, `oci:${reference.path}`);
   image.close();
   return image.manifestDigest;
@@ -102,6 +102,43 @@ describe("without --platform", () => {
     expect(await follow(source)).toEqual(images.map(({ digest }) => digest));
   });
 });
+
+test("what the host's processor runs too is taken by default, not where a platform is named", async () => {
+  const bed = new Bed();
+  const [v7, x86] = [await bed.make("linux/arm/v7"), await bed.make("linux/386")];
+  const others = [await bed.make("linux/s390x"), v7, x86];
+  const source = bed.source([indexOf(bed, others)]);
+  for (const [host, own] of [
+    ["linux/arm64", v7],
+    ["linux/amd64", x86],
+  ] as const) {
+    expect(await choose(source, undefined, parsePlatform(host))).toBe(own.digest);
+    expect((await refused(source, host)).code).toBe("NO_REF");
+    expect(await follow(source, host)).toEqual(others.map(({ digest }) => digest));
+  }
+  const amd64 = await bed.make("linux/amd64");
+  const both = bed.source([...others, amd64]);
+  expect(await choose(both, undefined, parsePlatform("linux/amd64"))).toBe(amd64.digest);
+});
+
+test.each([[{}], [{ os: "linux" }], [{ os: "", architecture: "" }], [{ "os.version": "1" }]])(
+  "what the platform %j of an entry leaves out, the configuration says",
+  async (platform) => {
+    const bed = new Bed();
+    const arm = await bed.make("linux/arm64", { platform });
+    const own = await bed.make("linux/mips64le", { platform });
+    const other = await bed.make("linux/s390x");
+    for (const order of [
+      [arm, own, other],
+      [other, own, arm],
+    ]) {
+      const source = bed.source(order);
+      expect(await choose(source)).toBe(own.digest);
+      expect(await choose(source, "linux/arm64")).toBe(arm.digest);
+      expect((await refused(source, "linux/riscv64")).code).toBe("NO_REF");
+    }
+  },
+);
 
 describe("an image that is there twice", () => {
   test("in two compressions is one; podman takes the one that it marks as zstd", async () => {

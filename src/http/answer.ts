@@ -71,14 +71,22 @@ export function extentOf(status: number, headers: Headers, asked: Asked, what: s
 
 const CONTENT_RANGE = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/i;
 
-function partial(headers: Headers, { range, expectedSize }: Asked, what: string): Extent {
+function partial(
+  headers: Headers,
+  { range: asked, expectedSize, maxBytes = Infinity }: Asked,
+  what: string,
+): Extent {
   const bad = (why: string) => new NetworkError("BAD_RESPONSE", `${what}: ${why}`);
-  if (range === undefined) throw bad("answers with a part (206) though no part was asked for");
   if (/^multipart\//i.test(single(headers, "content-type", what) ?? "")) {
     throw bad("answers with several parts though one was asked for");
   }
   const text = single(headers, "content-range", what) ?? "none";
   const [, from, to, of] = CONTENT_RANGE.exec(text) ?? [];
+  if (asked === undefined && (Number(from) !== 0 || Number(to) + 1 !== Number(of))) {
+    throw bad("answers with a part (206) though no part was asked for");
+  }
+  // A part that is the whole.
+  const range = asked ?? { start: 0, end: Number(of) };
   // A cache may know the part and not the whole.
   const total = of === "*" ? expectedSize : Number(of);
   const end = Math.min(range.end, total ?? Infinity);
@@ -96,6 +104,7 @@ function partial(headers: Headers, { range, expectedSize }: Asked, what: string)
     throw new NetworkError("RANGE", `${what}: ${message}`);
   }
   const bytes = end - range.start;
+  if (bytes > maxBytes) throw wrongSize(what, undefined, maxBytes, String(bytes));
   const declared = contentLength(headers, what);
   if (declared !== undefined && declared !== bytes) {
     throw wrongSize(what, bytes, bytes, String(declared));
@@ -124,10 +133,15 @@ function contentLength(headers: Headers, what: string): number | undefined {
   throw new NetworkError("BAD_RESPONSE", `${what}: Content-Length ${text.slice(0, 40)}`);
 }
 
-/** @throws {@link NetworkError} `BAD_RESPONSE` when the header is there several times */
+/**
+ * The value of a header, which proxies may have written twice.
+ *
+ * @throws {@link NetworkError} `BAD_RESPONSE` when the header is there with several values
+ */
 export function single(headers: Headers, name: string, what: string): string | undefined {
   const value = headers[name];
   if (value === undefined || typeof value === "string") return value;
+  if (new Set(value).size === 1) return value[0];
   throw new NetworkError("BAD_RESPONSE", `${what}: has ${value.length} headers ${name}`);
 }
 

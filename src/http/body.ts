@@ -10,6 +10,28 @@ import { NetworkError } from "../errors.ts";
 import { networkFailure } from "./failure.ts";
 import { type Pace, timeouts } from "./timeouts.ts";
 
+/** Bytes as they come. */
+export type Body = AsyncGenerator<Uint8Array, void>;
+
+/** `body`, which calls `giveUp` when it is ended before it was begun: generators do not notice. */
+export function unlessUnread(body: Body, giveUp: () => void): Body {
+  let begun = false;
+  const guarded: Body = {
+    next: () => {
+      begun = true;
+      return body.next();
+    },
+    return: () => {
+      if (!begun) giveUp();
+      return body.return();
+    },
+    throw: (error) => body.throw(error),
+    [Symbol.asyncIterator]: () => guarded,
+    [Symbol.asyncDispose]: () => guarded.return().then(() => undefined),
+  };
+  return guarded;
+}
+
 /** What a body must keep to. */
 export interface BodyRules {
   /** The redacted URL. */

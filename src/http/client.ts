@@ -13,15 +13,15 @@ import { NetworkError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { defined } from "../optional.ts";
 import { type Asked, type Extent, type Headers, extentOf, statusFailure } from "./answer.ts";
-import { readBody } from "./body.ts";
+import { type Body, readBody, unlessUnread } from "./body.ts";
 import { maySayCertificate, pageFault } from "./client-certificate.ts";
 import { Connections, type Origin, type Resolve } from "./connections.ts";
 import { decoded, decodedDocument, encodingOf, mostEncoded } from "./encoding.ts";
 import { drop, ended, watched } from "./exchange.ts";
-import { networkFailure } from "./failure.ts";
+import { networkFailure, wasKeptConnection } from "./failure.ts";
 import { type Environment, Proxies } from "./proxies.ts";
 import { redact } from "./redact.ts";
-import { isRedirect, redirectTarget } from "./redirects.ts";
+import { isRedirect, isUpgrade, keepsMethod, redirectTarget } from "./redirects.ts";
 import { type Pace, Timers, timeouts, usualPace } from "./timeouts.ts";
 import { type NamedServer, TlsContexts } from "./tls-contexts.ts";
 import { proxyHeaders, proxyName, refused } from "./tunnel.ts";
@@ -51,6 +51,8 @@ export interface RequestOptions {
   readonly deadlineMs?: number | undefined;
   /** The server that named this URL: how far inside it may lead; undefined: the user named it. */
   readonly namedBy?: URL | undefined;
+  /** As of the client, for this request. */
+  readonly headersMs?: number | undefined;
 }
 
 export interface GetOptions extends RequestOptions, Asked {
@@ -58,15 +60,16 @@ export interface GetOptions extends RequestOptions, Asked {
   readonly explain?: ((answer: HttpResponse) => Promise<string>) | undefined;
 }
 
+type Sent = Uint8Array | AsyncIterable<Uint8Array>;
+
 export interface SendOptions extends RequestOptions {
-  readonly body?: Uint8Array | AsyncIterable<Uint8Array> | undefined;
+  /** A function gives it as often as it has to be sent. */
+  readonly body?: Sent | (() => Sent | undefined) | undefined;
   /** Bytes of a body that is no array. */
   readonly bodyBytes?: number;
   /** Most bytes of the answer's body. */
   readonly maxBytes?: number | undefined;
 }
-
-type Body = AsyncGenerator<Uint8Array, void>;
 
 /** An answer whose headers are there. */
 export interface HttpResponse {
@@ -95,9 +98,17 @@ interface Raw {
   readonly what: string;
 }
 
+/** What may be asked twice; a part of an upload may not. */
+const AGAIN: ReadonlySet<string> = new Set(["GET", "HEAD", "PUT", "POST", "DELETE"]);
+
+function canSendAgain({ body }: SendOptions): boolean {
+  return body === undefined || body instanceof Uint8Array || typeof body === "function";
+}
+
 export class HttpClient {
   readonly #connections: Connections;
   readonly #userAgent: string;
+  readonly #insecure: boolean;
   readonly #headersMs: number;
   readonly #pace: Pace;
 
@@ -116,6 +127,7 @@ export class HttpClient {
       proxies,
     };
     this.#connections = new Connections(connecting, resolve);
+    this.#insecure = insecure === true;
     this.#userAgent = options.userAgent ?? "sealfs";
     this.#headersMs = headersMs;
     this.#pace = pace;
@@ -150,7 +162,8 @@ export class HttpClient {
   }
 
   /**
-   * Any request; the answer may have any status. Redirects are followed for GET and HEAD only.
+   * Any request; the answer may have any status. Redirects are followed for GET and HEAD; for others
+   * those that keep the method (307 and 308), when the body can be sent again.
    *
    * @throws {@link NetworkError} for what is no answer
    */
@@ -185,44 +198,53 @@ export class HttpClient {
   ): HttpResponse {
     const { status, headers, stream, url, signal, what } = raw;
     const body = decode(readBody(stream, { what, exactly, max, pace: this.#pace }, signal));
-    let begun = false;
-    const counted: Body = {
-      next: () => {
-        begun = true;
-        return body.next();
-      },
-      return: () => {
-        // A generator that has not begun does not clean up.
-        if (!begun) drop(raw);
-        return body.return();
-      },
-      throw: (error) => body.throw(error),
-      [Symbol.asyncIterator]: () => counted,
-      [Symbol.asyncDispose]: () => counted.return().then(() => undefined),
-    };
-    const discard = () => counted.return().then(() => undefined);
-    return { status, headers, body: counted, url, discard };
+    const guarded = unlessUnread(body, () => drop(raw));
+    const discard = () => guarded.return().then(() => undefined);
+    return { status, headers, body: guarded, url, discard };
   }
 
   async #follow(method: string, first: URL, options: SendOptions): Promise<Raw> {
     const { namedBy } = options;
-    let origin: Origin = namedBy === undefined ? "user" : this.#connections.metAt(namedBy);
+    let origin: Origin =
+      namedBy === undefined ? "user" : this.#connections.originFor(namedBy, first);
     let url = first;
     let { authorization } = options;
     for (let hops = 0; ; hops++) {
-      const raw = await this.#once(method, url, origin, { ...options, authorization });
-      if (!isRedirect(raw.status) || (method !== "GET" && method !== "HEAD")) return raw;
+      const raw = await this.#reliably(method, url, origin, { ...options, authorization });
+      const isFollowed = keepsMethod(raw.status)
+        ? canSendAgain(options)
+        : isRedirect(raw.status) && (method === "GET" || method === "HEAD");
+      if (!isFollowed) return raw;
       drop(raw);
       if (hops === limits.httpRedirects) {
         const message = `${redact(first)}: more than ${limits.httpRedirects} redirects`;
         throw new NetworkError("BAD_REDIRECT", message);
       }
-      const next = redirectTarget(raw.headers, url);
+      const next = redirectTarget(raw.headers, url, this.#insecure);
       if (next.origin !== url.origin) {
-        authorization = undefined;
-        origin = this.#connections.metAt(url);
+        if (!isUpgrade(url, next)) authorization = undefined;
+        origin = this.#connections.originFor(url, next);
       }
       url = next;
+    }
+  }
+
+  /**
+   * A connection that was kept may be closed by its server just when it is used again: that says
+   * nothing about the server, which is asked once more.
+   */
+  async #reliably(
+    method: string,
+    url: URL,
+    origin: Origin,
+    options: SendOptions & { authorization: string | undefined },
+  ): Promise<Raw> {
+    try {
+      return await this.#once(method, url, origin, options);
+    } catch (error) {
+      const again = AGAIN.has(method) && canSendAgain(options) && wasKeptConnection(error);
+      if (!again || options.signal?.aborted === true) throw error;
+      return await this.#once(method, url, origin, options);
     }
   }
 
@@ -235,21 +257,23 @@ export class HttpClient {
     const proxy = this.#connections.plainProxy(url, origin);
     const agent = this.#connections.agent(proxy === undefined ? origin : "user");
     const what = proxy === undefined ? redact(url) : `${redact(url)} through ${proxyName(proxy)}`;
-    const { body, bodyBytes, headers = {}, authorization, deadlineMs } = options;
+    const { body: given, bodyBytes, headers = {}, authorization, deadlineMs } = options;
+    const body = typeof given === "function" ? given() : given;
+    const headersMs = options.headersMs ?? this.#headersMs;
     const controller = new AbortController();
     const abort = (error: unknown) => controller.abort(error);
     const signals = [controller.signal];
     if (options.signal !== undefined) signals.push(options.signal);
     const timers = new Timers(what, abort);
     if (deadlineMs !== undefined) timers.deadline(deadlineMs);
-    timers.headers(this.#headersMs);
+    timers.headers(headersMs);
     const signal = AbortSignal.any(signals);
     let informational = 0;
     const upload =
       body === undefined || body instanceof Uint8Array
         ? body
         : Readable.from(
-            watched(body, () => timers.headers(this.#headersMs)),
+            watched(body, () => timers.headers(headersMs)),
             { objectMode: false },
           );
     try {

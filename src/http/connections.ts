@@ -61,6 +61,18 @@ export class Connections {
   }
 
   /**
+   * Whom a URL comes from that the server of `from` has named. A server that was asked may name
+   * itself, wherever it is: by the very address, or by its name where that leads to an address to
+   * which nobody may send us.
+   */
+  originFor(from: URL, to: URL): Origin {
+    const reach = this.metAt(from);
+    const isItself = to.hostname === from.hostname;
+    const isAddress = isIP(to.hostname.replace(/^\[|\]$/g, "")) !== 0;
+    return isItself && (isAddress || reach === "special") ? "user" : reach;
+  }
+
+  /**
    * The proxy that a request without TLS is sent to, in place of its server: connections for
    * `agent("user")`. Where a name leads is up to the proxy; an address is checked.
    *
@@ -180,7 +192,7 @@ export class Connections {
       proxy.kind === "http"
         ? openTunnel(
             proxy,
-            `${request.hostname}:${request.port || 443}`,
+            `${isIP(request.hostname) === 6 ? `[${request.hostname}]` : request.hostname}:${request.port || 443}`,
             connectToProxy,
             this.#options.connectMs,
           )

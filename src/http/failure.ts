@@ -10,6 +10,15 @@ import { certificateFault } from "./client-certificate.ts";
 const CERTIFICATE =
   /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_|INVALID_PURPOSE|ERR_TLS_)/;
 
+/** How sockets say that the other side has closed them. */
+const CLOSED: ReadonlySet<string | undefined> = new Set(["UND_ERR_SOCKET", "ECONNRESET", "EPIPE"]);
+
+/** Whether a request failed without an answer, as on a connection that its server no longer keeps. */
+export function wasKeptConnection(error: unknown): boolean {
+  if (!(error instanceof NetworkError) || error.code !== "UNREACHABLE") return false;
+  return CLOSED.has((error.cause as NodeJS.ErrnoException | undefined)?.code);
+}
+
 /** `error` as one of ours; `what` is the redacted URL, `begun` whether an answer had begun. */
 export function networkFailure(error: unknown, what: string, begun: boolean): Error {
   if (error instanceof SealfsError) return error;

@@ -11,6 +11,8 @@ export const timeouts = {
   connectMs: 10_000,
   /** From the request to the end of the answer's headers; for each redirect again. */
   headersMs: 10_000,
+  /** The same for a registry, when there is nobody else to ask. */
+  registryMs: 60_000,
   /** To end a body of which every byte has come. */
   endMs: 500,
   /** To send the rest of a short answer that is not wanted, so that its connection can be kept. */

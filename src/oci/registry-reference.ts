@@ -33,6 +33,12 @@ export function parseRegistryReference(text: string): RegistryReference {
     });
   if (!text.startsWith("docker://")) throw bad("names no image in a registry");
   const name = text.slice("docker://".length);
+  if (/^[^/@]*@[^/@]+\//.test(name)) {
+    // Not repeated: it may have a password in it.
+    throw new UsageError("USAGE", "a reference to a registry has credentials in it", {
+      hint: "put them into an auth file (podman login, docker login), where nobody sees them",
+    });
+  }
   const at = name.indexOf("@");
   const digest = at < 0 ? undefined : name.slice(at + 1);
   if (digest !== undefined && !isDigest(digest)) throw bad("what follows @ is no digest");
@@ -40,7 +46,7 @@ export function parseRegistryReference(text: string): RegistryReference {
     /^(.*?)(?::([^/:]*))?$/s.exec(at < 0 ? name : name.slice(0, at)) ?? [];
   if (tag !== undefined && !TAG.test(tag)) throw bad("what follows the last : is no tag");
   const [host, repository] = splitPlace(place);
-  if (!HOST.test(host)) throw bad("its first part is no host");
+  if (!isHost(host)) throw bad("its first part is no host");
   if (!isRepository(repository)) {
     throw bad("what follows the host is no repository");
   }
@@ -54,7 +60,12 @@ function isRepository(text: string): boolean {
 
 /** Whether a host and a repository are written as such. */
 export function isPlace({ host, repository }: { host: string; repository: string }): boolean {
-  return HOST.test(host) && isRepository(repository);
+  return isHost(host) && isRepository(repository);
+}
+
+function isHost(text: string): boolean {
+  // Neither a port over 65535 nor 1.2.3.400, which look like others.
+  return HOST.test(text) && URL.canParse(`https://${text}/`);
 }
 
 /** `busybox` is `docker.io/library/busybox`, as everywhere. */

@@ -9,7 +9,7 @@
  */
 import { asObject, asString, optionalString } from "../../bytes/json-fields.ts";
 import { type JsonObject, type JsonValue, parseJson } from "../../bytes/json.ts";
-import { FormatError, NotFoundError } from "../../errors.ts";
+import { NotFoundError } from "../../errors.ts";
 import { errnoOf, failure } from "../../fs/failure.ts";
 import { readUserFile } from "../../fs/user-file.ts";
 import { limits } from "../../limits.ts";
@@ -86,18 +86,24 @@ export class AuthFile {
   }
 
   /**
-   * The credential for the longest part of a repository's path, else for its host.
+   * The credential for the longest part of a repository's path, else for its host. As for docker and
+   * podman, an entry that holds no user and password is none; `onProblem` hears of one that is broken.
    *
-   * @throws {@link FormatError} `MALFORMED` for an entry that is not as it has to be
+   * @throws {@link FormatError} `MALFORMED` for an entry whose fields are of other types
    */
-  credentialFor(host: string, repository: string): Credential | undefined {
+  credentialFor(
+    host: string,
+    repository: string,
+    onProblem: (message: string) => void = () => undefined,
+  ): Credential | undefined {
     const parts = repository.split("/");
     const paths = parts.map((_, i) => `${host}/${parts.slice(0, parts.length - i).join("/")}`);
-    for (const key of [...paths, host, ...this.spellingsOf(host)]) {
+    const namespaces = paths.flatMap((path) => [path, `${path}/`]);
+    for (const key of new Set([...namespaces, host, ...this.spellingsOf(host)])) {
       const entry = this.#auths.get(key);
       if (entry === undefined || entry === null) continue;
       const what = `${this.#what}: ${key}`;
-      const credential = parseEntry(asObject(entry, what), what);
+      const credential = parseEntry(asObject(entry, what), what, onProblem);
       if (credential !== undefined) return credential;
     }
     return undefined;
@@ -119,7 +125,11 @@ function parseObject(bytes: Uint8Array, what: string): JsonObject {
   return asObject(parseJson(bytes, { what, maxBytes: limits.authFileBytes }), what);
 }
 
-function parseEntry(entry: JsonObject, what: string): Credential | undefined {
+function parseEntry(
+  entry: JsonObject,
+  what: string,
+  onProblem: (message: string) => void,
+): Credential | undefined {
   const field = (name: string) => optionalString(entry, name, what) || undefined;
   const identityToken = field("identitytoken");
   if (identityToken !== undefined) return { identityToken };
@@ -127,19 +137,25 @@ function parseEntry(entry: JsonObject, what: string): Credential | undefined {
   if (registryToken !== undefined) return { registryToken };
   const auth = field("auth");
   const [user, password] =
-    auth === undefined ? [field("username"), field("password")] : parseAuth(auth, what);
+    auth === undefined ? [field("username"), field("password")] : parseAuth(auth, what, onProblem);
   if (user === undefined || password === undefined) return undefined; // it is with a helper
+  if (user === "" && password === "") return undefined; // it was logged out of
   return user === TOKEN_USER ? { identityToken: password } : { user, password };
 }
 
-function parseAuth(auth: string, what: string): [user: string, password: string] {
+function parseAuth(
+  auth: string,
+  what: string,
+  onProblem: (message: string) => void,
+): readonly string[] {
   const text = Buffer.from(auth, "base64").toString("utf8");
   const colon = text.indexOf(":");
-  // What was there is a secret, also when it is wrong.
   if (colon < 0) {
-    throw new FormatError("MALFORMED", `${what}: auth: expected USER:PASSWORD in base64`, {
-      hint: "log in again with podman login or docker login",
-    });
+    // The text is a secret, also when it is wrong.
+    onProblem(
+      `${what}: auth: expected USER:PASSWORD in base64; going on without it (podman login and docker login write it)`,
+    );
+    return [];
   }
   return [text.slice(0, colon), text.slice(colon + 1).replace(/\0+$/, "")];
 }

@@ -47,6 +47,7 @@ function run(program: string, server: string): Promise<HelperAnswer> {
   return new Promise((resolve) => {
     const options = {
       timeout: HELPER_MS,
+      killSignal: "SIGKILL", // one that hangs may not heed others
       maxBuffer: limits.authFileBytes,
       encoding: "buffer",
     } as const;
@@ -55,7 +56,8 @@ function run(program: string, server: string): Promise<HelperAnswer> {
       else if (isNotFound(stdout)) resolve({ missing: "" });
       else resolve({ problem: `${program}: ${whyFailed(error, stdout, stderr)}` });
     });
-    child.stdin?.on("error", () => undefined).end(`${server}\n`);
+    // Without a newline, as docker and podman do: some compare what they read.
+    child.stdin?.on("error", () => undefined).end(server);
   });
 }
 

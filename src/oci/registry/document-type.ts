@@ -1,20 +1,11 @@
 /**
- * The media type of a document of a registry: what its header says, or, where that could be said of
- * any document, what the document says of itself. Whether it is one of that type shows when it is
+ * The media type of a document of a registry: what its header says, or, where that is no type of such
+ * documents (file servers and proxies say all kinds of things), what the document says of itself. Whether it is one of that type shows when it is
  * parsed.
  *
  * @module
  */
 import { DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST } from "../media-types.ts";
-
-/** What file servers and proxies put in the place of a media type. */
-const GENERIC: ReadonlySet<string> = new Set([
-  "",
-  "application/json",
-  "text/plain",
-  "application/octet-stream",
-  "binary/octet-stream",
-]);
 
 const KNOWN: ReadonlySet<unknown> = new Set([
   OCI_MANIFEST,
@@ -29,7 +20,7 @@ export function documentType(header: string | undefined, bytes: Uint8Array): str
     .replace(/\s*;.*$/s, "")
     .trim()
     .toLowerCase();
-  return GENERIC.has(type) ? (ownType(bytes) ?? type) : type;
+  return KNOWN.has(type) ? type : (ownType(bytes) ?? type);
 }
 
 function ownType(bytes: Uint8Array): string | undefined {

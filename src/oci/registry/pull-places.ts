@@ -55,7 +55,7 @@ export function pushPlace(reference: Named, conf: RegistriesConf): Place {
   return { host, repository, insecure: ruleFor(reference, conf)?.rule.insecure ?? false };
 }
 
-/** The rule with the longest prefix, and how much of the name that takes. */
+/** The rule whose prefix is written longest, and how much of the name that takes. */
 function ruleFor(
   reference: Named,
   { rules }: RegistriesConf,
@@ -64,7 +64,9 @@ function ruleFor(
   let best: { rule: RegistryRule; bytes: number } | undefined;
   for (const rule of rules) {
     const bytes = matched(rule.prefix, name);
-    if (bytes !== undefined && bytes > (best?.bytes ?? 0)) best = { rule, bytes };
+    if (bytes !== undefined && rule.prefix.length > (best?.rule.prefix.length ?? 0)) {
+      best = { rule, bytes };
+    }
   }
   if (best?.rule.blocked !== true) return best;
   throw new UsageError("USAGE", `${name}: its registry is blocked in ${best.rule.file}`, {

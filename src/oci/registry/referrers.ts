@@ -137,9 +137,11 @@ async function readPage(
     return { bytes, links: headers["link"] };
   } catch (error) {
     if (!isFirst || !(error instanceof NetworkError) || error.status === 429) throw error;
+    signal?.throwIfAborted();
     const { status, code } = error;
-    if (status === undefined && code !== "BAD_REDIRECT") throw error;
-    return status === undefined || status < 500 || status === 501 ? undefined : error;
+    // Filters in front of registries end connections at paths that they do not know.
+    if (status === undefined) return code === "BAD_REDIRECT" ? undefined : error;
+    return status < 500 || status === 501 ? undefined : error;
   }
 }
 
@@ -208,13 +210,13 @@ async function fallback(
     return { entries: parseIndex(bytes, `${registry.label}:${tag}`), bytes, digest };
   } catch (error) {
     // Some refuse access to what is not there.
-    const absent = error instanceof NetworkError && ABSENT.has(error.code);
-    if (absent) return undefined;
+    if (error instanceof NetworkError && ABSENT.has(error.status)) return undefined;
     throw error;
   }
 }
 
-const ABSENT: ReadonlySet<NetworkError["code"]> = new Set(["NOT_FOUND", "UNAUTHORIZED"]);
+/** What registries say of a tag that is not there. */
+const ABSENT: ReadonlySet<number | undefined> = new Set([400, 401, 403, 404, 405, 410]);
 
 async function readFallback(
   registry: Registry,

@@ -49,12 +49,22 @@ export interface RegistriesConf {
   readonly search: readonly string[] | undefined;
   /** Full names by short ones. */
   readonly aliases: ReadonlyMap<string, string>;
+  /** Who is asked for credentials, in this order: programs, and {@link AUTH_FILES}. */
+  readonly helpers: readonly string[];
 }
 
+/** What stands for the files with credentials among the programs that keep such. */
+export const AUTH_FILES = "containers-auth.json";
+
+/** What one file says. */
+type ConfFile = Omit<RegistriesConf, "helpers"> & {
+  readonly helpers: readonly string[] | undefined;
+};
+
 /**
- * The configuration of this machine: `$CONTAINERS_REGISTRIES_CONF` alone when it is set; else
- * `~/.config/containers/registries.conf` with the directory beside it; else
- * `/etc/containers/registries.conf` with both directories.
+ * The configuration of this machine: `~/.config/containers/registries.conf` with the directory
+ * beside it; else `/etc/containers/registries.conf` with both directories, in place of which
+ * `$CONTAINERS_REGISTRIES_CONF` counts when it is set.
  *
  * @throws {@link FormatError} for a file that is not as it has to be
  * @throws {@link NotFoundError} `NO_FILE` for one that was named
@@ -63,8 +73,9 @@ export function readRegistriesConf(env: NodeJS.ProcessEnv = process.env): Regist
   const rules = new Map<string, RegistryRule>();
   const aliases = new Map<string, string>();
   let search: readonly string[] | undefined;
-  for (const path of filesOf(env)) {
-    const file = readConf(path);
+  let helpers: readonly string[] | undefined;
+  for (const [i, path] of filesOf(env).entries()) {
+    const file = readConf(path, i > 0);
     if (file === undefined) continue;
     for (const rule of file.rules) rules.set(rule.prefix, rule);
     for (const [alias, name] of file.aliases) {
@@ -73,25 +84,26 @@ export function readRegistriesConf(env: NodeJS.ProcessEnv = process.env): Regist
       else aliases.set(alias, name);
     }
     search = file.search ?? search;
+    helpers = file.helpers ?? helpers;
   }
-  return { rules: [...rules.values()], search, aliases };
+  return { rules: [...rules.values()], search, aliases, helpers: helpers ?? [AUTH_FILES] };
 }
 
 function filesOf(env: NodeJS.ProcessEnv): string[] {
-  const named = env["CONTAINERS_REGISTRIES_CONF"] || env["REGISTRIES_CONFIG_PATH"];
-  if (named) {
-    if (existsSync(named)) return [named];
-    const message = `CONTAINERS_REGISTRIES_CONF in the environment: ${named}: no such file`;
-    throw new NotFoundError("NO_FILE", message);
-  }
   const user = join(
     env["XDG_CONFIG_HOME"] || join(env["HOME"] || homedir(), ".config"),
     "containers",
   );
   const system = "/etc/containers";
   const ofUser = join(user, "registries.conf");
-  const places = existsSync(ofUser) ? [user] : [system, user];
-  const first = existsSync(ofUser) ? ofUser : join(system, "registries.conf");
+  const named = env["CONTAINERS_REGISTRIES_CONF"] || env["REGISTRIES_CONFIG_PATH"];
+  if (named && !existsSync(named)) {
+    const message = `CONTAINERS_REGISTRIES_CONF in the environment: ${named}: no such file`;
+    throw new NotFoundError("NO_FILE", message);
+  }
+  const isUsers = !named && existsSync(ofUser);
+  const places = isUsers ? [user] : [system, user];
+  const first = named || (isUsers ? ofUser : join(system, "registries.conf"));
   return [first, ...places.flatMap((place) => dropIns(join(place, "registries.conf.d")))];
 }
 
@@ -105,7 +117,7 @@ function dropIns(directory: string): string[] {
   }
 }
 
-function readConf(path: string): RegistriesConf | undefined {
+function readConf(path: string, isDropIn: boolean): ConfFile | undefined {
   let bytes: Uint8Array;
   try {
     bytes = readUserFile(path, limits.registriesConfBytes, path);
@@ -113,19 +125,32 @@ function readConf(path: string): RegistriesConf | undefined {
     if (error instanceof NotFoundError || errnoOf(error) === "EACCES") return undefined;
     throw failure(path, error);
   }
-  return parseRegistriesConf(bytes, path);
+  return parseRegistriesConf(bytes, path, isDropIn);
 }
 
-/** @throws {@link FormatError} */
-export function parseRegistriesConf(bytes: Uint8Array, what: string): RegistriesConf {
+const VERSION_2 = ["registry", "unqualified-search-registries"];
+
+/**
+ * A file of version 2, or one of version 1 in its terms. Files of the directories are of version 2.
+ *
+ * @throws {@link FormatError}
+ */
+export function parseRegistriesConf(bytes: Uint8Array, what: string, isDropIn = false): ConfFile {
   const file = parseToml(bytes, what);
-  if (file.has("registries")) {
-    throw new FormatError("UNSUPPORTED", `${what}: is of version 1 ([registries.…])`, {
+  const first = file.get("registries");
+  if (first !== undefined) {
+    const isMixed = VERSION_2.some((name) => file.has(name));
+    if (!isDropIn && !isMixed) return parseVersion1(asObject(first, `${what}: registries`), what);
+    const why = isMixed ? "mixes versions 1 and 2" : "expected version 2, got version 1";
+    throw new FormatError("UNSUPPORTED", `${what}: ${why} ([registries.…])`, {
       hint: "say it as version 2: unqualified-search-registries and [[registry]]",
     });
   }
   const tables = file.get("registry");
-  const search = file.get("unqualified-search-registries");
+  const strings = (name: string) => {
+    const value = file.get(name);
+    return value === undefined ? undefined : stringsOf(value, `${what}: ${name}`);
+  };
   const aliases = file.get("aliases");
   return {
     rules:
@@ -134,12 +159,8 @@ export function parseRegistriesConf(bytes: Uint8Array, what: string): Registries
         : asArray(tables, `${what}: registry`).map((table, i) =>
             parseRule(asObject(table, `${what}: registry`), what, `${what}: registry ${i + 1}`),
           ),
-    search:
-      search === undefined
-        ? undefined
-        : asArray(search, `${what}: unqualified-search-registries`).map((name) =>
-            asString(name, `${what}: unqualified-search-registries`),
-          ),
+    search: strings("unqualified-search-registries"),
+    helpers: strings("credential-helpers"),
     aliases: new Map(
       aliases === undefined
         ? []
@@ -149,6 +170,32 @@ export function parseRegistriesConf(bytes: Uint8Array, what: string): Registries
           ]),
     ),
   };
+}
+
+function stringsOf(value: JsonValue, what: string): string[] {
+  return asArray(value, what).map((name) => asString(name, what));
+}
+
+/** `[registries.search]`, `[registries.insecure]` and `[registries.block]`, each with `registries`. */
+function parseVersion1(tables: JsonObject, what: string): ConfFile {
+  const listed = (name: string): string[] => {
+    const table = tables.get(name);
+    const label = `${what}: registries.${name}`;
+    const names = table === undefined ? undefined : asObject(table, label).get("registries");
+    if (names === undefined) return [];
+    return stringsOf(names, label).map((each) => plainLocation(each, label));
+  };
+  const insecure = new Set(listed("insecure"));
+  const blocked = new Set(listed("block"));
+  const rules = [...new Set([...insecure, ...blocked])].map((prefix) => ({
+    prefix,
+    location: prefix,
+    insecure: insecure.has(prefix),
+    blocked: blocked.has(prefix),
+    mirrors: [],
+    file: what,
+  }));
+  return { rules, search: listed("search"), aliases: new Map(), helpers: undefined };
 }
 
 function parseRule(table: JsonObject, file: string, what: string): RegistryRule {
@@ -193,9 +240,13 @@ function parseMirror(value: JsonValue, digestOnly: boolean, what: string): Regis
 }
 
 function locationOf(table: JsonObject, name: string, what: string): string {
-  const text = (optionalString(table, name, what) ?? "").replace(/\/+$/, "");
+  return plainLocation(optionalString(table, name, what) ?? "", `${what}: ${name}`);
+}
+
+function plainLocation(location: string, what: string): string {
+  const text = location.replace(/\/+$/, "");
   if (!/^[a-z]+:\/\//i.test(text)) return text;
-  throw new FormatError("MALFORMED", `${what}: ${name}: expected no scheme, got ${text}`, {
+  throw new FormatError("MALFORMED", `${what}: expected no scheme, got ${text}`, {
     hint: "say HOST[:PORT][/NAMESPACE]; insecure = true for a registry without TLS",
   });
 }

@@ -20,9 +20,10 @@ import {
 } from "../../http/client.ts";
 import { reachOf } from "../../http/address.ts";
 import { explanation } from "../../http/explanation.ts";
-import { type Patience, usualPatience, whileBusy } from "../../http/patience.ts";
+import { type Patience, noPatience, usualPatience, whileBusy } from "../../http/patience.ts";
 import { redact } from "../../http/redact.ts";
 import { resolveTarget } from "../../http/redirects.ts";
+import { timeouts } from "../../http/timeouts.ts";
 import { limits } from "../../limits.ts";
 import { type Challenge, challengeOf } from "./challenge.ts";
 import type { Credential } from "./auth-file.ts";
@@ -47,10 +48,15 @@ export class RegistrySession {
   readonly host: string;
   readonly repository: string;
   readonly #client: HttpClient;
+  readonly #headersMs: number | undefined;
   readonly #patience: Patience;
   readonly #options: RegistryOptions;
   #base: Promise<URL> | undefined;
   #challenge: Challenge | undefined;
+  /** What the registry calls this repository beside its name, where tokens have to say it. */
+  readonly #scopes = new Set<string>();
+  /** Why there are no credentials, where that is not told otherwise. */
+  #missing = "";
   #credential: Promise<Credential | undefined> | undefined;
   /** `Authorization` by what it is for. */
   readonly #authorizations = new Map<Action, Promise<string | undefined>>();
@@ -64,6 +70,8 @@ export class RegistrySession {
     this.#options = options;
     const { caFile, insecure, patience = usualPatience } = options;
     this.#patience = patience;
+    // One that fetches what it is asked for from elsewhere answers when it has it.
+    this.#headersMs = patience === noPatience ? undefined : timeouts.registryMs;
     const registry = { name: host, host: apiHost(host) };
     this.#client = new HttpClient({ caFile, insecure, registry });
   }
@@ -91,12 +99,16 @@ export class RegistrySession {
     method: string,
     url: URL,
     action: Action,
-    options: Omit<SendOptions, "body"> & { body?: () => SendOptions["body"] } = {},
+    options: SendOptions = {},
   ): Promise<HttpResponse> {
+    // Where to send uploads, the registry says.
+    const namedBy = (await this.isOwn(url)) ? undefined : await this.url("");
+    const headersMs = this.#headersMs;
     for (let tries = 0; ; tries++) {
       const authorization = await this.#authorizationFor(url, action);
+      const sent = { ...options, authorization, namedBy, headersMs };
       const response = await this.#patiently(
-        () => this.#client.send(method, url, { ...options, body: options.body?.(), authorization }),
+        () => this.#client.send(method, url, sent),
         options.signal,
       );
       if (response.status !== 401) return response;
@@ -108,7 +120,17 @@ export class RegistrySession {
       }
       await response.discard();
       this.#challenge = challenge;
+      this.#learnScopes(challenge);
       this.#authorizations.clear();
+    }
+  }
+
+  /** A registry behind another one may know this repository by another name. */
+  #learnScopes(challenge: Challenge): void {
+    if (challenge.scheme !== "bearer") return;
+    for (const scope of challenge.scope?.split(" ") ?? []) {
+      const isOther = !scope.startsWith(`repository:${this.repository}:`);
+      if (scope.startsWith("repository:") && isOther) this.#scopes.add(scope);
     }
   }
 
@@ -136,7 +158,8 @@ export class RegistrySession {
   }
 
   #get(url: URL, options: GetOptions): Promise<GoodResponse> {
-    const asked = { ...options, explain: explanation, mayBeEncoded: true };
+    const headersMs = this.#headersMs;
+    const asked = { ...options, explain: explanation, mayBeEncoded: true, headersMs };
     const ask = () => this.#client.get(url, asked);
     return this.#patiently(ask, options.signal);
   }
@@ -170,7 +193,9 @@ export class RegistrySession {
     if (status === 401 || (status >= 200 && status < 300)) {
       this.#challenge = challengeOf(headers);
       await response.discard();
-      return url;
+      // One that sends on to itself is asked there, so that it sees our credentials.
+      const { hostname, pathname } = response.url;
+      return hostname === url.hostname && pathname === url.pathname ? response.url : url;
     }
     const why = status === 404 ? ": no registry there" : "";
     throw statusFailure(status, headers, redact(url), false, why + (await explanation(response)));
@@ -191,7 +216,9 @@ export class RegistrySession {
     const challenge = this.#challenge;
     if (challenge === undefined) return undefined;
     const { authFile: file, onProblem } = this.#options;
-    this.#credential ??= findCredential(this.host, this.repository, { file, onProblem });
+    const onMissing = (message: string) => void (this.#missing = message);
+    const places = { file, onProblem, onMissing };
+    this.#credential ??= findCredential(this.host, this.repository, places);
     const credential = await this.#credential;
     if (challenge.scheme === "basic") return basic(credential);
     if (credential !== undefined && "registryToken" in credential) {
@@ -212,10 +239,12 @@ export class RegistrySession {
     const scope = `repository:${this.repository}:${actions}`;
     const parameters = new URLSearchParams(url.search);
     if (challenge.service !== undefined) parameters.set("service", challenge.service);
-    parameters.set("scope", scope);
+    const scopes = [scope, ...this.#scopes];
     let response: HttpResponse;
-    const common = { namedBy: base, maxBytes: limits.httpErrorBytes } as const;
+    const headersMs = this.#headersMs;
+    const common = { namedBy: base, maxBytes: limits.httpErrorBytes, headersMs } as const;
     if (credential !== undefined && "identityToken" in credential) {
+      parameters.set("scope", scopes.join(" "));
       parameters.set("grant_type", "refresh_token");
       parameters.set("client_id", "sealfs");
       parameters.set("refresh_token", credential.identityToken);
@@ -226,6 +255,8 @@ export class RegistrySession {
         this.#client.send("POST", url, { ...common, headers, body }),
       );
     } else {
+      parameters.delete("scope");
+      for (const each of scopes) parameters.append("scope", each);
       url.search = parameters.toString();
       const authorization = basic(credential);
       response = await this.#patiently(() =>
@@ -242,12 +273,13 @@ export class RegistrySession {
     const field = (name: string) => optionalString(answer, name, what) || undefined;
     const token = field("token") ?? field("access_token");
     // Nothing else may stand in a header.
-    if (token !== undefined && /^[A-Za-z0-9._~+/=-]+$/.test(token)) return token;
+    if (token !== undefined && /^[\x21-\x7e]+$/.test(token)) return token;
     throw new NetworkError("BAD_RESPONSE", `${what}: none in the answer`);
   }
 
   #why(): string {
-    return ` for ${this.host}/${this.repository}; log in with podman login or docker login`;
+    const missing = this.#missing === "" ? "" : ` (${this.#missing})`;
+    return ` for ${this.host}/${this.repository}${missing}; log in with podman login or docker login`;
   }
 }
 
@@ -273,7 +305,7 @@ function isHere(hostname: string): boolean {
 
 function hasNoTls(error: unknown): boolean {
   if (!(error instanceof NetworkError)) return false;
-  if (error.code === "UNREACHABLE") return true;
+  if (error.code === "UNREACHABLE" || error.code === "TIMEOUT") return true;
   const { code = "" } = (error.cause ?? {}) as NodeJS.ErrnoException;
   // An alert is TLS.
   const isAnswer = code === "EPROTO" || (code.startsWith("ERR_SSL_") && !code.includes("_ALERT_"));

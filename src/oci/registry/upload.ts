@@ -89,7 +89,8 @@ class Upload {
       const response = await this.#send("PATCH", location, chunk, headers);
       await requireSuccess(response, this.#what);
       await response.discard();
-      location = locationOf(response.headers, location);
+      if (response.headers["location"] !== undefined)
+        location = locationOf(response.headers, location);
     }
     await this.#close(location, EMPTY, digest);
   }
@@ -106,7 +107,9 @@ class Upload {
 
   async #close(location: URL, bytes: Uint8Array, digest: OciDigest): Promise<void> {
     const url = new URL(location);
-    url.searchParams.set("digest", digest);
+    // What stands there already may be signed: it is left as it was written.
+    const query = url.search.replace(/^\?/, "");
+    url.search = `${query}${query === "" ? "" : "&"}digest=${encodeURIComponent(digest)}`;
     const response = await this.#send("PUT", url, bytes);
     await requireSuccess(response, this.#what);
     await response.discard();

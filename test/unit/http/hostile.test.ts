@@ -3,12 +3,15 @@
  *
  * Spec: docs/hostile-inputs.md, "E. Mirrors".
  */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
 import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { NetworkError } from "../../../src/errors.ts";
 import { type GetOptions, HttpClient, type HttpClientOptions } from "../../../src/http/client.ts";
 import { mayLeadTo, reachOf } from "../../../src/http/address.ts";
 import { retryAfter } from "../../../src/http/answer.ts";
+import { resolveTarget } from "../../../src/http/redirects.ts";
 import { TestAuthority, hasOpenssl } from "../../support/certificates.ts";
 import { type RawAnswer, answerWith, rawServer } from "../../support/raw-server.ts";
 import { until } from "../../support/until.ts";
@@ -346,6 +349,59 @@ describe("redirects", () => {
     expect(await outcomeOf(client, url, { expectedSize: size })).toBe(content.toString());
   });
 
+  test("a server that is at a special address may name itself, and no other such", async () => {
+    const server = await rawServer(good);
+    const url = new URL(`http://0.0.0.0:${server.port}/`);
+    const client = clientWith();
+    await read(client, url, { expectedSize: size });
+    const from = { expectedSize: size, namedBy: new URL("/v2/", url) };
+    expect(await outcomeOf(client, url, from)).toBe(content.toString());
+    expect(await outcomeOf(client, new URL("http://169.254.1.1/"), from)).toBe("ADDRESS");
+  });
+
+  test.each([307, 308])("a %i to an upload repeats it, with its body", async (status) => {
+    const server = createServer((request, response) => {
+      const chunks: Buffer[] = [];
+      request.on("data", (chunk: Buffer) => chunks.push(chunk));
+      request.on("end", () => {
+        if (request.url === "/a") response.writeHead(status, { location: "/b" }).end();
+        else response.end(`${request.method} ${request.url} ${Buffer.concat(chunks).toString()}`);
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const from = new URL(`http://127.0.0.1:${port}/a`);
+    const client = clientWith();
+    for (const body of [content, () => content]) {
+      const response = await client.send("PUT", from, { body });
+      expect((await collect(response.body)).toString()).toBe(`PUT /b ${content.toString()}`);
+    }
+    const once = (async function* () {
+      yield content;
+    })();
+    const response = await client.send("PUT", from, { body: once, bodyBytes: size });
+    expect(response.status).toBe(status);
+  });
+
+  test.each([301, 302, 303])("a %i to an upload is its answer", async (status) => {
+    const server = await rawServer(answerWith("", { Location: "/b" }, `${status} There`));
+    const response = await clientWith().send("PUT", server.url, { body: content });
+    expect(response.status).toBe(status);
+  });
+
+  test("a server that names itself without TLS is asked with it, another one is not asked", () => {
+    const from = new URL("https://registry.example:5000/v2/");
+    const to = (location: string) => resolveTarget(location, from, "redirects").href;
+    expect(to("http://registry.example:5000/x?y")).toBe("https://registry.example:5000/x?y");
+    expect(to("http://registry.example/x")).toBe("https://registry.example:5000/x");
+    expect(() => to("http://registry.example:80a/")).toThrow();
+    expect(() => to("http://registry.example:8080/")).toThrow(/from https to http/);
+    expect(() => to("http://cdn.example/")).toThrow(/from https to http/);
+    const insecure = resolveTarget("http://cdn.example/", from, "redirects", true);
+    expect(insecure.href).toBe("http://cdn.example/");
+  });
+
   test("a name that a server gives leads to no address inside (docs/hostile-inputs.md, 121)", async () => {
     const server = await rawServer(good);
     const inside = ["10.1.2.3", "198.18.0.7", "fd00::1", "169.254.1.1"];
@@ -397,8 +453,18 @@ describe("what was not asked for", () => {
   });
 
   test("a part, when no part was asked for, is refused (docs/hostile-inputs.md, 126)", async () => {
-    const headers = { "Content-Range": `bytes 0-${size - 1}/${size}` };
+    const headers = { "Content-Range": `bytes 0-${size - 1}/${size + 1}` };
     expect(await outcome(answerWith(content, headers, "206 Part"))).toBe("BAD_RESPONSE");
+    const later = { "Content-Range": `bytes 1-${size}/${size + 1}` };
+    expect(await outcome(answerWith(content, later, "206 Part"))).toBe("BAD_RESPONSE");
+  });
+
+  test("a part that is the whole is taken for it, up to the most that was asked for", async () => {
+    const headers = { "Content-Range": `bytes 0-${size - 1}/${size}` };
+    const { url } = await rawServer(answerWith(content, headers, "206 Part"));
+    const client = clientWith();
+    expect(await outcomeOf(client, url, { maxBytes: size })).toBe(content.toString());
+    expect(await outcomeOf(client, url, { maxBytes: size - 1 })).toBe("WRONG_SIZE");
   });
 
   test.each([
@@ -507,6 +573,23 @@ describe("connections", () => {
     const dead = new URL("http://127.0.0.1:1/");
     expect(await outcomeOf(clientWith(), dead)).toBe("UNREACHABLE");
     expect(server.connections()).toBe(0);
+  });
+
+  test("one that was kept and is closed when it is used again says nothing: the server is asked once more", async () => {
+    const uses = new Map<unknown, number>();
+    const server = await rawServer(({ socket }) => {
+      const use = (uses.get(socket) ?? 0) + 1;
+      uses.set(socket, use);
+      if (use > 1) socket.destroy();
+      else socket.write(good);
+    });
+    const client = clientWith();
+    for (let i = 0; i < 3; i++) {
+      expect(await outcomeOf(client, server.url, { expectedSize: size })).toBe(content.toString());
+    }
+    // A PATCH may have been done: it is not made twice.
+    const patch = client.send("PATCH", server.url, { body: content });
+    await expect(patch).rejects.toMatchObject({ code: "UNREACHABLE" });
   });
 
   test("a connection that is closed without an answer is unreachable", async () => {

@@ -74,6 +74,17 @@ describe.skipIf(!hasOpenssl)("https", () => {
     expect(proxy.asked.map(({ what }) => what)).toEqual(["CONNECT mirror.test:443"]);
   });
 
+  test("an IPv6 address stands in brackets before its port", async () => {
+    const proxy = await testProxy({ names: {} });
+    const environment = { https_proxy: proxy.url.href };
+    await outcome("https://[2001:db8::7]/a", { environment });
+    await outcome("https://[2001:db8::7]:5000/a", { environment });
+    expect(proxy.asked.map(({ what }) => what)).toEqual([
+      "CONNECT [2001:db8::7]:443",
+      "CONNECT [2001:db8::7]:5000",
+    ]);
+  });
+
   test("the server's certificate is checked all the same", async () => {
     const server = await rawServer(answerWith(content), { tls: certificate });
     const proxy = await testProxy({ names: { "other.test": server.port } });

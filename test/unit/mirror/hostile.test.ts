@@ -252,7 +252,7 @@ const cases: readonly Case[] = [
   },
   {
     name: "a part that was not asked for (docs/hostile-inputs.md, 126)",
-    answer: part(`bytes 0-${size - 1}/${size}`),
+    answer: part(`bytes 1-${size}/${size + 1}`),
     kind: "wrong",
     reason: /206/,
   },

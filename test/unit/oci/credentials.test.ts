@@ -77,6 +77,12 @@ describe("keys", () => {
     expect(await find("docker.io", { auths }, "me/x")).toMatchObject({ user: "hub" });
   });
 
+  test("a namespace may end with a slash", async () => {
+    expect(await find("r.example", { auths: { "r.example/a/": entry("me") } })).toMatchObject({
+      user: "me",
+    });
+  });
+
   test("an entry without credentials leaves room for another spelling", async () => {
     const auths = { "registry.example": {}, "https://registry.example/v1/": entry("old") };
     expect(await find("registry.example", { auths })).toMatchObject({ user: "old" });
@@ -103,12 +109,17 @@ describe("fields", () => {
     expect(await of({ auth: pair("<token>", "refresh") })).toEqual({ identityToken: "refresh" });
   });
 
-  test.each([{}, { auth: "" }, { auth: null }, null, { email: "me@example" }])(
-    "an entry of %j has none",
-    async (value) => {
-      expect(await of(value)).toBeUndefined();
-    },
-  );
+  test.each([
+    {},
+    { auth: "" },
+    { auth: pair("", "") },
+    { username: "", password: "" },
+    { auth: null },
+    null,
+    { email: "me@example" },
+  ])("an entry of %j has none", async (value) => {
+    expect(await of(value)).toBeUndefined();
+  });
 
   test.each(["", "\n", "{}", '{"auths":null}', '{"auths":{}}'])(
     "a file of %j has none",
@@ -178,6 +189,29 @@ describe("helpers", () => {
         `docker-credential-${name}: ${why}; going on without credentials from it`,
       ]);
     }
+  });
+
+  test("one is given the registry as docker gives it, without a newline", async () => {
+    helpers({
+      exact: `if [ "$(od -An -c | tr -d ' ')" = r.example ]; then echo '{"Username":"me","Secret":"s"}'; fi`,
+    });
+    expect(await find("r.example", { credsStore: "exact" })).toMatchObject({ user: "me" });
+  });
+
+  test("those of registries.conf are asked before the files or after them, as it says", async () => {
+    helpers({ conf: `echo '{"Username":"conf","Secret":"s"}'` });
+    const home = scratchFolder();
+    const env = {
+      XDG_CONFIG_HOME: home,
+      REGISTRY_AUTH_FILE: authFile({ auths: { "r.example": entry("file") } }),
+    };
+    mkdirSync(join(home, "containers"));
+    const ask = (list: string) => {
+      writeFileSync(join(home, "containers/registries.conf"), `credential-helpers = ${list}`);
+      return findCredential("r.example", "a", { env });
+    };
+    expect(await ask('["conf", "containers-auth.json"]')).toMatchObject({ user: "conf" });
+    expect(await ask('["containers-auth.json", "conf"]')).toMatchObject({ user: "file" });
   });
 
   test("what a helper says is not shown when it may be a secret", async () => {

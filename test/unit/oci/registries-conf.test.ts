@@ -12,6 +12,7 @@ import {
   withPullPlaces,
 } from "../../../src/oci/registry/pull-places.ts";
 import {
+  AUTH_FILES,
   parseRegistriesConf,
   readRegistriesConf,
 } from "../../../src/oci/registry/registries-conf.ts";
@@ -23,7 +24,10 @@ import { types } from "../../support/oci.ts";
 import { type RegistryHabits, TestRegistry } from "../../support/registry.ts";
 import { scratchFolder } from "../../support/scratch.ts";
 
-const parse = (text: string) => parseRegistriesConf(Buffer.from(text), "r.conf");
+const parse = (text: string) => ({
+  ...parseRegistriesConf(Buffer.from(text), "r.conf"),
+  helpers: [AUTH_FILES],
+});
 const places = (text: string, reference: string) =>
   pullPlaces(parseRegistryReference(`docker://${reference}`), parse(text)).map(
     ({ host, repository, insecure }) => `${host}/${repository}${insecure ? " insecure" : ""}`,
@@ -55,6 +59,18 @@ describe("the places of", () => {
       '[[registry]]\nprefix = "r.example"\nlocation = "a.example"\n[[registry]]\nprefix = "r.example/team"\nlocation = "b.example/t"',
       "r.example/team/app",
       ["b.example/t/app"],
+    ],
+    [
+      "a host, and not of all hosts of its domain, whatever comes first",
+      '[[registry]]\nprefix = "*.r.example"\nlocation = "a.example"\n[[registry]]\nprefix = "name.r.example"\nlocation = "b.example"',
+      "name.r.example/app",
+      ["b.example/app"],
+    ],
+    [
+      "a registry that version 1 says to be without TLS",
+      '[registries.insecure]\nregistries = ["r.example/"]',
+      "r.example/app",
+      ["r.example/app insecure"],
     ],
     [
       "a prefix that is a repository with its tag",
@@ -156,7 +172,10 @@ describe("is refused:", () => {
       "digest-only",
     ],
     ['[[registry]]\nprefix = "r.*.example"\nlocation = "x"', "first part"],
-    ['[registries.search]\nregistries = ["docker.io"]', "version 1"],
+    [
+      'unqualified-search-registries = []\n[registries.search]\nregistries = ["docker.io"]',
+      "mixes versions 1 and 2",
+    ],
     ['registry = "x"', "an array"],
     ["unqualified-search-registries = [1]", "a string"],
   ])("%j", (text, message) => {
@@ -194,17 +213,55 @@ describe("files", () => {
     expect([...conf.aliases]).toEqual([["x", "b.example/x"]]);
   });
 
-  test("a file that is named is the only one, and has to be there", () => {
+  test("a file that is named stands in for the others, has to be there, and takes back no drop-in", () => {
     const root = scratchFolder();
     write(root, {
       "named.conf": '[[registry]]\nlocation = "named.example"',
       "containers/registries.conf": '[[registry]]\nlocation = "user.example"',
+      "containers/registries.conf.d/a.conf":
+        '[[registry]]\nlocation = "drop.example"\nblocked = true',
     });
     const env = { XDG_CONFIG_HOME: root, CONTAINERS_REGISTRIES_CONF: join(root, "named.conf") };
-    expect(readRegistriesConf(env).rules.map(({ prefix }) => prefix)).toEqual(["named.example"]);
+    const prefixes = readRegistriesConf(env).rules.map(({ prefix }) => prefix);
+    expect(prefixes).toContain("named.example");
+    expect(prefixes).toContain("drop.example");
+    expect(prefixes).not.toContain("user.example");
     expect(() => readRegistriesConf({ CONTAINERS_REGISTRIES_CONF: "/nowhere" })).toThrow(
       /CONTAINERS_REGISTRIES_CONF.*\/nowhere/,
     );
+  });
+
+  test("one of version 1 searches, leaves out TLS and blocks as podman reads it", () => {
+    const text =
+      '[registries.search]\nregistries = ["a.example", "b.example/"]\n' +
+      '[registries.insecure]\nregistries = ["plain.example"]\n' +
+      '[registries.block]\nregistries = ["bad.example"]\n';
+    const conf = parse(text);
+    expect(conf.search).toEqual(["a.example", "b.example"]);
+    expect(places(text, "plain.example/x")).toEqual(["plain.example/x insecure"]);
+    expect(() => places(text, "bad.example/x")).toThrow(/blocked in r\.conf/);
+  });
+
+  test("one of version 1 does not stand in a directory", () => {
+    const root = scratchFolder();
+    write(root, {
+      "containers/registries.conf": "",
+      "containers/registries.conf.d/a.conf": '[registries.search]\nregistries = ["a.example"]',
+    });
+    expect(() => readRegistriesConf({ XDG_CONFIG_HOME: root })).toThrow(
+      /expected version 2, got version 1/,
+    );
+  });
+
+  test("says who is asked for credentials, files with them among the programs", () => {
+    const root = scratchFolder();
+    write(root, {
+      "containers/registries.conf": 'credential-helpers = ["one"]',
+      "containers/registries.conf.d/a.conf": 'credential-helpers = ["containers-auth.json", "two"]',
+    });
+    const conf = readRegistriesConf({ XDG_CONFIG_HOME: root });
+    expect(conf.helpers).toEqual([AUTH_FILES, "two"]);
+    expect(readRegistriesConf({ XDG_CONFIG_HOME: scratchFolder() }).helpers).toEqual([AUTH_FILES]);
   });
 
   test("a file up to its limit is read, a longer one is refused", () => {

@@ -2,7 +2,7 @@
 import { createServer } from "node:http";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { SealfsError } from "../../../src/errors.ts";
 import type { OciDigest } from "../../../src/oci/digest.ts";
 import { parseChallenges } from "../../../src/oci/registry/challenge.ts";
@@ -139,13 +139,16 @@ describe("credentials", () => {
     });
   });
 
-  test("an entry that is no base64 of USER:PASSWORD is refused without being shown", async () => {
-    const bad = {
+  test("an entry that is no base64 of USER:PASSWORD is none, and told of without being shown", async () => {
+    const file = authFile({
       auths: { "registry.example": { auth: Buffer.from("secret").toString("base64") } },
-    };
-    const error = await find(bad).catch((e: unknown) => e);
-    expect(error).toMatchObject({ code: "MALFORMED" });
-    expect((error as Error).message).not.toMatch(/secret|c2Vj/);
+    });
+    const problems: string[] = [];
+    const onProblem = (message: string) => problems.push(message);
+    const found = findCredential("registry.example", "a/b", { file, env: {}, onProblem });
+    expect(await found).toBeUndefined();
+    expect(problems).toEqual([expect.stringMatching(/registry\.example: auth: expected USER:/)]);
+    expect(problems[0]).not.toMatch(/secret|c2Vj/);
   });
 
   test("the usual files are looked at in their order", async () => {
@@ -231,6 +234,47 @@ describe("access", () => {
     expect(await refusal(uploadBlob(registry, Buffer.from("new")))).toBe("UNAUTHORIZED");
   });
 
+  test("bearer: a token is asked for under the name that the registry has for the repository", async () => {
+    const other = "repository:library/app:pull";
+    const scopes: string[][] = [];
+    const { server, registry } = await start({
+      intercept: (request, response) => {
+        const url = new URL(request.url!, "http://x/");
+        if (url.pathname === "/token") {
+          scopes.push(url.searchParams.getAll("scope"));
+          response.end(JSON.stringify({ token: `t:${scopes.length}` }));
+          return true;
+        }
+        if (url.pathname === "/v2/" || request.headers.authorization === "Bearer t:1") return false;
+        const challenge = `Bearer realm=/token,scope="${other} registry:catalog:*",error="insufficient_scope"`;
+        response.writeHead(401, { "www-authenticate": challenge }).end();
+        return true;
+      },
+    });
+    await addImage(server);
+    await registry.manifest("1.0");
+    expect(scopes).toEqual([[`repository:${REPO}:pull`, other]]);
+  });
+
+  test("that a program for all registries has no credentials is told when they are wanted", async () => {
+    const folder = scratchFolder();
+    const program = join(folder, "docker-credential-empty");
+    writeFileSync(program, "#!/bin/sh\necho 'credentials not found in native keychain'; exit 1\n");
+    chmodSync(program, 0o755);
+    vi.stubEnv("PATH", `${folder}:${process.env["PATH"]}`);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const { server } = await start({ auth: "basic" });
+    const problems: string[] = [];
+    const registry = client(server, {
+      authFile: authFile({ credsStore: "empty" }),
+      onProblem: (message) => problems.push(message),
+    });
+    await expect(registry.manifest("1.0")).rejects.toThrow(
+      `docker-credential-empty has no credentials for ${server.host}`,
+    );
+    expect(problems).toEqual([]);
+  });
+
   test("bearer: a token that has grown too old is replaced", async () => {
     const { server, registry } = await start({ auth: "bearer" });
     const { layout } = await addImage(server);
@@ -290,6 +334,40 @@ describe("access", () => {
 });
 
 describe("pull", () => {
+  const typed = async (headers: Record<string, string | string[]>) => {
+    const bytes = Buffer.from(JSON.stringify({ mediaType: types.manifest, layers: [] }));
+    const { registry } = await start({
+      intercept: ({ url }, response) => {
+        if (!url!.includes("/manifests/")) return false;
+        response.writeHead(200, headers).end(bytes);
+        return true;
+      },
+    });
+    return registry.manifest("1.0");
+  };
+
+  test.each(["", "text/html; charset=utf-8", "application/x-unknown", "application/json"])(
+    "a manifest whose Content-Type is %j is what it says of itself",
+    async (type) => {
+      expect((await typed({ "content-type": type })).mediaType).toBe(types.manifest);
+    },
+  );
+
+  test.each(["", "no digest", `sha384:${"0".repeat(96)}`])(
+    "a Docker-Content-Digest of %j says nothing",
+    async (digest) => {
+      const headers = { "content-type": types.manifest, "docker-content-digest": digest };
+      expect((await typed(headers)).mediaType).toBe(types.manifest);
+    },
+  );
+
+  test("headers that a proxy has written twice are read once", async () => {
+    const headers = { "content-type": [types.manifest, types.manifest] };
+    expect((await typed(headers)).mediaType).toBe(types.manifest);
+    const both = typed({ "docker-content-digest": ["a", "b"] });
+    expect(await refusal(both)).toBe("BAD_RESPONSE");
+  });
+
   test("a manifest by digest is the one that was asked for", async () => {
     const { server, registry } = await start();
     const { manifest } = await addImage(server);
@@ -536,6 +614,32 @@ describe("push", () => {
     expect((await uploadBlob(registry, bytes)).how).toBe("sent");
     expect(server.blobs.get(sha256(bytes))).toEqual(bytes);
     expect((await uploadBlob(registry, bytes)).how).toBe("present");
+  });
+
+  test("the rest of a Location is sent back as it was written", async () => {
+    const location = "/v2/team/app/blobs/uploads/1?_state=a%20b~%2F&x";
+    const puts: string[] = [];
+    const { registry } = await start({
+      intercept: ({ method, url }, response) => {
+        if (method === "POST") response.writeHead(202, { location }).end();
+        if (method === "PUT") response.writeHead(204).end();
+        if (method === "PUT") puts.push(url!);
+        return method === "POST" || method === "PUT";
+      },
+    });
+    await uploadBlob(registry, bytes);
+    expect(puts).toEqual([`${location}&digest=${encodeURIComponent(sha256(bytes))}`]);
+  });
+
+  test("a Location leads to no address to which nobody may send us", async () => {
+    const { registry } = await start({
+      intercept: ({ method }, response) => {
+        if (method !== "POST") return false;
+        response.writeHead(202, { location: "http://169.254.169.254/upload" }).end();
+        return true;
+      },
+    });
+    expect(await refusal(uploadBlob(registry, bytes))).toBe("ADDRESS");
   });
 
   test("a blob that another repository has is mounted from there, or sent where that is not done", async () => {

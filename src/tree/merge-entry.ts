@@ -60,6 +60,7 @@ export const profileRules = {
     "symlinks, strict",
     "repeated paths, strict",
     "whiteouts",
+    "leftovers, strict",
     "hard links",
     "types",
     "size",

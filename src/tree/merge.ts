@@ -19,7 +19,10 @@ export type { XattrMode } from "./profile-composefs.ts";
 export const profileNames = ["oci-v1", "composefs-oci-v1"] as const satisfies ProfileName[];
 
 export interface MergeOptions {
-  /** `oci-v1`: refuses a path that comes twice in one layer, and one that goes through a symlink. */
+  /**
+   * `oci-v1`: refuses a path that comes twice in one layer, one that goes through a symlink, and
+   * leftovers of AUFS.
+   */
   readonly strict?: boolean;
   /** `composefs-oci-v1`: which xattrs stay. */
   readonly xattrs?: XattrMode;

@@ -24,7 +24,10 @@ import { OPAQUE, WHITEOUT } from "./whiteouts.ts";
 const NAME = "oci-v1";
 
 export interface OciOptions {
-  /** Refuses a path that comes twice in one layer, and one that goes through a symlink. */
+  /**
+   * Refuses a path that comes twice in one layer, one that goes through a symlink, and leftovers of
+   * AUFS.
+   */
   readonly strict?: boolean;
   readonly warn?: (message: string) => void;
 }
@@ -54,7 +57,7 @@ export class OciMerge {
     const parts = sortLayer(layer, NAME);
     const followed = new FollowedLinks(this.#strict);
     const open: OpenLayer = { parts, followed, leftovers: new Map() };
-    if (parts.leftovers > 0) {
+    if (parts.leftovers > 0 && !this.#strict) {
       this.#warn(`${layer.label}: skipped ${parts.leftovers} leftovers of AUFS`);
     }
     hideLower(this.#root, parts, followed);
@@ -66,6 +69,11 @@ export class OciMerge {
       const names = item.split(item.entry.path, "path");
       const path = joinPath(names, item.entry.path);
       if (parts.isLeftover(source)) {
+        if (this.#strict) {
+          const hint = "without --strict it is skipped";
+          const message = `expected no names that begin with ".wh..wh.", got one`;
+          throw item.refuse("AMBIGUOUS", "leftovers, strict", message, hint);
+        }
         this.#keepLeftover({ item, names }, path, open);
         continue;
       }

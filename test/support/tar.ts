@@ -91,9 +91,9 @@ export function pax(
   records: Readonly<Record<string, string>> | readonly (readonly [string, string])[] | string,
   type: "x" | "g" = "x",
 ): Uint8Array {
+  if (typeof records === "string") return member({ name: "PaxHeaders/x", type }, records);
   const list = Array.isArray(records) ? records : Object.entries(records);
-  const body =
-    typeof records === "string" ? records : list.map(([k, v]) => paxRecord(k, v)).join("");
+  const body = list.map(([k, v]) => paxRecord(k, v)).join("");
   return member({ name: "PaxHeaders/x", type }, body);
 }
 

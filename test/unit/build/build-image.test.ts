@@ -235,12 +235,21 @@ describe("an OCI layout", () => {
       "usr/lib/large => also",
       `usr/lib/medium = ${verityDigestOf(medium)}`,
     ]);
-    const refused = expect.objectContaining({
-      code: "AMBIGUOUS",
-      message: expect.stringContaining("symlinks, strict"),
-      hint: "without --strict it is followed inside the root",
-    });
-    await expect(build(source, newStore(), { strict: true })).rejects.toThrow(refused);
+    const through = await tar([{ name: "lib/medium", content: medium }]);
+    const refusals = [
+      [source, "leftovers, strict", "without --strict it is skipped"],
+      [
+        `oci:${layoutOf(usrmerge, through)}`,
+        "symlinks, strict",
+        "without --strict it is followed inside the root",
+      ],
+    ] as const;
+    for (const [refused, rule, hint] of refusals) {
+      const message = expect.stringContaining(rule);
+      await expect(build(refused, newStore(), { strict: true })).rejects.toThrow(
+        expect.objectContaining({ code: "AMBIGUOUS", message, hint }),
+      );
+    }
   });
 
   test("publishes nothing when the archive in a layer ends early", async () => {

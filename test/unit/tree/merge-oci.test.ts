@@ -226,6 +226,17 @@ describe("whiteouts", () => {
     expect(warnings).toEqual(["layer 2: skipped 5 leftovers of AUFS"]);
   });
 
+  test.each([file(".wh..wh.aufs", ""), directory("a/.wh..wh.orph"), hardlink("a/.wh..wh.x", "b")])(
+    "files of AUFS are refused when strict (%#)",
+    (left) => {
+      const message = 'begin with ".wh..wh.", got one (oci-v1: leftovers, strict)';
+      refused([base, [file("new"), left]], message, "AMBIGUOUS", { strict: true });
+      expect(listing(merge([base, [empty(".wh..wh..opq")]], "oci-v1", { strict: true }))).toEqual(
+        [],
+      );
+    },
+  );
+
   describe("hard links to files that AUFS left", () => {
     const plnk = [
       directory(".wh..wh.plnk"),

@@ -5,21 +5,33 @@
  */
 import * as fc from "fast-check";
 import { FormatError } from "../../src/errors.ts";
-import { directory, empty, file, hardlink, layerOf, symlink } from "./layers.ts";
+import { device, directory, empty, file, hardlink, layerOf, symlink } from "./layers.ts";
 import { mergeLayers } from "../../src/tree/merge.ts";
 import { header } from "./tar.ts";
 
 /** One entry of a layer. */
 export interface LayerOperation {
-  readonly kind: "directory" | "file" | "symlink" | "hardlink" | "fifo" | "whiteout";
+  readonly kind: "directory" | "file" | "symlink" | "hardlink" | "fifo" | "device" | "whiteout";
   readonly path: string;
   /** Of links. */
   readonly target: string;
   /** Tells entries apart: mode, owner, time and content come from it. */
   readonly number: number;
+  /** Of whiteouts: the type of the entry, which says nothing. */
+  readonly shape?: keyof typeof shapes;
   /** Stays in the layer even when the profile refuses it. */
   readonly stays: boolean;
 }
+
+const shapes = {
+  empty,
+  content: (own: string) => file(own, "of no meaning"),
+  directory: (own: string) => directory(`${own}/`),
+  symlink: (own: string) => symlink(own, "a"),
+  hardlink: (own: string) => hardlink(own, "no/where"),
+  fifo: (own: string) => header({ name: own, type: "6" }),
+  device: (own: string) => device(own, 0, 0),
+} as const;
 
 const name = fc.constantFrom("a", "b", "c", "l", "m");
 const path = fc.array(name, { minLength: 1, maxLength: 3 }).map((names) => names.join("/"));
@@ -32,25 +44,35 @@ const operation: fc.Arbitrary<LayerOperation> = fc
   .record({
     kind: fc.constantFrom(
       ...(["directory", "directory", "file", "file", "file", "symlink", "symlink"] as const),
-      ...(["hardlink", "hardlink", "fifo", "whiteout", "whiteout"] as const),
+      ...(["hardlink", "hardlink", "fifo", "device", "whiteout", "whiteout"] as const),
     ),
     path: written,
     symlinkTarget: fc
       .tuple(fc.constantFrom("", "", "/", "../", "../../", "./", "no/../", "no/"), path)
       .map(([start, rest]) => start + rest),
     linkTarget: fc.oneof({ weight: 6, arbitrary: written }, fc.constant(".wh..wh.plnk/7")),
-    name: fc.oneof({ weight: 5, arbitrary: name }, fc.constant(".wh..opq")),
+    name: fc.oneof(
+      { weight: 20, arbitrary: name },
+      { weight: 4, arbitrary: fc.constant(".wh..opq") },
+      fc.constantFrom("", ".", ".."),
+    ),
+    shape: fc.oneof(
+      { weight: 3, arbitrary: fc.constant("empty" as const) },
+      fc.constantFrom(...(Object.keys(shapes) as (keyof typeof shapes)[])),
+    ),
+    root: fc.nat(30).map((number) => number === 0),
     number: fc.nat(999),
     stays: fc.nat(15).map((number) => number === 0),
     leftover: fc.nat(20).map((number) => number === 0),
   })
   .map(({ kind, path: own, symlinkTarget, linkTarget, leftover, ...fields }) => {
-    const { number, stays } = fields;
+    const { number, stays, shape } = fields;
     const target = kind === "symlink" ? symlinkTarget : kind === "hardlink" ? linkTarget : "";
     if (leftover) return { kind: "file", path: ".wh..wh.plnk/7", target: "", number, stays };
+    if (fields.root) return { kind: "directory", path: ".", target: "", number, stays };
     if (kind !== "whiteout") return { kind, path: own, target, number, stays };
     const parent = own.slice(0, own.lastIndexOf("/") + 1);
-    return { kind, path: `${parent}.wh.${fields.name}`, target, number, stays };
+    return { kind, path: `${parent}.wh.${fields.name}`, target, number, stays, shape };
   });
 
 /** Two to four layers, the lowest with a tree for the others to change. */
@@ -99,22 +121,26 @@ function isRefused(layers: readonly (readonly LayerOperation[])[]): boolean {
 
 /** The members of the layer's archive. */
 export function membersOf(layer: readonly LayerOperation[]): Uint8Array[] {
-  return layer.map(({ kind, path: own, target, number }) => {
+  return layer.map(({ kind, path: own, target, number, shape = "empty" }) => {
     const uid = number % 3;
     const meta = { mode: number % 2 === 0 ? 0o755 : 0o700, uid, gid: uid, mtime: 1000 + number };
+    const described = number % 5 === 0 ? { ...meta, xattrs: { "user.number": `${number}` } } : meta;
+    const slash = number % 7 === 0 ? "/" : "";
     switch (kind) {
       case "directory":
-        return directory(`${own}/`, meta);
+        return directory(own + ["/", "", "//", "/."][number % 4]!, described);
       case "file":
-        return file(own, `content ${number}`, meta);
+        return file(own, `content ${number}`, described);
       case "fifo":
-        return header({ ...meta, name: own, type: "6" });
+        return header({ ...meta, name: own + slash, type: "6" });
+      case "device":
+        return device(own + slash, 0, number % 2);
       case "symlink":
-        return symlink(own, target);
+        return symlink(own + slash, target);
       case "hardlink":
-        return hardlink(own, target);
+        return hardlink(own + slash, target);
       case "whiteout":
-        return empty(own);
+        return shapes[shape](own);
     }
   });
 }
@@ -124,7 +150,8 @@ export function describeLayers(layers: readonly (readonly LayerOperation[])[]): 
   return layers
     .map((layer, index) => {
       const lines = layer.map(
-        ({ kind, path: own, target }) => `  ${kind} ${own}${target && ` -> ${target}`}`,
+        ({ kind, path: own, target, number, shape }) =>
+          `  ${[kind, own, target && `-> ${target}`, number, shape].filter((part) => part !== "").join(" ")}`,
       );
       return [`layer ${index + 1}`, ...lines].join("\n");
     })

@@ -107,7 +107,7 @@ export function openNamed(path: string): BlobRange {
 
 function verifyFile(stat: Stats | undefined, path: string): void {
   if (stat === undefined || stat.isFile()) return;
-  const hint = stat.isDirectory() ? {} : { hint: "give a pipe on standard input: -" };
+  const hint = stat.isDirectory() ? {} : { hint: "give a file, a pipe, or - (standard input)" };
   throw new UsageError("USAGE", `${path}: expected a regular file`, hint);
 }
 

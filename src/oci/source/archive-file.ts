@@ -11,18 +11,22 @@ import { type BlobRange, type FileRange, openNamed } from "../blob.ts";
 import { SNIFF_BYTES, type Sniffed, sniff } from "../codec/sniff.ts";
 import { ArchiveFiles } from "./archive.ts";
 import { type DecompressOptions, decompressedCopy } from "./decompressed.ts";
+import { openGiven } from "./given-file.ts";
 
 /**
  * Opens an archive, compressed or not.
  *
+ * @param whole as of {@link openGiven}
  * @throws {@link FormatError} `UNSUPPORTED` for a compression that only other tools know, and when
  *   it is no tar archive that we accept; {@link NotFoundError} `NO_FILE`; {@link SystemError}
  */
 export async function openArchive(
   path: string,
   options?: DecompressOptions,
+  whole?: string,
 ): Promise<ArchiveFiles> {
-  return ArchiveFiles.open(await decompress(openNamed(path), path, options), path);
+  const file = await openGiven(path, options?.signal, whole);
+  return ArchiveFiles.open(await decompress(file, path, options), path);
 }
 
 /** The same for archives that are read in parts, so that a copy would be no use. */

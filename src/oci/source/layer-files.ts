@@ -6,14 +6,18 @@
  */
 import { FormatError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
-import { type BlobRange, openNamed, partOf } from "../blob.ts";
+import { type BlobRange, partOf } from "../blob.ts";
 import { type LayerDescriptor, NO_ANNOTATIONS, type OciImage, undeclaredLayer } from "../image.ts";
+import { openGiven } from "./given-file.ts";
 
-/** @throws {@link NotFoundError} `NO_FILE` */
-export function openLayerFiles(paths: readonly string[]): OciImage {
+/** @throws {@link NotFoundError} `NO_FILE`; the reason of `signal` */
+export async function openLayerFiles(
+  paths: readonly string[],
+  signal?: AbortSignal,
+): Promise<OciImage> {
   const ranges: BlobRange[] = [];
   try {
-    for (const path of paths) ranges.push(openNamed(path));
+    for (const path of paths) ranges.push(await openGiven(path, signal, paths.join(",")));
     return imageOfLayers(ranges, paths);
   } catch (error) {
     for (const range of ranges) range.close();

@@ -6,7 +6,7 @@
 import { statSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { NotFoundError, UsageError } from "../../errors.ts";
-import { type BlobRange, type LayoutFiles, openNamed } from "../blob.ts";
+import type { BlobRange, LayoutFiles } from "../blob.ts";
 import { type Question, TO_BE_SAVED } from "../image-search.ts";
 import type { OciImage } from "../image.ts";
 import type { Platform } from "../platform.ts";
@@ -15,8 +15,10 @@ import { readRegistriesConf } from "../registry/registries-conf.ts";
 import type { RegistryOptions } from "../registry/session.ts";
 import { namesMeant } from "../registry/short-names.ts";
 import { verifyAgreement } from "./agreement.ts";
+import type { ArchiveFiles } from "./archive.ts";
 import { openArchive } from "./archive-file.ts";
 import type { DecompressOptions } from "./decompressed.ts";
+import { meantHint, openGiven } from "./given-file.ts";
 import { openDockerArchive } from "./docker-archive.ts";
 import { imageOfLayers, openLayerFiles } from "./layer-files.ts";
 import { DirectoryFiles, openLayout } from "./oci-layout.ts";
@@ -66,29 +68,33 @@ export async function openAnySource(
     case "docker":
       return layers(await openRegistryImage(reference, platform, options.registry));
     case "oci":
-      verifyLayoutFolder(reference.path);
+      verifyLayoutFolder(reference);
       return layers(await layout(new DirectoryFiles(reference.path), reference));
     case "oci-archive":
-      return layers(await layout(await openArchive(reference.path, options), reference));
+      return layers(await layout(await openTagged(reference, options), reference));
     case "docker-archive":
       return layers(
         openDockerArchive(
-          await openArchive(reference.path, options),
+          await openTagged(reference, options),
           { choice: reference, platform },
           formatSource({ ...reference, ...ONLY }),
         ),
       );
     case "tar":
-      return layers(openLayerFiles(reference.paths));
+      return layers(await openLayerFiles(reference.paths, options.signal));
     case "dir":
       return { kind: "dir", path: reference.path };
     case "dump":
-      return { kind: "dump", path: reference.path, file: openNamed(reference.path) };
+      return {
+        kind: "dump",
+        path: reference.path,
+        file: await openGiven(reference.path, options.signal),
+      };
     case "path":
       return openPath(reference.path, options);
     case "stdin": {
       const named = { ...options, label: STDIN, path: undefined };
-      return openRecognised(await recogniseFile(await spool(stdin), named), options);
+      return openRecognised(await recogniseFile(await spool(stdin), named), named);
     }
   }
 }
@@ -113,9 +119,20 @@ function layers(image: OciImage): OpenedSource {
   return { kind: "layers", image };
 }
 
-function verifyLayoutFolder(path: string): void {
+/** An archive whose path a colon ends. */
+function openTagged(
+  { path, tag }: { readonly path: string } & ImageChoice,
+  options: SourceOptions,
+): Promise<ArchiveFiles> {
+  return openArchive(path, options, tag === undefined ? path : `${path}:${tag}`);
+}
+
+function verifyLayoutFolder({ path, tag }: { readonly path: string } & ImageChoice): void {
   const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) throw new NotFoundError("NO_FILE", `${path}: no such directory`);
+  if (stat === undefined) {
+    const hint = meantHint(path, tag === undefined ? path : `${path}:${tag}`);
+    throw new NotFoundError("NO_FILE", `${path}: no such directory`, { hint });
+  }
   if (stat.isDirectory()) return;
   throw new UsageError("USAGE", `oci:${path}: expected a directory`, {
     hint: `an archive of a layout: oci-archive:${path}`,
@@ -145,23 +162,23 @@ async function openPath(path: string, options: SourceOptions): Promise<OpenedSou
     });
   }
   if (!stat.isDirectory()) {
-    const found = await recogniseFile(openNamed(path), { ...options, label: path, path });
-    return openRecognised(found, options, path);
+    const file = await openGiven(path, options.signal);
+    // A pipe cannot be read again.
+    const named = { ...options, label: path, path: stat.isFIFO() ? undefined : path };
+    return openRecognised(await recogniseFile(file, named), named);
   }
   const found = recogniseFolder(path);
   if (found.kind === "dir") return { kind: "dir", path };
   return layers(await openForm(found, platform, `oci:${path}`));
 }
 
-/** @param path undefined for what came on standard input */
+/** @param named with a path unless it came on a pipe */
 async function openRecognised(
   found: RecognisedFile,
-  { platform }: SourceOptions,
-  path?: string,
+  { platform, label, path }: SourceOptions & { label: string; path: string | undefined },
 ): Promise<OpenedSource> {
-  const label = path ?? STDIN;
   if (found.kind === "image") {
-    const source = path === undefined ? TO_BE_SAVED : `oci-archive:${path}`;
+    const source = path === undefined || path.includes(":") ? TO_BE_SAVED : `oci-archive:${path}`;
     return layers(await openForm(found, platform, source));
   }
   if (found.kind === "tar") return layers(imageOfLayers([found.range], [label]));

@@ -12,6 +12,7 @@ import { headOf, verifyCompression, verifyTimes } from "./archive-file.ts";
 import { ArchiveFiles } from "./archive.ts";
 import { type DecompressOptions, decompressed, decompressedCopy } from "./decompressed.ts";
 import { DirectoryFiles } from "./oci-layout.ts";
+import { otherFile } from "./other-files.ts";
 import type { Finding } from "./survey.ts";
 import { surveyArchive, surveyStream } from "./survey-archive.ts";
 import { surveyFolder } from "./survey-folder.ts";
@@ -97,14 +98,14 @@ async function judge(range: BlobRange, named: Named, times: number): Promise<Jud
   if (head[0] === 0x2f && head[1] === 0x20) return { kind: "dump" };
   const isEmpty = head.length === 512 && head.every((byte) => byte === 0);
   if (!isEmpty && !isTar(head)) {
-    throw unknown(label);
+    throw unknown(label, range);
   }
   let finding: Finding;
   try {
     finding = surveyArchive(range, label);
   } catch (error) {
     // Disk images begin with zeros, and so does an archive of nothing.
-    throw isEmpty ? unknown(label, error) : error;
+    throw isEmpty ? unknown(label, range, error) : error;
   }
   if (finding.kind === "files") return { kind: "tar" };
   if (finding.kind === "misplaced") throw refusal(finding, label, forceOf(path, times));
@@ -126,7 +127,12 @@ async function judgeCompressed(range: BlobRange, named: Named, times: number): P
   });
 }
 
-function unknown(label: string, cause?: unknown): FormatError {
+function unknown(label: string, range: BlobRange, cause?: unknown): FormatError {
+  const other = otherFile(range);
+  if (other !== undefined) {
+    const message = `${label}: expected an image archive, layer tar or dump file, got ${other.what}`;
+    return new FormatError("BAD_MAGIC", message, { hint: other.remedy });
+  }
   const message = `${label}: not an image archive, layer tar or dump file`;
   return new FormatError("BAD_MAGIC", message, {
     cause,
@@ -144,7 +150,9 @@ function refusal(
 }
 
 function forceOf(path: string | undefined, times: number): string {
-  const file = times > 0 ? "decompressed into a file, tar:FILE" : "saved in a file, tar:FILE";
-  const source = path === undefined || times > 0 ? file : `tar:${path}`;
+  const how = times > 0 ? "decompressed into a file" : "saved in a file";
+  const file = `${how}${path?.includes(",") ? " without a comma in its name" : ""}, tar:FILE`;
+  const isWritten = path !== undefined && times === 0 && !path.includes(",");
+  const source = isWritten ? `tar:${path}` : file;
   return `${source} takes it as a root file system`;
 }

@@ -19,7 +19,10 @@ import type { BlobRange } from "../blob.ts";
  *
  * @throws {@link SystemError} `NO_SPACE` and others
  */
-export async function spool(stream: Readable & { readonly fd?: number }): Promise<BlobRange> {
+export async function spool(
+  stream: Readable & { readonly fd?: number },
+  label = "standard input",
+): Promise<BlobRange> {
   const { fd } = stream;
   if (fd !== undefined && !stream.readableDidRead && atStart(fd)) {
     return { fd, offset: 0, size: fstatSync(fd).size, close() {} };
@@ -33,7 +36,7 @@ export async function spool(stream: Readable & { readonly fd?: number }): Promis
     }
   } catch (error) {
     closeSync(copy);
-    throw failure("standard input", error);
+    throw failure(label, error);
   }
   return { fd: copy, offset: 0, size, close: () => closeSync(copy) };
 }

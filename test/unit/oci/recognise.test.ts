@@ -1,10 +1,10 @@
 /** What a source without a transport is found to be, in all forms in which tools write images. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { gzipSync } from "node:zlib";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { openBuildSource } from "../../../src/build/build-source.ts";
 import { limits } from "../../../src/limits.ts";
 import { readLayer } from "../../../src/oci/layer/layer.ts";
@@ -25,7 +25,7 @@ import {
   skopeoFolder,
   under,
 } from "../../support/image-archives.ts";
-import { TestLayout, digestOf, layerTar, tar } from "../../support/oci.ts";
+import { TestLayout, digestOf, layerTar, named, tar } from "../../support/oci.ts";
 
 const zstd = (bytes: Uint8Array) => multiFrameZstd(Buffer.from(bytes), 100_000);
 
@@ -53,6 +53,11 @@ async function found(source: string, platform?: string, stdin?: Readable) {
     image.close();
   }
 }
+
+const inColon = <T extends { readonly name: string }>(member: T): T => ({
+  ...member,
+  name: `x:y/${member.name}`,
+});
 
 const ids = (...layers: Buffer[]) => layers.map((layer) => digestOf(layer));
 
@@ -697,15 +702,127 @@ test("a disk image that begins with zeros is none of the things that are read", 
   await expect(found(put(disk))).rejects.toMatchObject({ code: "BAD_MAGIC" });
 });
 
-test("a fifo is refused without waiting for its other end", async () => {
-  const path = join(folderOf([]), "fifo");
-  execFileSync("mkfifo", [path]);
+describe("a pipe that a path names", () => {
+  /** A named pipe that a program of its own writes into. */
+  function pipeOf(bytes: Uint8Array) {
+    const path = join(folderOf([]), "pipe");
+    execFileSync("mkfifo", [path]);
+    const writer = spawn("sh", ["-c", 'exec cat "$0" > "$1"', put(bytes), path]);
+    onTestFinished(() => void writer.kill());
+    return path;
+  }
+
+  test("is read to its end, by every transport of files", async () => {
+    const docker = await tar(dockerArchive([one, two]));
+    const layout = await layoutOf([one]).archiveBytes();
+    expect(await found(pipeOf(docker))).toEqual(ids(one, two));
+    expect(await found(pipeOf(gzipSync(docker)))).toEqual(ids(one, two));
+    expect(await found(`docker-archive:${pipeOf(docker)}:app:1`)).toEqual(ids(one, two));
+    expect(await found(`oci-archive:${pipeOf(zstd(layout))}`)).toEqual(ids(one));
+    expect(await found(`tar:${pipeOf(one)},${pipeOf(two)}`)).toBe("layer");
+    expect(await found(`dump:${pipeOf(Buffer.from("/ 4096 40755 2 0 0 0 0.0 - - -\n"))}`)).toBe(
+      "dump",
+    );
+    const files = await tar(under("lay/", layoutArchive(layoutOf([one]))));
+    await expect(found(pipeOf(files))).rejects.toMatchObject({
+      hint: expect.stringContaining("saved in a file, tar:FILE takes it") as string,
+    });
+  });
+
+  test("whose other end nobody opens is waited for until a signal", async () => {
+    const path = join(folderOf([]), "pipe");
+    execFileSync("mkfifo", [path]);
+    for (const transport of ["", "tar:", "oci-archive:", "docker-archive:", "dump:"]) {
+      const interruption = new AbortController();
+      const opening = openAnySource(parseSource(transport + path), {
+        signal: interruption.signal,
+      });
+      const reason = new Error("interrupted");
+      interruption.abort(reason);
+      await expect(opening).rejects.toBe(reason);
+    }
+  });
+});
+
+test("a device is refused without reading from it", async () => {
   for (const transport of ["", "tar:", "oci-archive:", "docker-archive:", "dump:"]) {
-    await expect(found(transport + path)).rejects.toMatchObject({
+    await expect(found(`${transport}/dev/zero`)).rejects.toMatchObject({
       name: "UsageError",
-      hint: "give a pipe on standard input: -",
+      hint: "give a file, a pipe, or - (standard input)",
     });
   }
+});
+
+test.each([
+  ["squashfs", "hsqs", 0, /unsquashfs -d DIR FILE/],
+  ["SIF", "SIF_MAGIC", 32, /apptainer build --sandbox/],
+  ["qcow2", "QFI\xfb", 0, /mount it/],
+  ["a disk image", "EFI PART", 512, /mount it/],
+  ["ext4", "\x53\xef", 1080, /mount it/],
+  ["btrfs", "_BHRfS_M", 65_600, /mount it/],
+  ["ISO 9660", "CD001", 32_769, /mount it/],
+  ["EROFS", "\xe2\xe1\xf5\xe0", 1024, /sealfs inspect/],
+  ["zip", "PK\x03\x04", 0, /extract it/],
+  ["cpio", "070701", 0, /extract it/],
+  ["a Debian package", "!<arch>\ndebian-binary", 0, /dpkg-deb --fsys-tarfile/],
+  ["RPM", "\xed\xab\xee\xdb", 0, /extract it/],
+  ["a document of an image", '{"schemaVersion":2}', 0, /name its folder/],
+])("a file that holds %s is refused by name", async (what, magic, offset, hint) => {
+  const bytes = Buffer.alloc(70_000);
+  bytes.write(magic, offset, "latin1");
+  const cut = bytes.subarray(0, offset + magic.length);
+  for (const content of [bytes, cut]) {
+    const refused = await found(put(content, "file")).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: "BAD_MAGIC" });
+    const { message, hint: said } = refused as Error & { hint: string };
+    expect(message).toContain(what);
+    expect(said).toMatch(hint);
+  }
+});
+
+describe("a path with a colon or a comma", () => {
+  test("that a transport cuts short is told, with the one that works", async () => {
+    const docker = put(await tar(dockerArchive([one])), "a:b,c.tar");
+    const layout = folderOf(layoutArchive(layoutOf([one])).map(inColon));
+    for (const [source, plain] of [
+      [`docker-archive:${docker}`, docker],
+      [`tar:${docker}`, docker],
+      [`oci:${layout}/x:y`, `${layout}/x:y`],
+    ] as const) {
+      await expect(found(source)).rejects.toMatchObject({
+        code: "NO_FILE",
+        hint: `a colon or comma ends the path; without a transport, ${plain} is read whole`,
+      });
+      expect(await found(plain)).toEqual(ids(one));
+    }
+  });
+
+  test("is not part of what would force a refused archive", async () => {
+    const members = under("lay/", layoutArchive(layoutOf([one])));
+    const path = put(await tar(members), "a,b.tar");
+    await expect(found(path)).rejects.toMatchObject({
+      hint: expect.stringContaining("without a comma in its name, tar:FILE takes it") as string,
+    });
+  });
+
+  test("is saved under another name before an image is chosen by name", async () => {
+    const layout = new TestLayout();
+    const [a, b] = [layout.image([one]), layout.image([two])];
+    layout.index([named(a, "a"), named(b, "b")]);
+    const path = put(await layout.archiveBytes(), "a:b.tar");
+    await expect(found(path)).rejects.toMatchObject({
+      code: "AMBIGUOUS",
+      hint: "save it as FILE, and choose with oci-archive:FILE:TAG, TAG one of: a, b",
+    });
+  });
+
+  test("- behind a transport is told how to write standard input", async () => {
+    for (const source of ["docker-archive:-", "tar:-", "oci-archive:-"]) {
+      await expect(found(source)).rejects.toMatchObject({
+        hint: "standard input is - without a transport, or /dev/stdin with one",
+      });
+    }
+  });
 });
 
 test("a dump file on standard input is one", async () => {

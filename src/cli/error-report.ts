@@ -4,7 +4,7 @@
  * @module
  */
 import { SealfsError, UsageError, messagesOf } from "../errors.ts";
-import { failure } from "../fs/failure.ts";
+import { errnoOf, failure } from "../fs/failure.ts";
 import type { Io } from "./terminal/io.ts";
 
 /** How a command ended that commander ended, and with which of its codes. */
@@ -24,14 +24,14 @@ export async function reportError(error: unknown, pointer: string, io: Io): Prom
   if (error instanceof SealfsError) {
     io.log(`sealfs: ${messagesOf(error).join(": ")}`);
     if (error.hint !== undefined) io.log(`  ${error.hint}`);
-    else if (error instanceof UsageError && error.message.startsWith("--")) io.log(pointer);
+    else if (error instanceof UsageError && /^(--|argument )/.test(error.message)) io.log(pointer);
     return;
   }
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === "EPIPE") return; // the reader of stdout has gone
-  if (code !== undefined && /^E[A-Z0-9]+$/.test(code)) {
-    io.log(`sealfs: ${message}`);
-    const { hint } = failure("", error) as Partial<SealfsError>;
+  const errno = errnoOf(error);
+  if (errno === "EPIPE") return; // the reader of stdout has gone
+  if (errno !== undefined) {
+    const { message, hint } = failure("", error) as SealfsError;
+    io.log(`sealfs: ${message.replace(/^: /, "")}`);
     if (hint !== undefined) io.log(`  ${hint}`);
     return;
   }

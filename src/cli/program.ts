@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { Command, Help } from "commander";
 import { commandGroups, commands } from "./command-table.ts";
+import { refuseEmptyValues } from "./options/empty-values.ts";
 import { addNote } from "./options/help-note.ts";
 import { refuseRepeats } from "./options/repeated.ts";
 import type { Io } from "./terminal/io.ts";
@@ -45,6 +46,7 @@ export async function declareProgram(words: readonly string[], io: Io): Promise<
       refuseRepeats(command);
     }
   }
+  refuseEmptyValues(program);
   addNote(program, "sealfs COMMAND --help shows the options of a command.");
   pointToHelp(program);
   return program;

@@ -5,8 +5,8 @@
  * @module
  */
 import { type Stats, lstatSync, mkdirSync, readFileSync, statSync } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { stateHome } from "./home.ts";
 
 const OTHERS_WRITE = 0o022;
 const STICKY = 0o1000;
@@ -61,8 +61,7 @@ function readUidMap(): string {
 
 /** `$XDG_STATE_HOME/sealfs`, or `~/.local/state/sealfs`. */
 export function userStateDirectory(env: NodeJS.ProcessEnv = process.env): string {
-  const base = env["XDG_STATE_HOME"] ?? "";
-  return join(base.startsWith("/") ? base : join(homedir(), ".local/state"), "sealfs");
+  return join(stateHome(env), "sealfs");
 }
 
 /** The state directory of root, which root of a user namespace may not have. */

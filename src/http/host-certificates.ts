@@ -9,8 +9,8 @@
  * @module
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { homeDirectory } from "../fs/home.ts";
 import { NotFoundError } from "../errors.ts";
 import { errnoOf } from "../fs/failure.ts";
 import { readAuthorities } from "./authorities.ts";
@@ -46,7 +46,7 @@ export function findHostCertificates(
 }
 
 function places(environment: Environment): string[] {
-  const home = environment["HOME"] || homedir();
+  const home = homeDirectory(environment);
   return [
     join(home, ".config/containers/certs.d"),
     "/etc/containers/certs.d",

@@ -53,10 +53,11 @@ export function readPublicKey(path: string): PublicKey {
 }
 
 /**
- * The keyring that single files and folders of `*.pem` and `*.pub` files make together.
+ * The keyring that single files and folders of `*.pem` and `*.pub` files make together. A key that is in
+ * several of them counts once.
  *
  * @throws {@link UsageError} for neither; {@link TrustError} `NO_KEY` for folders without keys,
- *   `BAD_KEY` when a file is not a valid key or a key occurs twice; {@link NotFoundError} `NO_FILE`
+ *   `BAD_KEY` when a file is not a valid key; {@link NotFoundError} `NO_FILE`
  */
 export function readKeyring(files: readonly string[], folders: readonly string[]): Keyring {
   const paths = [...files, ...folders.flatMap(keyFilesIn)];
@@ -69,7 +70,8 @@ export function readKeyring(files: readonly string[], folders: readonly string[]
     const hint = "only files that end in .pem or .pub are read";
     throw new TrustError("NO_KEY", `keyring: no public key in ${folders.join(", ")}`, { hint });
   }
-  return new Keyring(paths.map(readPublicKey));
+  const keys = paths.map(readPublicKey).map((key): [string, PublicKey] => [key.id, key]);
+  return new Keyring([...new Map(keys).values()]);
 }
 
 /** A warning for users who rely on these keys; undefined when there is nothing to warn of. */

@@ -20,8 +20,8 @@
  * @module
  */
 import { existsSync } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { configDirectory } from "../fs/home.ts";
 import { asArray, asObject, asSize, asString, optionalString } from "../bytes/json-fields.ts";
 import { type JsonObject, type JsonValue, parseJson } from "../bytes/json.ts";
 import { FormatError, NotFoundError, SealfsError } from "../errors.ts";
@@ -61,7 +61,7 @@ const LEAST_RATE_LIMIT = 4096;
 
 /** The file that is read when none is named; undefined when there is none. */
 export function findMirrorsFile(env: NodeJS.ProcessEnv = process.env): string | undefined {
-  const config = env["XDG_CONFIG_HOME"] || join(env["HOME"] || homedir(), ".config");
+  const config = configDirectory(env);
   const places = [join(config, "sealfs/mirrors.json"), "/etc/sealfs/mirrors.json"];
   return places.find((path) => existsSync(path));
 }

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { NotFoundError, SystemError, UsageError } from "../errors.ts";
 import { unmountAny } from "./table/end-mount.ts";
-import { isSealfs, mountAt } from "./table/mountinfo.ts";
+import { isSealfs, mountAt, readMounts } from "./table/mountinfo.ts";
 import { type MountState, isServer, readState, removeState } from "./table/run-state.ts";
 import { mountPoint } from "./table/target.ts";
 
@@ -55,9 +55,13 @@ export async function unmountImage(
     await unmountSoon(target, options);
   } catch (error) {
     if (!(error instanceof SystemError) || error.code !== "BUSY") throw error;
+    const inside = readMounts().findLast((each) => each.target.startsWith(`${target}/`));
     throw new SystemError("BUSY", error.message, {
       cause: error,
-      hint: "some process has its working directory or an open file there; --lazy unmounts all the same",
+      hint:
+        inside === undefined
+          ? "some process has its working directory or an open file there; --lazy unmounts all the same"
+          : `${inside.type} is mounted inside of it, on ${inside.target}: unmount that first; --lazy unmounts both`,
     });
   }
   if (state === undefined || state.target !== target) return {};

@@ -16,16 +16,21 @@ const DAY_MS = 24 * 3600 * 1000;
 export function policyWarnings({ policy, content, envelope }: PolicyDocument, now: Date): string[] {
   const warnings: string[] = [];
   const good = content.keys.filter(({ key }) => policy.standing(key.id, now) === "good");
-  const signing = good.filter(({ names }) => names.length > 0).length;
+  const signing = good.filter(({ names }) => names.length > 0);
   const testKey = keyringWarning(policy.keyring);
   if (testKey !== undefined) warnings.push(testKey.replace(/^warning: /, ""));
   if (envelope === undefined) warnings.push("not signed: anyone who can write the file decides");
-  for (const { names, threshold } of [
-    { names: { text: "every name" }, threshold: content.threshold },
-    ...content.thresholds,
-  ]) {
-    if (threshold <= signing) continue;
-    warnings.push(`${names.text}: needs ${threshold} keys, and only ${signing} are good now`);
+  if (content.threshold > signing.length) {
+    warnings.push(tooFew("every name", content.threshold, signing.length, "may sign"));
+  } else {
+    // What a key may sign alone is of no use where names need more.
+    const own = new Map(signing.flatMap(({ names }) => names.map((each) => [each.text, each])));
+    const patterns = [...own.values()].map((names) => ({ names, threshold: content.threshold }));
+    for (const { names, threshold } of [...content.thresholds, ...patterns]) {
+      const may = signing.filter((key) => key.names.some((each) => each.overlaps(names))).length;
+      if (threshold > may)
+        warnings.push(tooFew(names.text, threshold, may, "may sign names that match"));
+    }
   }
   const deciding = content.authority.keyIds.filter((id) => policy.standing(id, now) === "good");
   if (deciding.length < content.authority.threshold) {
@@ -39,6 +44,12 @@ export function policyWarnings({ policy, content, envelope }: PolicyDocument, no
     }
   }
   return [...warnings, ...expiryWarnings(content, now)];
+}
+
+function tooFew(what: string, needed: number, has: number, rest: string): string {
+  const needs = needed === 1 ? "1 key" : `${needed} keys`;
+  const keys = has === 0 ? "no key" : has === 1 ? "only 1 key" : `only ${has} keys`;
+  return `${what}: needs ${needs}, and ${keys} that can be used now ${rest}`;
 }
 
 /** What is wrong, or soon will be, with the time of a policy, signed or not. */

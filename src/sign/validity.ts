@@ -12,7 +12,7 @@
  * @module
  */
 import { UsageError } from "../errors.ts";
-import { parseDuration } from "../trust/duration.ts";
+import { DURATION_FORMS, parseWrittenDuration } from "../trust/duration.ts";
 import { formatTime, parseTime } from "../trust/time.ts";
 
 /** What the signer asked for, as text. */
@@ -51,7 +51,8 @@ const DEFAULT_EXPIRES = "365d";
 export function settleValidity(request: ValidityRequest, now: Date): SettledValidity {
   const { time: created, from } = creation(request, now);
   const expires = expiry(request.expires ?? DEFAULT_EXPIRES, created);
-  const isDate = request.expires !== undefined && parseDuration(request.expires) === undefined;
+  const isDate =
+    request.expires !== undefined && parseWrittenDuration(request.expires) === undefined;
   if (expires <= now && !(isDate && from === "created")) {
     throw new UsageError("USAGE", `expires: ${formatTime(expires)} is past already`, {
       hint: isDate ? "name a later date with --expires" : COUNTED[from],
@@ -90,7 +91,7 @@ function creation(
 }
 
 function expiry(text: string, created: Date): Date {
-  const duration = parseDuration(text);
+  const duration = parseWrittenDuration(text);
   if (duration === undefined) return pointInTime(text, "expires");
   return fromSeconds(created.getTime() / 1000 + duration);
 }
@@ -99,8 +100,9 @@ function expiry(text: string, created: Date): Date {
 export function pointInTime(text: string, what: string): Date {
   const time = parseTime(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text);
   if (time !== undefined) return time;
-  const dates = "2027-09-01 or 2027-09-01T00:00:00Z";
-  const forms = what === "created" ? dates : `365d, ${dates}`;
+  const dates = "a date such as 2027-09-01 or 2027-09-01T00:00:00Z";
+  const forms =
+    what === "created" ? dates : `${dates}, or a length of time such as ${DURATION_FORMS}`;
   throw new UsageError("USAGE", `${what}: expected ${forms}, got ${JSON.stringify(text)}`);
 }
 

@@ -107,7 +107,7 @@ function escapeOption(text: string): string {
 function refused(words: string): SystemError {
   const hint = /user_allow_other/.test(words)
     ? "add user_allow_other to /etc/fuse.conf, or use --no-allow-other"
-    : "it needs /dev/fuse readable and writable for this user, and a mount point that belongs to him";
+    : "fusermount3 needs /dev/fuse readable and writable for this user, and a mount point that belongs to this user";
   return new SystemError("NO_FUSE", words, { hint });
 }
 

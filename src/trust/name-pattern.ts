@@ -47,13 +47,30 @@ export class NamePattern {
       const next = new Set<number>();
       for (const at of places) {
         const token = tokens[at];
-        if (token === ACROSS || (token === WITHIN && char !== "/")) next.add(at);
+        if (takes(token, char)) next.add(at);
         else if (token === char) next.add(at + 1);
       }
       if (next.size === 0) return false;
       places = this.#enter(next);
     }
     return places.has(tokens.length);
+  }
+
+  /** Whether both can match one name; takes time in proportion to the product of the lengths. */
+  overlaps(other: NamePattern): boolean {
+    const [tokens, others] = [this.#tokens, other.#tokens];
+    const width = others.length + 1;
+    const seen = new Set([0]);
+    // Every pair of places to which some beginning of a name leads; see #enter about sets.
+    for (const pair of seen) {
+      const [i, j] = [Math.floor(pair / width), pair % width];
+      const [a, b] = [tokens[i], others[j]];
+      if (a === undefined && b === undefined) return true;
+      if (typeof a === "symbol" || (a !== undefined && takes(b, a))) seen.add(pair + width);
+      if (typeof b === "symbol" || (b !== undefined && takes(a, b))) seen.add(pair + 1);
+      if (typeof a === "string" && a === b) seen.add(pair + width + 1);
+    }
+    return false;
   }
 
   /** A wildcard may stand for nothing: the place behind it is reached as well. */
@@ -64,4 +81,9 @@ export class NamePattern {
     }
     return places;
   }
+}
+
+/** Whether a wildcard may stand for a character. */
+function takes(token: string | symbol | undefined, char: string): boolean {
+  return token === ACROSS || (token === WITHIN && char !== "/");
 }

@@ -15,9 +15,10 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { statSync } from "node:fs";
+import { type Stats, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { TrustError } from "../errors.ts";
+import { failure } from "../fs/failure.ts";
 import { rootStateDirectory, userStateDirectory } from "../fs/own-directory.ts";
 import { type Mark, verifyVersion } from "../trust/high-water.ts";
 import type { TrustPolicy } from "../trust/policy.ts";
@@ -123,7 +124,7 @@ function defaultPlace(env: NodeJS.ProcessEnv): string {
 
 /** A memory that another user can write to remembers what they like. */
 function refuseOthers(path: string): void {
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = statOf(path);
   if (stat === undefined) return;
   const isForeign = stat.uid !== 0 && stat.uid !== process.geteuid?.();
   if (!isForeign && (stat.mode & 0o002) === 0) return;
@@ -131,4 +132,15 @@ function refuseOthers(path: string): void {
   throw new TrustError("BAD_STATE", `memory of versions in ${path}: ${why}`, {
     hint: "an older image could be made to look new: name a directory of your own with --state",
   });
+}
+
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (cause) {
+    throw new TrustError("BAD_STATE", failure(`memory of versions in ${path}`, cause).message, {
+      cause,
+      hint: "name a directory of your own with --state (HOME and XDG_STATE_HOME say where it is by default)",
+    }); // prettier-ignore
+  }
 }

@@ -191,6 +191,25 @@ describe("what a process lacks is named", () => {
     expect(run.status).toBe(1);
   });
 
+  test("descriptors, by ulimit -n, without a stack trace", () => {
+    const limited = (most: number) =>
+      spawnSync("bash", ["-c", `ulimit -n ${most}; exec "$@"`, "-", process.execPath, ...bed.args("app:1", bed.directory(), ["--mode=fuse"])], { encoding: "utf8" }); // prettier-ignore
+    for (const most of [30, 34, 38, 42]) {
+      const { status, stderr } = limited(most);
+      if (status === 0) continue;
+      expect(stderr).toMatch(/^sealfs: .*EMFILE.*\n +.*\(ulimit -n\)/);
+      expect(stderr).not.toMatch(/\n +at /);
+    }
+  });
+
+  test("the working directory, where a path starts from it", () => {
+    const gone = bed.directory();
+    const script = 'cd "$1" && rmdir "$1" && shift && exec "$@"';
+    const run = spawnSync("sh", ["-c", script, "-", gone, process.execPath, ...bed.args("app:1", "here")], { encoding: "utf8" }); // prettier-ignore
+    expect(run.stderr).toMatch(/^sealfs: working directory: not there any more\n .*cd, or/);
+    expect(run.status).toBe(1);
+  });
+
   test("/proc", () => {
     const args = bed.args("app:1", bed.directory());
     const script = 'umount -l -R /proc && exec "$@"';

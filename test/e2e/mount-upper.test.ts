@@ -332,6 +332,27 @@ describe("directories that another mount has", () => {
     );
   });
 
+  test("and those that lie in them or contain them, as long as that mount lives", () => {
+    const outer = bed.directory();
+    const at = { target: bed.directory(), upper: join(outer, "up"), work: join(outer, "wk") };
+    const inner = { upper: join(at.upper, "a/u"), work: join(at.upper, "a/w") };
+    for (const path of [at.work, inner.upper, inner.work]) mkdirSync(path, { recursive: true });
+    expect(mount("app:1", at)).toMatchObject({ status: 0 });
+    extra.push(at.target);
+    for (const [taken, reason] of [
+      [inner, /--upper .*lies inside .*\/up, which another mount uses/],
+      [{ upper: bed.directory(), work: inner.work }, /--work .*lies inside .*\/up, which another/],
+      [{ upper: outer, work: bed.directory() }, /--upper .*contains .*\/up, which another mount/],
+    ] as const) {
+      const refused = mount("app:1", { target: bed.directory(), ...taken });
+      expect(refused).toMatchObject({ status: 1, stderr: expect.stringMatching(reason) });
+    }
+    bed.unmount(at.target);
+    expect(mount("app:1", { ...at, upper: outer, work: bed.directory() })).toMatchObject({
+      status: 0,
+    });
+  });
+
   test("one of several at the same time gets them", async () => {
     const at = places();
     const targets = [1, 2, 3].map(() => bed.directory());
@@ -387,6 +408,13 @@ describe("a directory that cannot be used is named, with the reason", () => {
     const refused = refusal({ upper: join(on, "u"), work: join(on, "w") });
     expect(refused).toMatch(/--upper .*cannot keep changes on its file system \(overlay\)/);
     expect(refused).toMatch(/use directories on ext4/);
+    const plain = bed.directory();
+    spawnSync("mount", ["-t", "ramfs", "plain", plain]);
+    extra.push(plain);
+    for (const name of ["u", "w"]) mkdirSync(join(plain, name));
+    expect(refusal({ upper: join(plain, "u"), work: join(plain, "w") })).toMatch(
+      /--upper .*keeps no trusted extended attributes/,
+    );
   });
 
   test("with something else in it, or in a store", () => {

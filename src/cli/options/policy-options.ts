@@ -9,7 +9,7 @@ import { UsageError } from "../../errors.ts";
 import { readPublicKey } from "../../keys/key-files.ts";
 import { type KeyGrant, type PolicySettings, newPolicy } from "../../policy/policy-edit.ts";
 import { fromSeconds, pointInTime, wholeNumber } from "../../sign/validity.ts";
-import { parseDuration } from "../../trust/duration.ts";
+import { DURATION_FORMS, parseWrittenDuration } from "../../trust/duration.ts";
 import type { PolicyContent } from "../../trust/policy.ts";
 import { repeated } from "./repeated.ts";
 
@@ -121,7 +121,9 @@ export function firstPolicy(file: string, options: InitOptions): PolicyContent {
     throw new UsageError("USAGE", `${file}: expected a new file, and this one exists`);
   }
   const names = options.names ?? ["**"];
-  const grants = options.key.map((path) => ({ key: readPublicKey(path), names }));
+  const keys = options.key.map((path) => readPublicKey(path));
+  // One that is given twice counts once.
+  const grants = [...new Map(keys.map((key) => [key.id, { key, names }])).values()];
   return newPolicy(options.name, grants, settingsOf(options));
 }
 
@@ -169,15 +171,18 @@ function keyCount(text: string, what: string): number {
 
 function duration(text: string | undefined, what: string): number | undefined {
   if (text === undefined) return undefined;
-  const seconds = parseDuration(text);
+  const seconds = parseWrittenDuration(text);
   if (seconds !== undefined) return seconds;
-  throw new UsageError("USAGE", `${what}: expected a length of time such as 90d, got ${text}`);
+  throw new UsageError(
+    "USAGE",
+    `${what}: expected a length of time such as ${DURATION_FORMS}, got ${JSON.stringify(text)}`,
+  );
 }
 
 /** A point in time, or a length of time from now. */
 function time(text: string | undefined, what: string): Date | undefined {
   if (text === undefined) return undefined;
-  const seconds = parseDuration(text);
+  const seconds = parseWrittenDuration(text);
   if (seconds === undefined) return pointInTime(text, what);
   return fromSeconds(Math.floor(Date.now() / 1000) + seconds);
 }

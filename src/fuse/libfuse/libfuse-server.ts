@@ -70,7 +70,8 @@ function handlersFor(input: ServeInput, leaves: SharedLeaves, counters: Counters
 }
 
 function mountFailed(cause: Error, { allowOther }: ServeInput): SystemError {
-  const needs = "it needs /dev/fuse readable and writable for this user, and the package fuse3";
+  const needs =
+    "libfuse needs /dev/fuse readable and writable for this user, and the package fuse3";
   const other = "; --allow-other also needs user_allow_other in /etc/fuse.conf";
   const hint = allowOther && process.geteuid?.() !== 0 ? needs + other : needs;
   return new SystemError("NO_FUSE", `libfuse: ${cause.message}`, { cause, hint });

@@ -35,7 +35,11 @@ export function tellFailure(error: unknown): void {
   }
 }
 
+let isTold = false;
+
 function tell(status: ServerStatus): void {
+  if (isTold) return;
+  isTold = true; // the number may soon be that of another file
   writeSync(STATUS_FD, JSON.stringify(status));
   closeSync(STATUS_FD);
 }

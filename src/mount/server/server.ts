@@ -9,6 +9,8 @@
 import { readFileSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
+import { SealfsError } from "../../errors.ts";
+import { failure } from "../../fs/failure.ts";
 import { SpareThread } from "../../fuse/threads.ts";
 import { refuseDebugger } from "../../sys/no-debugger.ts";
 import { releaseResident } from "../../sys/resident.ts";
@@ -95,6 +97,8 @@ function endAtOnce(error: unknown): void {
   const { code, syscall } = error as NodeJS.ErrnoException;
   // Node itself wrote to a command that has ended.
   if (code === "EPIPE" && syscall === "write") return;
+  const reason = failure("mount server", error);
+  if (reason instanceof SealfsError) tellFailure(reason);
   try {
     writeSync(2, `${sourceStack(inspect(error))}\n`);
   } catch {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { realpathSync } from "node:fs";
 import { Prefetch } from "../../fuse/prefetch/prefetch.ts";
 import { Stores } from "../../store/stores.ts";
 import type { PrefetchInput } from "../../fuse/prefetch/prefetch-input.ts";
@@ -149,7 +150,7 @@ function openPrefetch(
 }
 
 function stateOf(input: ServerInput, { transport }: Served, log: string | undefined): MountState {
-  const { target, signed, mode, promise, stores } = input;
+  const { target, signed, mode, promise, stores, writable } = input;
   return defined({
     pid: process.pid,
     target,
@@ -158,6 +159,10 @@ function stateOf(input: ServerInput, { transport }: Served, log: string | undefi
     promise,
     transport,
     stores,
+    writable: writable && {
+      upper: realpathSync(writable.upper),
+      work: realpathSync(writable.work),
+    },
     since: new Date().toISOString(),
     log,
   });

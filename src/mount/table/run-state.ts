@@ -45,6 +45,8 @@ export interface MountState {
   /** How FUSE is spoken, where it is. */
   readonly transport?: TransportName;
   readonly stores: readonly string[];
+  /** Directories for changes, without symlinks. */
+  readonly writable?: { readonly upper: string; readonly work: string };
   /** When it was mounted, as in RFC 3339. */
   readonly since: string;
   readonly log?: string;

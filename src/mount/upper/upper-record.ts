@@ -13,16 +13,24 @@ import { type VerityDigest, parseVerityDigest } from "../../verity/verity-digest
 
 const IMAGE = ascii("trusted.overlay.sealfs.image");
 
-/** The digest of the image that the directory was used with; undefined when it was with none of ours. */
+/**
+ * The digest of the image that the directory was used with; undefined when it was with none of ours.
+ *
+ * @throws {@link SystemError} `NO_OVERLAY` when the file system has no such attributes
+ */
 export function recordedImage(upper: string): VerityDigest | undefined {
-  const value = getXattr(fromText(upper), IMAGE);
+  const value = keeping(upper, () => getXattr(fromText(upper), IMAGE));
   return value === undefined ? undefined : parseVerityDigest(value);
 }
 
 /** @throws {@link SystemError} `NO_OVERLAY` when the file system has no such attributes */
 export function recordImage(upper: string, digest: VerityDigest): void {
+  keeping(upper, () => setXattr(fromText(upper), IMAGE, ascii(digest)));
+}
+
+function keeping<T>(upper: string, act: () => T): T {
   try {
-    setXattr(fromText(upper), IMAGE, ascii(digest));
+    return act();
   } catch (error) {
     throw new SystemError("NO_OVERLAY", `--upper ${upper}: its file system keeps no trusted extended attributes, which overlayfs needs`, {
       cause: error,

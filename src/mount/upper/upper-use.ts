@@ -44,7 +44,7 @@ export async function takePlaces(open: OpenPlaces, paths: WritablePlaces): Promi
  * refuses such a one first; the trial then fails in any case, because the same directory cannot be both,
  * before anything is written.
  */
-function isInUse(fd: number): boolean {
+export function isInUse(fd: number): boolean {
   const path = `/proc/thread-self/fd/${fd}`;
   try {
     const mount = newMount("overlay", 0, (context) =>

@@ -12,6 +12,7 @@ import { Stores } from "../../store/stores.ts";
 import type { VerityDigest } from "../../verity/verity-digest.ts";
 import { type WritablePlaces, checkOutsideStores, openPlaces } from "./upper-places.ts";
 import { forgetImage, recordImage, recordedImage } from "./upper-record.ts";
+import { checkNesting } from "./upper-nesting.ts";
 import { takePlaces } from "./upper-use.ts";
 import { firstBorrowed, rebaseUpper } from "./rebase.ts";
 
@@ -52,6 +53,7 @@ export async function openUpper(options: UpperOptions, image: UpperImage): Promi
   try {
     checkOutsideStores(options, image.stores);
     await takePlaces(open, options);
+    checkNesting(options);
     const { upper, rebase } = options;
     const recorded = recordedImage(upper);
     let completed: number | undefined;

@@ -10,8 +10,8 @@
  *
  * @module
  */
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { configDirectory, homeDirectory } from "../../fs/home.ts";
 import { NotFoundError } from "../../errors.ts";
 import { AuthFile, type Credential } from "./auth-file.ts";
 import { type HelperAnswer, TOKEN_USER, askHelper } from "./credential-helper.ts";
@@ -79,14 +79,13 @@ async function findInFiles(
 }
 
 function usualFiles(env: NodeJS.ProcessEnv): (() => AuthFile | undefined)[] {
-  const home = env["HOME"] || homedir();
+  const home = homeDirectory(env);
   const runtime = env["XDG_RUNTIME_DIR"] || `/run/user/${process.getuid?.() ?? 0}`;
   const content = env["DOCKER_AUTH_CONFIG"];
   return [
     () => AuthFile.read(join(runtime, "containers/auth.json")),
     () => AuthFile.read(`/run/containers/${process.getuid?.() ?? 0}/auth.json`),
-    () =>
-      AuthFile.read(join(env["XDG_CONFIG_HOME"] || join(home, ".config"), "containers/auth.json")),
+    () => AuthFile.read(join(configDirectory(env), "containers/auth.json")),
     () => (content ? AuthFile.parse(Buffer.from(content), "DOCKER_AUTH_CONFIG") : undefined),
     () => AuthFile.read(join(env["DOCKER_CONFIG"] || join(home, ".docker"), "config.json")),
     () => AuthFile.readLegacy(join(home, ".dockercfg")),

@@ -8,8 +8,8 @@
  * @module
  */
 import { existsSync, readdirSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { configDirectory } from "../../fs/home.ts";
 import { asArray, asObject, asString, optionalString } from "../../bytes/json-fields.ts";
 import type { JsonObject, JsonValue } from "../../bytes/json.ts";
 import { parseToml } from "../../bytes/toml.ts";
@@ -90,10 +90,7 @@ export function readRegistriesConf(env: NodeJS.ProcessEnv = process.env): Regist
 }
 
 function filesOf(env: NodeJS.ProcessEnv): string[] {
-  const user = join(
-    env["XDG_CONFIG_HOME"] || join(env["HOME"] || homedir(), ".config"),
-    "containers",
-  );
+  const user = join(configDirectory(env), "containers");
   const system = "/etc/containers";
   const ofUser = join(user, "registries.conf");
   const named = env["CONTAINERS_REGISTRIES_CONF"] || env["REGISTRIES_CONFIG_PATH"];

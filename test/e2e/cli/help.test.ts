@@ -137,3 +137,17 @@ test("without a command the list is printed as a mistake, and help prints it as 
   expect(await runMain()).toMatchObject({ status: 2, out: "", err: list });
   expect(await runMain("--help")).toMatchObject({ status: 0, out: list, err: "" });
 });
+
+test.each([
+  ["argument directory", ["umount", ""]],
+  ["argument file", ["digest", "a", ""]],
+  ["--upper", ["mount", "a", "b", "--store", "s", "--key", "k", "--upper", "", "--work", "w"]],
+  ["--key", ["verify", "a", "--key", "k", "--key", ""]],
+  ["--state", ["verify", "a", "--key", "k", "--state", ""]],
+  ["--reason", ["policy", "revoke", "p", "k", "--reason", ""]],
+])("an empty string is refused as a value: %s", async (what, words) => {
+  const { status, err } = await runMain(...words);
+  expect(err).toContain(`sealfs: ${what}: expected a value, got an empty string`);
+  expect(err).toMatch(/\(sealfs \S+.* --help shows its options\)/);
+  expect(status).toBe(2);
+});

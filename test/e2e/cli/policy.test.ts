@@ -231,7 +231,7 @@ test("times are dates, or lengths of time from now", async () => {
   expect(keys[1].notBefore).toBe("2026-01-01T00:00:00Z");
   expect(Math.round((Date.parse(keys[1].notAfter) - before) / 3_600_000)).toBe(36);
   const set = (...more: string[]) => runMain("policy", "set", at("policy"), ...more);
-  expect((await set("--expires", "soon")).err).toContain("expected 365d, 2027-09-01");
+  expect((await set("--expires", "soon")).err).toContain("expected a date such as 2027-09-01");
   const past = await set("--expires", "2020-01-01");
   expect(past.err).toMatch(/^warning: the policy expired 2020-01-01T00:00:00Z/);
 });
@@ -248,6 +248,38 @@ test("a rule needs as many keys as it asks for, and says how to get them", async
   expect((await set("--rule", "prod/**=2", "--policy-threshold", "2")).status).toBe(0);
   const both = ["--name", "y", "--key", pub("alice"), "--key", pub("bob"), "--rule", "prod/**=2"];
   expect((await runMain("policy", "init", at("other"), ...both)).status).toBe(0);
+});
+
+test("check tells of rules and names for which too few keys may sign", async () => {
+  await init("--key", pub("bob"), "--names", "prod/*");
+  const check = async () => (await runMainOk("policy", "check", at("policy"))).err;
+  const set = (...more: string[]) => runMainOk("policy", "set", at("policy"), ...more);
+  await set("--rule", "prod/a*=2", "--rule", "**/x=2");
+  expect(await check()).not.toContain("needs");
+  await set("--rule", "dev/**=1", "--rule", "prod/*/*=2");
+  expect(await check()).toContain("dev/**: needs 1 key, and no key that can be used now may sign");
+  expect(await check()).toContain("prod/*/*: needs 2 keys, and no key");
+  await runMainOk("policy", "add-key", at("policy"), pub("carol"), "--names", "test/**");
+  await set("--threshold", "2");
+  expect(await check()).toContain("test/**: needs 2 keys, and only 1 key that can be used now");
+  expect(await check()).not.toContain("warning: prod/*: ");
+});
+
+test("a key that is given twice to a new policy counts once", async () => {
+  const twice = ["--name", "y", "--key", pub("alice"), "--key", pub("alice")];
+  const { err } = await runMain("policy", "init", at("other"), ...twice, "--threshold", "2");
+  expect(err).toContain("2 of 1 key can never be met");
+  await runMainOk("policy", "init", at("other"), ...twice);
+});
+
+test("lengths of time may be written as in ISO 8601, but not in months", async () => {
+  await init("--max-validity", "P1Y2W", "--max-age", "PT36H");
+  const { maxValidity, maxAge } = JSON.parse(readFileSync(at("policy"), "utf8"));
+  expect([maxValidity, maxAge]).toEqual(["379d", "36h"]);
+  for (const text of ["P1M", "P", "PT", "P1YT", "1Y", "p1y"]) {
+    const { status, err } = await runMain("policy", "set", at("policy"), "--max-age", text);
+    expect([status, err]).toEqual([2, expect.stringContaining("expected a length of time")]);
+  }
 });
 
 test("a policy is signed with several keys at once, and one that does not count is told", async () => {

@@ -71,6 +71,8 @@ describe("the memory of versions", () => {
     expect(TrustState.open(at("new"))?.path).toBe(at("new"));
     expect(TrustState.open(make("own", 0o755))?.path).toBe(at("own"));
     expect(refusal(() => TrustState.open(make("open", 0o777)))).toBe("BAD_STATE");
+    writeFileSync(at("file"), "");
+    expect(refusal(() => TrustState.open(at("file/below")))).toBe("BAD_STATE");
     expect(refusal(() => TrustState.open(make("sticky", 0o1777)))).toBe("BAD_STATE");
   });
 
@@ -88,6 +90,9 @@ describe("the memory of versions", () => {
     const env = { XDG_STATE_HOME: "/x/state" };
     expect(userStateDirectory(env)).toBe("/x/state/sealfs");
     expect(userStateDirectory({ XDG_STATE_HOME: "relative" })).toMatch(/\/\.local\/state\/sealfs$/);
+    const listed = userStateDirectory({});
+    for (const HOME of ["", "here", "./here"]) expect(userStateDirectory({ HOME })).toBe(listed);
+    expect(userStateDirectory({ HOME: "/h" })).toBe("/h/.local/state/sealfs");
     expect([undefined, "/var/lib/sealfs"]).toContain(rootStateDirectory());
   });
 });

@@ -68,6 +68,32 @@ describe("patterns of names", () => {
     );
   });
 
+  test("overlap exactly when one name matches both", () => {
+    const letters = fc.string({
+      unit: fc.constantFrom("a", "b", "/", "*"),
+      minLength: 1,
+      maxLength: 4,
+    });
+    const names = [""];
+    // The shortest name that two such patterns share has at most one character for each of theirs.
+    for (const name of names) {
+      if (name.length < 6) names.push(...["a", "b", "/"].map((char) => name + char));
+    }
+    fc.assert(
+      fc.property(letters, letters, (left, right) => {
+        fc.pre(!left.includes("***") && !right.includes("***"));
+        const [a, b] = [new NamePattern(left), new NamePattern(right)];
+        expect(a.overlaps(b)).toBe(names.some((name) => a.matches(name) && b.matches(name)));
+        expect(b.overlaps(a)).toBe(a.overlaps(b));
+      }),
+    );
+  });
+
+  test("are compared in little time, however many stars they have", () => {
+    const [a, b] = [new NamePattern("*a".repeat(250)), new NamePattern("*b".repeat(250))];
+    expect(a.overlaps(b)).toBe(false);
+  });
+
   test("are matched in little time, however many stars they have", () => {
     expect(matches("*a".repeat(250), "a".repeat(500))).toBe(true);
     expect(matches("**a".repeat(170), "a".repeat(511) + "b")).toBe(false);

@@ -17,6 +17,8 @@ import {
 } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type OciDigest, digestOf, parseDigest } from "../oci/digest.ts";
+import { limits } from "../limits.ts";
+import { IndexWalk } from "../oci/index-walk.ts";
 import { parseDocument } from "../oci/manifest.ts";
 import { OCI_MANIFEST, documentKind } from "../oci/media-types.ts";
 import type { Platform } from "../oci/platform.ts";
@@ -236,7 +238,7 @@ async function findSubject(
   const label = registryName(reference);
   const named = await namedDocument(registry, reference, signal);
   const sources = new Set(bundles.flatMap(({ statement }) => statement.source?.digest ?? []));
-  const source = [...sources].find((digest) => leadsTo(named, digest, label));
+  const source = await sourceBelow(registry, named, sources, label, signal);
   if (sources.size > 0 && source === undefined) {
     const [first] = sources;
     throw new UsageError(
@@ -273,10 +275,30 @@ async function namedDocument(
   }
 }
 
-/** Whether a document is the manifest of that digest, or an index that has it. */
-function leadsTo({ mediaType, digest, bytes }: RegistryDocument, wanted: string, label: string) {
-  if (digest === wanted) return true;
-  if (documentKind(mediaType) !== "index") return false;
-  const document = parseDocument(bytes, mediaType, label);
-  return document.kind === "index" && document.manifests.some((entry) => entry.digest === wanted);
+/** The first of `sources` that a document is, or that stands below it, however deep. */
+async function sourceBelow(
+  registry: Registry,
+  named: RegistryDocument,
+  sources: ReadonlySet<string>,
+  label: string,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  if (sources.has(named.digest)) return named.digest;
+  if (sources.size === 0 || documentKind(named.mediaType) !== "index") return undefined;
+  const document = parseDocument(named.bytes, named.mediaType, label);
+  if (document.kind !== "index") return undefined;
+  const read = async (descriptor: Descriptor) =>
+    (await registry.document(descriptor, signal)).bytes;
+  let documents = 0;
+  const walk = new IndexWalk(label, read, () => {
+    if (++documents <= limits.candidates) return;
+    const message = `${label}: over ${limits.candidates} indexes to find one image among`;
+    throw new FormatError("LIMIT", message);
+  });
+  for await (const { entry } of walk.entries(
+    document.entries.map((each) => ({ entry: each, depth: 0 })),
+  )) {
+    if (entry.digest !== undefined && sources.has(entry.digest)) return entry.digest;
+  }
+  return undefined;
 }

@@ -361,6 +361,25 @@ describe("refusals", () => {
     expect([status, err]).toEqual([2, expect.stringContaining("built from")]);
   });
 
+  test("an image goes beside its manifest, however deep in indexes that stands", async () => {
+    const host = await started({});
+    const manifest = await pushOci(host);
+    await build(host, "builder");
+    const registry = registryAt(host);
+    let { mediaType, bytes } = await registry.manifest(manifest);
+    for (const tag of ["inner", "middle", "outer"]) {
+      const entry = { mediaType, digest: digestOf(bytes), size: bytes.length };
+      const gone = { ...entry, digest: digestOf(Buffer.from("gone")), mediaType: types.index };
+      mediaType = types.index;
+      const index = { schemaVersion: 2, mediaType, manifests: [gone, entry] };
+      bytes = Buffer.from(JSON.stringify(index));
+      await putManifest(registry, tag, mediaType, bytes);
+    }
+    const args = ["--store", at("builder"), "--json", ...auth()];
+    const { out } = await runMainOk("push", nameAt(host), source(host, "outer"), ...args);
+    expect(JSON.parse(out)).toMatchObject({ subject: manifest });
+  });
+
   test("an image that nobody has signed is not pushed", async () => {
     const host = await started({});
     await pushOci(host);

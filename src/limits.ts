@@ -47,6 +47,8 @@ export const limits = {
   indexEntries: 10_000,
   /** Files in the archive of an image (oci-archive, docker-archive). */
   archiveMembers: 100_000,
+  /** Links in such an archive from a name to its file. */
+  archiveLinks: 8,
   /** Times that such an archive has been compressed. */
   archiveCompressions: 2,
   /** Bytes of a bootstrap. */
@@ -66,8 +68,14 @@ export const limits = {
   symlinkBytes: 4095,
   /** Symlinks on the way to one file: as many as Linux follows. */
   symlinks: 40,
-  /** Bytes of one line of a dump file. */
+  /** Bytes of a file's content that is in the image itself. */
+  inlineBytes: 5000,
+  /** Bytes of one line of a dump file, of a payload in it, and of the text of its xattrs. */
   dumpLineBytes: 16 * MIB,
+  dumpPayloadBytes: 4095,
+  dumpXattrsBytes: 64 * KIB - 1,
+  /** Bytes of the xattrs of such a line as mkcomposefs counts them. */
+  dumpXattrsAccount: 32_767,
   /** Bytes of an xattr name. */
   xattrNameBytes: 255,
   /** Bytes of an xattr value (`e_value_size` has 16 bits), and of all xattrs of one inode. */
@@ -120,6 +128,12 @@ export const limits = {
   httpHeaderBytes: 16 * KIB,
   httpInformational: 16,
   httpRedirects: 5,
+  /** Bytes read of an answer that is not wanted, so that its connection can be kept. */
+  httpRestBytes: 16 * KIB,
+  /** Bytes of the page by which a server demands a certificate. */
+  httpCertificatePageBytes: 4 * KIB,
+  /** Lines of `WWW-Authenticate`, and challenges read of one line. */
+  challenges: 8,
   /** Bytes of a server's error document, and of its answer with a token. */
   httpErrorBytes: 64 * KIB,
   /** Bytes of a file with credentials for registries. */
@@ -131,6 +145,8 @@ export const limits = {
   /** Artifacts about one image that are listed, and those of them that are fetched. */
   referrers: 1024,
   candidates: 64,
+  /** Bundles that are fetched of all of these. */
+  candidateBundles: 256,
   /** Pages of a registry's list of such artifacts, and bytes of all of them. */
   referrerPages: 64,
   referrersBytes: 32 * MIB,
@@ -138,6 +154,8 @@ export const limits = {
   prefetchListBytes: 64 * MIB,
   /** Bytes of a key file. */
   keyBytes: 64 * KIB,
+  /** Bytes of a server's report about its mount. */
+  reportBytes: 16 * MIB,
   /** Bytes of a seek index, and of the part of it that says where objects lie. */
   seekIndexBytes: 512 * MIB,
   seekPlacesBytes: 128 * MIB,

@@ -9,7 +9,8 @@ import { closeSync, readSync } from "node:fs";
 import { type Header, type Pack, pack } from "tar-stream";
 import { objectsOf } from "../erofs/object-list.ts";
 import { IntegrityError, SealfsError } from "../errors.ts";
-import { bundlePath } from "../store/bundles.ts";
+import { limits } from "../limits.ts";
+import { bundlePath, readBundles } from "../store/bundles.ts";
 import { claimsOf } from "../store/claims.ts";
 import { REFS, imageLinkTarget, refLinkTarget } from "../store/layout.ts";
 import { takeLease } from "../store/leases.ts";
@@ -89,17 +90,35 @@ function addHead(archive: Pack, store: Store, id: VerityDigest, name: string | u
   addFile(archive, "meta.json", Buffer.from(meta));
   addLink(archive, `images/${id}`, imageLinkTarget(id));
   if (name !== undefined) addLink(archive, `${REFS}/${encodeName(name)}`, refLinkTarget(id));
-  let count = 0;
   const indexes = new Map<string, SeekIndexFile>();
-  for (const bundle of store.readBundles(id)) {
-    const [claim] = claimsOf([bundle]);
-    if (claim?.id !== id) continue; // what is no bundle about it helps nobody
+  const bundles = bundlesAbout(store, id, name);
+  for (const { bundle, claim } of bundles) {
     addFile(archive, bundlePath(id, bundle.keyId, claim.name), Buffer.from(bundle.bytes));
     if (claim.seekIndex !== undefined) indexes.set(claim.seekIndex.digest, claim.seekIndex);
-    count += 1;
   }
   for (const index of indexes.values()) addSeekIndex(archive, store, id, index);
-  return count;
+  return bundles.length;
+}
+
+/**
+ * As many bundles as an import takes: first those about the name that is exported, the newest first;
+ * then in the order of the store.
+ */
+function bundlesAbout(store: Store, id: VerityDigest, name: string | undefined) {
+  const files = store.bundleFiles(id).map((file, at) => {
+    const [bundle] = readBundles([file]);
+    const [claim] = bundle === undefined ? [] : claimsOf([bundle]);
+    return { file, at, claim };
+  });
+  return files
+    .flatMap(({ file, at, claim }) => (claim?.id === id ? [{ file, at, claim }] : []))
+    .sort((a, b) => {
+      const isNamed = Number(b.claim.name === name) - Number(a.claim.name === name);
+      return isNamed || b.claim.version - a.claim.version || a.at - b.at;
+    })
+    .slice(0, limits.bundles)
+    .sort((a, b) => a.at - b.at)
+    .flatMap(({ file, claim }) => [...readBundles([file])].map((bundle) => ({ bundle, claim })));
 }
 
 /** Without it, or with another one, the image is as good: it is left out then. */

@@ -38,7 +38,6 @@ export interface IntakeOptions {
   readonly accept: (bytes: Uint8Array, head: ArchiveHead) => Image;
 }
 
-const META_BYTES = 64 * 1024;
 /** Objects up to this size are hashed in one piece, and need not be written when they are known. */
 const WHOLE_BYTES = 256 * 1024;
 const order = ["meta", "image", "ref", "bundle", "seek", "object"] as const;
@@ -97,7 +96,7 @@ export class ImportIntake implements TarHandler {
     }
     switch (path.kind) {
       case "meta":
-        return this.#collect(entry, META_BYTES, (bytes) => {
+        return this.#collect(entry, limits.metaBytes, (bytes) => {
           this.#algorithm = parseMeta(bytes).algorithm;
         });
       case "image":
@@ -140,7 +139,10 @@ export class ImportIntake implements TarHandler {
   #takeBundle(entry: TarEntry, id: VerityDigest): ContentSink {
     if (id !== this.#id) throw malformed(`a bundle about the image ${id}`);
     if (this.#bundles.length === limits.bundles) {
-      throw new FormatError("LIMIT", `archive: more than ${limits.bundles} bundles`);
+      throw new FormatError(
+        "LIMIT",
+        `archive: expected at most ${limits.bundles} bundles, got more`,
+      );
     }
     return this.#collect(entry, limits.envelopeBytes, (bytes) => {
       const keyId = parseBundle(bytes).signatures[0]?.keyId ?? "";

@@ -42,7 +42,10 @@ export function parseJson(bytes: Uint8Array, options: JsonOptions = {}): JsonVal
   const what = options.what ?? "JSON";
   const maxBytes = options.maxBytes ?? limits.manifestBytes;
   if (bytes.length > maxBytes) {
-    throw new FormatError("LIMIT", `${what}: at most ${maxBytes} bytes, got ${bytes.length}`);
+    throw new FormatError(
+      "LIMIT",
+      `${what}: expected at most ${maxBytes} bytes, got ${bytes.length}`,
+    );
   }
   return new JsonParser(decodeText(bytes, what, options.lax !== true), what, options).parse();
 }
@@ -135,7 +138,10 @@ class JsonParser {
 
   #deeper(depth: number): number {
     if (depth < this.#maxDepth) return depth + 1;
-    throw new FormatError("LIMIT", `${this.#what}: nested over ${this.#maxDepth} levels`);
+    throw new FormatError(
+      "LIMIT",
+      `${this.#what}: expected at most ${this.#maxDepth} levels of nesting, got more`,
+    );
   }
 
   #object(depth: number): JsonObject {

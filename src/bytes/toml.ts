@@ -11,7 +11,10 @@ import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { JsonObject, JsonValue } from "./json.ts";
 
-/** @throws {@link FormatError} `MALFORMED` with the place of what is wrong, or for nested too deeply */
+/** What the parser says of a document that is nested too deeply. */
+const TOO_DEEP = "excessively nested";
+
+/** @throws {@link FormatError} `MALFORMED` or `LIMIT`, with the place of what is wrong */
 export function parseToml(bytes: Uint8Array, what: string): JsonObject {
   let text: string;
   try {
@@ -23,6 +26,10 @@ export function parseToml(bytes: Uint8Array, what: string): JsonObject {
     return objectOf(parse(text, { maxDepth: limits.jsonDepth }));
   } catch (cause) {
     if (!(cause instanceof TomlError)) throw cause;
+    if (cause.message.includes(TOO_DEEP)) {
+      const message = `expected at most ${limits.jsonDepth} levels of nesting, got more`;
+      throw new FormatError("LIMIT", `${what}: line ${cause.line}: ${message}`, { cause });
+    }
     const reason = cause.message.split("\n", 1)[0];
     throw new FormatError("MALFORMED", `${what}: line ${cause.line}: ${reason}`, { cause });
   }

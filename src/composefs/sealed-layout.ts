@@ -181,7 +181,10 @@ export function readArtifact(directory: string): SealArtifact {
   const digests = new Map<DraftPart, VerityDigest>();
   const signatures = new Map<DraftPart, Uint8Array>();
   const layers = asArray(manifest.get("layers"), `${what}: layers`);
-  if (layers.length > limits.layers) throw new FormatError("LIMIT", `${what}: too many layers`);
+  if (layers.length > limits.layers) {
+    const got = layers.length;
+    throw new FormatError("LIMIT", `${what}: expected at most ${limits.layers} layers, got ${got}`);
+  }
   for (const value of layers) {
     const signed = partOf(value, what);
     if (signed === undefined) continue;

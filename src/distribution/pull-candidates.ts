@@ -28,9 +28,6 @@ export interface Candidate {
   readonly leafHashes: Descriptor[];
 }
 
-/** Bundles that are fetched in all, whatever number was pushed. */
-const BUNDLES_IN_ALL = 4 * limits.bundles;
-
 /**
  * The candidates beside `subject`; what is broken is left out.
  *
@@ -63,14 +60,17 @@ export async function findCandidates(
       hint: "its builder pushes it there with: sealfs push",
     });
   }
+  const oursFirst = (a: { readonly keyId: string | undefined }, b: typeof a) =>
+    Number(isOurs(b.keyId)) - Number(isOurs(a.keyId));
   const wanted = artifacts.flatMap((artifact) =>
-    artifact.bundles.slice(0, limits.bundles).map((bundle) => ({ artifact, bundle })),
+    artifact.bundles
+      .toSorted(oursFirst)
+      .slice(0, limits.bundles)
+      .map((bundle) => ({ artifact, bundle })),
   );
-  const ranked = wanted.sort(
-    (a, b) => Number(isOurs(b.bundle.keyId)) - Number(isOurs(a.bundle.keyId)),
-  );
+  const ranked = wanted.sort((a, b) => oursFirst(a.bundle, b.bundle));
   const candidates = new Map<string, Candidate>();
-  for (const { artifact, bundle } of ranked.slice(0, BUNDLES_IN_ALL)) {
+  for (const { artifact, bundle } of ranked.slice(0, limits.candidateBundles)) {
     const { bootstrap, seekIndexes, leafHashes } = artifact;
     const key = `${bootstrap.digest} ${bootstrap.size}`;
     const candidate = candidates.get(key) ?? noneOf(bootstrap);

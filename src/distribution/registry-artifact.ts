@@ -114,7 +114,7 @@ export function parseArtifact(bytes: Uint8Array, what: string): ParsedArtifact {
   if (values.length > limits.layers) {
     throw new FormatError(
       "LIMIT",
-      `${what}: at most ${limits.layers} layers, got ${values.length}`,
+      `${what}: expected at most ${limits.layers} layers, got ${values.length}`,
     );
   }
   const layers = values.map((value, i) => parseDescriptor(value, `${what}: layers[${i}]`));

@@ -110,7 +110,7 @@ class NameCounter {
   add(names: number): void {
     this.#count += names;
     if (this.#count > limits.inodes) {
-      throw new FormatError("LIMIT", `image: expected at most ${limits.inodes} names`);
+      throw new FormatError("LIMIT", `image: expected at most ${limits.inodes} names, got more`);
     }
   }
 }

@@ -85,7 +85,7 @@ export function* walkFiles(
       continue;
     }
     if (++files > limits.inodes) {
-      throw new FormatError("LIMIT", `image: expected at most ${limits.inodes} files`);
+      throw new FormatError("LIMIT", `image: expected at most ${limits.inodes} files, got more`);
     }
     yield file;
     const { inode } = file;

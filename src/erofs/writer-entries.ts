@@ -42,7 +42,10 @@ export class Entries {
     let used = 0;
     for (const name of names) {
       if (name.length > limits.nameBytes) {
-        throw new FormatError("LIMIT", `name of ${name.length} bytes`);
+        throw new FormatError(
+          "LIMIT",
+          `name: expected at most ${limits.nameBytes} bytes, got ${name.length}`,
+        );
       }
       if (this.count === this.length.length) {
         this.node = doubled(this.node, Uint32Array);

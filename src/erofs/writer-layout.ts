@@ -7,7 +7,6 @@
  */
 import { FormatError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { INLINE_BYTES_ALLOWED } from "../tree/inline-content.ts";
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../tree/inode.ts";
 import {
   BLOCK_BITS,
@@ -79,7 +78,10 @@ export function layOut(order: Order, sharedSize: number): Layout {
 }
 
 function tooLarge(size: number): FormatError {
-  return new FormatError("LIMIT", `image: it would have more than ${size - 1} bytes`);
+  return new FormatError(
+    "LIMIT",
+    `image: expected at most ${limits.imageBytes} bytes, got ${size} or more`,
+  );
 }
 
 /** Sets `blocks` and `tail`, and a directory's size. */
@@ -92,14 +94,20 @@ function shape(nodes: Nodes, node: number): void {
     nodes.size[node] = nodes.blocks[node]! * BLOCK_SIZE + nodes.tail[node]!;
   } else if (type === S_IFLNK) {
     if (size === 0 || size > limits.symlinkBytes) {
-      throw new FormatError("LIMIT", `symlink target of ${size} bytes`);
+      throw new FormatError(
+        "LIMIT",
+        `symlink target: expected at most ${limits.symlinkBytes} bytes, got ${size}`,
+      );
     }
     nodes.tail[node] = size;
   } else if (nodes.is(node, EXTERNAL)) {
     nodes.tail[node] = CHUNK_ADDRESS_SIZE * shapeChunks(nodes, node);
   } else if (type === S_IFREG && size > 0) {
-    if (size > INLINE_BYTES_ALLOWED) {
-      throw new FormatError("LIMIT", `content of ${size} bytes in the image`);
+    if (size > limits.inlineBytes) {
+      throw new FormatError(
+        "LIMIT",
+        `content in the image: expected at most ${limits.inlineBytes} bytes, got ${size}`,
+      );
     }
     setBlocks(nodes, node, Math.floor(size / BLOCK_SIZE), size % BLOCK_SIZE);
   }

@@ -96,7 +96,10 @@ export function orderNodes(root: Directory, table: XattrTable): Order {
       }
       entries.node[listing.first + index] = target;
     }
-    if (nodes.count > limits.inodes) throw new FormatError("LIMIT", "image: too many inodes");
+    if (nodes.count > limits.inodes) {
+      const message = `image: expected at most ${limits.inodes} inodes, got more`;
+      throw new FormatError("LIMIT", message);
+    }
   }
   resolveLinks(nodes, entries, links);
   objects.finish(nodes);

@@ -96,7 +96,10 @@ export class XattrTable {
     const [prefix, index] = XATTR_PREFIXES.find(([text]) => key.startsWith(text))!;
     const name = key.slice(prefix.length) as ByteString;
     if (name.length > limits.xattrNameBytes) {
-      throw new FormatError("LIMIT", `xattr key of ${key.length} bytes`);
+      throw new FormatError(
+        "LIMIT",
+        `xattr key: expected at most ${limits.xattrNameBytes} bytes, got ${key.length}`,
+      );
     }
     if (this.#keys.size >= limits.xattrKeys) {
       const message = `xattrs: expected at most ${limits.xattrKeys} different keys, got more`;

@@ -16,6 +16,9 @@ const DEEP = Symbol("**");
 /** A name of a pattern: characters, and what stands for others. */
 type NamePart = readonly (string | typeof MANY | typeof ONE)[];
 
+/** Characters that one byte of a path may have in a pattern. */
+const LONGEST_BYTE = "\\xhh".length;
+
 /** A pattern of absolute paths. */
 export class PathPattern {
   readonly #names: readonly (NamePart | typeof DEEP)[];
@@ -28,11 +31,12 @@ export class PathPattern {
    *   path
    */
   constructor(text: string) {
-    if (text.length > limits.pathBytes) {
-      throw new UsageError("USAGE", `pattern: expected at most ${limits.pathBytes} characters`);
-    }
+    if (text.length > LONGEST_BYTE * limits.pathBytes) throw tooLong(`${text.length} characters`);
     const names = text.split("/").filter((name) => name !== "" && name !== ".");
     this.#names = names.map((name) => (name === "**" ? DEEP : parseName(name, text)));
+    const bytes = this.#names.reduce((sum, name) => sum + (name === DEEP ? 2 : name.length), 0);
+    const slashes = Math.max(0, names.length - 1);
+    if (bytes + slashes > limits.pathBytes) throw tooLong(`${bytes + slashes}`);
   }
 
   /** Whether the pattern matches the path, or a directory that it lies in. */
@@ -60,6 +64,11 @@ export class PathPattern {
     for (const at of places) if (this.#names[at] === DEEP) places.add(at + 1);
     return places;
   }
+}
+
+function tooLong(got: string): UsageError {
+  const message = `pattern: expected at most ${limits.pathBytes} bytes, got ${got}`;
+  return new UsageError("USAGE", message);
 }
 
 function parseName(name: string, whole: string): NamePart {

@@ -119,7 +119,10 @@ class Scan {
       const type = Number(stat.mode) & S_IFMT;
       if (this.#options.devices === false && (type === S_IFCHR || type === S_IFBLK)) continue;
       this.#count += 1;
-      if (this.#count > limits.inodes) throw new FormatError("LIMIT", "scan: too many files");
+      if (this.#count > limits.inodes) {
+        const message = `${printable(path)}: expected at most ${limits.inodes} files in all, got more`;
+        throw new FormatError("LIMIT", message);
+      }
       const entry = this.#entry(childPath, stat);
       directory.entries.set(name, entry);
       if (isDirectory(entry)) below.push({ directory: entry, path: childPath });

@@ -9,6 +9,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { TLSSocket } from "node:tls";
 import { NetworkError } from "../errors.ts";
+import { limits } from "../limits.ts";
 
 /** Alerts that a server sends about its client's certificate alone. */
 const ALERT =
@@ -53,15 +54,12 @@ export function certificateFault(error: unknown, what: string): NetworkError | u
   return wanted(what, alert !== "CERTIFICATE_REQUIRED", { cause: error });
 }
 
-/** Bytes of a page that says nothing else. */
-const PAGE_BYTES = 4096;
-
 /** Whether an answer may be the page that nginx has for clients without a certificate. */
 export function maySayCertificate(url: URL, status: number, headers: IncomingHttpHeaders): boolean {
   return (
     status === 400 &&
     url.protocol === "https:" &&
-    Number(headers["content-length"]) <= PAGE_BYTES &&
+    Number(headers["content-length"]) <= limits.httpCertificatePageBytes &&
     /^text\/html\b/.test(String(headers["content-type"]))
   );
 }

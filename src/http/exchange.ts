@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { limits } from "../limits.ts";
 import type { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import { timeouts } from "./timeouts.ts";
@@ -42,9 +43,6 @@ export async function* watched(
   onTaken();
 }
 
-/** Most of an answer that is not wanted, to keep its connection. */
-const REST_BYTES = 16 * 1024;
-
 /** Gives up a body: a short one is read to its end in the background, else the connection ends. */
 export function drop({ stream }: { readonly stream: Readable }): void {
   if (!("dump" in stream)) {
@@ -53,6 +51,6 @@ export function drop({ stream }: { readonly stream: Readable }): void {
   }
   const body = stream as Readable & Dispatcher.ResponseData["body"];
   body
-    .dump({ limit: REST_BYTES, signal: AbortSignal.timeout(timeouts.restMs) })
+    .dump({ limit: limits.httpRestBytes, signal: AbortSignal.timeout(timeouts.restMs) })
     .catch(() => undefined);
 }

@@ -135,7 +135,7 @@ function readUpTo(fd: number, max: number, what: string): Uint8Array {
     if (got === 0) return bytes.subarray(0, at);
     at += got;
   }
-  throw new TrustError("BAD_KEY", `${what}: expected at most ${max} bytes`);
+  throw new TrustError("BAD_KEY", `${what}: expected at most ${max} bytes, got more`);
 }
 
 /** OpenSSL decrypts; the key is then parsed by our own parser like any other. */

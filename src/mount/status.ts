@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { request } from "node:http";
 import { NotFoundError } from "../errors.ts";
 import { type ContentFigures, contentOf } from "./content.ts";
 import { type MountInfo, SOURCE_PREFIX, isSealfs, readMounts } from "./table/mountinfo.ts";
 import { type MountReport, isExpired } from "./report/report.ts";
+import { askReport } from "./report/report-client.ts";
 import { type MountState, isServer, knownDevices, readState, removeState, statePath } from "./table/run-state.ts"; // prettier-ignore
 
 import { mountPoint } from "./table/target.ts";
@@ -34,10 +34,6 @@ export interface MountStatus extends Partial<MountReport> {
    */
   readonly content?: ContentFigures;
 }
-
-const ANSWER_MS = 2000;
-/** A report is a few KiB; anything larger is not one. */
-const MOST_BYTES = 16 * 1024 * 1024;
 
 /**
  * Every mount, or those of one image's name or one directory, in the order of their directories.
@@ -80,7 +76,7 @@ async function statusOf(
   const state = readState(device);
   if (state === undefined) return undefined;
   const visible = mounts.some((each) => each.device === device && each.target === state.target);
-  const answer = await ask(statePath(device, "sock"));
+  const answer = await askReport(statePath(device, "sock"));
   // Without a socket (the disk was full) there is the process to be looked at.
   const isDead = answer === "dead" && !isServer(state);
   if (isDead && !visible) {
@@ -108,33 +104,4 @@ function foreignStatus({ target, source, type }: MountInfo): MountStatus {
   const name = source.startsWith(SOURCE_PREFIX) ? source.slice(SOURCE_PREFIX.length) : source;
   const mode = type === "overlay" ? {} : { mode: "fuse" as const };
   return { condition: "foreign", target, name, visible: true, ...mode };
-}
-
-/** Asks a server for its report. */
-async function ask(socketPath: string): Promise<MountReport | "dead" | "silent"> {
-  return new Promise((done) => {
-    const asked = request({ socketPath, path: "/status", timeout: ANSWER_MS }, (response) => {
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      response.on("data", (chunk: Buffer) => {
-        bytes += chunk.length;
-        if (bytes > MOST_BYTES) asked.destroy();
-        chunks.push(chunk);
-      });
-      response.on("error", () => done("silent"));
-      response.on("end", () => {
-        try {
-          done(JSON.parse(Buffer.concat(chunks).toString()) as MountReport);
-        } catch {
-          done("silent");
-        }
-      });
-    });
-    asked.on("timeout", () => asked.destroy());
-    asked.on("error", ({ code }: NodeJS.ErrnoException) => {
-      done(code === "ECONNREFUSED" || code === "ENOENT" ? "dead" : "silent");
-    });
-    asked.on("close", () => done("silent"));
-    asked.end();
-  });
 }

@@ -45,7 +45,10 @@ export interface LayoutFiles {
  */
 export function readRange(range: BlobRange, maxBytes: number, what: string): Uint8Array {
   if (range.size > maxBytes) {
-    throw new FormatError("LIMIT", `${what}: at most ${maxBytes} bytes, got ${range.size}`);
+    throw new FormatError(
+      "LIMIT",
+      `${what}: expected at most ${maxBytes} bytes, got ${range.size}`,
+    );
   }
   const bytes = new Uint8Array(range.size);
   verifySize(range.size, readFully(range.fd, bytes, range.offset), what);

@@ -75,7 +75,8 @@ export class ImageSearch {
   #count(): void {
     const { label, mostDocuments: most = limits.indexEntries } = this.documents;
     if (++this.#read <= most) return;
-    throw new FormatError("LIMIT", `${label}: over ${most} documents to find one image among`);
+    const message = `${label}: expected at most ${most} documents to find one image among, got more`;
+    throw new FormatError("LIMIT", message, { hint: "name the image by its digest" });
   }
 
   /** The names that the index gives its entries. */

@@ -46,7 +46,7 @@ export class IndexWalk {
     for (const open = tops.toReversed(); open.length > 0;) {
       const placed = open.pop()!;
       if (++looked > limits.indexEntries) {
-        const message = `${this.#label}: indexes list over ${limits.indexEntries} entries`;
+        const message = `${this.#label}: expected indexes of at most ${limits.indexEntries} entries, got more`;
         throw new FormatError("LIMIT", message);
       }
       yield placed;
@@ -62,7 +62,7 @@ export class IndexWalk {
     const what = `${this.#label}: ${digest}`;
     const odd = (error: SealfsError) => [{ error, digest, annotations }];
     if (depth >= limits.indexDepth) {
-      const message = `${what}: indexes nested over ${limits.indexDepth} deep`;
+      const message = `${what}: expected at most ${limits.indexDepth} indexes in one another, got more`;
       return odd(new FormatError("LIMIT", message));
     }
     const known = this.#indexes.get(digest);

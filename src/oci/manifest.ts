@@ -148,7 +148,7 @@ function manifest(document: JsonObject, mediaType: string, what: string): Manife
   if (layers.length > limits.layers) {
     throw new FormatError(
       "LIMIT",
-      `${what}: at most ${limits.layers} layers, got ${layers.length}`,
+      `${what}: expected at most ${limits.layers} layers, got ${layers.length}`,
     );
   }
   return {

@@ -97,7 +97,7 @@ export class PlaceTable {
       const segmentCount = reader.read(limits.sparseSegments);
       total += segmentCount;
       if (total > limits.seekSegments) {
-        const message = `expected at most ${limits.seekSegments} segments`;
+        const message = `expected at most ${limits.seekSegments} segments, got ${total} or more`;
         throw new FormatError("LIMIT", `${WHAT}: ${message}`);
       }
       for (let i = 0; i < segmentCount; i++) {

@@ -86,7 +86,8 @@ export function readSeekLayers(bytes: Uint8Array): readonly IndexLayer[] {
 }
 
 function readHead(bytes: Uint8Array): Head {
-  if (bytes.length > limits.seekIndexBytes) throw tooMuch("bytes", limits.seekIndexBytes);
+  if (bytes.length > limits.seekIndexBytes)
+    throw tooMuch("bytes", limits.seekIndexBytes, bytes.length);
   const header = SeekHeader.decode(bytes);
   if (header.magic.some((byte, i) => byte !== MAGIC[i])) {
     throw new FormatError("BAD_MAGIC", "seek index: expected its magic number, got another");
@@ -95,10 +96,10 @@ function readHead(bytes: Uint8Array): Head {
     const message = `expected version ${VERSION}, got ${header.version}`;
     throw new FormatError("UNSUPPORTED", `seek index: ${message}`);
   }
-  if (header.layers > limits.layers) throw tooMuch("layers", limits.layers);
-  if (header.objects > limits.inodes) throw tooMuch("objects", limits.inodes);
+  if (header.layers > limits.layers) throw tooMuch("layers", limits.layers, header.layers);
+  if (header.objects > limits.inodes) throw tooMuch("objects", limits.inodes, header.objects);
   if (header.placesPlainBytes > limits.seekPlacesBytes) {
-    throw tooMuch("bytes of places", limits.seekPlacesBytes);
+    throw tooMuch("bytes of places", limits.seekPlacesBytes, header.placesPlainBytes);
   }
   const cursor = new Cursor(bytes, SeekHeader.size + header.layers * SeekLayerRecord.size);
   const places = cursor.take(header.placesBytes);
@@ -107,7 +108,7 @@ function readHead(bytes: Uint8Array): Head {
   for (let number = 0; number < header.layers; number++) {
     const record = SeekLayerRecord.decode(bytes, SeekHeader.size + number * SeekLayerRecord.size);
     points += record.points;
-    if (points > limits.seekPoints) throw tooMuch("access points", limits.seekPoints);
+    if (points > limits.seekPoints) throw tooMuch("access points", limits.seekPoints, points);
     layers.push(readLayer(record, number, cursor));
   }
   cursor.end();
@@ -135,7 +136,11 @@ function readLayer(
     throw new FormatError("MALFORMED", `${what}: ${record.points} access points, ${compression}`);
   }
   if (record.pointsPlainBytes > record.points * MAX_POINT_BYTES) {
-    throw tooMuch("bytes of access points", record.points * MAX_POINT_BYTES);
+    throw tooMuch(
+      "bytes of access points",
+      record.points * MAX_POINT_BYTES,
+      record.pointsPlainBytes,
+    );
   }
   if (record.pointsPlainBytes < record.points * MIN_POINT_BYTES) {
     throw new FormatError("MALFORMED", `${what}: ${record.points} access points in too few bytes`);
@@ -170,11 +175,11 @@ function readLayer(
 /** Bytes of a layer, in either form. */
 function sizeOf(value: bigint, what: string): number {
   if (value <= BigInt(limits.layerBytes)) return Number(value);
-  throw tooMuch(`bytes (${what})`, limits.layerBytes);
+  throw tooMuch(`bytes (${what})`, limits.layerBytes, value);
 }
 
-function tooMuch(what: string, most: number): FormatError {
-  return new FormatError("LIMIT", `seek index: expected at most ${most} ${what}`);
+function tooMuch(what: string, most: number, got: number | bigint): FormatError {
+  return new FormatError("LIMIT", `seek index: expected at most ${most} ${what}, got ${got}`);
 }
 
 /** What comes after the fixed part, piece by piece. */

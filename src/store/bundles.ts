@@ -14,11 +14,17 @@ import { failure } from "../fs/failure.ts";
 import type { HeldDirectory } from "../fs/held-directory.ts";
 import { decodeName, encodeName } from "./names.ts";
 
-/** One bundle as it lies in the store. */
-export interface StoredBundle {
+/** A bundle's file, as its name tells. */
+export interface BundleFile {
   /** The key id that the file's name claims. */
   readonly keyId: string;
   readonly path: string;
+  /** @throws {@link FormatError} `LIMIT`; as `HeldDirectory.readRegular` */
+  readonly read: () => Uint8Array;
+}
+
+/** One bundle as it lies in the store. */
+export interface StoredBundle extends Omit<BundleFile, "read"> {
   readonly bytes: Uint8Array;
 }
 
@@ -31,7 +37,7 @@ export function bundlePath(id: VerityDigest, keyId: string, name?: string): stri
 }
 
 /** Whether a bundle's file says that it is about `name`. */
-export function isMarked({ path }: StoredBundle, name: string): boolean {
+export function isMarked({ path }: Pick<BundleFile, "path">, name: string): boolean {
   return path.endsWith(`${markOf(name)}.json`);
 }
 
@@ -45,9 +51,9 @@ function sha256(text: string): string {
 
 /** Bundles whose file says that they are about `name`, of every image; those that can be read. */
 export function readBundlesFor(files: HeldDirectory, name: string): StoredBundle[] {
-  return imagesWithBundles(files).flatMap((id) =>
-    readBundles(files, id, undefined, (file) => file.endsWith(`${markOf(name)}.json`)),
-  );
+  return imagesWithBundles(files).flatMap((id) => [
+    ...readBundles(bundleFiles(files, id).filter((file) => isMarked(file, name))),
+  ]);
 }
 
 function imagesWithBundles(files: HeldDirectory): string[] {
@@ -56,30 +62,38 @@ function imagesWithBundles(files: HeldDirectory): string[] {
 }
 
 /**
- * Every bundle about an image, sorted by key id; empty when it has none. A file that cannot be read
- * (not a regular file, too large for a bundle, no permission) is skipped and reported to
- * `onProblem`: one bad file must not hide the good ones.
+ * The files of the bundles about an image, sorted by key id; none when it has none. There may be any
+ * number of them: whoever reads them holds few at a time.
  *
  * @throws {@link SystemError} when the directory itself cannot be read
  */
-export function readBundles(
-  files: HeldDirectory,
-  id: string,
-  onProblem?: (error: Error) => void,
-  isWanted: (file: string) => boolean = () => true,
-): StoredBundle[] {
+export function bundleFiles(files: HeldDirectory, id: string): BundleFile[] {
   const directory = `bundles/${id}`;
-  const bundles: StoredBundle[] = [];
-  for (const name of files.names(directory)) {
+  return files.names(directory).flatMap((name) => {
     const keyId = decodeName(FILE.exec(name)?.[1] ?? "");
-    if (keyId === undefined || !isWanted(name)) continue;
+    if (keyId === undefined) return [];
     const file = `${directory}/${name}`;
-    const path = files.pathOf(file);
+    const read = () => files.readRegular(file, limits.envelopeBytes);
+    return [{ keyId, path: files.pathOf(file), read }];
+  });
+}
+
+/**
+ * Reads bundles one by one. A file that cannot be read (not a regular file, too large for a bundle,
+ * no permission) is skipped and reported to `onProblem`: one bad file must not hide the good ones.
+ */
+export function* readBundles(
+  found: Iterable<BundleFile>,
+  onProblem?: (error: Error) => void,
+): Generator<StoredBundle, void, undefined> {
+  for (const { keyId, path, read } of found) {
+    let bytes: Uint8Array;
     try {
-      bundles.push({ keyId, path, bytes: files.readRegular(file, limits.envelopeBytes) });
+      bytes = read();
     } catch (error) {
       onProblem?.(failure(path, error));
+      continue;
     }
+    yield { keyId, path, bytes };
   }
-  return bundles;
 }

@@ -32,7 +32,7 @@ export function readClaim({ keyId, bytes }: Pick<StoredBundle, "keyId" | "bytes"
 }
 
 /** The claims of the bundles that can be read; the others are skipped. */
-export function claimsOf(bundles: readonly StoredBundle[]): Claim[] {
+export function claimsOf(bundles: Iterable<StoredBundle>): Claim[] {
   const claims: Claim[] = [];
   for (const bundle of bundles) {
     try {

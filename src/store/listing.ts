@@ -30,7 +30,7 @@ export interface ListedImage {
 export function* listImages(store: Store): Generator<ListedImage, void, undefined> {
   const records = [...store.images.list()].sort(byName);
   for (const { id, names } of records) {
-    const bundles = attempt(() => claimsOf(store.readBundles(id))).value ?? [];
+    const bundles = attempt(() => claimsOf(store.eachBundle(id))).value ?? [];
     const { value: contents, problem } = attempt(() => contentsOf(store, id));
     yield { id, names, contents, problem, bundles };
   }

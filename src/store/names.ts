@@ -26,15 +26,17 @@ const CONTROL = /[\x00-\x1f\x7f]/;
 export function encodeName(name: string): string {
   const problem = problemOf(name);
   if (problem !== undefined) throw new UsageError("USAGE", `image name: ${problem}`);
+  // None has fewer bytes once it is encoded; a longer one need not be.
+  const isLong = name.length > limits.nameBytes;
   let component = "";
-  for (const char of name) {
+  for (const char of isLong ? name.slice(0, limits.nameBytes + 1) : name) {
     const plain = PLAIN.test(char) && !(component === "" && char === ".");
     component += plain ? char : percent(char);
   }
   if (component.length > limits.nameBytes) {
     throw new UsageError(
       "USAGE",
-      `image name: expected at most ${limits.nameBytes} bytes once encoded, got ${component.length}`,
+      `image name: expected at most ${limits.nameBytes} bytes once encoded, got ${component.length}${isLong ? " or more" : ""}`,
     );
   }
   return component;
@@ -53,7 +55,6 @@ export function decodeName(component: string): string | undefined {
 
 function problemOf(name: string): string | undefined {
   if (name === "") return "expected a name, got an empty string";
-  if (name.length > 4 * limits.nameBytes) return `too long: ${name.length} characters`;
   if (name.startsWith("-")) return "must not start with '-'";
   if (CONTROL.test(name)) return "control characters are not allowed";
   if (/\p{Surrogate}/u.test(name)) return "expected text, got a lone surrogate";

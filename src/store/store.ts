@@ -10,7 +10,13 @@ import { dirname, resolve } from "node:path";
 import { FormatError, NotFoundError, SystemError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { VerityAlgorithm, VerityDigest } from "../verity/verity-digest.ts";
-import { type StoredBundle, readBundles, readBundlesFor } from "./bundles.ts";
+import {
+  type BundleFile,
+  type StoredBundle,
+  bundleFiles,
+  readBundles,
+  readBundlesFor,
+} from "./bundles.ts";
 import { defined } from "../optional.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
 import { HeldDirectory } from "../fs/held-directory.ts";
@@ -216,7 +222,20 @@ export class Store implements LocalObjects {
 
   /** The bundles about an image, unchecked; `onProblem` is told of files that cannot be read. */
   readBundles(id: VerityDigest, onProblem?: (error: Error) => void): StoredBundle[] {
-    return readBundles(this.files, id, onProblem);
+    return [...this.eachBundle(id, onProblem)];
+  }
+
+  /** The same one by one: there may be any number of them. */
+  eachBundle(
+    id: VerityDigest,
+    onProblem?: (error: Error) => void,
+  ): Generator<StoredBundle, void, undefined> {
+    return readBundles(this.bundleFiles(id), onProblem);
+  }
+
+  /** The files of the bundles about an image, not read yet. */
+  bundleFiles(id: VerityDigest): BundleFile[] {
+    return bundleFiles(this.files, id);
   }
 
   /** The bundles about a name, of whatever image, unchecked. */

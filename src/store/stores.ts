@@ -7,7 +7,7 @@
 import { IntegrityError, NotFoundError, SystemError, UsageError } from "../errors.ts";
 import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
-import type { StoredBundle } from "./bundles.ts";
+import type { BundleFile } from "./bundles.ts";
 import { type LocalObjects, Store, type StoreOptions } from "./store.ts";
 
 /** Stores that answer as one. */
@@ -111,8 +111,8 @@ export class Stores implements LocalObjects {
     throw problem ?? new NotFoundError("NO_OBJECT", `image ${id}: in no store`);
   }
 
-  /** The bundles about an image in every store, unchecked; as {@link Store.readBundles}. */
-  readBundles(id: VerityDigest, onProblem?: (error: Error) => void): StoredBundle[] {
-    return this.all.flatMap((store) => store.readBundles(id, onProblem));
+  /** The files of the bundles about an image in every store, not read yet. */
+  bundleFiles(id: VerityDigest): BundleFile[] {
+    return this.all.flatMap((store) => store.bundleFiles(id));
   }
 }

@@ -7,9 +7,9 @@
  */
 import { type ByteString, printable } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
+import { limits } from "../limits.ts";
 import { type Directory, type Entry, HardLink, type Inode, isDirectory } from "./inode.ts";
 
-const NAME_MAX = 255;
 const SLASH = 0x2f;
 
 /** A link whose target is looked up when the whole file is read. */
@@ -90,7 +90,11 @@ export class DumpTree {
       throw pathError(key, "its parent directory is missing or not a directory");
     }
     const name = key.slice(slash + 1) as ByteString;
-    if (name.length > NAME_MAX) throw pathError(key, `a name is longer than ${NAME_MAX} bytes`);
+    if (name.length > limits.nameBytes)
+      throw pathError(
+        key,
+        `a name: expected at most ${limits.nameBytes} bytes, got ${name.length}`,
+      );
     if (name === "." || name === "..") throw pathError(key, "a name is . or ..");
     const { entries } = directory;
     const count = entries.size;

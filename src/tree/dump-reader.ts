@@ -17,7 +17,6 @@ import { cutAtNul } from "./dump-fields.ts";
 import { CONTENT, DumpLine, GID, NLINK, PATH, PAYLOAD, RDEV, SIZE, UID } from "./dump-line.ts";
 import { DumpTree } from "./dump-paths.ts";
 import { XattrReader } from "./dump-xattrs.ts";
-import { INLINE_BYTES_ALLOWED } from "./inline-content.ts";
 import {
   type Directory,
   Inode,
@@ -40,7 +39,6 @@ export interface DumpOptions {
   readonly algorithm?: VerityAlgorithm;
 }
 
-const PAYLOAD_MAX = 4095;
 /** mkcomposefs checks the last newline per buffer, and misses it in a file of exactly this size. */
 const STRICT_EXCEPTION_BYTES = 65536;
 const TYPES = new Set([S_IFREG, S_IFDIR, S_IFLNK, S_IFBLK, S_IFCHR, S_IFSOCK, S_IFIFO]);
@@ -98,15 +96,21 @@ class DumpReader {
     let start = 0;
     if (end > 0 && this.#rest !== "") {
       start = slice.indexOf(NEWLINE) + 1;
+      this.#requireLength(this.#rest.length + start - 1);
       const line = this.#rest + toByteString(slice, 0, start);
       this.#rest = "";
       this.#readLines(line);
     }
     this.#readLines(toByteString(slice, start, end));
     this.#rest += toByteString(slice, end);
-    if (this.#rest.length > limits.dumpLineBytes) {
-      throw new FormatError("LIMIT", `dump line ${this.#lines + 1}: it is too long`);
-    }
+    this.#requireLength(this.#rest.length);
+  }
+
+  /** Lines within a slice are shorter. */
+  #requireLength(bytes: number): void {
+    if (bytes <= limits.dumpLineBytes) return;
+    const message = `expected at most ${limits.dumpLineBytes} bytes, got ${bytes} or more`;
+    throw new FormatError("LIMIT", `dump line ${this.#lines + 1}: ${message}`);
   }
 
   /** The tree. @throws {@link FormatError} `MALFORMED` or `LIMIT` */
@@ -163,7 +167,9 @@ class DumpReader {
     if (this.#tree !== undefined) this.#tree.add(path, inode);
     else if (isDirectory(inode)) this.#tree = new DumpTree(inode);
     else throw malformed("the root is not a directory");
-    if (this.#lines > limits.inodes) throw new FormatError("LIMIT", "too many entries");
+    if (this.#lines > limits.inodes) {
+      throw new FormatError("LIMIT", `expected at most ${limits.inodes} entries, got more`);
+    }
   }
 
   #inode(mode: number): Inode {
@@ -208,12 +214,15 @@ class DumpReader {
       }
       return;
     }
-    if (content !== undefined && content.length > INLINE_BYTES_ALLOWED) {
-      const message = `content of ${content.length} bytes, at most ${INLINE_BYTES_ALLOWED}`;
+    if (content !== undefined && content.length > limits.inlineBytes) {
+      const message = `content: expected at most ${limits.inlineBytes} bytes, got ${content.length}`;
       throw new FormatError("LIMIT", message);
     }
-    if (payload !== undefined && payload.length > PAYLOAD_MAX) {
-      throw new FormatError("LIMIT", `payload of ${payload.length} bytes, at most ${PAYLOAD_MAX}`);
+    if (payload !== undefined && payload.length > limits.dumpPayloadBytes) {
+      throw new FormatError(
+        "LIMIT",
+        `payload: expected at most ${limits.dumpPayloadBytes} bytes, got ${payload.length}`,
+      );
     }
     if (type === S_IFDIR) return;
     inode.size = BigInt(size);
@@ -230,7 +239,10 @@ class DumpReader {
   #target(payload: ByteString | undefined): ByteString {
     if (payload === undefined || payload === "") throw malformed("a symlink without target");
     if (payload.length > limits.symlinkBytes) {
-      throw new FormatError("LIMIT", `symlink target of ${payload.length} bytes`);
+      throw new FormatError(
+        "LIMIT",
+        `symlink target: expected at most ${limits.symlinkBytes} bytes, got ${payload.length}`,
+      );
     }
     return payload;
   }

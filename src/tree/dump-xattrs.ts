@@ -7,14 +7,11 @@
  */
 import type { ByteString } from "../bytes/bytestring.ts";
 import { FormatError } from "../errors.ts";
+import { limits } from "../limits.ts";
 import { cutAtNul, unescape } from "./dump-fields.ts";
 import type { Xattrs } from "./inode.ts";
 
-const TEXT_MAX = 65535;
-const KEY_MAX = 255;
-const VALUE_MAX = 65535;
-/** Limit of the accounted size: once 12, and 7 + key + value for each. */
-const TOTAL_MAX = 32767;
+/** Of the accounted size (`limits.dumpXattrsAccount`): once, and beside key and value for each. */
 const HEADER_COST = 12;
 const ENTRY_COST = 7;
 
@@ -44,8 +41,9 @@ export class XattrReader {
 }
 
 function parseXattrs(text: string): Xattrs {
-  if (text.length > TEXT_MAX) {
-    throw new FormatError("LIMIT", `xattrs: expected at most ${TEXT_MAX} bytes of text`);
+  if (text.length > limits.dumpXattrsBytes) {
+    const most = `expected at most ${limits.dumpXattrsBytes} bytes of text`;
+    throw new FormatError("LIMIT", `xattrs: ${most}, got ${text.length}`);
   }
   const xattrs = new Map<ByteString, ByteString>();
   let cost = 0;
@@ -61,8 +59,9 @@ function parseXattrs(text: string): Xattrs {
     }
     if (xattrs.size === 0) cost += HEADER_COST;
     cost += ENTRY_COST + key.length + value.length;
-    if (cost > TOTAL_MAX) {
-      throw new FormatError("LIMIT", `xattrs: accounted size over ${TOTAL_MAX} bytes`);
+    if (cost > limits.dumpXattrsAccount) {
+      const most = `expected an accounted size of at most ${limits.dumpXattrsAccount} bytes`;
+      throw new FormatError("LIMIT", `xattrs: ${most}, got ${cost} or more`);
     }
     xattrs.set(key, value);
   }
@@ -74,11 +73,14 @@ function parsePair(raw: string): { key: ByteString; value: ByteString } {
   if (equals === -1) throw new FormatError("MALFORMED", "xattr: missing =");
   const key = cutAtNul(unescape(raw.slice(0, equals)));
   const value = unescape(raw.slice(equals + 1));
-  if (key.length === 0 || key.length > KEY_MAX) {
-    throw new FormatError("LIMIT", `xattr key: expected 1 to ${KEY_MAX} bytes, got ${key.length}`);
+  const { xattrNameBytes, xattrValueBytes } = limits;
+  if (key.length === 0 || key.length > xattrNameBytes) {
+    const message = `xattr key: expected 1 to ${xattrNameBytes} bytes, got ${key.length}`;
+    throw new FormatError("LIMIT", message);
   }
-  if (value.length > VALUE_MAX) {
-    throw new FormatError("LIMIT", `xattr value: expected at most ${VALUE_MAX} bytes`);
+  if (value.length > xattrValueBytes) {
+    const message = `xattr value: expected at most ${xattrValueBytes} bytes, got ${value.length}`;
+    throw new FormatError("LIMIT", message);
   }
   return { key, value };
 }

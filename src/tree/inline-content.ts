@@ -6,8 +6,8 @@
  * @module
  */
 
-/** Bytes of the largest file that builds put into the image, as mkcomposefs does with directories. */
+/**
+ * Bytes of the largest file that builds put into the image, as mkcomposefs does with directories; the
+ * format allows more (`limits.inlineBytes`).
+ */
 export const INLINE_BYTES = 64;
-
-/** Bytes of the largest that the format allows, for dump files. */
-export const INLINE_BYTES_ALLOWED = 5000;

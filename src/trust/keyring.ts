@@ -19,7 +19,10 @@ export class Keyring {
   constructor(keys: readonly PublicKey[]) {
     if (keys.length === 0) throw new TrustError("NO_KEY", "keyring: no key to trust");
     if (keys.length > limits.keys) {
-      throw new TrustError("BAD_KEY", `keyring: at most ${limits.keys} keys, got ${keys.length}`);
+      throw new TrustError(
+        "BAD_KEY",
+        `keyring: expected at most ${limits.keys} keys, got ${keys.length}`,
+      );
     }
     const byId = new Map<string, PublicKey>();
     for (const key of keys) {

@@ -26,7 +26,13 @@ export class NamePattern {
    */
   constructor(text: string, what = "pattern") {
     const shown = JSON.stringify(text.slice(0, 100));
-    if (text.length > limits.referenceBytes || !/^[\x21-\x7e]+$/.test(text)) {
+    if (text.length > limits.referenceBytes) {
+      throw new TrustError(
+        "BAD_POLICY",
+        `${what}: expected at most ${limits.referenceBytes} bytes, got ${text.length}: ${shown}`,
+      );
+    }
+    if (!/^[\x21-\x7e]+$/.test(text)) {
       throw new TrustError("BAD_POLICY", `${what}: no image name can match ${shown}`);
     }
     if (/[?[\]{}\\!^$|]|\*{3}/.test(text)) {

@@ -50,7 +50,7 @@ export function list(
   if (!object.has(name)) return [];
   const values = asArray(object.get(name), `${what}: ${name}`);
   if (values.length <= max) return values;
-  throw refused(`${what}: ${name}: at most ${max}, got ${values.length}`);
+  throw refused(`${what}: ${name}: expected at most ${max}, got ${values.length}`);
 }
 
 /** Refuses fields that are not known. */

@@ -176,7 +176,7 @@ function readKey(value: JsonValue, what: string): PolicyKey {
   }
   const names = asArray(object.get("names"), `${what}: names`);
   if (names.length > limits.policyNames) {
-    throw refused(`${what}: at most ${limits.policyNames} names, got ${names.length}`);
+    throw refused(`${what}: expected at most ${limits.policyNames} names, got ${names.length}`);
   }
   const patterns = names.map((name) => new NamePattern(asString(name, `${what}: names`), what));
   const comment = optionalString(object, "comment", what);
@@ -232,7 +232,11 @@ const DIGEST = /^(?:[0-9a-f]{64}|[0-9a-f]{128})$/;
 
 function readPolicyName(object: JsonObject, what: string): string {
   const name = asString(object.get("name"), `${what}: name`);
-  if (name.length <= limits.nameBytes && /^[\x21-\x7e]+$/.test(name)) return name;
+  if (name.length > limits.nameBytes) {
+    const most = `expected at most ${limits.nameBytes} bytes`;
+    throw refused(`${what}: name: ${most}, got ${name.length}`);
+  }
+  if (/^[\x21-\x7e]+$/.test(name)) return name;
   throw refused(`${what}: name: expected printable ASCII without spaces`);
 }
 

@@ -185,7 +185,11 @@ function verityName(digest: VerityDigest): string {
 // Printable ASCII, as in image references: names that look alike are then equal.
 function readName(subject: JsonObject): string {
   const name = asString(subject.get("name"), "statement: name");
-  if (name.length > limits.referenceBytes || !/^[\x21-\x7e]+$/.test(name)) {
+  if (name.length > limits.referenceBytes) {
+    const most = `expected at most ${limits.referenceBytes} bytes`;
+    throw malformed(`name: ${most}, got ${name.length}: ${shown(name)}`);
+  }
+  if (!/^[\x21-\x7e]+$/.test(name)) {
     throw malformed(`name: expected printable ASCII without spaces, got ${shown(name)}`);
   }
   return name;

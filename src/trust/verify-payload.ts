@@ -167,7 +167,7 @@ export function verifyTimes(
   if (!(validity > 0 && validity <= most)) {
     throw new TrustError(
       "BAD_VALIDITY",
-      `statement: valid from ${formatTime(created)} to ${formatTime(expires)}, over ${formatDuration(most)}`,
+      `statement: expected to be valid for at most ${formatDuration(most)}, got ${formatTime(created)} to ${formatTime(expires)}`,
     );
   }
   const maxAge = content?.maxAge;

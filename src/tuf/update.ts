@@ -108,7 +108,10 @@ async function readTarget(
   if (info === undefined) return undefined;
   if (info.length > limits.envelopeBytes) {
     const most = limits.envelopeBytes;
-    throw new TrustError("BAD_TUF", `target ${path}: at most ${most} bytes, listed ${info.length}`);
+    throw new TrustError(
+      "BAD_TUF",
+      `target ${path}: expected at most ${most} bytes, got one of ${info.length} listed`,
+    );
   }
   const file = join(work, "target");
   if (before !== undefined) {

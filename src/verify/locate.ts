@@ -7,7 +7,7 @@
 import { existsSync } from "node:fs";
 import { IntegrityError, NotFoundError, TrustError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { type StoredBundle, isMarked } from "../store/bundles.ts";
+import { type BundleFile, isMarked, readBundles } from "../store/bundles.ts";
 import type { Stores } from "../store/stores.ts";
 import type { Keyring } from "../trust/keyring.ts";
 import { type Listing, type Trust, policyOf } from "../trust/policy.ts";
@@ -231,11 +231,15 @@ function bundlesAbout(
   name: string,
   problems: Error[],
 ): Uint8Array[] {
-  const rank = (bundle: StoredBundle) =>
-    (keyring?.get(bundle.keyId) === undefined ? 2 : 0) + (isMarked(bundle, name) ? 0 : 1);
-  const found = stores.readBundles(id, (error) => problems.push(error));
-  const bundles = found.sort((a, b) => rank(a) - rank(b));
-  return bundles.slice(0, limits.bundles).map(({ bytes }) => bytes);
+  const rank = (file: BundleFile) =>
+    (keyring?.get(file.keyId) === undefined ? 2 : 0) + (isMarked(file, name) ? 0 : 1);
+  const found = stores.bundleFiles(id).sort((a, b) => rank(a) - rank(b));
+  const bundles: Uint8Array[] = [];
+  for (const { bytes } of readBundles(found, (error) => problems.push(error))) {
+    bundles.push(bytes);
+    if (bundles.length === limits.bundles) break;
+  }
+  return bundles;
 }
 
 function readBundleFile(path: string): Uint8Array {

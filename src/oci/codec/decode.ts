@@ -85,7 +85,7 @@ export async function* decode(
   for await (const chunk of decoded(input, compression, next, label, decoder, points)) {
     total += chunk.length;
     if (total > most) {
-      const message = `${label}: at most ${most} uncompressed bytes (of ${input.size}), got more`;
+      const message = `${label}: expected at most ${most} uncompressed bytes (of ${input.size}), got more`;
       throw new FormatError("LIMIT", message, bound === undefined ? {} : { hint: RAISE_BOUND });
     }
     yield chunk;

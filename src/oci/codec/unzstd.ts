@@ -10,13 +10,14 @@ import { createHash } from "node:crypto";
 import * as zlib from "node:zlib";
 import type { ZSTDDecoder } from "zstddec/stream";
 import { FormatError, SystemError } from "../../errors.ts";
+import { limits } from "../../limits.ts";
 import { type DecoderInput, type NextBuffer, ZlibHandle, tryDecoder } from "./zlib-handle.ts";
 import { ZstdFrames, framed } from "./zstd-frames.ts";
 
 const CHUNK_BYTES = 1024 * 1024;
 
-/** Base 2 logarithm of the largest window: limits.zstdWindowBytes. */
-export const WINDOW_LOG = 27;
+/** Base 2 logarithm of the largest window. */
+export const WINDOW_LOG = Math.log2(limits.zstdWindowBytes);
 
 // A frame that zstddec finds corrupt gives nothing, for ever. In a right stream the end of a frame
 // may give nothing, and now and then a piece of the input.

@@ -146,7 +146,7 @@ export class ZstdFrames {
       ? this.#contentSize(1 + dictionaryBytes, sizeBytes)
       : windowOf(this.#held[1]!);
     if (window > limits.zstdWindowBytes) {
-      const message = `at most ${limits.zstdWindowBytes} bytes of zstd window, got ${window}`;
+      const message = `expected at most ${limits.zstdWindowBytes} bytes of zstd window, got ${window}`;
       throw new FormatError("LIMIT", `${this.#label}: ${message}`);
     }
     this.#blockMax = Math.min(window, BLOCK_RAW_MAX);

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { limits } from "../../limits.ts";
 import type { Headers } from "../../http/answer.ts";
 
 export type Challenge =
@@ -25,13 +26,12 @@ const PARAMETER = new RegExp(
 /** A value without parameters, as Negotiate has it. */
 const TOKEN68 = /\s+[A-Za-z0-9._~+/-]+=*(?=\s*(?:,|$))/y;
 const SCHEME = new RegExp(`[\\s,]*(${TOKEN})(?=\\s|,|$)`, "y");
-const CHALLENGES = 8;
 
 /** The strongest of the challenges that we can answer. */
 export function challengeOf(headers: Headers): Challenge | undefined {
   const value = headers["www-authenticate"];
   const lines = value === undefined ? [] : typeof value === "string" ? [value] : value;
-  const found = lines.slice(0, CHALLENGES).flatMap(parseChallenges);
+  const found = lines.slice(0, limits.challenges).flatMap(parseChallenges);
   return found.find(({ scheme }) => scheme === "bearer") ?? found[0];
 }
 
@@ -45,7 +45,7 @@ export function parseChallenges(text: string): Challenge[] {
     if (match !== null) at = pattern.lastIndex;
     return match;
   };
-  for (let count = 0; count < CHALLENGES; count++) {
+  for (let count = 0; count < limits.challenges; count++) {
     const scheme = take(SCHEME)?.[1];
     if (scheme === undefined) break;
     const parameters = new Map<string, string>();

@@ -179,7 +179,8 @@ function parseIndex(bytes: Uint8Array, what: string): Descriptor[] {
   const index = asObject(parseJson(bytes, { what, maxBytes: limits.manifestBytes }), what);
   const entries = asArray(index.get("manifests") ?? [], `${what}: manifests`);
   if (entries.length > limits.indexEntries) {
-    throw new FormatError("LIMIT", `${what}: lists over ${limits.indexEntries} entries`);
+    const most = `expected at most ${limits.indexEntries} entries`;
+    throw new FormatError("LIMIT", `${what}: ${most}, got ${entries.length}`);
   }
   // Anybody's entries: a broken one must not hide the others.
   return entries.flatMap((entry, i) => {

@@ -106,7 +106,7 @@ export class Registry {
   ): Promise<Uint8Array> {
     const what = `${this.label}: ${descriptor.digest}`;
     if (descriptor.size > maxBytes) {
-      const message = `${what}: at most ${maxBytes} bytes, its descriptor says ${descriptor.size}`;
+      const message = `${what}: expected at most ${maxBytes} bytes, got a descriptor of ${descriptor.size}`;
       throw new FormatError("LIMIT", message);
     }
     const bytes = await collect(this.ranges(descriptor).read(0, descriptor.size, { signal }));

@@ -88,6 +88,6 @@ export function verifyCompression(found: Sniffed, label: string, path?: string):
 /** @throws {@link FormatError} `LIMIT` for an archive that has been decompressed `times` before */
 export function verifyTimes(times: number, label: string): void {
   if (times < limits.archiveCompressions) return;
-  const message = `${label}: compressed over ${limits.archiveCompressions} times`;
+  const message = `${label}: expected it compressed at most ${limits.archiveCompressions} times, got more`;
   throw new FormatError("LIMIT", message, { hint: "decompress it first" });
 }

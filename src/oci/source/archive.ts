@@ -30,9 +30,6 @@ type Member =
   /** Stored more than once. */
   | { readonly kind: "copies"; readonly copies: Single[] };
 
-/** Links followed from one name. */
-const MAX_LINKS = 8;
-
 /** The members of an archive by name. `close` closes the archive. */
 export class ArchiveFiles implements LayoutFiles {
   readonly label: string;
@@ -66,7 +63,7 @@ export class ArchiveFiles implements LayoutFiles {
   open(path: string): BlobRange {
     const asked = memberName(fromText(path));
     let name = asked;
-    for (let links = 0; links <= MAX_LINKS; links++) {
+    for (let links = 0; links <= limits.archiveLinks; links++) {
       const member = this.#single(name);
       if (member === undefined) {
         const via = name === asked ? "" : ` (by way of ${path})`;
@@ -81,7 +78,8 @@ export class ArchiveFiles implements LayoutFiles {
       }
       name = this.#resolve(name, member.target, member.hard);
     }
-    throw new FormatError("LIMIT", `${this.label}: ${path}: over ${MAX_LINKS} links`);
+    const most = `expected at most ${limits.archiveLinks} links on the way`;
+    throw new FormatError("LIMIT", `${this.label}: ${path}: ${most}, got more`);
   }
 
   close(): void {
@@ -139,7 +137,8 @@ function readMembers(range: BlobRange, label: string): Map<ByteString, Member> {
   const entry = (found: TarEntry) => {
     if (found.type === "directory") return 0;
     if (++count > limits.archiveMembers) {
-      throw new FormatError("LIMIT", `${label}: over ${limits.archiveMembers} members`);
+      const message = `${label}: expected at most ${limits.archiveMembers} files, got more`;
+      throw new FormatError("LIMIT", message, { hint: "tar:FILE takes it as one layer" });
     }
     add(members, found);
     return 0;

@@ -38,7 +38,7 @@ function image(value: JsonValue, what: string): DockerImage {
   if (layers.length > limits.layers) {
     throw new FormatError(
       "LIMIT",
-      `${what}: at most ${limits.layers} layers, got ${layers.length}`,
+      `${what}: expected at most ${limits.layers} layers, got ${layers.length}`,
     );
   }
   const config = asString(object.get("Config"), `${what}: Config`);

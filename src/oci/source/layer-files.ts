@@ -28,7 +28,10 @@ export async function openLayerFiles(
 /** An image of layers that are open already, the lowest first; owns the ranges. */
 export function imageOfLayers(ranges: readonly BlobRange[], labels: readonly string[]): OciImage {
   if (ranges.length > limits.layers) {
-    throw new FormatError("LIMIT", `tar: at most ${limits.layers} layers, got ${ranges.length}`);
+    throw new FormatError(
+      "LIMIT",
+      `tar: expected at most ${limits.layers} layers, got ${ranges.length}`,
+    );
   }
   const byLayer = new Map<LayerDescriptor, BlobRange>();
   const layers = ranges.map((range, i) => {

@@ -178,7 +178,7 @@ function readBlob(files: LayoutFiles, descriptor: Descriptor): Uint8Array {
   if (descriptor.size > limits.manifestBytes) {
     throw new FormatError(
       "LIMIT",
-      `${what}: at most ${limits.manifestBytes} bytes, its descriptor says ${descriptor.size}`,
+      `${what}: expected at most ${limits.manifestBytes} bytes, got a descriptor of ${descriptor.size}`,
     );
   }
   const range = files.open(blobPath(descriptor.digest));

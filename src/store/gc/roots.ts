@@ -97,7 +97,7 @@ function* earlierImages(
 ): Generator<VerityDigest> {
   const versions = new Map<string, Map<VerityDigest, number>>();
   for (const { id } of store.images.list()) {
-    for (const { name, version } of claimsOf(store.readBundles(id))) {
+    for (const { name, version } of claimsOf(store.eachBundle(id))) {
       const current = refs.get(name);
       if (current === undefined || current === id) continue;
       const known = versions.get(name) ?? new Map<VerityDigest, number>();

@@ -22,6 +22,7 @@ import { Stores } from "../../../src/store/stores.ts";
 import { TrustPolicy } from "../../../src/trust/policy.ts";
 import { openListing, targetPaths } from "../../../src/tuf/listing.ts";
 import { checkMetadata } from "../../../src/tuf/metadata.ts";
+import { lower } from "../../support/limits.ts";
 import { goldenImage } from "../../support/golden-images.ts";
 import { runMain } from "../../support/run.ts";
 import { publish } from "../../support/store.ts";
@@ -70,6 +71,43 @@ const kept = (role: string) => {
   const [id] = readdirSync(at("state/tuf"));
   return JSON.parse(readFileSync(at(`state/tuf/${id}/${role}.json`), "utf8")).signed.version;
 };
+
+/** Roles that are asked one after the other, of which only the last lists the target. */
+function delegateTo(roles: readonly string[], bundle: Uint8Array): void {
+  const delegate = testKey(30);
+  repository.targets.set(target, bundle);
+  const listing = repository.signed("targets");
+  repository.targets.delete(target);
+  const key = {
+    keytype: "ed25519",
+    scheme: "ed25519",
+    keyval: { public: Buffer.from(delegate.publicKey.bytes).toString("hex") },
+  };
+  repository.delegations = {
+    keys: { [keyId(delegate)]: key },
+    roles: roles.map((role) => ({
+      name: role,
+      keyids: [keyId(delegate)],
+      threshold: 1,
+      terminating: false,
+      paths: ["registry.example/*"],
+    })),
+  };
+  repository.publish("targets");
+  repository.versions.snapshot++;
+  const snapshot = repository.signed("snapshot");
+  for (const [number, role] of roles.entries()) {
+    snapshot.meta[`${role}.json`] = { version: 1 };
+    const isLast = number === roles.length - 1;
+    const signed = { ...listing, version: 1, ...(isLast ? {} : { targets: {} }) };
+    delete signed.delegations;
+    const sig = Buffer.from(delegate.sign(utf8(canonical(signed)))).toString("hex");
+    const file = JSON.stringify({ signed, signatures: [{ keyid: keyId(delegate), sig }] });
+    writeFileSync(at(`repository/metadata/1.${role}.json`), file);
+  }
+  repository.write("snapshot", snapshot);
+  repository.publish("timestamp");
+}
 
 describe("the listed image", () => {
   test("is accepted, and no other, though a trusted key has signed it", async () => {
@@ -298,6 +336,39 @@ describe("the repository", () => {
     repository.versions.timestamp++;
     repository.write("timestamp", repository.signed("timestamp"), []);
     expect(await verdict("app")).toBe("BAD_TUF");
+  });
+
+  test("as long as it may be is read", async () => {
+    const text = readFileSync(repository.path("timestamp"), "utf8");
+    repository.put("timestamp", text.padEnd(limits.tufTimestampBytes));
+    expect(await verdict("app")).toBe("accepted");
+    repository.put("timestamp", text.padEnd(limits.tufTimestampBytes + 1));
+    expect(await verdict("app")).toBe("WRONG_SIZE");
+  });
+
+  test("so many new roots are followed at once", async () => {
+    lower("tufRootRotations", 3);
+    for (let i = 0; i < limits.tufRootRotations; i++) repository.publish("root");
+    await verdict("app");
+    expect(kept("root")).toBe(1 + limits.tufRootRotations);
+    for (let i = 0; i <= limits.tufRootRotations; i++) repository.publish("root");
+    await verdict("app");
+    expect(kept("root")).toBe(1 + 2 * limits.tufRootRotations);
+  });
+
+  test("so many delegated roles are searched", async () => {
+    lower("tufDelegations", 3);
+    const targets = repository.targets.get(target)!;
+    const verdictWith = async (roles: number) => {
+      delegateTo(
+        Array.from({ length: roles }, (_, number) => `role${number}`),
+        targets,
+      );
+      rmSync(at("state"), { recursive: true, force: true });
+      return verdict("app");
+    };
+    expect(await verdictWith(limits.tufDelegations)).toBe("accepted");
+    expect(await verdictWith(limits.tufDelegations + 1)).toBe("NOT_LISTED");
   });
 
   test("is not read beyond what a file may have", async () => {

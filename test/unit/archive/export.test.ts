@@ -6,13 +6,17 @@ import { type Header, extract, pack } from "tar-stream";
 import { beforeEach, describe, expect, test } from "vitest";
 import { exportImage } from "../../../src/archive/export.ts";
 import { type ImportOptions, importImage } from "../../../src/archive/import.ts";
+import { limits } from "../../../src/limits.ts";
+import { claimsOf } from "../../../src/store/claims.ts";
 import { checkStore } from "../../../src/store/fsck/fsck.ts";
 import { Store } from "../../../src/store/store.ts";
+import { Transaction } from "../../../src/store/transaction.ts";
 import { TrustPolicy } from "../../../src/trust/policy.ts";
 import { objectPath, type VerityDigest } from "../../../src/verity/verity-digest.ts";
 import { runMain } from "../../support/run.ts";
-import { contentOf, damage, digestOf, objectsIn, publish } from "../../support/store.ts";
+import { bundleFor, contentOf, damage, digestOf, objectsIn, publish } from "../../support/store.ts";
 import { alice, keyring, mallory, now } from "../../support/trust.ts";
+import { lower } from "../../support/limits.ts";
 import { scratchFolder } from "../../support/scratch.ts";
 
 const name = "registry.example/app:1.0";
@@ -90,6 +94,25 @@ describe("an exported image", () => {
     expect(copy.readBundles(id)).toHaveLength(1);
     expect(await checkStore(copy, { threads: 0 })).toMatchObject({ good: true, objects: 3 });
     expect(readdirSync(join(target, "tmp"))).toEqual([]);
+  });
+
+  test("has as many bundles as an import takes, first those of its name", async () => {
+    lower("bundles", 3);
+    const image = store.readImage(id);
+    const others = ["a", "b", "c"].map((other, i) => bundleFor(image, other, 10 + i));
+    const transaction = Transaction.begin(store, { durability: "none" });
+    transaction.publish({ image: id, bundles: others });
+    transaction.close();
+    expect(store.readBundles(id)).toHaveLength(limits.bundles + 1);
+    await imported(await archiveOf());
+    const names = claimsOf(Store.open(target).readBundles(id)).map((claim) => claim.name);
+    expect(names.sort()).toEqual(["b", "c", name].sort());
+    const archive = await archiveOf();
+    lower("bundles", 2);
+    await expect(imported(archive)).rejects.toMatchObject({
+      code: "LIMIT",
+      message: "archive: expected at most 2 bundles, got more",
+    });
   });
 
   test("is the same archive every time, and comes back from pieces of any size", async () => {

@@ -12,6 +12,7 @@ import {
   formatArtifact,
 } from "../../../src/distribution/registry-artifact.ts";
 import { NetworkError, NotFoundError, SealfsError } from "../../../src/errors.ts";
+import { maySayCertificate } from "../../../src/http/client-certificate.ts";
 import { HttpClient } from "../../../src/http/client.ts";
 import { openTunnel } from "../../../src/http/tunnel.ts";
 import { commandSigner } from "../../../src/keys/signer.ts";
@@ -19,6 +20,7 @@ import { limits } from "../../../src/limits.ts";
 import { Health } from "../../../src/mirror/health.ts";
 import { serveMirror } from "../../../src/mirror/serve/server.ts";
 import type { OciDigest } from "../../../src/oci/digest.ts";
+import { challengeOf } from "../../../src/oci/registry/challenge.ts";
 import { askHelper } from "../../../src/oci/registry/credential-helper.ts";
 import { Registry } from "../../../src/oci/registry/registry.ts";
 import { imageManifest } from "../../../src/oci/source/registry-image.ts";
@@ -26,11 +28,13 @@ import { Store } from "../../../src/store/store.ts";
 import { Keyring } from "../../../src/trust/keyring.ts";
 import type { VerityDigest } from "../../../src/verity/verity-digest.ts";
 import { FakeSource } from "../../support/fake-source.ts";
+import { lower } from "../../support/limits.ts";
 import { types } from "../../support/oci.ts";
 import { answerWith, rawServer } from "../../support/raw-server.ts";
 import { type RegistryHabits, TestRegistry, sha256 } from "../../support/registry.ts";
 import { scratchFolder } from "../../support/scratch.ts";
 import { alice } from "../../support/trust.ts";
+import { until } from "../../support/until.ts";
 
 const outcome = (promise: Promise<unknown>) =>
   promise.then(
@@ -219,6 +223,37 @@ test("artifacts beside an image that are looked at", async () => {
   expect(await find(limits.candidates + 1)).toBe(0);
 });
 
+test("bundles beside an image that are fetched", async () => {
+  lower("candidateBundles", 5);
+  lower("bundles", 3);
+  const subject = sha256(Buffer.from("subject")) as OciDigest;
+  const { server, registry } = await start(undefined, { referrers: true });
+  const of = { mediaType: types.manifest, digest: subject, size: 7 };
+  for (const artifact of ["a", "b", "c"]) {
+    const bundles = ["1", "2", "3", alice.publicKey.id].map((keyId) => {
+      const bytes = Buffer.from(JSON.stringify({ artifact, keyId }));
+      server.addBlob("team/app", bytes);
+      return { bytes, keyId, name: "n" };
+    });
+    const { bytes } = formatArtifact({
+      subject: of,
+      id: "0".repeat(64) as VerityDigest,
+      bootstrap: Buffer.from(artifact),
+      bundles,
+      seekIndexes: [],
+      leafHashes: new Uint8Array(0),
+    });
+    server.addManifest("team/app", undefined, types.manifest, bytes);
+  }
+  const found = await findCandidates(registry, subject, new Keyring([alice.publicKey]), undefined);
+  const fetched = found.map(({ bundles }) => bundles.map((each) => JSON.parse(String(each)).keyId));
+  expect(fetched.flat()).toHaveLength(limits.candidateBundles);
+  // Those that claim to be by a trusted key come first, wherever they stand in their artifact.
+  expect(fetched.map(([first]) => first)).toEqual(Array(3).fill(alice.publicKey.id));
+  const most = Math.max(...fetched.map(({ length }) => length));
+  expect(most).toBe(limits.bundles);
+});
+
 test("indexes in an index that are looked at", async () => {
   const select = async (count: number) => {
     const { server, registry } = await start();
@@ -305,4 +340,42 @@ test("informational answers and redirects", async () => {
     });
   expect(await chain(limits.httpRedirects)).toBe("passes");
   expect(await chain(limits.httpRedirects + 1)).toBe("BAD_REDIRECT");
+});
+
+test("challenges that are read", () => {
+  const read = (count: number) => {
+    const value = [...Array(count - 1).fill("Digest a=b"), "Basic realm=x"];
+    const header = (lines: string | string[]) => challengeOf({ "www-authenticate": lines })?.scheme;
+    return [header(value), header(value.join(", "))];
+  };
+  expect(read(limits.challenges)).toEqual(["basic", "basic"]);
+  expect(read(limits.challenges + 1)).toEqual([undefined, undefined]);
+});
+
+test("what is read of an answer that is not wanted", async () => {
+  const connectionOf = async (bytes: number) => {
+    const moved = answerWith(Buffer.alloc(bytes), { Location: "/next" }, "302 F");
+    const server = await rawServer(({ socket, path }) => {
+      socket.write(path === "/" ? moved : answerWith(""));
+    });
+    const client = new HttpClient();
+    onTestFinished(() => client.close());
+    for (const path of ["", "again"]) {
+      expect(await outcome(client.send("GET", new URL(path, server.url)))).toBe("passes");
+    }
+    return server.requests[0]!.socket;
+  };
+  expect((await connectionOf(limits.httpRestBytes)).closed).toBe(false);
+  const given = await connectionOf(limits.httpRestBytes + 1);
+  await until(() => given.closed);
+});
+
+test("the page by which a server demands a certificate", () => {
+  const may = (bytes: number) =>
+    maySayCertificate(new URL("https://x.example/"), 400, {
+      "content-length": String(bytes),
+      "content-type": "text/html",
+    });
+  expect(may(limits.httpCertificatePageBytes)).toBe(true);
+  expect(may(limits.httpCertificatePageBytes + 1)).toBe(false);
 });

@@ -1,7 +1,15 @@
 /** What gc removes, what it keeps, and when it refuses (docs/store.md, "Garbage collection"). */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, test } from "vitest";
@@ -14,6 +22,7 @@ import { Transaction } from "../../../src/store/transaction.ts";
 import type { VerityDigest } from "../../../src/verity/verity-digest.ts";
 import { runMain } from "../../support/run.ts";
 import { contentOf, damage, digestOf, objectsIn, publish } from "../../support/store.ts";
+import { lower } from "../../support/limits.ts";
 import { scratchFolder } from "../../support/scratch.ts";
 
 const holder = fileURLToPath(new URL("../../support/lease-holder.mjs", import.meta.url));
@@ -221,6 +230,18 @@ describe("gc removes nothing and says why", () => {
     const [name] = readdirSync(join(store.path, "leases"));
     writeFileSync(join(store.path, "leases", name!), "sealfs lease 2\n");
     refuses(/expected sealfs lease 1/, "MALFORMED");
+    child.kill("SIGKILL");
+    await once(child, "exit");
+  });
+
+  test("when a lease is too large; a lease is read up to its limit", async () => {
+    const child = await hold("f".repeat(64));
+    const [name] = readdirSync(join(store.path, "leases"));
+    const { size } = statSync(join(store.path, "leases", name!));
+    lower("leaseBytes", size - 1);
+    refuses(new RegExp(`expected at most ${size - 1} bytes, got ${size}`), "LIMIT");
+    lower("leaseBytes", size);
+    collect();
     child.kill("SIGKILL");
     await once(child, "exit");
   });

@@ -7,6 +7,7 @@ import { keepLeafHashes, leafHashesSize, packLeafHashes } from "../../../src/sto
 import { Store } from "../../../src/store/store.ts";
 import { verityDigestOf } from "../../../src/verity/index.ts";
 import { contentOf, imageWith } from "../../support/store.ts";
+import { lower } from "../../support/limits.ts";
 import { scratchFolder } from "../../support/scratch.ts";
 import { leavesOf } from "../../support/leaves.ts";
 
@@ -85,4 +86,14 @@ test("an image without large objects has none", () => {
   expect(leafHashesSize(small)).toBe(0);
   expect(packLeafHashes(small, maker).length).toBe(0);
   expect(keepLeafHashes(small, new Uint8Array(0), taker)).toBe(0);
+});
+
+test("cached ones are read up to their limit", () => {
+  const digest = verityDigestOf(files.two);
+  const { leaves } = leavesOf(files.two);
+  maker.writeLeaves(digest, leaves);
+  lower("leafBytes", leaves.length);
+  expect(maker.readLeaves(digest)).toEqual(leaves);
+  lower("leafBytes", leaves.length - 1);
+  expect(maker.readLeaves(digest)).toBeUndefined();
 });

@@ -54,12 +54,13 @@ export const limits = {
   /** Bytes of a bootstrap. */
   imageBytes: GIB,
   /**
-   * Inodes of one image, and entries of one merged tree: what fits into Node's default heap of 4
-   * GiB.
+   * Inodes of one image, entries of one merged tree, and of all layers of one image together: what
+   * fits into Node's default heap of 4 GiB.
    */
   inodes: 4_000_000,
-  /** Bytes of a path. */
+  /** Bytes of a path; of the paths and link targets of all entries of the layers of one image. */
   pathBytes: 4096,
+  pathsBytes: 512 * MIB,
   /** Bytes of one name. */
   nameBytes: 255,
   /** Directory levels below the root. */

@@ -12,7 +12,7 @@ import type { Transaction } from "../store/transaction.ts";
 import type { TarEntry } from "../tar/entry.ts";
 import { TarParser } from "../tar/parser.ts";
 import type { Layer, LayerEntry } from "../tree/merge.ts";
-import { XattrTotals } from "./xattr-totals.ts";
+import { EntryTotals } from "./entry-totals.ts";
 import { ContentIntake, type FileContent } from "./content.ts";
 
 /** A layer that has been read. */
@@ -51,7 +51,7 @@ export async function readLayers(
   options: LayersOptions,
 ): Promise<ReadLayer[]> {
   const layers: ReadLayer[] = [];
-  const xattrs = new XattrTotals();
+  const totals = new EntryTotals();
   const total = image.layers.reduce((sum, layer) => sum + layer.size, 0);
   let done = 0;
   let next = 0;
@@ -71,7 +71,7 @@ export async function readLayers(
         layers[index] = await readOne(image, index, transaction, options, {
           onRead,
           checkGoing,
-          onXattrs: (found) => xattrs.add(found),
+          onEntry: (entry) => totals.add(entry),
         });
       } catch (error) {
         failed ??= { error };
@@ -89,7 +89,7 @@ interface Hooks {
   readonly onRead: (bytes: number) => void;
   /** Throws when the reading is to end. */
   readonly checkGoing: () => void;
-  readonly onXattrs: (xattrs: TarEntry["xattrs"]) => void;
+  readonly onEntry: (entry: TarEntry) => void;
 }
 
 async function readOne(
@@ -97,7 +97,7 @@ async function readOne(
   index: number,
   transaction: Transaction,
   options: LayersOptions,
-  { onRead, checkGoing, onXattrs }: Hooks,
+  { onRead, checkGoing, onEntry }: Hooks,
 ): Promise<ReadLayer> {
   const layer = image.layers[index]!;
   const intake = new ContentIntake(transaction);
@@ -106,9 +106,9 @@ async function readOne(
   const parser = new TarParser(
     {
       entry: (entry) => {
+        onEntry(entry);
         const file: { entry: TarEntry } & FileContent = { entry };
         entries.push(file);
-        onXattrs(entry.xattrs);
         return entry.size > 0 ? intake.sink(entry.size, file) : undefined;
       },
     },

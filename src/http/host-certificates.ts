@@ -8,11 +8,13 @@
  *
  * @module
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { homeDirectory } from "../fs/home.ts";
-import { NotFoundError } from "../errors.ts";
+import { FormatError, NotFoundError } from "../errors.ts";
 import { errnoOf } from "../fs/failure.ts";
+import { readUserFile } from "../fs/user-file.ts";
+import { limits } from "../limits.ts";
 import { readAuthorities } from "./authorities.ts";
 import type { Environment } from "./proxies.ts";
 
@@ -29,7 +31,7 @@ export interface HostCertificates {
  * The certificates for the first of `hosts`, spellings of one server, that there are any for.
  *
  * @throws {@link NotFoundError} `NO_FILE` for a file that is missing or cannot be read
- * @throws {@link FormatError} for an authority's certificate that is none
+ * @throws {@link FormatError} for an authority's certificate that is none; `LIMIT`
  */
 export function findHostCertificates(
   hosts: readonly string[],
@@ -94,8 +96,9 @@ function verifyPair(
 
 function read(path: string): Buffer {
   try {
-    return readFileSync(path);
+    return Buffer.from(readUserFile(path, limits.certificatesBytes, path));
   } catch (cause) {
+    if (cause instanceof FormatError) throw cause;
     throw new NotFoundError("NO_FILE", `${path}: cannot be read`, { cause });
   }
 }

@@ -36,9 +36,14 @@ export async function openTunnel(
       headers: { host: target, ...proxyHeaders(proxy) },
       createConnection: () => socket,
       maxHeaderSize: limits.httpHeaderBytes + 1, // one that is reached is too much for Node
-      timeout: timeoutMs,
     });
+    // For all of the answer: one that comes byte by byte does not move it.
+    const timer = setTimeout(
+      () => fail(new NetworkError("TIMEOUT", `${what}: no answer to CONNECT ${target} in time`)),
+      timeoutMs,
+    );
     const fail = (error: Error) => {
+      clearTimeout(timer);
       socket.destroy();
       reject(error);
     };
@@ -48,15 +53,11 @@ export async function openTunnel(
         fail(refused(proxy, status, `to connect us to ${target}`));
         return;
       }
-      tunnel.setTimeout(0);
-      tunnel.removeAllListeners("timeout");
+      clearTimeout(timer);
       if (head.length > 0) tunnel.unshift(head);
       resolve(tunnel);
     });
     asked.on("response", () => fail(new NetworkError("BAD_RESPONSE", `${what}: breaks HTTP`)));
-    asked.on("timeout", () =>
-      fail(new NetworkError("TIMEOUT", `${what}: no answer to CONNECT ${target} in time`)),
-    );
     asked.on("error", (error) => fail(networkFailure(error, what, false)));
     asked.end();
   });

@@ -7,7 +7,7 @@ import { closeSync, openSync, readFileSync, truncateSync, writeFileSync } from "
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { XattrTotals } from "../../src/build/xattr-totals.ts";
+import { EntryTotals } from "../../src/build/entry-totals.ts";
 import { fromText } from "../../src/bytes/bytestring.ts";
 import { type JsonObject, parseJson } from "../../src/bytes/json.ts";
 import { parseToml } from "../../src/bytes/toml.ts";
@@ -27,9 +27,11 @@ import { BlobInput } from "../../src/oci/codec/blob-input.ts";
 import { decode } from "../../src/oci/codec/decode.ts";
 import { ZstdFrames } from "../../src/oci/codec/zstd-frames.ts";
 import type { Descriptor } from "../../src/oci/descriptor.ts";
+import { parseDigest } from "../../src/oci/digest.ts";
 import { IndexWalk } from "../../src/oci/index-walk.ts";
 import { parseDocument as parseOciDocument } from "../../src/oci/manifest.ts";
 import { parseOciJson } from "../../src/oci/oci-json.ts";
+import { imageOf as ociImageOf } from "../../src/oci/source/oci-layout.ts";
 import { openArchive } from "../../src/oci/source/archive-file.ts";
 import { parseDockerManifest } from "../../src/oci/source/docker-manifest.ts";
 import { encodeSeekIndex } from "../../src/seek/encode.ts";
@@ -205,6 +207,18 @@ async function decompress(bytes: number, size: number): Promise<void> {
   for await (const _ of decode(input, "gzip", next, "layer"));
 }
 
+/** The layers of an image of which only the documents are here. */
+function imageWithLayer(size: number) {
+  const manifest = { ...manifestOf(0), layers: [{ ...descriptor, mediaType: types.gzip, size }] };
+  const config = { rootfs: { type: "layers", diff_ids: [descriptor.digest] } };
+  const own = {
+    mediaType: types.manifest,
+    digest: parseDigest(descriptor.digest, "layer"),
+    platform: undefined,
+  };
+  return ociImageOf("image", own, json(manifest), json(config), undefined);
+}
+
 /** An index of one sparse file. */
 function seekIndexOf(segments: number): SeekIndex {
   const digest = digestOfNumber(1) as VerityDigest;
@@ -240,6 +254,12 @@ const seekLayerWith = (points: number) =>
     windowsBytes: 0n,
     digest: new Uint8Array(64),
   });
+
+const entryWith = (key: string, value: string) => ({
+  path: fromText(""),
+  linkPath: fromText(""),
+  xattrs: new Map([[fromText(key), fromText(value)]]),
+});
 
 const tests: Readonly<Record<LimitRow, Bound | Elsewhere>> = {
   envelopeBytes: by("a document", (n) => parseDocument(padded("{}", n), "bundle", "BAD_BUNDLE")),
@@ -397,9 +417,21 @@ const tests: Readonly<Record<LimitRow, Bound | Elsewhere>> = {
       "a hard link": (n) =>
         unlessOtherwiseWrong(() => merge([[longName(pathOf(n), "K"), header({ type: "1" })]])),
       "a pattern": (n) => new PathPattern(pathOf(n)),
+      "a name in an archive": async (n) =>
+        (await openArchive(tarFile(archive(longName(pathOf(n)), member({ name: "x" }))))).close(),
       "a pattern of other bytes": (n) => new PathPattern("\\xff".repeat(n)),
     },
   },
+  pathsBytes: by(
+    "layers",
+    (n) => {
+      const totals = new EntryTotals();
+      const [path, linkPath] = [fromText("p"), fromText("l")];
+      for (let i = 1; i < n; i += 2) totals.add({ path, linkPath, xattrs: new Map() });
+      if (n % 2 > 0) totals.add({ path, linkPath: fromText(""), xattrs: new Map() });
+    },
+    1000,
+  ),
   nameBytes: {
     take: {
       "an entry": (n) => merge([[longName("n".repeat(n)), file("x")]]),
@@ -468,18 +500,18 @@ const tests: Readonly<Record<LimitRow, Bound | Elsewhere>> = {
   xattrs: by(
     "layers",
     (n) => {
-      const totals = new XattrTotals();
-      for (let i = 0; i < n; i++) totals.add(new Map([[fromText("user.x"), fromText("")]]));
+      const totals = new EntryTotals();
+      for (let i = 0; i < n; i++) totals.add(entryWith("user.x", ""));
     },
     1000,
   ),
   xattrBytes: by(
     "layers",
     (n) => {
-      const totals = new XattrTotals();
-      totals.add(new Map([[fromText("k".repeat(n % 1024)), fromText("")]]));
-      const value = fromText("v".repeat(1023));
-      for (let i = 0; i < Math.floor(n / 1024); i++) totals.add(new Map([[fromText("k"), value]]));
+      const totals = new EntryTotals();
+      totals.add(entryWith("k".repeat(n % 1024), ""));
+      const entry = entryWith("k", "v".repeat(1023));
+      for (let i = 0; i < Math.floor(n / 1024); i++) totals.add(entry);
     },
     100_000,
   ),
@@ -520,7 +552,13 @@ const tests: Readonly<Record<LimitRow, Bound | Elsewhere>> = {
     },
     5000,
   ),
-  layerBytes: by("a blob", (n) => decompress(n, 100), 5000),
+  layerBytes: {
+    lowered: 5000,
+    take: {
+      "a blob": (n) => decompress(n, 100),
+      "a blob that is still to come": (n) => imageWithLayer(n),
+    },
+  },
   layers: {
     take: {
       "a manifest": (n) => parseOciDocument(json(manifestOf(n)), types.manifest, "manifest"),

@@ -18,6 +18,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { OpenFile } from "../../fs/regular-file.ts";
 import { LEAVES_ABOVE } from "../../store/leaves.ts";
+import { limits } from "../../limits.ts";
 import type { Store } from "../../store/store.ts";
 import { type VerityDigest, VerityHasher, algorithmOf, leavesSize } from "../../verity/index.ts";
 
@@ -41,7 +42,9 @@ export class LeafService {
   async open(digest: VerityDigest): Promise<OpenFile | undefined> {
     const { fd, size } = this.#store.objects.openFile(digest);
     try {
-      if (size <= LEAVES_ABOVE) return undefined;
+      // A larger one is no object, whoever put it there: to hash it would keep others waiting.
+      const isLeafless = size <= LEAVES_ABOVE;
+      if (isLeafless || leavesSize(size, algorithmOf(digest)) > limits.leafBytes) return undefined;
       return this.#kept(digest, size) ?? (await this.#inTurn(() => this.#make(digest, fd, size)));
     } finally {
       closeSync(fd);

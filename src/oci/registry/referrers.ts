@@ -236,6 +236,20 @@ export interface Referrer {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
+/** @throws {@link FormatError} `LIMIT` for a list that nobody would read any more */
+function requireReadable(index: { readonly manifests: readonly unknown[] }, what: string): void {
+  const bytes = Buffer.byteLength(JSON.stringify(index));
+  const hint = "entries that lead nowhere, or that nobody needs, have to be deleted first";
+  if (bytes > limits.manifestBytes) {
+    const message = `${what}: expected at most ${limits.manifestBytes} bytes of list, got ${bytes}`;
+    throw new FormatError("LIMIT", message, { hint });
+  }
+  const count = index.manifests.length;
+  if (count <= limits.indexEntries) return;
+  const message = `${what}: expected at most ${limits.indexEntries} entries, got ${count}`;
+  throw new FormatError("LIMIT", message, { hint });
+}
+
 const TRIES = 6;
 const PAUSE_MS = 100;
 
@@ -263,6 +277,7 @@ export async function addToFallback(
         : (JSON.parse(Buffer.from(before.bytes).toString("utf8")) as { manifests: unknown[] })
             .manifests;
     const index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [...others, entry] };
+    requireReadable(index, `${registry.label}:${tag}`);
     const ifMatch = before === undefined ? undefined : `"${before.digest}"`;
     try {
       const bytes = Buffer.from(JSON.stringify(index));

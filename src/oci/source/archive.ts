@@ -148,6 +148,11 @@ function readMembers(range: BlobRange, label: string): Map<ByteString, Member> {
 }
 
 function add(members: Map<ByteString, Member>, entry: TarEntry): void {
+  const { length } = entry.path;
+  if (length > limits.pathBytes) {
+    const message = `a name: expected at most ${limits.pathBytes} bytes, got ${length}`;
+    throw new FormatError("LIMIT", message);
+  }
   const name = memberName(entry.path);
   const [before, member] = [members.get(name), memberOf(entry)];
   if (before === undefined) members.set(name, member);

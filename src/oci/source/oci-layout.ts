@@ -268,6 +268,10 @@ function layerOf(layer: Descriptor, label: string): Omit<LayerDescriptor, "diffI
     );
   }
   const { mediaType, digest, size, annotations, urls } = layer;
+  if (size > limits.layerBytes) {
+    const message = `${label}: expected at most ${limits.layerBytes} bytes, got a descriptor of ${size}`;
+    throw new FormatError("LIMIT", message);
+  }
   return { label, mediaType, compression, digest, size, annotations, isForeign: urls.length > 0 };
 }
 

@@ -85,6 +85,23 @@ describe("headers", () => {
     expect(await tunnel(limits.httpHeaderBytes + 1)).toBe("BAD_RESPONSE");
   });
 
+  test("of a proxy come in time, or the connection to it ends", async () => {
+    const server = await rawServer(({ socket }) => {
+      socket.write("HTTP/1.1 200 OK\r\nX-A: ");
+      const timer = setInterval(() => socket.write("b"), 20);
+      socket.on("close", () => clearInterval(timer));
+    });
+    const proxy = {
+      kind: "http",
+      url: server.url,
+      credentials: undefined,
+      looksUp: true,
+    } as const;
+    const opened = openTunnel(proxy, "x.example:443", buildConnector({}), 200);
+    expect(await outcome(opened)).toBe("TIMEOUT");
+    await until(() => server.requests[0]!.socket.closed);
+  });
+
   test("of a request to sealfs serve, with its path", async () => {
     const { port } = await served();
     const ask = async (bytes: number) => {

@@ -74,6 +74,14 @@ test("a byte less in any window is too slow", async () => {
   expect([result, Math.floor(at / WINDOW)]).toEqual(["TOO_SLOW", 7]);
 });
 
+test.each([
+  ["half of the least pace", 500, "TOO_SLOW"],
+  ["a byte a second less than it", 999, "TOO_SLOW"],
+  ["a byte a second more than it", 1001, 300 * 1001],
+])("a steady sender at %s", async (_, bytes, expected) => {
+  expect((await read(every(1000, bytes, 300, 1), 10 * WINDOW)).result).toBe(expected);
+});
+
 test.each([59_000, 45_000, 31_000])(
   "bursts of 30,000 bytes every %s ms are too slow",
   async (ms) => {

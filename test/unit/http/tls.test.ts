@@ -253,6 +253,14 @@ describe.skipIf(!hasOpenssl)("TLS", () => {
       expect((error as Error).message).toContain(environment.HOME);
     });
 
+    test("a certificate of ours is read up to its limit", async () => {
+      const files = { "me.cert": "x".padEnd(limits.certificatesBytes + 1), "me.key": "y" };
+      const { url, port } = await start();
+      const environment = home(`localhost:${port}`, files);
+      const error = await request(url, { environment, caFile: authority.caFile });
+      expect((error as Error).message).toContain(`at most ${limits.certificatesBytes} bytes`);
+    });
+
     test("the authority of a registry is trusted for where it sends us; our certificate stays", async () => {
       const elsewhere = await start();
       const redirect = answerWith("", { Location: elsewhere.url.href }, "302 Found");

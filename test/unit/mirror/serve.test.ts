@@ -11,6 +11,7 @@ import { encodeSeekIndex } from "../../../src/seek/encode.ts";
 import { seekIndexOf, seekIndexPath } from "../../../src/store/seek-indexes.ts";
 import { Store } from "../../../src/store/store.ts";
 import { type VerityDigest, objectPath, verityDigestOf } from "../../../src/verity/index.ts";
+import { lower } from "../../support/limits.ts";
 import { contentOf, publish } from "../../support/store.ts";
 import { scratchFolder } from "../../support/scratch.ts";
 import { leavesOf } from "../../support/leaves.ts";
@@ -199,6 +200,16 @@ describe("what a mirror does not give", () => {
       const { status, headers } = await ask(`/objects/${objectPath(digest)}`, [], method);
       expect([status, headers.get("allow")]).toEqual([405, "GET, HEAD"]);
     }
+  });
+
+  test("leaf hashes of what is too large for an object", async () => {
+    const large = Buffer.alloc(3 << 20, "large");
+    const name = verityDigestOf(large);
+    writeFileSync(store.objects.path(name), large);
+    lower("leafBytes", 32 * (large.length / 4096) - 1);
+    expect((await ask(`/verity/${objectPath(name)}`)).status).toBe(404);
+    lower("leafBytes", 32 * (large.length / 4096));
+    expect((await ask(`/verity/${objectPath(name)}`)).status).toBe(200);
   });
 
   test("leaf hashes of an object that is not what its name says", async () => {

@@ -15,6 +15,7 @@ import {
 } from "../../../src/oci/registry/referrers.ts";
 import { Registry } from "../../../src/oci/registry/registry.ts";
 import { putManifest, uploadBlob } from "../../../src/oci/registry/upload.ts";
+import { lower } from "../../support/limits.ts";
 import { types } from "../../support/oci.ts";
 import { type RegistryHabits, TestRegistry, sha256 } from "../../support/registry.ts";
 import { scratchFolder } from "../../support/scratch.ts";
@@ -131,6 +132,16 @@ test.each([401, 403, 404, 410])(
     expect(await listReferrers(registry, subject, KIND)).toHaveLength(1);
   },
 );
+
+test("a list under the tag has no more entries than are read", async () => {
+  lower("indexEntries", 3);
+  const { server, registry } = await start((_, response) => response.writeHead(404).end());
+  for (let n = 1; n <= limits.indexEntries; n++) await addToFallback(registry, subject, entry(n));
+  const writes = server.requests(/^PUT/).length;
+  expect(await refusal(addToFallback(registry, subject, entry(9)))).toBe("LIMIT");
+  expect(server.requests(/^PUT/)).toHaveLength(writes);
+  expect(await listReferrers(registry, subject, KIND)).toHaveLength(limits.indexEntries);
+});
 
 test("a list under the tag that cannot be read now is not written anew", async () => {
   const { server, registry } = await start((_, response) => response.writeHead(404).end(), {

@@ -84,7 +84,8 @@ function parseImage(
   rest: string,
 ): SourceReference {
   const colon = rest.indexOf(":");
-  const pinned = /^([^:]*?)@((?:sha256|sha512):.*)$/s.exec(rest);
+  // A path may end with `@sha256` itself, before `:@…`.
+  const pinned = /^([^:]*?)@((?:sha256|sha512):(?!@).*)$/s.exec(rest);
   const path = pinned ? pinned[1]! : colon < 0 ? rest : rest.slice(0, colon);
   const choice = pinned ? `@${pinned[2]!}` : colon < 0 ? undefined : rest.slice(colon + 1);
   verifyPath(path, `${transport}:PATH[:TAG]`);

@@ -28,7 +28,9 @@ export class MetaHeaders {
   archiveHasPax = false;
   #count = 0;
   #kind: string | undefined; // of the one being read
+  /** With the padding behind it. */
   #body = new Uint8Array(0);
+  #size = 0;
   #have = 0;
 
   static isMeta(typeFlag: number): boolean {
@@ -40,11 +42,11 @@ export class MetaHeaders {
   }
 
   /**
-   * Begins an extended header whose body has `size` bytes.
+   * Begins an extended header whose body has `size` bytes, with so much `padding` behind it.
    *
    * @throws {@link FormatError} `LIMIT`, `AMBIGUOUS`
    */
-  open(typeFlag: number, size: number): void {
+  open(typeFlag: number, size: number, padding: number): void {
     const kind = kinds.get(typeFlag)!;
     if (++this.#count > limits.metaHeaders) {
       throw new FormatError(
@@ -65,11 +67,12 @@ export class MetaHeaders {
     }
     this.archiveHasPax ||= isPax;
     this.#kind = kind;
-    this.#body = new Uint8Array(size);
+    this.#body = new Uint8Array(size + padding);
+    this.#size = size;
     this.#have = 0;
   }
 
-  /** Takes bytes of the body. */
+  /** Takes bytes of the body and its padding. */
   add(bytes: Uint8Array): void {
     this.#body.set(bytes, this.#have);
     this.#have += bytes.length;
@@ -77,13 +80,23 @@ export class MetaHeaders {
 
   /** @throws {@link FormatError} when the complete body is malformed for its kind */
   close(): void {
-    const body = this.#body;
+    const kind = this.#kind!;
+    const body = this.#body.subarray(0, this.#size);
+    const isPax = kind === "pax header" || kind === "global pax header";
+    // GNU tar and Python read a name up to a NUL, Python also records, and others up to the size.
+    const next = this.#body[this.#size] ?? 0;
+    if (next !== 0 && (isPax || !body.includes(0))) {
+      throw new FormatError(
+        "AMBIGUOUS",
+        `${kind}: expected a NUL behind its ${this.#size} bytes, got byte ${next}`,
+      );
+    }
     this.#body = new Uint8Array(0);
-    if (this.#kind === "pax header") this.pax = parsePax(body);
-    else if (this.#kind === "global pax header") checkGlobalPax(body);
-    else if (this.#kind === "GNU long name") {
-      this.longName = onlyName(this.longName, parseLongName(body, this.#kind), this.#kind);
-    } else this.longLink = onlyName(this.longLink, parseLongName(body, this.#kind!), this.#kind!);
+    if (kind === "pax header") this.pax = parsePax(body);
+    else if (kind === "global pax header") checkGlobalPax(body);
+    else if (kind === "GNU long name") {
+      this.longName = onlyName(this.longName, parseLongName(body, kind), kind);
+    } else this.longLink = onlyName(this.longLink, parseLongName(body, kind), kind);
   }
 
   /** Forgets the extended headers of the entry that has been read. */

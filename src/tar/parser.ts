@@ -196,9 +196,10 @@ export class TarParser {
       checkPrefix(bytes, at, formatOf(bytes, at), false);
       checkNumbers(bytes, at);
       const size = sizeOf(bytes, at);
-      this.#meta.open(flag, size);
-      this.#remaining = size;
-      this.#padding = paddingOf(size);
+      const padding = paddingOf(size);
+      this.#meta.open(flag, size, padding);
+      this.#remaining = size + padding;
+      this.#padding = 0;
       this.#state = "meta";
       if (size === 0) this.#finish();
       return;

@@ -37,3 +37,11 @@ export function* pieces(bytes: Uint8Array): Generator<Uint8Array, void, undefine
   const step = 1 + (((bytes[0] ?? 0) * 7 + bytes.length) % 613);
   for (let at = 0; at < bytes.length; at += step) yield bytes.subarray(at, at + step);
 }
+
+/**
+ * A dump without the marks of directories with whiteouts. A file may have the attribute of an escaped
+ * whiteout already in the tree; its directory is then marked only when the image is written again.
+ */
+export function withoutMarks(dump: string): string {
+  return dump.replace(/ (?:trusted|user)\.overlay\.opaque=\S*/g, "");
+}

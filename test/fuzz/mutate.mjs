@@ -7,10 +7,13 @@ const MOST_BYTES = 64 * 1024;
 export class Mutator {
   #state;
   #words;
+  #unit;
 
-  constructor(seed, words) {
+  /** `unit`: bytes of the blocks that the inputs are made of; most pieces are moved whole. */
+  constructor(seed, words, unit = 1) {
     this.#state = seed >>> 0 || 1;
     this.#words = words;
+    this.#unit = unit;
   }
 
   below(most) {
@@ -27,8 +30,21 @@ export class Mutator {
     return result.subarray(0, MOST_BYTES);
   }
 
+  /** Leaves out blocks, or puts in blocks of either input. */
+  #move(bytes, other) {
+    const unit = this.#unit;
+    const place = (length) => unit * this.below(Math.floor(length / unit) + 1);
+    const [at, size] = [place(bytes.length), unit * (1 + this.below(3))];
+    const from = [Buffer.alloc(0), bytes, other][this.below(3)];
+    const start = place(from.length);
+    const piece = from.subarray(start, start + size);
+    const left = from.length === 0 || this.below(3) === 0 ? at + size : at;
+    return Buffer.concat([bytes.subarray(0, at), piece, bytes.subarray(left)]);
+  }
+
   #once(bytes, other) {
     const { length } = bytes;
+    if (this.#unit > 1 && this.below(4) === 0) return this.#move(bytes, other);
     const at = this.below(length + 1);
     const end = Math.min(length, at + 1 + this.below(this.below(4) === 0 ? 600 : 8));
     const insert = (piece, to = at) =>

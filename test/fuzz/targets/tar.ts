@@ -2,9 +2,15 @@
 import { createHash } from "node:crypto";
 import { SealfsError } from "../../../src/errors.ts";
 import type { TarEntry } from "../../../src/tar/entry.ts";
-import { fixChecksum } from "../../support/tar.ts";
+import { randomTar } from "../../support/random-tar.ts";
 import { TarParser } from "../../../src/tar/parser.ts";
+import { withChecksums } from "../checksums.ts";
 import { pieces, same } from "../invariant.ts";
+import { tarLists } from "../oracles/tar-lists.ts";
+
+export const oracles = [tarLists];
+export const unit = 512;
+export const fresh = (seed: number) => randomTar(seed).bytes;
 
 /** Of a sparse file that is nearly all hole, some zeros; more take time and show nothing. */
 const MOST_BYTES = 16 * 1024 * 1024;
@@ -46,15 +52,4 @@ function read(chunks: Iterable<Uint8Array>, strict: boolean) {
     told.push(error.code, error.message);
   }
   return told;
-}
-
-/** Every block that may be a header gets its checksum, or none would be read. */
-function withChecksums(data: Uint8Array): Uint8Array {
-  const bytes = Uint8Array.from(data);
-  for (let at = 0; at + 512 <= bytes.length; at += 512) {
-    const block = bytes.subarray(at, at + 512);
-    const magic = String.fromCharCode(...block.subarray(257, 262));
-    if (magic === "ustar") fixChecksum(block);
-  }
-  return bytes;
 }

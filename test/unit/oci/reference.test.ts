@@ -12,6 +12,11 @@ describe("a source in transport notation", () => {
     ["oci:dir:host:5000/a/b:1.0", { transport: "oci", path: "dir", tag: "host:5000/a/b:1.0" }],
     ["oci:dir:@2", { transport: "oci", path: "dir", index: 2 }],
     [`oci:dir@sha256:${A}`, { transport: "oci", path: "dir", digest: `sha256:${A}` }],
+    [
+      `oci:dir@sha256:@sha256:${A}`,
+      { transport: "oci", path: "dir@sha256", digest: `sha256:${A}` },
+    ],
+    ["oci:dir@sha256:@3", { transport: "oci", path: "dir@sha256", index: 3 }],
     [`oci:dir:@sha256:${A}`, { transport: "oci", path: "dir", digest: `sha256:${A}` }],
     ["oci:user@host", { transport: "oci", path: "user@host" }],
     ["oci-archive:/a/b.tar:v1", { transport: "oci-archive", path: "/a/b.tar", tag: "v1" }],

@@ -367,6 +367,33 @@ describe("pax headers", () => {
     expect(paths(archive(longName("name\0rest"), header({})))).toEqual(["name"]);
     refused(archive(longName(""), header({})), "MALFORMED", "expected a name, got none");
   });
+
+  // docs/hostile-inputs.md, 76
+  test.each(["L", "K"])("a name (%s) that goes on in the padding is refused", (type) => {
+    const link = header({ type: "2", linkName: "t" });
+    const named = (size: number, text: string) => {
+      const meta = Buffer.from(member({ type, magic: GNU_MAGIC, size }, text));
+      return archive(meta, link);
+    };
+    refused(named(1, "d/s"), "AMBIGUOUS", "expected a NUL behind its 1 bytes, got byte 47");
+    refused(named(511, "d".repeat(512)), "AMBIGUOUS", "expected a NUL behind its 511 bytes");
+    for (const [size, text, name] of [
+      [1, "d\0s", "d"],
+      [2, "d\0s", "d"],
+      [512, "d".repeat(512), "d".repeat(512)],
+    ] as const) {
+      const [entry] = readTar(named(size, text));
+      expect(type === "L" ? entry!.path : entry!.linkPath).toBe(name);
+    }
+  });
+
+  test.each(["x", "g"] as const)("records (%s) that go on in the padding are refused", (type) => {
+    const first = paxRecord("comment", "x");
+    const meta = (text: string) => member({ type, size: first.length }, text);
+    const second = first + paxRecord("path", "other");
+    refused(archive(meta(second), header({})), "AMBIGUOUS", "expected a NUL behind its 13 bytes");
+    expect(paths(archive(meta(`${first}\0${second}`), header({})))).toEqual(["file"]);
+  });
 });
 
 describe("headers", () => {
@@ -545,7 +572,13 @@ describe("headers", () => {
   test("a mode keeps only its permissions", () => {
     expect(readTar(archive(header({ mode: 0o7777777 })))[0]!.mode).toBe(0o7777);
     expect(readTar(archive(header({ mode: base256(-5n, 8) })))[0]!.mode).toBe(0o7773);
-    expect(readTar(archive(header({ mode: base256(1n << 54n, 8) })))[0]!.mode).toBe(0);
+    expect(readTar(archive(header({ mode: base256(1n << 53n, 8) })))[0]!.mode).toBe(0);
+    for (const mark of ["\x81", "\x88", "\xc0", "\xfe"]) {
+      const number = `${mark}\0\0\0\0\0\0\0`;
+      const message = "expected a base-256 number that begins with 0x80 or 0xff";
+      refused(archive(header({ mode: number })), "MALFORMED", `mode: ${message}`);
+      refused(archive(header({ deviceMinor: number })), "MALFORMED", `devminor: ${message}`);
+    }
   });
 
   test("a link name over 4096 bytes is refused", () => {

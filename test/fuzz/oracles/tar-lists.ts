@@ -27,8 +27,11 @@ interface Member {
   readonly time: readonly [number, number] | number;
   readonly xattrs?: readonly (readonly [string, string])[];
   readonly content?: string | null;
-  /** Ours alone: GNU tar skips content of such a size when it lists, not when it extracts. */
-  readonly sizeIgnored?: boolean;
+  /**
+   * Ours alone. GNU tar skips content where a link or device has a size, but not when it extracts; and
+   * pads each segment of a sparse file.
+   */
+  readonly isMisread?: boolean;
 }
 
 interface Lists {
@@ -55,7 +58,7 @@ export const tarLists: Oracle = {
     // GNU tar refuses an archive without anything, which a layer may be.
     if (ours === undefined || ours.length === 0) return false;
     const theirs = (await child.ask(bytes)) as Lists;
-    if (!ours.some((member) => member.sizeIgnored)) compare(ours, theirs.tar, "GNU tar");
+    if (!ours.some((member) => member.isMisread)) compare(ours, theirs.tar, "GNU tar");
     compare(ours, theirs.tarfile, "tarfile");
     return true;
   },
@@ -126,7 +129,7 @@ function listed(bytes: Uint8Array): readonly Member[] | undefined {
       size: entry.size,
       device: [(rdev >> 8) & 0xfff, (rdev & 0xff) | ((rdev >>> 12) & 0xfff00)],
       time: [Number(entry.mtimeSeconds), entry.mtimeNanoseconds] as const,
-      sizeIgnored: entry.sizeIgnored && entry.type !== "hardlink",
+      isMisread: (entry.sizeIgnored && entry.type !== "hardlink") || entry.segments !== undefined,
       xattrs: [...entry.xattrs].toSorted(([a], [b]) => (a < b ? -1 : 1)),
       content: entry.size === 0 ? hash.copy().digest("hex") : "",
     };

@@ -138,6 +138,10 @@ export function decodeMember(
 
 // Python looks at the name in the header, others at the one that counts.
 function typeBySlash(path: ByteString, headerHasSlash: boolean): "directory" | "file" {
+  if (/^\/+$/.test(path)) {
+    // GNU tar makes a file of it.
+    throw new FormatError("AMBIGUOUS", 'name: expected more than "/" in a header without a type');
+  }
   const hasSlashes = path.endsWith("/");
   if (hasSlashes === headerHasSlash) return hasSlashes ? "directory" : "file";
   throw new FormatError(

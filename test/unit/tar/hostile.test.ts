@@ -368,6 +368,14 @@ describe("pax headers", () => {
     refused(archive(longName(""), header({})), "MALFORMED", "expected a name, got none");
   });
 
+  test("a root without a type is refused, for some tools make a file of it", () => {
+    for (const name of ["/", "//"]) {
+      refused(archive(header({ name, type: "\0" })), "AMBIGUOUS", 'expected more than "/"');
+    }
+    const roots = archive(header({ name: "./", type: "\0" }), header({ name: "/", type: "5" }));
+    expect(readTar(roots).map(({ type }) => type)).toEqual(["directory", "directory"]);
+  });
+
   // docs/hostile-inputs.md, 76
   test.each(["L", "K"])("a name (%s) that goes on in the padding is refused", (type) => {
     const link = header({ type: "2", linkName: "t" });

@@ -27,6 +27,7 @@ import type { VerityAlgorithm, VerityDigest } from "../verity/verity-digest.ts";
 import { writeImage } from "../erofs/writer.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import { readLayers } from "./layers.ts";
+import { refuseHiddenXattrs } from "./hidden-xattrs.ts";
 import { type BuildSource, openBuildSource } from "./build-source.ts";
 import { treeOfDump, treeOfFolder } from "./source-tree.ts";
 import { type PublishOptions, publishTree } from "./publish.ts";
@@ -156,6 +157,7 @@ async function buildInto(
   const transaction = Transaction.begin(store, { durability, minFree });
   try {
     const { tree, image, others, seek } = await readSource(source, transaction, options, warnings);
+    if (sign !== undefined) refuseHiddenXattrs(tree);
     const profile = image && (options.profile ?? profileNames[0]);
     const origin = image && originOf(image);
     const { algorithm } = store;

@@ -312,6 +312,29 @@ describe("an OCI layout", () => {
       result.size,
     ]);
   });
+
+  test.each(["foo", "system.nfs4_acl", "com.apple.provenance", "user.", "trusted"])(
+    "signed, names the file that has the xattr %s, which the kernel does not show",
+    async (key) => {
+      const layer = await tar([
+        { name: "d/", type: "directory", mode: 0o755 },
+        { name: "d/x", content: medium, pax: { [`SCHILY.xattr.${key}`]: "v" } },
+        { name: "d/y", content: medium, pax: { "SCHILY.xattr.user.a": "v" } },
+      ]);
+      const source = layoutOf(layer);
+      const store = newStore();
+      const signed = build(source, store, { sign: () => expect.unreachable() });
+      await expect(signed).rejects.toMatchObject({
+        name: "FormatError",
+        code: "UNSUPPORTED",
+        message: expect.stringContaining(`/d/x: xattr "${key}": expected one of user.`),
+        hint: "remove the attribute from the source, or build without --key",
+      });
+      expectUntouched(store);
+      // What the hint says to do.
+      await expect(build(source, newStore())).resolves.toMatchObject({ profile: "oci-v1" });
+    },
+  );
 });
 
 describe("layer tars", () => {

@@ -51,6 +51,8 @@ export const limits = {
   archiveLinks: 8,
   /** Times that such an archive has been compressed. */
   archiveCompressions: 2,
+  /** Bytes that xz may take to decompress one; `xz -9` asks for 65 MiB. */
+  xzMemory: 512 * MIB,
   /** Bytes of a bootstrap. */
   imageBytes: GIB,
   /**

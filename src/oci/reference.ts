@@ -39,8 +39,31 @@ export type SourceReference =
 /** No choice: the layout or archive must hold exactly one image. */
 export const ONLY: ImageChoice = { tag: undefined, index: undefined, digest: undefined };
 
-// Transports of other tools, for which a copy has to be made first.
-const FOREIGN = /^(docker-daemon|containers-storage|sif|ostree|atomic|tarball):/;
+function copyFirst(text: string): string {
+  return `make a copy first: skopeo copy ${text} oci-archive:image.tar`;
+}
+
+/** Transports and URLs of other tools, and what to write or do instead. */
+const FOREIGN: readonly (readonly [RegExp, (text: string, rest: string) => string])[] = [
+  [/^(?:docker-daemon|containers-storage|sif|tarball):/, copyFirst],
+  [/^ostree:/, () => "check the commit out: ostree checkout --repo=REPO COMMIT DIR; build dir:DIR"],
+  [
+    /^ostree-(?:unverified|image)[a-z-]*:/,
+    () => "name the image in its registry: docker://HOST/NAME",
+  ],
+  [/^atomic:/, () => "name the image in its registry: docker://HOST/NAME"],
+  [/^static:/, () => "name where the image is: docker://HOST/NAME, oci:DIR or a file"],
+  [/^(?:oci-layout|ocidir):(?:\/\/)?/, (_, rest) => `an OCI layout: oci:${rest || "DIR"}`],
+  [/^file:(?:\/\/)?/, (_, rest) => `name the file itself: ${rest || "FILE"}`],
+  [/^(?:https?|ftp):\/\//, (text) => `fetch it first: curl -L ${text} | sealfs build -`],
+  [
+    /^(?:docker-image|oras|registry|docker):\/\//i,
+    (_, rest) => `an image in a registry: docker://${rest}`,
+  ],
+  [/^[a-z][a-z0-9+.-]*:\/\//i, () => `expected ${TRANSPORTS}, or a path`],
+];
+
+const TRANSPORTS = "docker://, oci:, oci-archive:, docker-archive:, tar:, dir: or dump:";
 
 /**
  * Reads `SOURCE` as the command line gives it. Does not look at the file system.
@@ -69,9 +92,11 @@ export function parseSource(text: string): SourceReference {
       return { transport, path: rest! };
   }
   if (text.startsWith("docker:")) return parseRegistryReference(text);
-  if (FOREIGN.test(text)) {
+  for (const [pattern, remedy] of FOREIGN) {
+    const [prefix] = pattern.exec(text) ?? [];
+    if (prefix === undefined) continue;
     throw new UsageError("USAGE", `source: transport of ${JSON.stringify(text)} is not supported`, {
-      hint: `make a copy first: skopeo copy ${text} oci-archive:image.tar`,
+      hint: remedy(text, text.slice(prefix.length)),
     });
   }
   verifyPath(text, "a path");

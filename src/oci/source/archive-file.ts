@@ -10,6 +10,7 @@ import { limits } from "../../limits.ts";
 import { type BlobRange, type FileRange, openNamed } from "../blob.ts";
 import { SNIFF_BYTES, type Sniffed, sniff } from "../codec/sniff.ts";
 import { ArchiveFiles } from "./archive.ts";
+import { copyByTool, hasTool } from "./decompress-tool.ts";
 import { type DecompressOptions, decompressedCopy } from "./decompressed.ts";
 import { openGiven } from "./given-file.ts";
 
@@ -51,9 +52,8 @@ async function decompress(
     for (let times = 0; ; times++) {
       const found = sniff(headOf(current));
       if (found === "none") return current;
-      verifyCompression(found, path, path);
       verifyTimes(times, path);
-      const copy = await decompressedCopy(current, path, options);
+      const copy = await plainCopy(current, found, path, { ...options, path });
       current.close();
       current = copy;
     }
@@ -61,6 +61,26 @@ async function decompress(
     current.close();
     throw error;
   }
+}
+
+/**
+ * A copy that is decompressed once, by us or by a program that is installed.
+ *
+ * @throws {@link FormatError} `UNSUPPORTED` for what neither can decompress; otherwise as
+ *   {@link decompressedCopy}
+ */
+export async function plainCopy(
+  range: FileRange,
+  compression: Sniffed,
+  label: string,
+  options: DecompressOptions & { readonly path?: string | undefined },
+): Promise<BlobRange> {
+  const copy = hasTool(compression)
+    ? await copyByTool(range, compression, label, options)
+    : undefined;
+  if (copy !== undefined) return copy;
+  verifyCompression(compression, label, options.path);
+  return decompressedCopy(range, label, options);
 }
 
 /** The first bytes of a file, as many as {@link sniff} wants. */

@@ -43,7 +43,12 @@ export function chooseDockerImage(
     throw new FormatError("AMBIGUOUS", message, { hint: hintFor(choice, question, left, source) });
   }
   if (named.length === 0) {
-    const hint = hintFor(choice, { ...question, choice: ONLY }, images, source);
+    const all = { ...question, choice: ONLY };
+    const ways = [
+      [":TAG", choice.tags(all)],
+      [":@INDEX", choice.positions(all)],
+    ] as const;
+    const hint = chooseOf(ways, images, source);
     throw new NotFoundError("NO_REF", `${label}: no such image in manifest.json`, { hint });
   }
   const platforms = choice.platforms(question, named);
@@ -185,11 +190,20 @@ function hintFor(
     [":TAG", isChosen ? new Map<string, DockerImage>() : choice.tags(question)],
     [":@INDEX", choice.positions(question)],
   ] as const;
+  return chooseOf(ways, images, source);
+}
+
+/** The first way that leads to all images; else the last. */
+function chooseOf(
+  ways: readonly (readonly [way: string, led: ReadonlyMap<string, DockerImage>])[],
+  images: readonly DockerImage[],
+  source: string,
+): string | undefined {
   const leadsToAll = (led: ReadonlyMap<string, DockerImage>) => {
     const reached = new Set(led.values());
     return images.every((image) => reached.has(image));
   };
-  const [way, led] = ways.find(([, choices]) => leadsToAll(choices)) ?? ways[2];
+  const [way, led] = ways.find(([, choices]) => leadsToAll(choices)) ?? ways.at(-1)!;
   if (led.size === 0) return undefined;
   const list = `one of: ${[...led.keys()].join(", ")}`;
   if (way === "--platform") return `choose with --platform ${list}`;

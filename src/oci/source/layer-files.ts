@@ -8,6 +8,9 @@ import { FormatError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { type BlobRange, partOf } from "../blob.ts";
 import { type LayerDescriptor, NO_ANNOTATIONS, type OciImage, undeclaredLayer } from "../image.ts";
+import { sniff } from "../codec/sniff.ts";
+import { headOf, plainCopy } from "./archive-file.ts";
+import { hasTool } from "./decompress-tool.ts";
 import { openGiven } from "./given-file.ts";
 
 /** @throws {@link NotFoundError} `NO_FILE`; the reason of `signal` */
@@ -17,11 +20,26 @@ export async function openLayerFiles(
 ): Promise<OciImage> {
   const ranges: BlobRange[] = [];
   try {
-    for (const path of paths) ranges.push(await openGiven(path, signal, paths.join(",")));
+    for (const path of paths) ranges.push(await openLayerFile(path, paths, signal));
     return imageOfLayers(ranges, paths);
   } catch (error) {
     for (const range of ranges) range.close();
     throw error;
+  }
+}
+
+async function openLayerFile(
+  path: string,
+  paths: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<BlobRange> {
+  const range = await openGiven(path, signal, paths.join(","));
+  const compression = sniff(headOf(range));
+  if (!hasTool(compression)) return range; // decompressed as it is read, or refused
+  try {
+    return await plainCopy(range, compression, path, { signal, path });
+  } finally {
+    range.close();
   }
 }
 

@@ -8,8 +8,9 @@
 import { FormatError } from "../../errors.ts";
 import type { BlobRange, LayoutFiles } from "../blob.ts";
 import { isTar, sniff } from "../codec/sniff.ts";
-import { headOf, verifyCompression, verifyTimes } from "./archive-file.ts";
+import { headOf, plainCopy, verifyCompression, verifyTimes } from "./archive-file.ts";
 import { ArchiveFiles } from "./archive.ts";
+import { hasTool } from "./decompress-tool.ts";
 import { type DecompressOptions, decompressed, decompressedCopy } from "./decompressed.ts";
 import { DirectoryFiles } from "./oci-layout.ts";
 import { otherFile } from "./other-files.ts";
@@ -57,6 +58,10 @@ async function recogniseOwn(
     range.close();
     throw error;
   }
+  if (found.kind === "plain") {
+    range.close();
+    return recogniseOwn(found.copy, named, times + 1);
+  }
   if (found.kind === "archive") {
     return { ...found.image, files: ArchiveFiles.open(range, named.label) };
   }
@@ -83,6 +88,8 @@ export function recogniseFolder(path: string): RecognisedImage | { readonly kind
 type Judged =
   | RecognisedImage // in a copy of its own
   | { readonly kind: "archive"; readonly image: FoundImage }
+  /** Decompressed by a program: to be looked at again. */
+  | { readonly kind: "plain"; readonly copy: BlobRange }
   | { readonly kind: "tar" | "dump" };
 
 async function judge(range: BlobRange, named: Named, times: number): Promise<Judged> {
@@ -90,8 +97,11 @@ async function judge(range: BlobRange, named: Named, times: number): Promise<Jud
   const head = headOf(range);
   const compression = sniff(head);
   if (compression !== "none") {
-    verifyCompression(compression, label, path);
     verifyTimes(times, label);
+    if (hasTool(compression)) {
+      return { kind: "plain", copy: await plainCopy(range, compression, label, named) };
+    }
+    verifyCompression(compression, label, path);
     return judgeCompressed(range, named, times);
   }
   // composefs-dump(5): the first line is the root, "/ SIZE MODE …".

@@ -159,6 +159,18 @@ describe("of several images in a Docker archive", () => {
     }
   });
 
+  test("a name or position that is not there is answered by those that are", async () => {
+    const { path, ids } = await archiveOf([own], () => "app:1");
+    for (const choice of [":none", ":@7", `@sha256:${"0".repeat(64)}`]) {
+      const source = `docker-archive:${path}`;
+      await expect(idOf(source + choice)).rejects.toMatchObject({
+        code: "NO_REF",
+        hint: `choose with ${source}:TAG, TAG one of: app:1`,
+      });
+      expect(await idOf(`${source}:app:1`)).toBe(ids[0]);
+    }
+  });
+
   test("those that are listed but not there give way", async () => {
     const { members, ids } = await archiveOf([own, other], () => "app:1");
     const path = put(await tar(members.slice(1)));

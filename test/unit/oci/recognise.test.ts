@@ -3,9 +3,10 @@ import { execFileSync, spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { gzipSync } from "node:zlib";
+import { crc32, gzipSync } from "node:zlib";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { openBuildSource } from "../../../src/build/build-source.ts";
+import type { SealfsError } from "../../../src/errors.ts";
 import { limits } from "../../../src/limits.ts";
 import { readLayer } from "../../../src/oci/layer/layer.ts";
 import { parsePlatform } from "../../../src/oci/platform.ts";
@@ -633,8 +634,6 @@ describe("an archive", () => {
   });
 
   test.each([
-    ["bzip2", "425a6839"],
-    ["xz", "fd377a585a00"],
     ["lz4", "04224d18"],
     ["lzip", "4c5a495001"],
     ["lzop", "894c5a4f00"],
@@ -655,6 +654,83 @@ describe("an archive", () => {
       await expect(found(inner)).rejects.toMatchObject({ code: "UNSUPPORTED" });
     },
   );
+
+  test.each([
+    ["xz", ["-9"]],
+    ["bzip2", ["-9"]],
+  ])("or a layer, compressed by %s is read by that program", async (tool, options) => {
+    const compress = (bytes: Uint8Array) =>
+      execFileSync(tool, ["-c", ...options], { input: bytes });
+    const docker = await tar(dockerArchive([one, two]));
+    const layout = await layoutOf([one]).archiveBytes();
+    const path = put(compress(docker));
+    expect(await found(path)).toEqual(ids(one, two));
+    expect(await found("-", undefined, Readable.from([compress(docker)]))).toEqual(ids(one, two));
+    expect(await found(`docker-archive:${path}`)).toEqual(ids(one, two));
+    expect(await found(`oci-archive:${put(gzipSync(compress(layout)))}`)).toEqual(ids(one));
+    expect(await found(put(compress(one)))).toBe("layer");
+    expect(await found(`tar:${put(compress(one))},${put(two)}`)).toBe("layer");
+    const cut = compress(docker).subarray(0, -20);
+    const folder = put(compress(await tar(under("lay/", layoutArchive(layoutOf([one]))))));
+    await expect(found(folder)).rejects.toMatchObject({ code: "UNSUPPORTED" });
+    for (const transport of ["", "tar:", "docker-archive:"]) {
+      await expect(found(transport + put(cut))).rejects.toMatchObject({
+        name: "FormatError",
+        code: "MALFORMED",
+        message: expect.stringContaining(`${tool} ended with`) as string,
+      });
+    }
+    const big = put(compress(await tar([{ name: "usr/zeros", content: Buffer.alloc(100_000) }])));
+    for (const [maxLayerBytes, fits] of [
+      [100_000, false],
+      [110_000, true],
+    ] as const) {
+      const opening = openAnySource(parseSource(big), { maxLayerBytes });
+      const code = await opening.then(
+        (source) => source.kind === "layers" && source.image.close(),
+        (error: SealfsError) => error.code,
+      );
+      expect(code).toBe(fits ? undefined : "LIMIT");
+    }
+    const reason = new Error("enough");
+    const signal = AbortSignal.abort(reason);
+    await expect(openAnySource(parseSource(path), { signal })).rejects.toBe(reason);
+  });
+
+  test("compressed by xz may ask for as much memory as the limit", async () => {
+    const whole = execFileSync("xz", ["-c"], { input: one });
+    /** The same with another size of the dictionary (The .xz File Format, 5.3.1). */
+    const asking = (bits: number) => {
+      const bytes = Buffer.from(whole);
+      const end = 12 + 4 * bytes[12]!;
+      bytes[bytes.indexOf(Buffer.from([0x21, 0x01]), 12) + 2] = bits;
+      bytes.writeUInt32LE(crc32(bytes.subarray(12, end)), end);
+      return put(bytes);
+    };
+    const bytesOf = (bits: number) => (2 | (bits & 1)) * 2 ** (Math.floor(bits / 2) + 11);
+    expect([bytesOf(33) < limits.xzMemory, bytesOf(34) < limits.xzMemory]).toEqual([true, false]);
+    expect(await found(asking(33))).toBe("layer");
+    await expect(found(asking(34))).rejects.toMatchObject({
+      code: "MALFORMED",
+      message: expect.stringMatching(/[Mm]emory usage limit/) as string,
+    });
+  });
+
+  test("compressed by a program that is not installed is refused, saying how to decompress it", async () => {
+    const before = process.env["PATH"];
+    process.env["PATH"] = folderOf([]);
+    try {
+      const path = put(Buffer.from("fd377a585a00", "hex"));
+      for (const source of [path, `docker-archive:${path}`, `tar:${path}`]) {
+        await expect(found(source)).rejects.toMatchObject({
+          code: "UNSUPPORTED",
+          hint: `decompress it first: xz -dc ${path} | sealfs build - …`,
+        });
+      }
+    } finally {
+      process.env["PATH"] = before;
+    }
+  });
 
   test("may be compressed twice, not three times; a layer only once", async () => {
     const bytes = await tar(dockerArchive([one]));

@@ -56,6 +56,29 @@ describe("a source in transport notation", () => {
     expect(() => parseSource(text)).toThrow(UsageError);
   });
 
+  test.each([
+    ["containers-storage:localhost/x", "skopeo copy containers-storage:localhost/x oci-archive:"],
+    ["docker-daemon:x:1", "skopeo copy docker-daemon:x:1 oci-archive:"],
+    ["sif:x.sif", "skopeo copy sif:x.sif oci-archive:"],
+    ["ostree:x@/repo", "ostree checkout"],
+    ["ostree-unverified-registry:quay.io/x", "docker://HOST/NAME"],
+    ["static:x", "docker://HOST/NAME"],
+    ["oci-layout:dir:tag", "oci:dir:tag"],
+    ["ocidir://dir", "oci:dir"],
+    ["file:///a/b.tar", "name the file itself: /a/b.tar"],
+    ["https://host/a.tar", "curl -L https://host/a.tar | sealfs build -"],
+    ["DOCKER://host/a", "docker://host/a"],
+    ["oras://host/a", "docker://host/a"],
+    ["s3://bucket/a", "expected docker://, oci:, oci-archive:"],
+  ])("%s is another tool's, and the hint says what to do", (text, hint) => {
+    expect(() => parseSource(text)).toThrow(
+      expect.objectContaining({
+        name: "UsageError",
+        hint: expect.stringContaining(hint) as string,
+      }),
+    );
+  });
+
   test("any text is a reference or a usage error", () => {
     fc.assert(
       fc.property(

@@ -169,10 +169,10 @@ export function mtimeOf(bytes: Uint8Array, at: number): bigint {
  *
  * @throws {@link FormatError} `MALFORMED`, `OUT_OF_RANGE`
  */
-export function checkNumbers(bytes: Uint8Array, at: number): void {
+export function checkNumbers(bytes: Uint8Array, at: number, maxOwner?: number): void {
   checkUnused(bytes, at + MODE, 8, "mode");
-  checkUnused(bytes, at + UID, 8, "uid");
-  checkUnused(bytes, at + GID, 8, "gid");
+  checkUnused(bytes, at + UID, 8, "uid", maxOwner);
+  checkUnused(bytes, at + GID, 8, "gid", maxOwner);
   checkUnused(bytes, at + MTIME, 12, "mtime");
   checkDevice(bytes, at);
 }

@@ -108,7 +108,7 @@ export function decodeMember(
     throw new FormatError("AMBIGUOUS", `${type} device: expected a ustar or GNU header, got v7's`);
   }
   if (!isDevice) checkDevice(bytes, at);
-  if (pax !== undefined) checkNumbers(bytes, at); // it may say them itself
+  if (pax !== undefined) checkNumbers(bytes, at, 0xffff_ffff); // it may say them itself
   let size = storedSize;
   let map: Member["sparse"];
   if (sparse !== undefined) {

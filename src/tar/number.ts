@@ -103,11 +103,18 @@ export function parseBits(
 }
 
 /**
- * Checks a number that nobody needs: there the field may also begin with NULs, or be blank.
+ * Checks a number that nobody needs: there the field may also begin with NULs, or be blank. With
+ * `max`, one in base-256 lies from 0 to that.
  *
  * @throws {@link FormatError} `MALFORMED`, `OUT_OF_RANGE`
  */
-export function checkUnused(bytes: Uint8Array, at: number, width: number, name: string): void {
+export function checkUnused(
+  bytes: Uint8Array,
+  at: number,
+  width: number,
+  name: string,
+  max?: number,
+): void {
   const end = at + width;
   const i = afterBlanks(bytes, at, end);
   if (i === end) return;
@@ -116,7 +123,8 @@ export function checkUnused(bytes: Uint8Array, at: number, width: number, name: 
     return;
   }
   checkFirstByte(bytes, at, width, name);
-  checkSeconds(parseBase256(bytes, at, width), name);
+  const value = checkSeconds(parseBase256(bytes, at, width), name);
+  if (max !== undefined && (value < 0n || value > max)) throw outOfRange(name, max, value);
 }
 
 // The first bit marks the form; the rest is a big-endian number in two's complement.

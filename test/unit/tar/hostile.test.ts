@@ -569,6 +569,10 @@ describe("headers", () => {
     refused(archive(header({ type: "5", deviceMinor: "0x1" })), "MALFORMED", "devminor");
     const far = archive(pax({ mtime: "7" }), header({ mtime: base256(1n << 70n, 12) }));
     refused(far, "OUT_OF_RANGE", "mtime: expected a 64-bit number");
+    for (const id of [-1n, 1n << 32n]) {
+      const owned = archive(pax({ uid: "7" }), header({ uid: base256(id, 8) }));
+      refused(owned, "OUT_OF_RANGE", "uid: expected 0 to 4294967295");
+    }
     const both = archive(pax({ uid: "7" }), header({ uid: "x" }));
     refused(both, "MALFORMED", "uid: expected octal digits");
     for (const blank of ["        ", "\x00001\0", " \0"]) {

@@ -33,6 +33,10 @@ useMountBed(noKernelStack(), (made) => {
   bed = made;
   bed.addTree("app:1", treeOf(first, "one\n"));
   bed.addTree("app:2", treeOf(second, "two\n"));
+  const closed = treeOf(second, "two\n");
+  closed.mode = (closed.mode & ~0o777) | 0o700;
+  closed.uid = 9;
+  bed.addTree("closed:1", closed);
   bed.addTree("app:3", treeOf(Buffer.alloc(5000, "third "), "three\n"));
 });
 
@@ -189,6 +193,36 @@ describe("--rebase-upper", () => {
     change("app:2", at, (target) =>
       expect(readFileSync(join(target, "file")).equals(first)).toBe(true),
     );
+  });
+
+  test("gives the root the look of the new image, unless it was changed", () => {
+    const look = (target: string) => {
+      const { mode, uid } = statSync(target);
+      return [mode & 0o777, uid];
+    };
+    const write = (target: string) => writeFileSync(join(target, "new"), "new");
+    const at = places();
+    change("app:1", at, write);
+    change("closed:1", at, (target) => expect(look(target)).toEqual([0o700, 9]), [
+      "--rebase-upper",
+    ]);
+    for (const [work, expected] of [
+      [(target: string) => chmodSync(target, 0o711), [0o711, 7]],
+      [(target: string) => chownSync(target, 3, 3), [0o751, 3]],
+    ] as const) {
+      const changed = places();
+      change("app:1", changed, (target) => {
+        write(target);
+        work(target);
+      });
+      const taken = (target: string) => expect(look(target)).toEqual(expected);
+      change("closed:1", changed, taken, ["--rebase-upper"]);
+      change("closed:1", changed, taken);
+    }
+    const mapped = places();
+    const idmap = ["--idmap=0:1000:100"];
+    change("app:1", mapped, write, idmap);
+    change("closed:1", mapped, (target) => expect(look(target)).toEqual([0o700, 1009]), ["--rebase-upper", ...idmap]); // prettier-ignore
   });
 
   test("keeps capabilities, and sparse or large files as they are", () => {

@@ -105,13 +105,15 @@ function serveImage(
 
 /** Makes the directories for changes ready; loaded only where there are some. */
 async function openWritable(
-  { writable, digest, stores }: ServerInput,
+  { writable, digest, stores, idmap }: ServerInput,
   images: ImageSource,
   log: (line: string) => void,
 ): Promise<Upper | undefined> {
   if (writable === undefined) return undefined;
   const { openUpper } = await import("../upper/upper.ts");
-  const upper = await openUpper(writable, { digest, stores, get: () => images.get() });
+  const isMapped = idmap !== undefined;
+  const image = { digest, stores, idmapped: isMapped, get: () => images.get() };
+  const upper = await openUpper(writable, image);
   if (upper.completed !== undefined) {
     log(
       `--upper ${writable.upper}: taken over from another image, ${upper.completed} files completed`,

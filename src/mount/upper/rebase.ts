@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { statSync } from "node:fs";
 import { ascii, printable } from "../../bytes/bytestring.ts";
 import { verifyImage } from "../../erofs/check.ts";
 import type { FileContent, Image } from "../../erofs/image.ts";
@@ -24,9 +25,17 @@ const ORIGIN = ascii("trusted.overlay.origin");
 /** So many reasons are told. */
 const REASONS_SHOWN = 3;
 
+/** What has become of an upper directory. */
+export interface Rebased {
+  /** How many files have been given content of their own. */
+  readonly completed: number;
+  /** Its root has the attributes that the old image's has: nobody has changed them. */
+  readonly hasOldRoot: boolean;
+}
+
 /**
- * Makes `upper`, used with the image `from` so far, fit over `image`. Returns how many files have been
- * given content of their own.
+ * Makes `upper`, used with the image `from` so far, fit over `image`. `isOwned`: its files have the owners that
+ * the image says, and are not shown as those of others.
  *
  * @throws {@link NotFoundError} or {@link UsageError} with what it borrows and cannot have; nothing is
  *   changed then. {@link SystemError} or {@link IntegrityError} when a file cannot be written, or its object
@@ -37,7 +46,8 @@ export function rebaseUpper(
   from: VerityDigest,
   image: Image,
   stores: Stores,
-): number {
+  isOwned: boolean,
+): Rebased {
   const old = openOld(upper, from, stores);
   const views = [new ImageView(old), new ImageView(image)];
   const files: { path: Borrowed["path"]; content: FileContent }[] = [];
@@ -62,7 +72,13 @@ export function rebaseUpper(
   if (reasons.length > 0) throw refused(upper, from, reasons);
   for (const { path, content } of files) completeFile(path, content, stores);
   for (const { path } of upperFiles(upper, [])) removeXattr(path, ORIGIN);
-  return files.length;
+  return { completed: files.length, hasOldRoot: isRootOf(views[0]!, upper, isOwned) };
+}
+
+function isRootOf({ root }: ImageView, upper: string, withOwner: boolean): boolean {
+  const { mode, uid, gid } = statSync(upper);
+  if ((mode & 0o7777) !== (root.mode & 0o7777)) return false;
+  return !withOwner || (uid === root.uid && gid === root.gid);
 }
 
 /** Whether a directory that was used with an unknown image, or with none, borrows anything. */

@@ -14,7 +14,7 @@ import { type WritablePlaces, checkOutsideStores, openPlaces } from "./upper-pla
 import { forgetImage, recordImage, recordedImage } from "./upper-record.ts";
 import { checkNesting } from "./upper-nesting.ts";
 import { takePlaces } from "./upper-use.ts";
-import { firstBorrowed, rebaseUpper } from "./rebase.ts";
+import { type Rebased, firstBorrowed, rebaseUpper } from "./rebase.ts";
 
 /** What the user asks for. */
 export interface UpperOptions extends WritablePlaces {
@@ -24,6 +24,8 @@ export interface UpperOptions extends WritablePlaces {
 
 /** The image to be mounted. */
 export interface UpperImage {
+  /** Its owners are shown as others. */
+  readonly idmapped: boolean;
   readonly digest: VerityDigest;
   readonly get: () => Image;
   /** Stores, which may have the old image too. */
@@ -56,17 +58,23 @@ export async function openUpper(options: UpperOptions, image: UpperImage): Promi
     checkNesting(options);
     const { upper, rebase } = options;
     const recorded = recordedImage(upper);
-    let completed: number | undefined;
+    let rebased: Rebased | undefined;
     if (recorded === undefined) refuseUnknown(upper);
     else if (recorded !== image.digest && readdirSync(upper).length > 0) {
       if (!rebase) throw ofAnother(upper, recorded, image.digest);
-      completed = rebaseUpper(upper, recorded, image.get(), Stores.open(image.stores));
+      rebased = rebaseUpper(
+        upper,
+        recorded,
+        image.get(),
+        Stores.open(image.stores),
+        !image.idmapped,
+      );
     }
     recordImage(upper, image.digest);
     let isKept = recorded !== undefined;
     return {
-      isNew: recorded !== image.digest,
-      completed,
+      isNew: recorded !== image.digest && rebased?.hasOldRoot !== false,
+      completed: rebased?.completed,
       keep: () => (isKept = true),
       close: () => {
         if (!isKept) forgetImage(upper);

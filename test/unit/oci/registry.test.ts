@@ -532,7 +532,9 @@ describe("an index in a registry", () => {
     await several(server, limits.indexDepth + 1);
     await expect(open(server, "linux/arm64")).rejects.toMatchObject({
       code: "LIMIT",
-      message: expect.stringContaining(`nested over ${limits.indexDepth} deep`) as string,
+      message: expect.stringContaining(
+        `expected at most ${limits.indexDepth} indexes in one another`,
+      ) as string,
     });
   });
 

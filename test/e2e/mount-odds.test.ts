@@ -3,9 +3,12 @@ import { spawnSync } from "node:child_process";
 import {
   cpSync,
   existsSync,
+  mkdirSync,
   readFileSync,
   readdirSync,
   readlinkSync,
+  rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -24,6 +27,7 @@ import {
   useMountBed,
 } from "../support/mount-bed.ts";
 import { serverOf } from "../support/processes.ts";
+import { scratchFolder } from "../support/scratch.ts";
 import { sealfs, sealfsOk } from "../support/run.ts";
 import { statusOf } from "../support/status.ts";
 
@@ -115,6 +119,29 @@ test("a full disk does not forbid a mount; that its lease is missing is told", (
     bed.unmount(target);
   }
 });
+
+test.for(["leases", "lock", "lock.gate"])(
+  "a store with a link in place of %s is mounted without a lease, which is told, and nothing is written outside",
+  (name) => {
+    const folder = scratchFolder();
+    const store = join(folder, "store");
+    cpSync(bed.store.path, store, { recursive: true, verbatimSymlinks: true });
+    mkdirSync(join(folder, "victim"));
+    rmSync(join(store, name), { recursive: true, force: true });
+    symlinkSync(join(folder, name === "leases" ? "victim" : "victim/file"), join(store, name));
+    const target = bed.directory();
+    bed.clearLog();
+    const args = ["mount", "app:1", target, "--store", store, "--key", bed.keyFile, "--mode=fuse"];
+    sealfsOk([...args, "--log", bed.log]);
+    try {
+      expect(readFileSync(join(target, "7")).equals(content(7))).toBe(true);
+      expect(bed.readLog().join("\n")).toContain("sealfs gc may remove what this mount needs");
+      expect(readdirSync(join(folder, "victim"))).toEqual([]);
+    } finally {
+      bed.unmount(target);
+    }
+  },
+);
 
 test("SIGUSR1 opens no debugger in a server", () => {
   const target = bed.mount("app:1");

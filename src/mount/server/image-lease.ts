@@ -4,7 +4,7 @@
  * @module
  */
 import { objectsOf } from "../../erofs/object-list.ts";
-import { SystemError } from "../../errors.ts";
+import { SealfsError, SystemError } from "../../errors.ts";
 import { takeLease } from "../../store/leases.ts";
 import type { Store } from "../../store/store.ts";
 import type { Stores } from "../../store/stores.ts";
@@ -13,8 +13,9 @@ import type { ImageSource } from "./image-source.ts";
 
 /**
  * Takes a lease in every store that this process can write to; the others are left alone. A lease that
- * cannot be written is no reason not to mount: what it would keep may be cleaned up, and is missed then as
- * any other object. The leases end with the returned function, or with the process.
+ * cannot be written, on a full disk or where the store has something else in its place, is no reason not
+ * to mount: what it would keep may be cleaned up, and is missed then as any other object. The leases end
+ * with the returned function, or with the process.
  *
  * @throws {@link SystemError} `BUSY` while a store is being cleaned up
  */
@@ -29,9 +30,8 @@ export function leaseImage(
     try {
       return takeLease(store, digest, objects);
     } catch (error) {
-      const isOfDisk =
-        error instanceof SystemError && (error.code === "NO_SPACE" || error.code === "IO");
-      if (!isOfDisk) throw error;
+      const isCleaned = error instanceof SystemError && error.code === "BUSY";
+      if (isCleaned || !(error instanceof SealfsError)) throw error;
       log(`${error.message}: sealfs gc may remove what this mount needs`);
       return undefined;
     }

@@ -160,7 +160,9 @@ describe("a small object", () => {
     const object = made(50_000);
     let there = false;
     const fail = () => (there ? undefined : new NetworkError("UNREACHABLE", "no route"));
-    const objects = from([new Fake("a", object, { fail }), new Fake("b", object, { fail })], {});
+    const sources = [new Fake("a", object, { fail }), new Fake("b", object, { fail })];
+    // Asked at once, after 0.25 and 0.75 s; the next time would be too late.
+    const objects = from(sources, { deadlineMs: 1700 });
     await expect(objects.provide(object, undefined, none)).rejects.toMatchObject({
       code: "ALL_FAILED",
       message: expect.stringMatching(/a: no route.*b: no route/),

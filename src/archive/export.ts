@@ -101,23 +101,21 @@ function addHead(archive: Pack, store: Store, id: VerityDigest, name: string | u
 }
 
 /**
- * As many bundles as an import takes: first those about the name that is exported, the newest first;
- * then in the order of the store.
+ * As many bundles as an import takes, in the order of the store: those about the name that is
+ * exported before others, and of these the newest. Few are held at a time.
  */
 function bundlesAbout(store: Store, id: VerityDigest, name: string | undefined) {
-  const files = store.bundleFiles(id).map((file, at) => {
-    const [bundle] = readBundles([file]);
-    const [claim] = bundle === undefined ? [] : claimsOf([bundle]);
-    return { file, at, claim };
+  const claimed = store.bundleFiles(id).flatMap((file) => {
+    const claims = claimsOf(readBundles([file])).filter((claim) => claim.id === id);
+    return claims.map((claim) => ({ file, claim }));
   });
-  return files
-    .flatMap(({ file, at, claim }) => (claim?.id === id ? [{ file, at, claim }] : []))
-    .sort((a, b) => {
-      const isNamed = Number(b.claim.name === name) - Number(a.claim.name === name);
-      return isNamed || b.claim.version - a.claim.version || a.at - b.at;
-    })
-    .slice(0, limits.bundles)
-    .sort((a, b) => a.at - b.at)
+  const ranked = claimed.toSorted((a, b) => {
+    const isNamed = Number(b.claim.name === name) - Number(a.claim.name === name);
+    return isNamed || b.claim.version - a.claim.version;
+  });
+  const taken = new Set(ranked.slice(0, limits.bundles));
+  return claimed
+    .filter((each) => taken.has(each))
     .flatMap(({ file, claim }) => [...readBundles([file])].map((bundle) => ({ bundle, claim })));
 }
 

@@ -31,7 +31,7 @@ export interface HostCertificates {
  * The certificates for the first of `hosts`, spellings of one server, that there are any for.
  *
  * @throws {@link NotFoundError} `NO_FILE` for a file that is missing or cannot be read
- * @throws {@link FormatError} for an authority's certificate that is none; `LIMIT`
+ * @throws {@link FormatError} for an authority's file that is not a certificate; `LIMIT`
  */
 export function findHostCertificates(
   hosts: readonly string[],

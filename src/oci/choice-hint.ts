@@ -89,10 +89,24 @@ async function namesOrPlatforms(search: ImageSearch, question: Question): Promis
 }
 
 function choose(search: ImageSearch, way: string, choices: readonly string[]): string {
+  return wayHint(search.documents.source, way, choices);
+}
+
+/**
+ * Tells to choose by `--platform`, or by a suffix of the source.
+ *
+ * @param source how users write it
+ * @param way `--platform`, or the suffix, such as `:TAG`
+ */
+export function wayHint(
+  source: string | undefined,
+  way: string,
+  choices: readonly string[],
+): string {
   const list = `one of: ${choices.join(", ")}`;
   if (way === "--platform") return `choose with --platform ${list}`;
-  const { source } = search.documents;
-  const first = source === TO_BE_SAVED ? "save it as FILE, and " : "";
+  const isToBeSaved = source?.replace(/^docker-/, "oci-") === TO_BE_SAVED;
+  const first = isToBeSaved ? "save it as FILE, and " : "";
   return `${first}choose with ${source}${way}, ${way.replace(/^\W+/, "")} ${list}`;
 }
 

@@ -13,8 +13,14 @@ import { fullName } from "./image-name.ts";
 import { IndexWalk, type PlacedEntry, type ReadDocument, isAboutContent } from "./index-walk.ts";
 import { type ImageIndex, unsupportedDocument } from "./manifest.ts";
 import { documentKind, isConfig } from "./media-types.ts";
-import { hostDistance, platformDistance } from "./platform-match.ts";
-import { type DeclaredPlatform, type Platform, formatPlatform, hostPlatform } from "./platform.ts";
+import { nearestTo } from "./platform-match.ts";
+import {
+  type DeclaredPlatform,
+  type Platform,
+  UNDECLARED,
+  formatPlatform,
+  hostPlatform,
+} from "./platform.ts";
 import type { ImageChoice } from "./reference.ts";
 
 /** Which image is wanted. */
@@ -175,19 +181,14 @@ export class ImageSearch {
     const { platform, host = hostPlatform() } = question;
     const present = await this.#present(images);
     if (present.length === 1 && platform === undefined) return [...present];
-    const distances = new Map<Descriptor, number>();
+    const declared = new Map<Descriptor, DeclaredPlatform>();
     for (const image of present) {
-      const declared = await this.platformOf(image, present.length === 1);
-      const distance =
-        platform === undefined
-          ? hostDistance(host, declared)
-          : platformDistance(platform, declared);
-      if (distance !== undefined) distances.set(image, distance);
+      declared.set(image, await this.platformOf(image, present.length === 1));
     }
+    const nearest = nearestTo(declared, platform, host);
     // Where the host's is not among them, the user has to say which.
-    if (distances.size === 0) return platform === undefined ? this.#preferred(present) : [];
-    const least = Math.min(...distances.values());
-    return this.#preferred(present.filter((image) => distances.get(image) === least));
+    if (nearest.length === 0) return platform === undefined ? this.#preferred(present) : [];
+    return this.#preferred(nearest);
   }
 
   /**
@@ -195,9 +196,9 @@ export class ImageSearch {
    * says; nothing where that is looked at when it is opened.
    */
   async platformOf(image: Descriptor, isOnly = false): Promise<DeclaredPlatform> {
-    const said = image.platform ?? UNKNOWN;
+    const said = image.platform ?? UNDECLARED;
     if (isWhole(said) || isOnly) return said;
-    const own = (await this.#facts(image))?.platform ?? UNKNOWN;
+    const own = (await this.#facts(image))?.platform ?? UNDECLARED;
     const { os = own.os, architecture = own.architecture } = said;
     return { os, architecture, variant: said.architecture ? said.variant : own.variant };
   }
@@ -235,8 +236,6 @@ export class ImageSearch {
     return facts;
   }
 }
-
-const UNKNOWN: DeclaredPlatform = { os: undefined, architecture: undefined, variant: undefined };
 
 function isWhole({ os, architecture }: DeclaredPlatform): boolean {
   return os !== undefined && architecture !== undefined;

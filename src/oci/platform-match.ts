@@ -52,6 +52,24 @@ export function hostDistance(host: Platform, declared: DeclaredPlatform): number
   return distance === undefined ? undefined : distance + 8 * UNSURE;
 }
 
+/**
+ * Those of `candidates` that are nearest to the platform asked for, or to the host where none is;
+ * none when nothing fits.
+ */
+export function nearestTo<T>(
+  candidates: ReadonlyMap<T, DeclaredPlatform>,
+  asked: Platform | undefined,
+  host: Platform,
+): T[] {
+  const distances = [...candidates].flatMap(([candidate, declared]) => {
+    const distance =
+      asked === undefined ? hostDistance(host, declared) : platformDistance(asked, declared);
+    return distance === undefined ? [] : [{ candidate, distance }];
+  });
+  const least = Math.min(...distances.map(({ distance }) => distance));
+  return distances.flatMap(({ candidate, distance }) => (distance === least ? [candidate] : []));
+}
+
 function variantDistance(
   architecture: string,
   asked: string | undefined,

@@ -76,6 +76,13 @@ function usualNames(platform: DeclaredPlatform): DeclaredPlatform {
   return { os: os === "macos" ? "darwin" : os, architecture, variant: variant ?? implied };
 }
 
+/** Of an image about which nothing is said. */
+export const UNDECLARED: DeclaredPlatform = {
+  os: undefined,
+  architecture: undefined,
+  variant: undefined,
+};
+
 /** `os/arch[/variant]`; a part that was left away is shown as `?`. */
 export function formatPlatform({
   os = "?",

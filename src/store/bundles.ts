@@ -63,7 +63,7 @@ function imagesWithBundles(files: HeldDirectory): string[] {
 
 /**
  * The files of the bundles about an image, sorted by key id; none when it has none. There may be any
- * number of them: whoever reads them holds few at a time.
+ * number of them, so a reader holds few at a time.
  *
  * @throws {@link SystemError} when the directory itself cannot be read
  */

@@ -140,7 +140,7 @@ function statOf(path: string): Stats | undefined {
   } catch (cause) {
     throw new TrustError("BAD_STATE", failure(`memory of versions in ${path}`, cause).message, {
       cause,
-      hint: "name a directory of your own with --state (HOME and XDG_STATE_HOME say where it is by default)",
-    }); // prettier-ignore
+      hint: "name a directory of your own with --state; by default HOME or XDG_STATE_HOME says where",
+    });
   }
 }

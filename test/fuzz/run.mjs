@@ -8,7 +8,7 @@
  * made of (`unit`).
  *
  * The oracles of a target (`oracles/`) are asked about every input that does something new, and about
- * one in so many of the others.
+ * one in that many of the others.
  *
  * The loop is our own: the prebuilt engine of jazzer.js needs a newer C library than Debian 12's.
  *

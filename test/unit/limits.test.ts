@@ -133,7 +133,7 @@ const imagesOfFiles = new Map(
 
 const tarFile = (bytes: Uint8Array) => stored(bytes, "archive.tar");
 
-/** A frame header of zstd with a window of so many bytes: one segment, 8 bytes of content size. */
+/** A frame header of zstd with a window of this number of bytes: one segment, 8 bytes of content size. */
 function zstdFrame(window: number): Uint8Array {
   const frame = Buffer.alloc(13);
   frame.writeUInt32LE(0xfd2fb528, 0);
@@ -322,11 +322,11 @@ const tests: Readonly<Record<LimitRow, Bound | Elsewhere>> = {
   ),
   bundles: elsewhere(
     "unit/verify/located-bundles.test.ts",
-    "so many bundles are looked at, those by trusted keys first, and no others are read",
+    "bundles are looked at up to the limit, those by trusted keys first, and no others are read",
   ),
   signatureTries: elsewhere(
     "unit/verify/located-bundles.test.ts",
-    "so many signatures without a hint are tried",
+    "signatures without a hint are tried up to the limit",
   ),
   policyNames: by("a key's names", (n) =>
     policyWith((policy) => (policy.keys[0].names = times(n, String))),
@@ -345,8 +345,14 @@ const tests: Readonly<Record<LimitRow, Bound | Elsewhere>> = {
   }),
   tufTimestampBytes: elsewhere("e2e/tuf/update.test.ts", "as long as it may be is read"),
   tufMetadataBytes: by("a role", (n) => checkMetadata(padded('{"signed":{}}', n), "targets")),
-  tufRootRotations: elsewhere("e2e/tuf/update.test.ts", "so many new roots are followed at once"),
-  tufDelegations: elsewhere("e2e/tuf/update.test.ts", "so many delegated roles are searched"),
+  tufRootRotations: elsewhere(
+    "e2e/tuf/update.test.ts",
+    "new roots are followed at once up to the limit",
+  ),
+  tufDelegations: elsewhere(
+    "e2e/tuf/update.test.ts",
+    "delegated roles are searched up to the limit",
+  ),
   markBytes: by("a memory", (n) => {
     const folder = scratchFolder();
     const mark = { epoch: 0, version: 1, sha256: digestOfNumber(1), about: "x", recorded: "" };

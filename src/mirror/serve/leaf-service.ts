@@ -42,7 +42,7 @@ export class LeafService {
   async open(digest: VerityDigest): Promise<OpenFile | undefined> {
     const { fd, size } = this.#store.objects.openFile(digest);
     try {
-      // A larger one is no object, whoever put it there: to hash it would keep others waiting.
+      // A larger one is no object: to hash it would keep others waiting.
       const isLeafless = size <= LEAVES_ABOVE;
       if (isLeafless || leavesSize(size, algorithmOf(digest)) > limits.leafBytes) return undefined;
       return this.#kept(digest, size) ?? (await this.#inTurn(() => this.#make(digest, fd, size)));

@@ -1,7 +1,7 @@
 /**
  * The media type of a document of a registry: what its header says, or, where that is no type of such
- * documents (file servers and proxies say all kinds of things), what the document says of itself. Whether it is one of that type shows when it is
- * parsed.
+ * documents (file servers and proxies say all kinds of things), what the document says of itself.
+ * Whether it is one of that type shows when it is parsed.
  *
  * @module
  */

@@ -10,17 +10,21 @@ import { type LayoutFiles, readFile } from "../blob.ts";
 import { parseConfig } from "../config.ts";
 import { type OciDigest, isDigest } from "../digest.ts";
 import { fullName } from "../image-name.ts";
-import { type Question, TO_BE_SAVED } from "../image-search.ts";
-import { hostDistance, platformDistance } from "../platform-match.ts";
-import { type DeclaredPlatform, formatPlatform, hostPlatform, parsePlatform } from "../platform.ts";
+import { wayHint } from "../choice-hint.ts";
+import type { Question } from "../image-search.ts";
+import { nearestTo, platformDistance } from "../platform-match.ts";
+import {
+  type DeclaredPlatform,
+  UNDECLARED,
+  formatPlatform,
+  hostPlatform,
+  parsePlatform,
+} from "../platform.ts";
 import { type ImageChoice, ONLY } from "../reference.ts";
 import type { DockerImage } from "./docker-manifest.ts";
 
 /** How many choices are shown. */
 const SHOWN = 20;
-
-/** The source of an archive that users have to save before they can choose, as they write it then. */
-const SAVED = TO_BE_SAVED.replace("oci-", "docker-");
 
 /**
  * The image that a question means.
@@ -85,18 +89,11 @@ class DockerChoice {
     const here = images.filter((image) => this.#platformOf(image) !== undefined);
     const present = here.length > 0 ? here : images;
     if (present.length === 1 && platform === undefined) return present;
-    const distances = new Map<DockerImage, number>();
-    for (const image of present) {
-      const declared = this.#platformOf(image) ?? UNKNOWN;
-      const distance =
-        platform === undefined
-          ? hostDistance(host, declared)
-          : platformDistance(platform, declared);
-      if (distance !== undefined) distances.set(image, distance);
-    }
-    if (distances.size === 0) return platform === undefined ? present : [];
-    const least = Math.min(...distances.values());
-    return present.filter((image) => distances.get(image) === least);
+    const declared = present.map(
+      (image) => [image, this.#platformOf(image) ?? UNDECLARED] as const,
+    );
+    const nearest = nearestTo(new Map(declared), platform, host);
+    return nearest.length === 0 && platform === undefined ? present : nearest;
   }
 
   /** The images that a choice leaves, of any platform; one that is listed more than once is one. */
@@ -175,8 +172,6 @@ class DockerChoice {
   }
 }
 
-const UNKNOWN: DeclaredPlatform = { os: undefined, architecture: undefined, variant: undefined };
-
 /** What tells `images` apart: platforms, else names, else positions; each has been tried. */
 function hintFor(
   choice: DockerChoice,
@@ -205,8 +200,5 @@ function chooseOf(
   };
   const [way, led] = ways.find(([, choices]) => leadsToAll(choices)) ?? ways.at(-1)!;
   if (led.size === 0) return undefined;
-  const list = `one of: ${[...led.keys()].join(", ")}`;
-  if (way === "--platform") return `choose with --platform ${list}`;
-  const first = source === SAVED ? "save it as FILE, and " : "";
-  return `${first}choose with ${source}${way}, ${way.replace(/^\W+/, "")} ${list}`;
+  return wayHint(source, way, [...led.keys()]);
 }

@@ -69,7 +69,7 @@ function squashfs(magic: string): Kind {
   return { offset: 0, magic, what: "a squashfs file system", remedy };
 }
 
-/** What a file is that is none of those that are read, where its magic number is known. */
+/** What a file is instead of those that are read; undefined where its magic number is not known. */
 export function otherFile(range: FileRange): OtherFile | undefined {
   return kinds.find(({ offset, magic }) => {
     const bytes = Buffer.alloc(magic.length);

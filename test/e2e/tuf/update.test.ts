@@ -346,7 +346,7 @@ describe("the repository", () => {
     expect(await verdict("app")).toBe("WRONG_SIZE");
   });
 
-  test("so many new roots are followed at once", async () => {
+  test("new roots are followed at once up to the limit", async () => {
     lower("tufRootRotations", 3);
     for (let i = 0; i < limits.tufRootRotations; i++) repository.publish("root");
     await verdict("app");
@@ -356,7 +356,7 @@ describe("the repository", () => {
     expect(kept("root")).toBe(1 + 2 * limits.tufRootRotations);
   });
 
-  test("so many delegated roles are searched", async () => {
+  test("delegated roles are searched up to the limit", async () => {
     lower("tufDelegations", 3);
     const targets = repository.targets.get(target)!;
     const verdictWith = async (roles: number) => {

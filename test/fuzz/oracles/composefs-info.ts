@@ -7,7 +7,7 @@ import { oracle } from "../../support/oracle.ts";
 import { same } from "../invariant.ts";
 import { type ImageOf, type Oracle, oracleFolder } from "./oracle.ts";
 
-/** `every` one in so many inputs, and the image that an input is or makes. */
+/** `every`: one in that many inputs is compared; and the image that an input is or makes. */
 export const composefsInfo = (every: number, imageOf: ImageOf): Oracle => ({
   name: "composefs-info",
   every,

@@ -17,7 +17,7 @@ const MOST_BYTES = 1 << 16;
 
 const child = new Child("tree-reader.py");
 
-/** `every` one in so many inputs, and the image that an input is or makes. */
+/** `every`: one in that many inputs is compared; and the image that an input is or makes. */
 export const kernel = (every: number, imageOf: ImageOf): Oracle => ({
   name: "the kernel's EROFS",
   every,

@@ -12,7 +12,7 @@ export interface Oracle {
   readonly name: string;
   /** Why it cannot be asked on this machine. */
   missing(): string | undefined;
-  /** One in so many inputs is compared, besides those that do something new. */
+  /** One in that many inputs is compared, besides those that do something new. */
   readonly every: number;
   /**
    * Throws where the oracle understands an input otherwise.

@@ -12,7 +12,7 @@ import { lower } from "../../support/limits.ts";
 import { scratchFolder } from "../../support/scratch.ts";
 import { archive, header } from "../../support/tar.ts";
 
-/** Reads two layers that have so many entries together, each named "file". */
+/** Reads two layers that have this number of entries together, each named "file". */
 async function read(entries: number): Promise<number> {
   const folder = scratchFolder();
   const first = Math.floor(entries / 2);

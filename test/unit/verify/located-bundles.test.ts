@@ -36,7 +36,7 @@ beforeEach(() => {
   store = Store.create(join(scratchFolder(), "store"));
 });
 
-/** Bundles about the image by so many keys, under a name of their own. */
+/** Bundles about the image by this number of keys, under a name of their own. */
 function sign(keys: readonly number[], as = "app") {
   const created = new Date("2026-09-01T00:00:00Z");
   const expires = new Date("2027-09-01T00:00:00Z");
@@ -55,7 +55,7 @@ function publishWith(bundles: ReturnType<typeof sign>): void {
   transaction.close();
 }
 
-test("so many bundles are looked at, those by trusted keys first, and no others are read", () => {
+test("bundles are looked at up to the limit, those by trusted keys first, and no others are read", () => {
   lower("bundles", 5);
   publishWith(sign(keyNumbers(limits.bundles)));
   expect(located(keyring)).toHaveLength(limits.bundles);
@@ -77,7 +77,7 @@ test("bundles that cannot be read take no good one's place", () => {
   expect(located(keyring)).toHaveLength(3);
 });
 
-test("so many signatures without a hint are tried", () => {
+test("signatures without a hint are tried up to the limit", () => {
   lower("signatureTries", 4);
   const both = new Keyring([alice.publicKey, testKey(3).publicKey]);
   const payload = JSON.stringify(plainStatement());

@@ -22,7 +22,7 @@ export { type PolicyDocument, readPolicy, verifyInForce } from "./trust/policy-c
 export { Store } from "./store/store.ts";
 export { Stores } from "./store/stores.ts";
 export { type SourceReference, parseSource } from "./oci/reference.ts";
-export { type Platform, parsePlatform } from "./oci/platform.ts";
+export { type Platform, parsePlatform } from "./platform/platform.ts";
 export { type BuildOptions, type BuildResult, buildImage } from "./build/build-image.ts";
 export { readKeyring, readPrivateKey, readPublicKey } from "./keys/key-files.ts";
 export { openTrust } from "./policy/open-trust.ts";

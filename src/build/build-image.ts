@@ -8,7 +8,7 @@
  */
 import { UsageError } from "../errors.ts";
 import type { OciImage } from "../oci/image.ts";
-import type { Platform } from "../oci/platform.ts";
+import type { Platform } from "../platform/platform.ts";
 import type { RegistryOptions } from "../oci/registry/session.ts";
 import type { SourceReference } from "../oci/reference.ts";
 import type { Store } from "../store/store.ts";

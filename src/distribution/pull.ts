@@ -12,7 +12,7 @@ import { FormatError, TrustError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { defined } from "../optional.ts";
 import type { OciDigest } from "../oci/digest.ts";
-import type { Platform } from "../oci/platform.ts";
+import type { Platform } from "../platform/platform.ts";
 import { imageManifest } from "../oci/source/registry-image.ts";
 import { type RegistryReference, registryName } from "../oci/registry-reference.ts";
 import { withPullPlaces } from "../oci/registry/pull-places.ts";

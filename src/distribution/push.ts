@@ -21,7 +21,7 @@ import { limits } from "../limits.ts";
 import { IndexWalk } from "../oci/index-walk.ts";
 import { parseDocument } from "../oci/manifest.ts";
 import { OCI_MANIFEST, documentKind } from "../oci/media-types.ts";
-import type { Platform } from "../oci/platform.ts";
+import type { Platform } from "../platform/platform.ts";
 import { imageManifest } from "../oci/source/registry-image.ts";
 import { addToFallback, listsByItself } from "../oci/registry/referrers.ts";
 import { type RegistryReference, registryName } from "../oci/registry-reference.ts";

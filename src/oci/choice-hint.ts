@@ -7,7 +7,7 @@
 import type { Descriptor } from "./descriptor.ts";
 import type { OciDigest } from "./digest.ts";
 import { type ImageSearch, type Question, TO_BE_SAVED } from "./image-search.ts";
-import { formatPlatform, parsePlatform } from "./platform.ts";
+import { formatPlatform, parsePlatform } from "../platform/platform.ts";
 import { ONLY, parseSource } from "./reference.ts";
 
 /** How many names, platforms or digests are shown. */

@@ -9,7 +9,7 @@ import type { JsonObject } from "../bytes/json.ts";
 import { FormatError } from "../errors.ts";
 import { type OciDigest, parseDigest } from "./digest.ts";
 import { parseOciJson, verifyNames } from "./oci-json.ts";
-import { type DeclaredPlatform, platformOf } from "./platform.ts";
+import { type DeclaredPlatform, platformOf } from "../platform/platform.ts";
 
 export interface ImageConfig {
   readonly platform: DeclaredPlatform;

@@ -16,7 +16,7 @@ import type { JsonValue } from "../bytes/json.ts";
 import { USED_ANNOTATIONS } from "./annotations.ts";
 import { type OciDigest, parseDigest } from "./digest.ts";
 import { verifyNames } from "./oci-json.ts";
-import { type DeclaredPlatform, platformOf } from "./platform.ts";
+import { type DeclaredPlatform, platformOf } from "../platform/platform.ts";
 
 export interface Descriptor {
   readonly mediaType: string;

@@ -13,14 +13,14 @@ import { fullName } from "./image-name.ts";
 import { IndexWalk, type PlacedEntry, type ReadDocument, isAboutContent } from "./index-walk.ts";
 import { type ImageIndex, unsupportedDocument } from "./manifest.ts";
 import { documentKind, isConfig } from "./media-types.ts";
-import { nearestTo } from "./platform-match.ts";
+import { nearestTo } from "../platform/platform-match.ts";
 import {
   type DeclaredPlatform,
   type Platform,
   UNDECLARED,
   formatPlatform,
-  hostPlatform,
-} from "./platform.ts";
+} from "../platform/platform.ts";
+import { hostPlatform } from "./host-platform.ts";
 import type { ImageChoice } from "./reference.ts";
 
 /** Which image is wanted. */

@@ -9,8 +9,8 @@ import { ambiguityHint, nameHint, platformHint } from "./choice-hint.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { type Documents, ImageSearch, type Question } from "./image-search.ts";
 import type { ImageIndex } from "./manifest.ts";
-import { platformDistance } from "./platform-match.ts";
-import { formatPlatform } from "./platform.ts";
+import { platformDistance } from "../platform/platform-match.ts";
+import { formatPlatform } from "../platform/platform.ts";
 
 /**
  * The descriptor of an image manifest.

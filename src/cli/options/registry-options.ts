@@ -4,7 +4,7 @@
  * @module
  */
 import { type Command, Option } from "commander";
-import { parsePlatform } from "../../oci/platform.ts";
+import { parsePlatform } from "../../platform/platform.ts";
 import type { RegistryOptions } from "../../oci/registry/session.ts";
 import type { SourceOptions } from "../../oci/source/open-source.ts";
 import type { Io } from "../terminal/io.ts";

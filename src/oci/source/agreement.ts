@@ -10,7 +10,7 @@ import { type LayoutFiles, readFile } from "../blob.ts";
 import { parseConfig } from "../config.ts";
 import { digestOf } from "../digest.ts";
 import type { OciImage } from "../image.ts";
-import { samePlatform } from "../platform-match.ts";
+import { samePlatform } from "../../platform/platform-match.ts";
 import { parseDockerManifest } from "./docker-manifest.ts";
 
 /**

@@ -11,8 +11,8 @@ import { parseConfig } from "../config.ts";
 import { digestOf, verifyDigest } from "../digest.ts";
 import { type LayerDescriptor, NO_ANNOTATIONS, type OciImage } from "../image.ts";
 import type { Question } from "../image-search.ts";
-import { verifyPlatform } from "../platform-match.ts";
-import type { Platform } from "../platform.ts";
+import { verifyPlatform } from "../../platform/platform-match.ts";
+import type { Platform } from "../../platform/platform.ts";
 import { chooseDockerImage, digestInName } from "./docker-choice.ts";
 import { type DockerImage, parseDockerManifest } from "./docker-manifest.ts";
 

@@ -12,14 +12,14 @@ import { type OciDigest, isDigest } from "../digest.ts";
 import { fullName } from "../image-name.ts";
 import { wayHint } from "../choice-hint.ts";
 import type { Question } from "../image-search.ts";
-import { nearestTo, platformDistance } from "../platform-match.ts";
+import { nearestTo, platformDistance } from "../../platform/platform-match.ts";
 import {
   type DeclaredPlatform,
   UNDECLARED,
   formatPlatform,
-  hostPlatform,
   parsePlatform,
-} from "../platform.ts";
+} from "../../platform/platform.ts";
+import { hostPlatform } from "../host-platform.ts";
 import { type ImageChoice, ONLY } from "../reference.ts";
 import type { DockerImage } from "./docker-manifest.ts";
 

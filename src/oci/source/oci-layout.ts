@@ -18,8 +18,8 @@ import type { LayerDescriptor, OciImage } from "../image.ts";
 import { type ImageIndex, type Manifest, parseDocument, parseLayoutIndex } from "../manifest.ts";
 import { layerCompression } from "../media-types.ts";
 import { parseOciJson, verifyNames } from "../oci-json.ts";
-import { verifyPlatform } from "../platform-match.ts";
-import type { Platform } from "../platform.ts";
+import { verifyPlatform } from "../../platform/platform-match.ts";
+import type { Platform } from "../../platform/platform.ts";
 import { selectManifest } from "../select.ts";
 
 /** The files of a layout that is a directory. Symlinks and special files in it are refused. */

@@ -9,7 +9,7 @@ import { NotFoundError, UsageError } from "../../errors.ts";
 import type { BlobRange, LayoutFiles } from "../blob.ts";
 import { type Question, TO_BE_SAVED } from "../image-search.ts";
 import type { OciImage } from "../image.ts";
-import type { Platform } from "../platform.ts";
+import type { Platform } from "../../platform/platform.ts";
 import { type ImageChoice, ONLY, type SourceReference, formatSource } from "../reference.ts";
 import { readRegistriesConf } from "../registry/registries-conf.ts";
 import type { RegistryOptions } from "../registry/session.ts";

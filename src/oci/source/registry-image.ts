@@ -18,7 +18,7 @@ import { isAboutContent } from "../index-walk.ts";
 import { foreignLayer, imageOf } from "./oci-layout.ts";
 import { type ImageIndex, type Manifest, parseDocument, unsupportedDocument } from "../manifest.ts";
 import { documentKind } from "../media-types.ts";
-import type { Platform } from "../platform.ts";
+import type { Platform } from "../../platform/platform.ts";
 import { ONLY } from "../reference.ts";
 import { withPullPlaces } from "../registry/pull-places.ts";
 import type { Registry, RegistryDocument } from "../registry/registry.ts";

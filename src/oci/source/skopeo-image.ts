@@ -14,7 +14,7 @@ import { type OciDigest, blobPath, digestOf } from "../digest.ts";
 import type { OciImage } from "../image.ts";
 import { parseOciJson } from "../oci-json.ts";
 import { OCI_INDEX, OCI_MANIFEST } from "../media-types.ts";
-import type { Platform } from "../platform.ts";
+import type { Platform } from "../../platform/platform.ts";
 import { ONLY } from "../reference.ts";
 import { openIndexed } from "./oci-layout.ts";
 

@@ -14,7 +14,7 @@ import { type RegistryOptions, RegistrySession } from "../../../src/oci/registry
 import { uploadBlob, putManifest } from "../../../src/oci/registry/upload.ts";
 import { Registry } from "../../../src/oci/registry/registry.ts";
 import { readRange } from "../../../src/oci/blob.ts";
-import { parsePlatform } from "../../../src/oci/platform.ts";
+import { parsePlatform } from "../../../src/platform/platform.ts";
 import { limits } from "../../../src/limits.ts";
 import { TestLayout, layerTar, types } from "../../support/oci.ts";
 import {

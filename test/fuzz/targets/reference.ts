@@ -1,6 +1,6 @@
 /** Names of sources, images, platforms and mirrors: what is read is written and read the same. */
 import { fullName } from "../../../src/oci/image-name.ts";
-import { parsePlatform, formatPlatform } from "../../../src/oci/platform.ts";
+import { parsePlatform, formatPlatform } from "../../../src/platform/platform.ts";
 import { formatSource, parseSource } from "../../../src/oci/reference.ts";
 import { decodeName, encodeName } from "../../../src/store/names.ts";
 import { accepted, same } from "../invariant.ts";

@@ -14,7 +14,7 @@ import { describe, expect, test } from "vitest";
 import { SealfsError } from "../../../src/errors.ts";
 import { limits } from "../../../src/limits.ts";
 import { readRange } from "../../../src/oci/blob.ts";
-import { parsePlatform } from "../../../src/oci/platform.ts";
+import { parsePlatform } from "../../../src/platform/platform.ts";
 import { parseSource } from "../../../src/oci/reference.ts";
 import { openSource } from "../../../src/oci/source/open-source.ts";
 import {

@@ -1,12 +1,16 @@
 import { describe, expect, test } from "vitest";
 import { UsageError } from "../../../src/errors.ts";
-import { hostDistance, platformDistance, samePlatform } from "../../../src/oci/platform-match.ts";
+import {
+  hostDistance,
+  platformDistance,
+  samePlatform,
+} from "../../../src/platform/platform-match.ts";
 import {
   type DeclaredPlatform,
   formatPlatform,
-  hostPlatform,
   parsePlatform,
-} from "../../../src/oci/platform.ts";
+} from "../../../src/platform/platform.ts";
+import { hostPlatform } from "../../../src/oci/host-platform.ts";
 
 const declared = (text: string): DeclaredPlatform => {
   const [os, architecture, variant] = text.split("/").map((word) => word || undefined);

@@ -9,7 +9,7 @@ import { openBuildSource } from "../../../src/build/build-source.ts";
 import type { SealfsError } from "../../../src/errors.ts";
 import { limits } from "../../../src/limits.ts";
 import { readLayer } from "../../../src/oci/layer/layer.ts";
-import { parsePlatform } from "../../../src/oci/platform.ts";
+import { parsePlatform } from "../../../src/platform/platform.ts";
 import { parseSource } from "../../../src/oci/reference.ts";
 import { openAnySource } from "../../../src/oci/source/open-source.ts";
 import { multiFrameZstd, multiMemberGzip } from "../../support/compressed-layers.ts";

@@ -6,7 +6,7 @@ import { FormatError, SealfsError } from "../../../src/errors.ts";
 import { limits } from "../../../src/limits.ts";
 import { DirectoryFiles, openLayout } from "../../../src/oci/source/oci-layout.ts";
 import { openSource } from "../../../src/oci/source/open-source.ts";
-import { parsePlatform } from "../../../src/oci/platform.ts";
+import { parsePlatform } from "../../../src/platform/platform.ts";
 import { type SourceReference, parseSource } from "../../../src/oci/reference.ts";
 import { type BlobDescriptor, TestLayout, layerTar, named, types } from "../../support/oci.ts";
 import { scratchFolder } from "../../support/scratch.ts";

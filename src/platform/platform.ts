@@ -4,11 +4,10 @@
  *
  * @module
  */
-import { machine } from "node:os";
 import { optionalString } from "../bytes/json-fields.ts";
 import type { JsonObject } from "../bytes/json.ts";
 import { UsageError } from "../errors.ts";
-import { architectures, nodeArchitecture } from "./platform-names.ts";
+import { architectures } from "./platform-names.ts";
 
 export interface Platform {
   readonly os: string;
@@ -44,17 +43,6 @@ export function parsePlatform(text: string): Platform {
 
 const named = (platform: Platform) => usualNames(platform) as Platform;
 
-/** The platform of which an image is taken when nothing is said; images are for Linux. */
-export function hostPlatform(): Platform {
-  const architecture = process.arch === "arm" ? machine() : nodeArchitecture(process.arch);
-  const host = named({ os: "linux", architecture, variant: undefined });
-  // Programs of 32 bits on a kernel of 64.
-  if (process.arch === "arm" && host.architecture !== "arm") {
-    return { os: "linux", architecture: "arm", variant: "v7" };
-  }
-  return host;
-}
-
 /** The platform that the fields of a configuration or of an index entry's `platform` give. */
 export function platformOf(object: JsonObject, what: string): DeclaredPlatform {
   const field = (name: string) => optionalString(object, name, what) || undefined;
@@ -66,7 +54,7 @@ export function platformOf(object: JsonObject, what: string): DeclaredPlatform {
 }
 
 /** The same platform under the names that images use; unknown ones stay, in lower case. */
-function usualNames(platform: DeclaredPlatform): DeclaredPlatform {
+export function usualNames(platform: DeclaredPlatform): DeclaredPlatform {
   const os = platform.os?.toLowerCase();
   const word = platform.architecture?.toLowerCase();
   const [architecture, implied] = architectures.get(word ?? "") ?? [word, undefined];

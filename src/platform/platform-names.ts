@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { endianness } from "node:os";
 
 /** Go's names, each with the others for it; behind a slash the variant that a name means. */
 const ARCHITECTURES: Readonly<Record<string, readonly string[]>> = {
@@ -36,8 +35,3 @@ export const architectures: ReadonlyMap<string, readonly [name: string, variant?
       return [own, ...others.map((other): typeof own => [other, [name, variant[0]!]])];
     }),
   );
-
-/** Node's `process.arch` under a name that is known here. */
-export function nodeArchitecture(arch: string): string {
-  return endianness() === "LE" && (arch === "ppc64" || arch === "mips") ? `${arch}le` : arch;
-}

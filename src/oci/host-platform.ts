@@ -1,0 +1,23 @@
+/**
+ * The platform of this machine, in the names that images use.
+ *
+ * @module
+ */
+import { endianness, machine } from "node:os";
+import { type Platform, usualNames } from "../platform/platform.ts";
+
+/** The platform of which an image is taken when nothing is said; images are for Linux. */
+export function hostPlatform(): Platform {
+  const architecture = process.arch === "arm" ? machine() : nodeArchitecture(process.arch);
+  const host = usualNames({ os: "linux", architecture, variant: undefined }) as Platform;
+  // Programs of 32 bits on a kernel of 64.
+  if (process.arch === "arm" && host.architecture !== "arm") {
+    return { os: "linux", architecture: "arm", variant: "v7" };
+  }
+  return host;
+}
+
+/** Node's `process.arch` under a name that is known. */
+function nodeArchitecture(arch: string): string {
+  return endianness() === "LE" && (arch === "ppc64" || arch === "mips") ? `${arch}le` : arch;
+}

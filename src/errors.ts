@@ -70,6 +70,7 @@ export class TrustError extends SealfsError<(typeof TrustError.codes)[number]> {
     "UNSUPPORTED_STATEMENT",
     "BAD_SUBJECT",
     "WRONG_NAME",
+    "WRONG_PLATFORM",
     "NOT_YET_VALID",
     "EXPIRED",
     "BAD_VALIDITY",

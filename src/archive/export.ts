@@ -93,7 +93,7 @@ function addHead(archive: Pack, store: Store, id: VerityDigest, name: string | u
   const indexes = new Map<string, SeekIndexFile>();
   const bundles = bundlesAbout(store, id, name);
   for (const { bundle, claim } of bundles) {
-    addFile(archive, bundlePath(id, bundle.keyId, claim.name), Buffer.from(bundle.bytes));
+    addFile(archive, bundlePath(id, bundle.keyId, claim), Buffer.from(bundle.bytes));
     if (claim.seekIndex !== undefined) indexes.set(claim.seekIndex.digest, claim.seekIndex);
   }
   for (const index of indexes.values()) addSeekIndex(archive, store, id, index);

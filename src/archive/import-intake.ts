@@ -148,9 +148,9 @@ export class ImportIntake implements TarHandler {
       const keyId = parseBundle(bytes).signatures[0]?.keyId ?? "";
       const claim = readClaim({ keyId, bytes });
       if (claim.id !== id) throw malformed(`a bundle that is about the image ${claim.id}`);
-      const { seekIndex } = claim;
+      const { name, platform, seekIndex } = claim;
       if (seekIndex !== undefined) this.#named.set(seekIndex.digest, seekIndex);
-      this.#bundles.push({ keyId: keyId === "" ? "unnamed" : keyId, bytes, name: claim.name });
+      this.#bundles.push({ keyId: keyId === "" ? "unnamed" : keyId, bytes, name, platform });
     });
   }
 

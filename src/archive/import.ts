@@ -8,9 +8,10 @@
 import { verifyImage } from "../erofs/check.ts";
 import type { Image } from "../erofs/image.ts";
 import { NotFoundError, UsageError } from "../errors.ts";
+import { type Platform, formatPlatform } from "../platform/platform.ts";
 import { defined } from "../optional.ts";
 import { Store } from "../store/store.ts";
-import { type Durability, Transaction } from "../store/transaction.ts";
+import { type Durability, type NewBundle, Transaction } from "../store/transaction.ts";
 import { TarParser } from "../tar/parser.ts";
 import { policyOf } from "../trust/policy.ts";
 import { ANY_NAME } from "../trust/verify-bundles.ts";
@@ -18,13 +19,15 @@ import type { VerityDigest } from "../verity/verity-digest.ts";
 import { type ArchiveHead, ImportIntake } from "./import-intake.ts";
 import { notCurrent } from "../verify/locate.ts";
 import type { OpenedTrust } from "../policy/open-trust.ts";
-import { type VerifiedImage, markFor, verifyImageFile } from "../verify/verified-image.ts";
+import { type VerifiedImage, verifyImageFile } from "../verify/verified-image.ts";
 
 export interface ImportOptions {
   /** Whom to trust; undefined takes an image that nobody vouches for. */
   readonly trust: Pick<OpenedTrust, "trust" | "state"> | undefined;
   /** The name to import it under, and that must be signed; by default the archive's. */
   readonly name?: string | undefined;
+  /** What it has to run on; any by default. */
+  readonly platform?: Platform | undefined;
   readonly now: Date;
   readonly durability?: Durability | undefined;
   /** As `foreignOwner` of {@link Store.open}. */
@@ -89,9 +92,13 @@ export async function importImage(
       image: id,
       bundles,
       seekIndexes,
+      platform: verified?.statement.platform ?? platformClaimed(bundles),
       ...defined({ name }),
     });
-    if (verified !== undefined) remember(verified, options);
+    if (verified !== undefined) {
+      const { trust, state } = options.trust!;
+      state?.remember(verified, policyOf(trust), options.now);
+    }
     return { id, name, verified, added, addedBytes };
   } finally {
     intake.abandon();
@@ -115,7 +122,7 @@ async function fetchListed({
 function verify(
   bytes: Uint8Array,
   head: ArchiveHead,
-  { trust: opened, name, now }: ImportOptions,
+  { trust: opened, name, platform, now }: ImportOptions,
   listed: readonly Uint8Array[] | undefined,
 ): VerifiedImage | undefined {
   if (opened === undefined) return undefined;
@@ -129,28 +136,25 @@ function verify(
       trust,
       name: name ?? head.name ?? ANY_NAME,
       now,
-      markOf: state?.markOf.bind(state),
+      platform,
+      marksOf: state?.marksOf.bind(state),
     });
   } catch (cause) {
     throw listing === undefined ? cause : notCurrent(cause, listing);
   }
 }
 
+/** What the bundles of an image say that nobody vouches for; undefined where they disagree. */
+function platformClaimed(bundles: readonly NewBundle[]): Platform | undefined {
+  const [first, ...others] = bundles.map(({ platform }) => platform);
+  const isSame = (other: Platform | undefined) =>
+    first !== undefined && other !== undefined && formatPlatform(first) === formatPlatform(other);
+  return others.every(isSame) ? first : undefined;
+}
+
 /** Its form is checked all the same: what is in a store can be mounted once it is signed. */
 function unvouched(bytes: Uint8Array): Image {
   return verifyImage(bytes);
-}
-
-function remember({ progress, statement }: VerifiedImage, { trust: opened, now }: ImportOptions) {
-  if (progress !== "first" && progress !== "newer") return;
-  const policy = policyOf(opened!.trust);
-  opened!.state?.remember(
-    statement.name,
-    policy,
-    markFor(statement, policy),
-    now,
-    statement.created,
-  );
 }
 
 function requirePresent(store: Store, missing: ReadonlyMap<VerityDigest, number>): void {

@@ -8,7 +8,7 @@
  */
 import { UsageError } from "../errors.ts";
 import type { OciImage } from "../oci/image.ts";
-import type { Platform } from "../platform/platform.ts";
+import { type Platform, isUsualPlatform } from "../platform/platform.ts";
 import type { RegistryOptions } from "../oci/registry/session.ts";
 import type { SourceReference } from "../oci/reference.ts";
 import type { Store } from "../store/store.ts";
@@ -81,6 +81,7 @@ export interface BuiltImage {
   readonly algorithm: VerityAlgorithm;
   readonly profile: ProfileName | undefined;
   readonly source: { readonly mediaType: string; readonly digest: string } | undefined;
+  readonly platform: Platform | undefined;
   readonly seekIndex: SeekIndexFile | undefined;
 }
 
@@ -101,6 +102,8 @@ export interface BuildResult {
   /** Digests of the layers as declared, lowest first; empty for directories and dump files. */
   readonly layers: readonly (string | undefined)[];
   readonly manifestDigest: string | undefined;
+  /** What it runs on, as its configuration says; undefined for anything, or when it does not say. */
+  readonly platform: Platform | undefined;
   /** Undefined when there is none. */
   readonly seekIndex: SeekIndexFile | undefined;
   readonly profile: ProfileName | undefined;
@@ -160,15 +163,17 @@ async function buildInto(
     if (sign !== undefined) refuseHiddenXattrs(tree);
     const profile = image && (options.profile ?? profileNames[0]);
     const origin = image && originOf(image);
+    const platform = image && imagePlatform(image);
     const { algorithm } = store;
     const { id, bytes, objects, seekIndex, published } = publishTree(tree, transaction, {
       ...versionsOf(options),
       name,
+      platform,
       seek,
       sign:
         sign &&
         ((made, index) =>
-          sign({ bytes: made, algorithm, profile, source: origin, seekIndex: index })),
+          sign({ bytes: made, algorithm, profile, source: origin, platform, seekIndex: index })),
     });
     return {
       digest: id,
@@ -183,6 +188,7 @@ async function buildInto(
       seekIndex,
       layers: image?.layers.map(({ digest }) => digest) ?? [],
       manifestDigest: image?.manifestDigest,
+      platform,
       profile,
       profiles: others.length > 0 ? [{ profile: profile!, digest: id }, ...others] : [],
       warnings,
@@ -252,6 +258,12 @@ function versionsOf({ formatVersion = "auto" }: BuildOptions) {
 function originOf({ manifestDigest, mediaType }: OciImage): BuiltImage["source"] {
   if (manifestDigest === undefined || mediaType === undefined) return undefined;
   return { mediaType, digest: manifestDigest };
+}
+
+/** Undefined where the configuration does not say it, or not in words that are used for it. */
+function imagePlatform({ config }: OciImage): Platform | undefined {
+  const platform = config?.platform;
+  return platform !== undefined && isUsualPlatform(platform) ? platform : undefined;
 }
 
 /** The image's id under each profile but the chosen one. */

@@ -8,6 +8,7 @@ import { seekIndexOf } from "../store/seek-indexes.ts";
 import type { Published } from "../store/staged-objects.ts";
 import type { NewBundle, Transaction } from "../store/transaction.ts";
 import { type WriteOptions, writeImage } from "../erofs/writer.ts";
+import type { Platform } from "../platform/platform.ts";
 import type { Directory } from "../tree/inode.ts";
 import type { SeekIndexFile } from "../trust/statement.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
@@ -23,6 +24,8 @@ export type Sign = (
 
 export interface PublishOptions extends WriteOptions {
   readonly name?: string | undefined;
+  /** What the image runs on. */
+  readonly platform?: Platform | undefined;
   /** Makes the bundles to be published with the image. */
   readonly sign?: Sign | undefined;
   /** Makes the seek index, of the objects that the image refers to. */
@@ -50,7 +53,7 @@ export function publishTree(
   transaction: Transaction,
   options: PublishOptions,
 ): PublishedImage {
-  const { name, sign, seek, ...versions } = options;
+  const { name, platform, sign, seek, ...versions } = options;
   const bytes = writeImage(tree, versions);
   const id = verityDigestOf(bytes, transaction.store.algorithm);
   const objects = objectsOfTree(tree);
@@ -63,6 +66,7 @@ export function publishTree(
     image: id,
     bundles,
     seekIndexes: index === undefined ? [] : [index],
+    platform,
     ...defined({ name }),
   });
   return { id, bytes, objects, seekIndex, published };

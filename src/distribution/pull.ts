@@ -13,6 +13,7 @@ import { limits } from "../limits.ts";
 import { defined } from "../optional.ts";
 import type { OciDigest } from "../oci/digest.ts";
 import type { Platform } from "../platform/platform.ts";
+import { hostPlatform } from "../sys/host-platform.ts";
 import { imageManifest } from "../oci/source/registry-image.ts";
 import { type RegistryReference, registryName } from "../oci/registry-reference.ts";
 import { withPullPlaces } from "../oci/registry/pull-places.ts";
@@ -33,7 +34,7 @@ import { type Candidate, findCandidates, refusingQuietly } from "./pull-candidat
 import { notCurrent } from "../verify/locate.ts";
 import { missingObjects } from "../store/missing-objects.ts";
 import type { OpenedTrust } from "../policy/open-trust.ts";
-import { type VerifiedImage, markFor, verifyImageFile } from "../verify/verified-image.ts";
+import { type VerifiedImage, verifyImageFile } from "../verify/verified-image.ts";
 
 export interface PullRequest {
   readonly reference: RegistryReference;
@@ -130,7 +131,7 @@ async function firstGood(
   name: string,
   request: PullRequest,
 ): Promise<{ verified: VerifiedImage; candidate: Candidate }> {
-  const { now, signal, trust: opened } = request;
+  const { now, signal, trust: opened, platform = hostPlatform() } = request;
   const policy = policyOf(opened.trust);
   const { listing } = policy;
   const listed = listing === undefined ? undefined : await listing.bundlesOf(name);
@@ -139,7 +140,7 @@ async function firstGood(
   const promising: { candidate: Candidate; bundles: readonly Uint8Array[]; version: number }[] = [];
   for (const candidate of candidates) {
     const bundles = listed ?? candidate.bundles;
-    const { accepted, refused } = verifyBundles(bundles, trust, { name, now });
+    const { accepted, refused } = verifyBundles(bundles, trust, { name, platform, now });
     refusals.push(...refused);
     const about = accepted.filter(({ statement: { sha256, size } }) => {
       const { bootstrap } = candidate;
@@ -152,8 +153,9 @@ async function firstGood(
   for (const { candidate, bundles } of promising.sort((a, b) => b.version - a.version)) {
     try {
       const bytes = await registry.blob(candidate.bootstrap, limits.imageBytes, signal);
-      const markOf = opened.state?.markOf.bind(opened.state);
-      const verified = verifyImageFile({ bytes, bundles, trust, name, now, markOf });
+      const marksOf = opened.state?.marksOf.bind(opened.state);
+      const expected = { name, platform, now };
+      const verified = verifyImageFile({ bytes, bundles, trust, ...expected, marksOf });
       return { verified, candidate };
     } catch (error) {
       // What is signed and broken is not made good by another bundle.
@@ -223,23 +225,14 @@ function keep(
     transaction.publish({
       image: verified.digest,
       name,
+      platform: verified.statement.platform,
       bundles: bundles.flatMap((bytes) => newBundle(bytes, verified)),
       seekIndexes: seekIndex === undefined ? [] : [seekIndex],
     });
   } finally {
     transaction.close();
   }
-  const { progress, statement } = verified;
-  if (progress === "first" || progress === "newer") {
-    const policy = policyOf(opened.trust);
-    opened.state?.remember(
-      statement.name,
-      policy,
-      markFor(statement, policy),
-      now,
-      statement.created,
-    );
-  }
+  opened.state?.remember(verified, policyOf(opened.trust), now);
   return new Stores([store, ...stores.slice(1).map((path) => Store.open(path))]);
 }
 
@@ -247,8 +240,8 @@ function keep(
 function newBundle(bytes: Uint8Array, { digest }: VerifiedImage): NewBundle[] {
   try {
     const keyId = parseBundle(bytes).signatures[0]?.keyId || "unnamed";
-    const { id, name } = readClaim({ keyId, bytes });
-    return id === digest ? [{ keyId, bytes, name }] : [];
+    const { id, name, platform } = readClaim({ keyId, bytes });
+    return id === digest ? [{ keyId, bytes, name, platform }] : [];
   } catch (error) {
     if (error instanceof TrustError || error instanceof FormatError) return [];
     throw error;

@@ -44,6 +44,7 @@ export function keepImage(
       image: id,
       bundles: bundles.flatMap((bytes) => newBundle(bytes)),
       seekIndexes: stores === undefined ? [] : seekIndexesOf(verified, stores),
+      platform: verified.statement.platform,
       ...defined({ name }),
     });
     return true;
@@ -52,9 +53,9 @@ export function keepImage(
   }
 }
 
-function isNamed(store: Store, name: string, { digest }: VerifiedImage): boolean {
+function isNamed(store: Store, name: string, { digest, statement }: VerifiedImage): boolean {
   try {
-    return store.images.resolve(name) === digest;
+    return store.images.resolve(name, statement.platform) === digest;
   } catch (error) {
     if (error instanceof SealfsError) return false;
     throw error;
@@ -79,7 +80,8 @@ function seekIndexesOf({ digest, statement }: VerifiedImage, stores: Stores): Ui
 function newBundle(bytes: Uint8Array): NewBundle[] {
   try {
     const keyId = parseBundle(bytes).signatures[0]?.keyId || "unnamed";
-    return [{ keyId, bytes, name: readClaim({ keyId, bytes }).name }];
+    const { name, platform } = readClaim({ keyId, bytes });
+    return [{ keyId, bytes, name, platform }];
   } catch (error) {
     if (error instanceof SealfsError) return [];
     throw error;

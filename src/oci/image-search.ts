@@ -20,7 +20,7 @@ import {
   UNDECLARED,
   formatPlatform,
 } from "../platform/platform.ts";
-import { hostPlatform } from "./host-platform.ts";
+import { hostPlatform } from "../sys/host-platform.ts";
 import type { ImageChoice } from "./reference.ts";
 
 /** Which image is wanted. */

@@ -71,6 +71,20 @@ export const UNDECLARED: DeclaredPlatform = {
   variant: undefined,
 };
 
+/**
+ * Whether a platform is whole, and spelled as images spell it: what is signed and remembered has one
+ * spelling.
+ */
+export function isUsualPlatform(platform: DeclaredPlatform): platform is Platform {
+  const { os, architecture, variant } = platform;
+  if (os === undefined || architecture === undefined) return false;
+  const words = variant === undefined ? [os, architecture] : [os, architecture, variant];
+  const text = formatPlatform(platform);
+  return words.every((word) => USUAL.test(word)) && formatPlatform(usualNames(platform)) === text;
+}
+
+const USUAL = /^[a-z0-9][a-z0-9._-]{0,63}$/;
+
 /** `os/arch[/variant]`; a part that was left away is shown as `?`. */
 export function formatPlatform({
   os = "?",

@@ -22,6 +22,7 @@ import {
   fetchListed,
   locateImage,
   notCurrent,
+  platformAsked,
 } from "../verify/locate.ts";
 import type { KeptMark } from "../verify/mark-file.ts";
 import { verifyImageFile } from "../verify/verified-image.ts";
@@ -128,16 +129,20 @@ function reportOn(
     bundles,
     problems,
     name: stored,
-  } = locateImage(target, places, policy.keyring, demands.name);
+  } = locateImage(target, places, policy.keyring, demands);
   const asked = demands.name ?? stored;
-  const expected: Expectation = { name: asked ?? ANY_NAME, now };
+  const expected: Expectation = {
+    name: asked ?? ANY_NAME,
+    platform: platformAsked(demands, stored),
+    now,
+  };
   const { accepted, refused } = verifyBundles(bundles, policy, expected);
-  const markOf = state?.markOf.bind(state);
+  const marksOf = state?.marksOf.bind(state);
   let refusal: TrustReport["refusal"];
   let best = accepted[0];
   let mark: KeptMark | undefined;
   try {
-    const request = { ...expected, bytes, bundles, problems, trust: policy, markOf };
+    const request = { ...expected, bytes, bundles, problems, trust: policy, marksOf };
     const verified = verifyImageFile(request);
     best = accepted.find(({ statement }) => statement.version === verified.statement.version);
   } catch (error) {
@@ -146,7 +151,8 @@ function reportOn(
     refusal = { code: told.code, message: told.message };
   }
   try {
-    mark = asked === undefined ? undefined : state?.markOf(asked, policy);
+    const platform = best?.statement.platform;
+    mark = asked === undefined ? undefined : state?.marksOf(asked, policy, platform).own;
   } catch (error) {
     if (!(error instanceof SealfsError)) throw error; // the refusal says so already
   }

@@ -92,7 +92,7 @@ export function earlierStatement(
   located: LocatedImage,
   facts: ImageFacts,
   key: PublicKey,
-): Pick<Statement, "profile" | "source" | "seekIndex"> | undefined {
+): Pick<Statement, "profile" | "source" | "platform" | "seekIndex"> | undefined {
   const statements = located.bundles.flatMap((file) => {
     try {
       const { payload, payloadType, signatures } = parseBundle(file);

@@ -33,6 +33,8 @@ export interface SigningRequest extends Validity {
   readonly profile?: Predicate["profile"];
   /** From what it was built, when that is known. */
   readonly source?: Predicate["source"];
+  /** What it runs on, when that is known. */
+  readonly platform?: Predicate["platform"];
   /** Where its objects lie, when that is known. */
   readonly seekIndex?: Predicate["seekIndex"];
 }
@@ -103,8 +105,9 @@ export function prepareStatement(
   facts: ImageFacts,
   request: Omit<SigningRequest, "key">,
 ): PreparedStatement {
-  const { name, profile, source, seekIndex, version, created, expires } = request;
-  const statement = { name, ...facts, profile, source, seekIndex, version, created, expires };
+  const { name, profile, source, platform, seekIndex, version, created, expires } = request;
+  const how = { profile, source, platform, seekIndex };
+  const statement = { name, ...facts, ...how, version, created, expires };
   return preparedOf(statement, formatStatement(statement));
 }
 

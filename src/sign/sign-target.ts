@@ -14,6 +14,8 @@ import { Stores } from "../store/stores.ts";
 import { Transaction } from "../store/transaction.ts";
 import { type EnvelopeSignature, parsePreAuthEncoding } from "../trust/dsse.ts";
 import { type Predicate, STATEMENT_PAYLOAD_TYPE } from "../trust/statement.ts";
+import { platformDistance } from "../platform/platform-match.ts";
+import { type Platform, formatPlatform } from "../platform/platform.ts";
 import type { TrustPolicy } from "../trust/policy.ts";
 import type { PublicKey } from "../trust/public-key.ts";
 import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
@@ -61,6 +63,11 @@ export interface TargetRequest {
   readonly target: string;
   /** The name to sign; by default the one in the store. */
   readonly name?: string | undefined;
+  /**
+   * Which image of that name, and what the statement says that it runs on; by default this machine's,
+   * and what the keys have signed before.
+   */
+  readonly platform?: Platform | undefined;
   readonly store?: string | undefined;
   /** As `foreignOwner` of {@link Store.open}. */
   readonly foreignStore?: boolean | undefined;
@@ -122,7 +129,8 @@ export function prepareTarget(request: TargetRequest, now: Date): PreparedTarget
   // Without a known key, nothing is taken from earlier statements.
   const isNew = say !== "add" && !("printed" in say);
   const bundles = isNew && request.by === undefined ? [] : request.bundles;
-  const located = locateImage(request.target, { stores, bundles });
+  const { platform } = request;
+  const located = locateImage(request.target, { stores, bundles }, undefined, { platform });
   const facts = imageFacts(located.bytes, located.id && algorithmOf(located.id));
   requireIdentity(located, facts.verityDigest);
   const name = request.name ?? located.name;
@@ -193,12 +201,47 @@ function statementToSign(
   const how = {
     profile: made?.profile,
     source: made?.source,
+    platform: platformToSign(to, name, made?.platform),
     seekIndex: made?.seekIndex ?? facts.seekIndex,
   };
   const { created, expires } = say;
-  const { version, warnings } = settled(to, { name, sha256: facts.sha256 }, say);
+  const { version, warnings } = settled(
+    to,
+    { name, platform: how.platform, sha256: facts.sha256 },
+    say,
+  );
   const statement = prepareStatement(facts, { name, ...how, created, expires, version });
   return { ...statement, signatures: [], warnings };
+}
+
+/**
+ * What the statement says that the image runs on: what the user says, else what the signer has said
+ * before. Of the store it is not believed.
+ *
+ * @throws {@link UsageError} when both differ, or when the name has images for platforms and nobody
+ *   says for which this one is
+ */
+function platformToSign(
+  { request: { platform: asked }, store }: Pick<PreparedTarget, "request" | "store">,
+  name: string,
+  signed: Platform | undefined,
+): Platform | undefined {
+  if (
+    asked !== undefined &&
+    signed !== undefined &&
+    platformDistance(asked, signed) === undefined
+  ) {
+    const [wanted, got] = [formatPlatform(asked), formatPlatform(signed)];
+    throw new UsageError("USAGE", `--platform: expected ${got}, as it is signed, got ${wanted}`);
+  }
+  const platform = signed ?? asked;
+  if (platform !== undefined || store === undefined) return platform;
+  const known = store.images.refsOf(name).flatMap((ref) => ref.platform ?? []);
+  if (known.length === 0) return undefined;
+  const all = known.map(formatPlatform).join(", ");
+  throw new UsageError("USAGE", `image ${name}: has images for ${all}: for which is this one?`, {
+    hint: `say it with --platform, such as --platform ${formatPlatform(known[0]!)}`,
+  });
 }
 
 /** The version, compared with those that the name has where the bundle goes. */
@@ -220,14 +263,16 @@ function putBundles(
 ): Omit<SignedTarget, "warnings"> {
   const { request, located, store, statement } = target;
   if (request.output === undefined && store !== undefined && located.id !== undefined) {
-    const { name } = statement;
-    const before = store.images.lookup(name);
+    const { name, platform } = statement;
+    const before = store.images.idOf({ name, platform });
     // A further signature on a statement does not move its name.
     const moves = before === undefined || request.say !== "add";
-    const bundles = signed.map(({ keyId, bundle: bytes }) => ({ keyId, name, bytes }));
+    const bundles = signed.map(({ keyId, bundle: bytes }) => {
+      return { keyId, name, platform, bytes };
+    });
     const transaction = Transaction.begin(store);
     try {
-      transaction.publish({ image: located.id, bundles, ...(moves ? { name } : {}) });
+      transaction.publish({ image: located.id, bundles, ...(moves ? { name, platform } : {}) });
     } finally {
       transaction.close();
     }

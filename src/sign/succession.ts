@@ -13,6 +13,7 @@
 import { SealfsError, TrustError } from "../errors.ts";
 import { isUserFile, readUserFile } from "../fs/user-file.ts";
 import { limits } from "../limits.ts";
+import { type Platform, formatPlatform } from "../platform/platform.ts";
 import type { Store } from "../store/store.ts";
 import { parseBundle } from "../trust/bundle.ts";
 import { preAuthEncoding } from "../trust/dsse.ts";
@@ -40,6 +41,8 @@ export interface WishedVersion {
 /** What is about to be signed. */
 export interface NextStatement {
   readonly name: string;
+  /** Undefined for any, and before it is known. */
+  readonly platform?: Platform | undefined;
   /** Of the image; undefined before it is known. */
   readonly sha256: string | undefined;
 }
@@ -91,10 +94,10 @@ export function settleVersion(
   keys: readonly PublicKey[],
   earlier: EarlierBundles,
 ): SettledVersion {
-  const inStore = predecessorsAmong(earlier.inStore, next.name, keys);
+  const inStore = predecessorsAmong(earlier.inStore, next, keys);
   const stored = highest(inStore.filter(({ isOwn }) => isOwn));
   const replaced = highest(
-    predecessorsAmong(earlier.inFiles, next.name, keys).filter(({ isOwn }) => isOwn),
+    predecessorsAmong(earlier.inFiles, next, keys).filter(({ isOwn }) => isOwn),
   );
   const own = highest([stored, replaced].filter((each) => each !== undefined));
   const clashes = (version: number, { statement }: Predecessor) =>
@@ -132,7 +135,7 @@ const SKEW_MS = 5 * 60_000;
 
 function predecessorsAmong(
   bundles: readonly Uint8Array[],
-  name: string,
+  next: NextStatement,
   keys: readonly PublicKey[],
 ): Predecessor[] {
   return bundles.flatMap((file) => {
@@ -140,7 +143,7 @@ function predecessorsAmong(
       const { payload, payloadType, signatures } = parseBundle(file);
       if (payloadType !== STATEMENT_PAYLOAD_TYPE) return [];
       const statement = readStatement(payload);
-      if (statement.name !== name) return [];
+      if (statement.name !== next.name || !isCompared(statement, next)) return [];
       const message = preAuthEncoding(payloadType, payload);
       const isOwn = keys.some((key) =>
         signatures.some(({ bytes }) => key.verifies(message, bytes)),
@@ -151,6 +154,13 @@ function predecessorsAmong(
       throw error;
     }
   });
+}
+
+/** What clients compare: see `Marks`. Before an image is known, only versions of any platform. */
+function isCompared({ platform }: Statement, next: NextStatement): boolean {
+  if (platform === undefined) return true;
+  if (next.platform === undefined) return next.sha256 !== undefined;
+  return formatPlatform(platform) === formatPlatform(next.platform);
 }
 
 function highest(all: readonly Predecessor[]): Predecessor | undefined {

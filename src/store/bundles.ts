@@ -1,7 +1,8 @@
 /**
  * Signed statements about images, one file per signer and name, because one image may go under
- * several names: `bundles/<id>/<key id>~<start of the name's SHA-256>.json`. The part from `~` on
- * is absent when the writer gave no name. Their bytes are as untrusted as everything in a store.
+ * several names: `bundles/<id>/<key id>~<start of the name's SHA-256>.json`, with the platform behind
+ * when the statement has one (`~linux~arm64~v8`): images for two platforms may be the same bytes.
+ * The part from `~` on is absent when the writer gave no name. Their bytes are as untrusted as everything in a store.
  *
  * Spec: docs/store.md, "Bundles".
  *
@@ -9,9 +10,11 @@
  */
 import { createHash } from "node:crypto";
 import { limits } from "../limits.ts";
+import { formatPlatform } from "../platform/platform.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
 import { failure } from "../fs/failure.ts";
 import type { HeldDirectory } from "../fs/held-directory.ts";
+import type { ImageRef } from "./image-ref.ts";
 import { decodeName, encodeName } from "./names.ts";
 
 /** A bundle's file, as its name tells. */
@@ -29,16 +32,23 @@ export interface StoredBundle extends Omit<BundleFile, "read"> {
 }
 
 const NAME_HASH_DIGITS = 16;
-const FILE = new RegExp(`^(.*?)(?:~[0-9a-f]{${NAME_HASH_DIGITS}})?\\.json$`);
+const FILE = new RegExp(
+  `^(.*?)(?:~[0-9a-f]{${NAME_HASH_DIGITS}}(?:~[a-z0-9][a-z0-9._-]*){0,3})?\\.json$`,
+);
 
 /** A bundle's path below the store; key ids are encoded as image names are. */
-export function bundlePath(id: VerityDigest, keyId: string, name?: string): string {
-  return `bundles/${id}/${encodeName(keyId)}${name === undefined ? "" : markOf(name)}.json`;
+export function bundlePath(id: VerityDigest, keyId: string, about?: Partial<ImageRef>): string {
+  const { name, platform } = about ?? {};
+  const words = platform === undefined ? "" : `~${formatPlatform(platform).replaceAll("/", "~")}`;
+  const mark = name === undefined ? "" : `${markOf(name)}${words}`;
+  return `bundles/${id}/${encodeName(keyId)}${mark}.json`;
 }
 
 /** Whether a bundle's file says that it is about `name`. */
 export function isMarked({ path }: Pick<BundleFile, "path">, name: string): boolean {
-  return path.endsWith(`${markOf(name)}.json`);
+  const file = path.slice(path.lastIndexOf("/") + 1);
+  const mark = markOf(name);
+  return file.includes(`${mark}.`) || file.includes(`${mark}~`);
 }
 
 function markOf(name: string): string {

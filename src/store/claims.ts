@@ -12,7 +12,7 @@ import type { StoredBundle } from "./bundles.ts";
 /** A bundle that could be read. */
 export interface Claim extends Pick<
   Statement,
-  "name" | "version" | "created" | "expires" | "seekIndex"
+  "name" | "platform" | "version" | "created" | "expires" | "seekIndex"
 > {
   readonly keyId: string;
   /** The image that it is about. */
@@ -27,8 +27,8 @@ export interface Claim extends Pick<
 export function readClaim({ keyId, bytes }: Pick<StoredBundle, "keyId" | "bytes">): Claim {
   const { subjects, predicate } = parseStatement(parseBundle(bytes).payload);
   const { name, verityDigest: id } = subjects[0]!;
-  const { version, created, expires, seekIndex } = predicate;
-  return { keyId, id, name, version, created, expires, seekIndex };
+  const { platform, version, created, expires, seekIndex } = predicate;
+  return { keyId, id, name, platform, version, created, expires, seekIndex };
 }
 
 /** The claims of the bundles that can be read; the others are skipped. */

@@ -1,23 +1,35 @@
 /**
- * The images of one store and their names: `images/<id>` and `images/refs/<name> -> ../<id>`.
- * Reading only; a transaction writes them.
+ * The images of one store and their names: `images/<id>` and `images/refs/<name> -> ../<id>`, beside
+ * which a name has a ref for each platform that it has an image for. Reading only; a transaction
+ * writes them.
  *
  * Spec: docs/store.md, "Images and names".
  *
  * @module
  */
+import { basename } from "node:path";
 import { FormatError, NotFoundError } from "../errors.ts";
 import { type VerityDigest, parseVerityDigest } from "../verity/verity-digest.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
 import type { HeldDirectory } from "../fs/held-directory.ts";
+import { platformDistance } from "../platform/platform-match.ts";
+import { type Platform, formatPlatform } from "../platform/platform.ts";
+import { hostPlatform } from "../sys/host-platform.ts";
+import { type ImageRef, decodeRef, encodeRef } from "./image-ref.ts";
 import { REFS, idOfRefTarget } from "./layout.ts";
-import { decodeName, encodeName } from "./names.ts";
 
 /** An image and the names that lead to it. */
 export interface ImageRecord {
   readonly id: VerityDigest;
   /** Sorted. */
   readonly names: readonly string[];
+  /** For which it has one of the names; sorted. */
+  readonly platforms: readonly string[];
+}
+
+/** A ref, and where it leads. */
+export interface StoredRef extends ImageRef {
+  readonly id: VerityDigest;
 }
 
 const ID = /^(?:[0-9a-f]{64}|[0-9a-f]{128})$/;
@@ -35,27 +47,50 @@ export class ImageIndex {
     return targetOf(this.#files, `images/${id}`) !== undefined;
   }
 
-  /** Whether something stands under this name, wherever it leads. */
-  hasName(name: string): boolean {
-    return targetOf(this.#files, `${REFS}/${encodeName(name)}`) !== undefined;
-  }
-
   /**
-   * The id that a name leads to; undefined when the store has no such name.
+   * The id that a name leads to: of its images for platforms the one that is nearest to `platform`,
+   * else what the name leads to by itself; undefined when the store has no such name.
    *
    * @throws {@link FormatError} `MALFORMED` when the ref is no symlink to an id
    */
-  lookup(name: string): VerityDigest | undefined {
-    return this.#idOf(encodeName(name), name);
+  lookup(name: string, platform: Platform = hostPlatform()): VerityDigest | undefined {
+    const nearest = this.refsOf(name).reduce<{ ref: StoredRef; distance: number } | undefined>(
+      (best, ref) => {
+        const distance = ref.platform && platformDistance(platform, ref.platform);
+        if (distance === undefined || (best && best.distance <= distance)) return best;
+        return { ref, distance };
+      },
+      undefined,
+    );
+    return nearest?.ref.id ?? this.idOf({ name, platform: undefined });
+  }
+
+  /** The id that this very ref leads to; undefined when there is none. */
+  idOf(ref: ImageRef): VerityDigest | undefined {
+    return this.#idOf(encodeRef(ref), ref.name);
+  }
+
+  /** The refs of one name, the one without a platform first. */
+  refsOf(name: string): StoredRef[] {
+    return this.refPaths(name).flatMap((path) => this.#read(basename(path)) ?? []);
+  }
+
+  /** The same by their names in the store, wherever they lead; sorted. */
+  refPaths(name: string): string[] {
+    return this.#files
+      .names(REFS)
+      .filter((component) => decodeRef(component)?.name === name)
+      .sort()
+      .map((component) => `${REFS}/${component}`);
   }
 
   /**
-   * The id of an image given by name or by its id. A name wins.
+   * The id of an image given by name, as {@link lookup}, or by its id. A name wins.
    *
    * @throws {@link NotFoundError} `NO_REF`
    */
-  resolve(nameOrId: string): VerityDigest {
-    const id = this.lookup(nameOrId);
+  resolve(nameOrId: string, platform?: Platform): VerityDigest {
+    const id = this.lookup(nameOrId, platform);
     if (id !== undefined) return id;
     if (ID.test(nameOrId) && this.has(parseVerityDigest(nameOrId))) {
       return nameOrId as VerityDigest;
@@ -63,16 +98,12 @@ export class ImageIndex {
     throw new NotFoundError("NO_REF", `image ${nameOrId}: no such image in ${this.#files.path}`);
   }
 
-  /** Every name with its id, sorted by name. Names that sealfs does not make are left out. */
-  refs(): ReadonlyMap<string, VerityDigest> {
-    const refs: [string, VerityDigest][] = [];
-    for (const component of this.#files.names(REFS)) {
-      const name = decodeName(component);
-      if (name === undefined) continue;
-      const id = this.#idOf(component, name);
-      if (id !== undefined) refs.push([name, id]);
-    }
-    return new Map(refs.sort(([a], [b]) => (a < b ? -1 : 1)));
+  /** Every ref, sorted. Those that sealfs does not make are left out. */
+  refs(): StoredRef[] {
+    return this.#files
+      .names(REFS)
+      .sort()
+      .flatMap((component) => this.#read(component) ?? []);
   }
 
   /** Every id under `images/`, in no order. */
@@ -82,15 +113,25 @@ export class ImageIndex {
 
   /** Every image, sorted by id, with its names. */
   list(): ImageRecord[] {
-    const names = new Map<VerityDigest, string[]>(this.ids().map((id) => [id, []]));
-    for (const [name, id] of this.refs()) {
-      const known = names.get(id);
-      if (known === undefined) names.set(id, [name]);
-      else known.push(name);
+    const refs = new Map<VerityDigest, StoredRef[]>(this.ids().map((id) => [id, []]));
+    for (const ref of this.refs()) {
+      const known = refs.get(ref.id);
+      if (known === undefined) refs.set(ref.id, [ref]);
+      else known.push(ref);
     }
-    return [...names]
-      .map(([id, all]) => ({ id, names: all }))
+    return [...refs]
+      .map(([id, all]) => ({
+        id,
+        names: sorted(all.map(({ name }) => name)),
+        platforms: sorted(all.flatMap(({ platform }) => platform && formatPlatform(platform))),
+      }))
       .sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  #read(component: string): StoredRef | undefined {
+    const ref = decodeRef(component);
+    const id = ref && this.#idOf(component, ref.name);
+    return id && { ...ref!, id };
   }
 
   #idOf(component: string, name: string): VerityDigest | undefined {
@@ -104,6 +145,11 @@ export class ImageIndex {
       `image name ${name}: ${this.#files.pathOf(link)} does not lead to an image`,
     );
   }
+}
+
+/** Each once. */
+function sorted(texts: readonly (string | undefined)[]): string[] {
+  return [...new Set(texts)].filter((text) => text !== undefined).sort();
 }
 
 /** Target of a symlink, "" for anything else, undefined for what is not there. */

@@ -5,10 +5,10 @@
  * @module
  */
 import { NotFoundError } from "../errors.ts";
-import { errnoOf, failure } from "../fs/failure.ts";
+import { failure } from "../fs/failure.ts";
 import { REFS } from "./layout.ts";
 import { StoreLock } from "./lock.ts";
-import { encodeName } from "./names.ts";
+import { removeRef } from "./moved-refs.ts";
 import type { Store } from "./store.ts";
 
 /**
@@ -21,15 +21,8 @@ import type { Store } from "./store.ts";
 export function removeNames(store: Store, names: readonly string[]): void {
   const lock = StoreLock.shared(store);
   try {
-    for (const name of names) requireName(store, name);
-    for (const name of names) {
-      try {
-        store.files.unlink(`${REFS}/${encodeName(name)}`);
-      } catch (error) {
-        // Another process removed it in the meantime: it is gone, as asked.
-        if (errnoOf(error) !== "ENOENT") throw error;
-      }
-    }
+    const refs = names.flatMap((name) => refsNamed(store, name));
+    for (const ref of refs) removeRef(store, ref);
     store.files.sync(REFS);
     lock.confirm();
   } catch (error) {
@@ -39,8 +32,10 @@ export function removeNames(store: Store, names: readonly string[]): void {
   }
 }
 
-function requireName(store: Store, name: string): void {
-  if (store.images.hasName(name)) return;
+/** Those of its platforms, and the one without, wherever they lead. */
+function refsNamed(store: Store, name: string): string[] {
+  const refs = store.images.refPaths(name);
+  if (refs.length > 0) return refs;
   throw new NotFoundError("NO_REF", `image ${name}: no such name in ${store.path}`, {
     hint: isId(store, name)
       ? "this is an id: sealfs gc removes images that no name leads to"

@@ -5,6 +5,7 @@
  * @module
  */
 import { IntegrityError, NotFoundError, SystemError, UsageError } from "../errors.ts";
+import type { Platform } from "../platform/platform.ts";
 import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import type { BundleFile } from "./bundles.ts";
@@ -71,14 +72,15 @@ export class Stores implements LocalObjects {
   }
 
   /**
-   * The id of an image by name or id, from the first store that knows it.
+   * The id of an image by name, which is this machine's unless another platform is given, or by id,
+   * from the first store that knows it.
    *
    * @throws {@link NotFoundError} `NO_REF`
    */
-  resolve(nameOrId: string): VerityDigest {
+  resolve(nameOrId: string, platform?: Platform): VerityDigest {
     for (const store of this.all) {
       try {
-        return store.images.resolve(nameOrId);
+        return store.images.resolve(nameOrId, platform);
       } catch (error) {
         if (!(error instanceof NotFoundError)) throw error;
       }

@@ -21,13 +21,14 @@
  * @module
  */
 import { dirname } from "node:path";
+import type { Platform } from "../platform/platform.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
 import { bundlePath } from "./bundles.ts";
 import { type Durability, Syncs } from "./durability.ts";
 import { failure } from "../fs/failure.ts";
 import { REFS, imageLinkTarget, refLinkTarget } from "./layout.ts";
 import { StoreLock } from "./lock.ts";
-import { encodeName } from "./names.ts";
+import { refsToMove, removeRef } from "./moved-refs.ts";
 import { seekIndexOf, seekIndexPath } from "./seek-indexes.ts";
 import { FreeSpace } from "./space.ts";
 import { writeStagedFile } from "../fs/staged-file.ts";
@@ -52,8 +53,9 @@ export interface Publication {
   readonly objects?: ReadonlySet<VerityDigest>;
   /** An image, whose bytes are one of the objects or in the store. */
   readonly image?: VerityDigest;
-  /** A name for the image. */
+  /** A name for the image; its platform, where it is for one. */
   readonly name?: string;
+  readonly platform?: Platform | undefined;
   /** Signed statements about the image. */
   readonly bundles?: readonly NewBundle[];
   /** Seek indexes for the image. */
@@ -66,6 +68,8 @@ export interface NewBundle {
   readonly bytes: Uint8Array;
   /** The name that it is about; a bundle by the same key for the same name is replaced. */
   readonly name?: string;
+  /** The platform that it names; as the name. */
+  readonly platform?: Platform | undefined;
 }
 
 /** A staged file or link, by its name in the staging directory, and its name in the store. */
@@ -168,7 +172,8 @@ export class Transaction {
     this.#state = "published";
     return this.#attempt(() => {
       const annexes = [...this.#stageSeekIndexes(publication), ...this.#stageBundles(publication)];
-      const links = this.#stageLinks(publication);
+      const { to: refs, outdated } = refsToMove(this.store, publication);
+      const links = this.#stageLinks(publication, refs);
       this.#objects.protect(publication.objects);
       this.#syncs.contents();
       const published = this.#objects.publish(publication.objects);
@@ -179,6 +184,7 @@ export class Transaction {
       }
       this.#syncs.names(changed);
       for (const link of links) this.#syncs.name(this.#move(link));
+      this.#removeRefs(outdated);
       if (this.#syncs.durability !== "none") this.#lock.confirm();
       return published;
     });
@@ -195,10 +201,10 @@ export class Transaction {
 
   #stageBundles({ image, bundles = [] }: Publication): Move[] {
     if (image === undefined) return [];
-    return bundles.map(({ keyId, bytes, name }, index) => {
+    return bundles.map(({ keyId, bytes, ...about }, index) => {
       const from = `bundle-${index}`;
       writeStagedFile(this.#staging.files, from, bytes, this.#syncs.eachFile);
-      return { from, to: bundlePath(image, keyId, name) };
+      return { from, to: bundlePath(image, keyId, about) };
     });
   }
 
@@ -212,17 +218,23 @@ export class Transaction {
   }
 
   /** Made before the first sync, so that it covers them. */
-  #stageLinks({ image, name }: Publication): Move[] {
+  #stageLinks({ image }: Publication, refs: readonly string[]): Move[] {
     if (image === undefined) return [];
-    const links = [{ target: imageLinkTarget(image), to: `images/${image}` }];
-    if (name !== undefined) {
-      links.push({ target: refLinkTarget(image), to: `${REFS}/${encodeName(name)}` });
-    }
+    const links = [
+      { target: imageLinkTarget(image), to: `images/${image}` },
+      ...refs.map((ref) => ({ target: refLinkTarget(image), to: ref })),
+    ];
     return links.map(({ target, to }, index) => {
       const from = `link-${index}`;
       this.#staging.files.symlink(target, from);
       return { from, to };
     });
+  }
+
+  /** Only once the name leads to the new image. */
+  #removeRefs(refs: readonly string[]): void {
+    for (const ref of refs) removeRef(this.store, ref);
+    if (refs.length > 0) this.#syncs.names(new Set([REFS]));
   }
 
   #move({ from, to }: Move): string {

@@ -26,6 +26,24 @@ export interface Mark {
  */
 export type Progress = "first" | "same" | "newer";
 
+/** What a client remembers of a name that a statement is compared with. */
+export interface Marks {
+  /** Of the statement's platform, or of statements without one. */
+  readonly own: Mark | undefined;
+  /**
+   * For a statement about a platform, the mark of those without one; for one without, those of all
+   * platforms: leaving the platform out, or adding it, does not lead back.
+   */
+  readonly others: readonly Mark[];
+}
+
+/** {@link verifyVersion} for a statement about a name. */
+export function verifyProgress(next: Mark, { own, others }: Marks, what: string): Progress {
+  const progress = verifyVersion(next, own, what);
+  for (const other of others) verifyVersion(next, other, what);
+  return progress === "first" && others.length > 0 ? "newer" : progress;
+}
+
 /**
  * Compares a version with the remembered one.
  *

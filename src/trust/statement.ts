@@ -11,14 +11,15 @@
  *  "predicate":{"formatVersion":1,"mode":"composefs-erofs","requires":[],"size":8192,
  *    "profile":"oci-v1",
  *    "source":{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:…"},
+ *    "platform":{"os":"linux","architecture":"arm64","variant":"v8"},
  *    "objects":{"count":123,"bytes":45678},
  *    "seekIndex":{"digest":"sha256:…","size":5678},
  *    "version":1788220800,"created":"2026-09-01T00:00:00Z","expires":"2027-09-01T00:00:00Z"}}
  * ```
  *
  * The verity digest stands under `fsverity-sha256-12` or `fsverity-sha512-12`: algorithm and the
- * logarithm of the block size, composefs-rs's names. `profile` and `source` are absent when the
- * signer does not know them, `seekIndex` when there is none. `requires` names
+ * logarithm of the block size, composefs-rs's names. `profile`, `source` and `platform` are absent when
+ * the signer does not know them, `seekIndex` when there is none. `requires` names
  * extensions without which the statement must not be accepted; this version knows none. Unknown
  * fields elsewhere are ignored.
  *
@@ -30,6 +31,7 @@ import { asArray, asObject, asSize, asString, optionalString } from "../bytes/js
 import type { JsonObject, JsonValue } from "../bytes/json.ts";
 import { FormatError, TrustError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { type Platform, formatPlatform, isUsualPlatform, usualNames } from "../platform/platform.ts";
 import { type VerityDigest, algorithmOf, parseVerityDigest } from "../verity/verity-digest.ts";
 import { parseDocument, refusing } from "./document.ts";
 import { formatTime, parseTime } from "./time.ts";
@@ -57,6 +59,8 @@ export interface Predicate {
   readonly profile: string | undefined;
   /** The image manifest that was built. */
   readonly source: { readonly mediaType: string; readonly digest: string } | undefined;
+  /** What it runs on; undefined for what runs anywhere, or when that is not known. */
+  readonly platform?: Platform | undefined;
   /** Distinct objects that the bootstrap refers to, and their bytes together. */
   readonly objects: { readonly count: number; readonly bytes: number };
   /** The file that says where the objects lie in the layers, when there is one. */
@@ -112,8 +116,8 @@ export function parseStatement(payload: Uint8Array): UnboundStatement {
  * @throws {@link TrustError} `BAD_STATEMENT` when a verifier would refuse a field
  */
 export function formatStatement(statement: Statement): Uint8Array {
-  const { name, sha256, verityDigest, size, profile, source, objects, seekIndex, version } =
-    statement;
+  const { name, sha256, verityDigest, size, profile, source, platform } = statement;
+  const { objects, seekIndex, version } = statement;
   const payload = new TextEncoder().encode(
     JSON.stringify({
       _type: STATEMENT_TYPE,
@@ -126,6 +130,7 @@ export function formatStatement(statement: Statement): Uint8Array {
         size,
         profile,
         source: source && { mediaType: source.mediaType, digest: source.digest },
+        platform: platform && fieldsOf(platform),
         objects: { count: objects.count, bytes: objects.bytes },
         seekIndex: seekIndex && { digest: seekIndex.digest, size: seekIndex.size },
         version,
@@ -136,6 +141,10 @@ export function formatStatement(statement: Statement): Uint8Array {
   );
   parseStatement(payload);
   return payload;
+}
+
+function fieldsOf({ os, architecture, variant }: Platform) {
+  return { os, architecture, variant };
 }
 
 function requireValue(object: JsonObject, name: string, wanted: string | number): void {
@@ -201,6 +210,7 @@ function readPredicate(predicate: JsonObject): Predicate {
     size: asSize(predicate.get("size"), "statement: size"),
     profile: readProfile(predicate),
     source: readSource(predicate.get("source")),
+    platform: readPlatform(predicate.get("platform")),
     objects: {
       count: asSize(objects.get("count"), "statement: objects: count"),
       bytes: asSize(objects.get("bytes"), "statement: objects: bytes"),
@@ -235,6 +245,21 @@ function readSource(value: JsonValue | undefined): Predicate["source"] {
   }
   if (PLAIN.test(mediaType)) return { mediaType, digest };
   throw malformed(`source: expected a media type, got ${shown(mediaType)}`);
+}
+
+/** One platform has one spelling: clients compare and remember it. */
+function readPlatform(value: JsonValue | undefined): Platform | undefined {
+  if (value === undefined) return undefined;
+  const what = "statement: platform";
+  const object = asObject(value, what);
+  const os = asString(object.get("os"), `${what}: os`);
+  const architecture = asString(object.get("architecture"), `${what}: architecture`);
+  const variant = optionalString(object, "variant", what);
+  const platform = { os, architecture, variant };
+  if (isUsualPlatform(platform)) return platform;
+  const [got, usual] = [formatPlatform(platform), formatPlatform(usualNames(platform))];
+  const expected = usual === got ? "lower-case words" : shown(usual);
+  throw malformed(`platform: expected ${expected}, got ${shown(got)}`);
 }
 
 function readSeekIndex(value: JsonValue | undefined): SeekIndexFile | undefined {

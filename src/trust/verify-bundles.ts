@@ -11,7 +11,7 @@
  * | 3, 4 the signatures | `UNTRUSTED_KEY`, `BAD_SIGNATURE`, `REVOKED_KEY`, `KEY_NOT_VALID`, `BELOW_THRESHOLD` |
  * | 5 the payload's type | `BAD_PAYLOAD_TYPE` |
  * | 6 the statement | `BAD_STATEMENT`, `UNSUPPORTED_STATEMENT` |
- * | 7 the name | `BAD_SUBJECT`, `WRONG_NAME`, `NAME_NOT_ALLOWED`, `BELOW_THRESHOLD` |
+ * | 7 the name | `BAD_SUBJECT`, `WRONG_NAME`, `WRONG_PLATFORM`, `NAME_NOT_ALLOWED`, `BELOW_THRESHOLD` |
  * | 8 the times | `NOT_YET_VALID`, `EXPIRED`, `BAD_VALIDITY`, `TOO_OLD`, `REVOKED_IMAGE` |
  * | 9 the version | `ROLLBACK`, `EQUIVOCATION` |
  * | 10 the bootstrap's bytes | `WRONG_IMAGE` |

@@ -8,6 +8,8 @@
  */
 import { TrustError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { platformDistance } from "../platform/platform-match.ts";
+import { type Platform, formatPlatform } from "../platform/platform.ts";
 import { formatDuration } from "./duration.ts";
 import type { TrustPolicy } from "./policy.ts";
 import type { SignedPayload } from "./signers.ts";
@@ -26,6 +28,8 @@ export const ANY_NAME: unique symbol = Symbol("any name");
 export interface Expectation {
   /** The name that the user asked for, never one taken from a file's name. */
   readonly name: string | typeof ANY_NAME;
+  /** What the image has to run on; a statement that names no platform is for any. */
+  readonly platform?: Platform | undefined;
   /** The time, read once for the whole run. */
   readonly now: Date;
 }
@@ -74,8 +78,10 @@ export function verifyPayload(
   }
   // Step 6: parse exactly the bytes that were verified.
   const unbound = parseStatement(payload);
-  // Step 7: one subject, with the name asked for, which enough of the keys may sign.
+  // Step 7: one subject, with the name asked for, for this platform, which enough of the keys may
+  // sign.
   const statement = bindSubject(unbound, name);
+  verifyPlatform(statement, expected.platform);
   const allowed = signers.filter((id) => policy.maySign(id, statement.name));
   const [first, ...others] = allowed;
   if (first === undefined) throw notAllowed(signers, statement.name);
@@ -133,6 +139,17 @@ function bindSubject(unbound: UnboundStatement, name: Expectation["name"]): Stat
     );
   }
   return { ...subject, ...unbound.predicate };
+}
+
+function verifyPlatform({ name, platform }: Statement, asked: Platform | undefined): void {
+  if (asked === undefined || platform === undefined) return;
+  if (platformDistance(asked, platform) !== undefined) return;
+  const [wanted, got] = [formatPlatform(asked), formatPlatform(platform)];
+  throw new TrustError(
+    "WRONG_PLATFORM",
+    `statement: expected ${JSON.stringify(name)} for ${wanted}, got the image for ${got}`,
+    { hint: `to take it all the same, ask for it: --platform ${got}` },
+  );
 }
 
 /**

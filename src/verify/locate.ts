@@ -8,6 +8,8 @@ import { existsSync } from "node:fs";
 import { IntegrityError, NotFoundError, TrustError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { type BundleFile, isMarked, readBundles } from "../store/bundles.ts";
+import type { Platform } from "../platform/platform.ts";
+import { hostPlatform } from "../sys/host-platform.ts";
 import type { Stores } from "../store/stores.ts";
 import type { Keyring } from "../trust/keyring.ts";
 import { type Listing, type Trust, policyOf } from "../trust/policy.ts";
@@ -17,7 +19,7 @@ import { verityDigestOf } from "../verity/hasher.ts";
 import type { CheckedImages } from "./checked-images.ts";
 import type { TrustState } from "./trust-state.ts";
 import { isUserFile, readUserFile } from "../fs/user-file.ts";
-import { type VerifiedImage, markFor, verifyImageFile } from "./verified-image.ts";
+import { type VerifiedImage, verifyImageFile } from "./verified-image.ts";
 
 /** A bootstrap and the bundles about it. */
 export interface LocatedImage {
@@ -46,6 +48,11 @@ export interface Demands {
   readonly state?: TrustState | undefined;
   /** The name that has to be signed; by default the name under which a store has the image. */
   readonly name?: string | undefined;
+  /**
+   * What it has to run on; by default this machine, for an image that is given by its name in a
+   * store, and anything for a file, or an image given by its id.
+   */
+  readonly platform?: Platform | undefined;
   readonly now: Date;
   /** The memory of images that have passed the check of their format; by default there is none. */
   readonly checked?: CheckedImages | undefined;
@@ -71,7 +78,7 @@ export function locateImage(
   target: string,
   places: Places,
   keyring?: Keyring,
-  name?: string,
+  { name, platform }: Pick<Demands, "name" | "platform"> = {},
 ): LocatedImage {
   const { stores } = places;
   const problems: Error[] = [];
@@ -80,7 +87,7 @@ export function locateImage(
   const named = places.bundles?.map((bundle) =>
     typeof bundle === "string" ? readBundleFile(bundle) : bundle,
   );
-  const id = stores && resolve(stores, target);
+  const id = stores && resolve(stores, target, platform);
   if (stores !== undefined && id !== undefined) {
     const bundles = named ?? stored(id);
     const known = target === id ? undefined : target;
@@ -106,26 +113,38 @@ export function locateImage(
 export function openVerified(target: string, places: Places, demands: Demands): VerifiedImage {
   const { now, state, checked } = demands;
   const policy = policyOf(demands.trust);
-  const located = locateImage(target, places, policy.keyring, demands.name);
+  const located = locateImage(target, places, policy.keyring, demands);
   const name = demands.name ?? located.name ?? ANY_NAME;
+  const platform = platformAsked(demands, located.name);
   const { bytes, bundles, problems } = located;
-  const markOf = state?.markOf.bind(state);
+  const marksOf = state?.marksOf.bind(state);
   const verified = verifyImageFile({
     bytes,
     bundles,
     problems,
     trust: policy,
     name,
+    platform,
     now,
-    markOf,
+    marksOf,
     checked,
   });
-  const { progress, statement } = verified;
-  if (checked?.has(statement.sha256) === false) checked.add(statement.sha256);
-  if (progress === "first" || progress === "newer") {
-    state?.remember(statement.name, policy, markFor(statement, policy), now, statement.created);
-  }
+  const { sha256 } = verified.statement;
+  if (checked?.has(sha256) === false) checked.add(sha256);
+  state?.remember(verified, policy, now);
   return verified;
+}
+
+/**
+ * What an image has to run on.
+ *
+ * @param stored the name under which a store has it
+ */
+export function platformAsked(
+  { platform }: Pick<Demands, "platform">,
+  stored: string | undefined,
+): Platform | undefined {
+  return platform ?? (stored === undefined ? undefined : hostPlatform());
 }
 
 /**
@@ -163,7 +182,7 @@ export async function fetchListed(
     throw new UsageError("USAGE", `bundle: ${listing.text} says which one counts`);
   }
   const { stores } = places;
-  const name = demands.name ?? (stores && nameIn(stores, target));
+  const name = demands.name ?? (stores && nameIn(stores, target, demands.platform));
   if (name === undefined) {
     throw new UsageError("USAGE", `image ${target}: which name to ask ${listing.text} for?`, {
       hint: "give it with --name",
@@ -188,8 +207,12 @@ export function notCurrent(cause: unknown, { text }: Listing): unknown {
   });
 }
 
-function nameIn(stores: Stores, target: string): string | undefined {
-  const id = resolve(stores, target);
+function nameIn(
+  stores: Stores,
+  target: string,
+  platform: Platform | undefined,
+): string | undefined {
+  const id = resolve(stores, target, platform);
   return id === undefined || id === target ? undefined : target;
 }
 
@@ -209,9 +232,13 @@ export function requireIdentity({ bytes, id }: LocatedImage, actual: VerityDiges
  * The id of a target in the stores; undefined when they do not have it, or it cannot be a name, but
  * it is a file.
  */
-function resolve(stores: Stores, target: string): VerityDigest | undefined {
+function resolve(
+  stores: Stores,
+  target: string,
+  platform: Platform | undefined,
+): VerityDigest | undefined {
   try {
-    return stores.resolve(target);
+    return stores.resolve(target, platform);
   } catch (error) {
     const notThere = error instanceof NotFoundError || error instanceof UsageError;
     if (notThere && existsSync(target)) return undefined;

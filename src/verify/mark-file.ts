@@ -140,7 +140,8 @@ function removeLower(folder: string, mark: Mark): void {
   }
 }
 
-function unreadable(folder: string, cause: unknown): TrustError {
+/** The error for a memory that cannot be read. */
+export function unreadable(folder: string, cause: unknown): TrustError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new TrustError("BAD_STATE", `memory of versions in ${folder}: cannot be read: ${reason}`, {
     cause,

@@ -1,7 +1,7 @@
 /**
- * What a client remembers: the highest version that it has verified of each name, the highest
- * version of each policy, the latest time that was signed, and which images it has checked (`checked-images.ts`). The place is the
- * client's own, never the store:
+ * What a client remembers: the highest version that it has verified of each name and platform, the
+ * highest version of each policy, the latest time that was signed, and which images it has checked
+ * (`checked-images.ts`). The place is the client's own, never the store:
  *
  * - `--state DIR`, else `$SEALFS_STATE`; `none` for no memory;
  * - else `/var/lib/sealfs` for root, `$XDG_STATE_HOME/sealfs` or `~/.local/state/sealfs` for
@@ -15,20 +15,27 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { type Stats, statSync } from "node:fs";
+import { type Stats, readdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { TrustError } from "../errors.ts";
-import { failure } from "../fs/failure.ts";
+import { errnoOf, failure } from "../fs/failure.ts";
 import { rootStateDirectory, userStateDirectory } from "../fs/own-directory.ts";
-import { type Mark, verifyVersion } from "../trust/high-water.ts";
+import { type Mark, type Marks, verifyProgress } from "../trust/high-water.ts";
+import { type Platform, formatPlatform } from "../platform/platform.ts";
+import type { Statement } from "../trust/statement.ts";
 import type { TrustPolicy } from "../trust/policy.ts";
+import { type VerifiedImage, markFor } from "./verified-image.ts";
 import { CheckedImages } from "./checked-images.ts";
-import { type KeptMark, readMark, writeMark } from "./mark-file.ts";
+import { type KeptMark, readMark, unreadable, writeMark } from "./mark-file.ts";
 
 /** The value that turns the memory off. */
 const NO_STATE = "none";
 /** What the mark of a time is about. */
 const CREATED = "latest creation";
+
+type Remembered = Pick<VerifiedImage, "progress"> & {
+  readonly statement: Pick<Statement, "name" | "platform" | "created" | "version" | "sha256">;
+};
 
 /** The memory in one folder. */
 export class TrustState {
@@ -58,26 +65,41 @@ export class TrustState {
   }
 
   /**
-   * The mark of a name.
+   * The marks of a name that a statement for `platform` is compared with.
    *
    * @throws {@link TrustError} `BAD_STATE`
    */
-  markOf(name: string, policy: TrustPolicy): KeptMark | undefined {
-    return readMark(...this.#place("names", name, policy));
+  marksOf(
+    name: string,
+    policy: TrustPolicy,
+    platform: Platform | undefined,
+  ): Marks & { readonly own: KeptMark | undefined } {
+    const [folder, about] = this.#place("names", name, policy);
+    const marks = (folders: readonly string[]) =>
+      folders.flatMap((each) => readMark(each, about) ?? []);
+    if (platform === undefined) {
+      return { own: readMark(folder, about), others: marks(platformsIn(folder)) };
+    }
+    return { own: readMark(folderFor(folder, platform), about), others: marks([folder]) };
   }
 
   /**
-   * Remembers what was fully verified, and when it was created.
+   * Remembers what was fully verified, and when it was created; nothing when no name was asked for.
    *
    * @throws {@link TrustError} `STATE_NOT_KEPT`; `EQUIVOCATION` or `ROLLBACK` when another process
    *   has just verified another image with the same version, or a higher version
    */
-  remember(name: string, policy: TrustPolicy, mark: Mark, now: Date, created?: Date): void {
+  remember({ progress, statement }: Remembered, policy: TrustPolicy, now: Date): void {
+    if (progress !== "first" && progress !== "newer") return;
+    const { name, platform, created } = statement;
+    const mark = markFor(statement, policy);
     const [folder, about] = this.#place("names", name, policy);
-    verifyVersion(mark, writeMark(folder, mark, about, now), name);
+    const own = platform === undefined ? folder : folderFor(folder, platform);
+    const existing = writeMark(own, mark, about, now);
+    verifyProgress(mark, { own: existing, others: [] }, name);
     // A mark written between the comparison and now counts, too.
-    verifyVersion(mark, readMark(folder, about), name);
-    if (created !== undefined) this.#rememberTime(policy, mark, created, now);
+    verifyProgress(mark, this.marksOf(name, policy, platform), name);
+    this.#rememberTime(policy, mark, created, now);
   }
 
   /**
@@ -114,6 +136,23 @@ export class TrustState {
     // Names may be longer than a file name, and hold slashes. Neither text holds a newline.
     const hash = createHash("sha256").update(`${scope}\n${name}`).digest("hex");
     return [join(this.path, kind, hash), name];
+  }
+}
+
+/** Marks of a platform lie below those of the name: `linux~arm64~v8`. */
+function folderFor(folder: string, platform: Platform): string {
+  return join(folder, formatPlatform(platform).replaceAll("/", "~"));
+}
+
+function platformsIn(folder: string): string[] {
+  try {
+    const entries = readdirSync(folder, { withFileTypes: true });
+    return entries
+      .filter((entry) => entry.isDirectory() && entry.name.includes("~"))
+      .map(({ name }) => join(folder, name));
+  } catch (cause) {
+    if (errnoOf(cause) === "ENOENT") return [];
+    throw unreadable(folder, cause);
   }
 }
 

@@ -10,7 +10,8 @@
 import { verifyImage } from "../erofs/check.ts";
 import { Image } from "../erofs/image.ts";
 import { TrustError } from "../errors.ts";
-import { type Mark, type Progress, verifyVersion } from "../trust/high-water.ts";
+import type { Platform } from "../platform/platform.ts";
+import { type Mark, type Marks, type Progress, verifyProgress } from "../trust/high-water.ts";
 import { type Trust, type TrustPolicy, policyOf } from "../trust/policy.ts";
 import { allRefused } from "../trust/refusals.ts";
 import type { Statement } from "../trust/statement.ts";
@@ -34,8 +35,12 @@ export interface VerificationRequest extends Expectation {
   /** Why further bundles could not be read, for the message when none of the others is good. */
   readonly problems?: readonly Error[];
   readonly trust: Trust;
-  /** The remembered mark of a name; called only when a name was asked for. */
-  readonly markOf?: ((name: string, policy: TrustPolicy) => Mark | undefined) | undefined;
+  /**
+   * The remembered marks of a name, for a statement about that platform; called only when a name
+   * was asked for.
+   */
+  readonly marksOf?:
+    ((name: string, policy: TrustPolicy, platform: Platform | undefined) => Marks) | undefined;
   /** The memory of images that have passed the check of their format; by default there is none. */
   readonly checked?: Pick<CheckedImages, "has"> | undefined;
 }
@@ -153,14 +158,18 @@ export function verifyImageFile(request: VerificationRequest): VerifiedImage {
 function compareWithMemory(
   statement: Statement,
   policy: TrustPolicy,
-  { name, markOf }: VerificationRequest,
+  { name, marksOf }: VerificationRequest,
 ): Progress | undefined {
-  if (markOf === undefined || name === ANY_NAME) return undefined;
-  return verifyVersion(markFor(statement, policy), markOf(name, policy), name);
+  if (marksOf === undefined || name === ANY_NAME) return undefined;
+  const marks = marksOf(name, policy, statement.platform);
+  return verifyProgress(markFor(statement, policy), marks, name);
 }
 
 /** The mark to remember for a statement. */
-export function markFor({ version, sha256 }: Statement, policy: TrustPolicy): Mark {
+export function markFor(
+  { version, sha256 }: Pick<Statement, "version" | "sha256">,
+  policy: TrustPolicy,
+): Mark {
   return { epoch: policy.content?.epoch ?? 0, version, sha256 };
 }
 

@@ -174,7 +174,7 @@ async function cycle(kind, expected, turn, flag, waitMs) {
   const lines = said.split("\n").slice(0, -1);
   for (const line of lines) expected.take(line);
   const store = Store.open(join(disk, "store"));
-  const wrong = expected.check(store.images.refs());
+  const wrong = expected.check(new Map(store.images.refs().map(({ name, id }) => [name, id])));
   const { problems } = await checkStore(store, { threads: 0 });
   // Without ordered data ext4 gives the blocks of a removed file to others before the removal is on
   // the disk. So garbage may come back with foreign content: writers compare what they find.

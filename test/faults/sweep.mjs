@@ -141,7 +141,11 @@ function objectOf(store, bytes) {
 }
 
 const signed = () => ["--key", at("key.key"), ...validity];
-const names = (store) => [...Store.open(store).images.refs().keys()].join(" ");
+const names = (store) =>
+  Store.open(store)
+    .images.refs()
+    .map(({ name }) => name)
+    .join(" ");
 
 /** `done` tells from the store whether the command's work is there. */
 const scenarios = {

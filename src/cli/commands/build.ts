@@ -112,8 +112,9 @@ function writeBundle(image: string, signed: readonly SignedImage[]): void {
   else writeUserFile(envelopeBeside(image), envelopeOf(first.payload, signed));
 }
 
-function bundleOf({ keyId, bundle, statement: { name } }: SignedImage): NewBundle {
-  return { keyId, name, bytes: bundle };
+function bundleOf({ keyId, bundle, statement }: SignedImage): NewBundle {
+  const { name, platform } = statement;
+  return { keyId, name, platform, bytes: bundle };
 }
 
 /**
@@ -139,12 +140,12 @@ function signer(options: Options, io: Io): ((built: BuiltImage) => SignedImage[]
   const beside = output === undefined ? [] : [bundleBeside(output), envelopeBeside(output)];
   const earlier = () => ({ inStore: bundlesIn(directory, name), inFiles: earlierFiles(beside) });
   settleVersion({ name, sha256: undefined }, validity, by, earlier());
-  return ({ bytes, algorithm, profile, source, seekIndex }) => {
+  return ({ bytes, algorithm, profile, source, platform, seekIndex }) => {
     const facts = imageFacts(bytes, algorithm);
-    const next = { name, sha256: facts.sha256 };
+    const next = { name, platform, sha256: facts.sha256 };
     const { version, warnings } = settleVersion(next, validity, by, earlier());
     const { created, expires } = validity;
-    const said = { name, profile, source, seekIndex, created, expires, version };
+    const said = { name, profile, source, platform, seekIndex, created, expires, version };
     const signed = keys.map((key) => signFacts(facts, { ...said, key }));
     const bundles = signed.map(({ bundle }) => bundle);
     const { statement } = signed[0]!;

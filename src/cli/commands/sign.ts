@@ -9,6 +9,7 @@ import { sealImage } from "../../composefs/seal.ts";
 import { readPublicKey } from "../../keys/key-files.ts";
 import { verifyTimesAsClients } from "../../sign/client-checks.ts";
 import { prepareTarget, signTarget } from "../../sign/sign-target.ts";
+import { parsePlatform } from "../../platform/platform.ts";
 import type { Statement } from "../../trust/statement.ts";
 import { formatTime } from "../../trust/time.ts";
 import type { Io } from "../terminal/io.ts";
@@ -66,6 +67,7 @@ async function sign(image: string, options: SignOptions, io: Io): Promise<void> 
   const request = {
     target: image,
     name,
+    platform: options.platform === undefined ? undefined : parsePlatform(options.platform),
     store,
     foreignStore: options.foreignStore,
     output,

@@ -8,6 +8,7 @@ import { UsageError } from "../../errors.ts";
 import { checkSeal } from "../../composefs/seal.ts";
 import { openCurrent } from "../../verify/locate.ts";
 import type { VerifiedImage } from "../../verify/verified-image.ts";
+import { formatPlatform, parsePlatform } from "../../platform/platform.ts";
 import { Stores } from "../../store/stores.ts";
 import { formatTime } from "../../trust/time.ts";
 import type { Io } from "../terminal/io.ts";
@@ -58,7 +59,8 @@ async function verifyStatement(image: string, options: Options, io: Io): Promise
   const { name, bundle: bundles, store } = options;
   const { trust, state, now } = readTrust(options, io);
   const places = { stores: store && Stores.open(store), bundles };
-  const verified = await openCurrent(image, places, { trust, state, name, now });
+  const platform = options.platform === undefined ? undefined : parsePlatform(options.platform);
+  const verified = await openCurrent(image, places, { trust, state, name, platform, now });
   if (options.json) io.print(JSON.stringify(asJson(verified)));
   else for (const line of lines(verified)) io.print(line);
   if (!verified.nameChecked) {
@@ -117,7 +119,7 @@ function asJson(verified: VerifiedImage): object {
 }
 
 function lines({ statement, keyIds }: VerifiedImage): string[] {
-  const { profile, source, objects } = statement;
+  const { platform, profile, source, objects } = statement;
   return factLines([
     ["verified", statement.name],
     ["image", `${statement.verityDigest} (${statement.size} bytes)`],
@@ -126,6 +128,7 @@ function lines({ statement, keyIds }: VerifiedImage): string[] {
     ["version", String(statement.version)],
     ["created", formatTime(statement.created)],
     ["expires", formatTime(statement.expires)],
+    ...(platform === undefined ? [] : [["platform", formatPlatform(platform)] as const]),
     ...(profile === undefined ? [] : [["profile", profile] as const]),
     ...(source === undefined ? [] : [["source", source.digest] as const]),
     ["objects", `${objects.count} (${objects.bytes} bytes)`],

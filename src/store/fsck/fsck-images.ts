@@ -11,7 +11,7 @@ import { targetOf } from "../images.ts";
 import type { FoundProblem } from "./problem.ts";
 import { REFS, idOfRefTarget, imageLinkTarget } from "../layout.ts";
 import { hasDirectory, statOf } from "./stat-of.ts";
-import { decodeName } from "../names.ts";
+import { decodeRef } from "../image-ref.ts";
 import type { Store } from "../store.ts";
 import { openStoredImage } from "../stored-image.ts";
 
@@ -64,7 +64,7 @@ class ImagesCheck implements ImagesResult {
     for (const component of this.#store.files.names(REFS)) {
       const name = `${REFS}/${component}`;
       const id = idOfRefTarget(targetOf(this.#store.files, name) ?? "");
-      if (id === undefined || decodeName(component) === undefined) {
+      if (id === undefined || decodeRef(component) === undefined) {
         this.#add({ kind: "ref", name, message: "is not an image name" });
         continue;
       }

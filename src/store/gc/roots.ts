@@ -14,7 +14,9 @@ import { claimsOf } from "../claims.ts";
 import { targetOf } from "../images.ts";
 import { REFS, idOfRefTarget } from "../layout.ts";
 import { readLeases } from "../leases.ts";
-import { decodeName } from "../names.ts";
+import { decodeRef } from "../image-ref.ts";
+import type { StoredRef } from "../images.ts";
+import { formatPlatform } from "../../platform/platform.ts";
 import type { Store } from "../store.ts";
 import { objectsOfStored } from "../stored-image.ts";
 
@@ -36,7 +38,7 @@ export interface Roots {
  */
 export function findRoots(store: Store, keep: number): Roots {
   const refs = readRefs(store);
-  const images = new Set(refs.values());
+  const images = new Set(refs.map(({ id }) => id));
   if (keep > 1) for (const id of earlierImages(store, refs, keep - 1)) images.add(id);
   const leases = readLeases(store);
   for (const lease of leases.live) for (const id of lease.images) images.add(id);
@@ -62,8 +64,12 @@ function objectsOrStop(store: Store, id: VerityDigest): Iterable<VerityDigest> {
   try {
     return objectsOfStored(store, id).keys();
   } catch (cause) {
-    const names = [...readRefs(store)].filter(([, of]) => of === id).map(([name]) => name);
-    const whose = names.length > 0 ? ` (${names.join(", ")})` : "";
+    const names = new Set(
+      readRefs(store)
+        .filter((ref) => ref.id === id)
+        .map(({ name }) => name),
+    );
+    const whose = names.size > 0 ? ` (${[...names].join(", ")})` : "";
     throw new SystemError("IO", `gc: image ${id}${whose} cannot be read; nothing was removed`, {
       cause,
       hint: "repair it with sealfs fsck --repair --from STORE, or remove its names with sealfs rm",
@@ -71,37 +77,42 @@ function objectsOrStop(store: Store, id: VerityDigest): Iterable<VerityDigest> {
   }
 }
 
-/** Every name, strictly. */
-function readRefs(store: Store): Map<string, VerityDigest> {
-  const refs = new Map<string, VerityDigest>();
+/** Every ref, strictly. */
+function readRefs(store: Store): StoredRef[] {
+  const refs: StoredRef[] = [];
   for (const component of store.files.names(REFS)) {
     const link = `${REFS}/${component}`;
-    const name = decodeName(component);
+    const ref = decodeRef(component);
     const id = idOfRefTarget(targetOf(store.files, link) ?? "");
-    if (name === undefined || id === undefined) {
+    if (ref === undefined || id === undefined) {
       const path = store.files.pathOf(link);
       throw new FormatError("MALFORMED", `gc: ${path} is not an image name; nothing was removed`, {
         hint: "remove it, or let the tool that made it clean up this store",
       });
     }
-    refs.set(name, id);
+    refs.push({ ...ref, id });
   }
   return refs;
 }
 
-/** Of each name the images with the highest versions, besides the one that it leads to. */
+/**
+ * Of each name and platform the images with the highest versions, besides those that the name leads
+ * to.
+ */
 function* earlierImages(
   store: Store,
-  refs: ReadonlyMap<string, VerityDigest>,
+  refs: readonly StoredRef[],
   count: number,
 ): Generator<VerityDigest> {
+  const current = new Map<string, Set<VerityDigest>>();
+  for (const { name, id } of refs) current.set(name, (current.get(name) ?? new Set()).add(id));
   const versions = new Map<string, Map<VerityDigest, number>>();
   for (const { id } of store.images.list()) {
-    for (const { name, version } of claimsOf(store.eachBundle(id))) {
-      const current = refs.get(name);
-      if (current === undefined || current === id) continue;
-      const known = versions.get(name) ?? new Map<VerityDigest, number>();
-      versions.set(name, known.set(id, Math.max(version, known.get(id) ?? 0)));
+    for (const { name, platform, version } of claimsOf(store.eachBundle(id))) {
+      if (current.get(name)?.has(id) !== false) continue;
+      const line = `${name} ${platform === undefined ? "" : formatPlatform(platform)}`;
+      const known = versions.get(line) ?? new Map<VerityDigest, number>();
+      versions.set(line, known.set(id, Math.max(version, known.get(id) ?? 0)));
     }
   }
   for (const images of versions.values()) {

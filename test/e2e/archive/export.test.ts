@@ -89,7 +89,7 @@ describe("an exported image", () => {
     expect(result).toMatchObject({ id, name, added: 3 });
     expect(result.verified?.keyIds).toEqual([alice.publicKey.id]);
     const copy = Store.open(target);
-    expect([...copy.images.refs()]).toEqual([[name, id]]);
+    expect(copy.images.refs()).toEqual([{ name, id, platform: undefined }]);
     expect(objectsIn(copy)).toEqual(objectsIn(store));
     expect(copy.readBundles(id)).toHaveLength(1);
     expect(await checkStore(copy, { threads: 0 })).toMatchObject({ good: true, objects: 3 });

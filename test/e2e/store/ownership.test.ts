@@ -76,7 +76,7 @@ describe.skipIf(!isRoot)("root, on a store that is not its own (skipped: needs r
       expect(readdirSync(join(store.path, "tmp"))).toEqual([]);
       const told = Store.open(store.path, { foreignOwner: true });
       publish(told, "other", ["b"]);
-      expect(told.images.refs().size).toBe(2);
+      expect(told.images.refs().length).toBe(2);
     },
   );
 

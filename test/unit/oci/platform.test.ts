@@ -10,7 +10,7 @@ import {
   formatPlatform,
   parsePlatform,
 } from "../../../src/platform/platform.ts";
-import { hostPlatform } from "../../../src/oci/host-platform.ts";
+import { hostPlatform } from "../../../src/sys/host-platform.ts";
 
 const declared = (text: string): DeclaredPlatform => {
   const [os, architecture, variant] = text.split("/").map((word) => word || undefined);

@@ -63,7 +63,7 @@ describe("rm", () => {
     const id = publish(store, "app", ["a"]);
     publish(store, "other", ["a"]);
     expect((await runMain("rm", "app", "--store", store.path)).status).toBe(0);
-    expect([...store.images.refs().keys()]).toEqual(["other"]);
+    expect(store.images.refs().map(({ name }) => name)).toEqual(["other"]);
     expect(store.images.has(id)).toBe(true);
     expect(objectsIn(store)).toHaveLength(2);
   });
@@ -72,9 +72,9 @@ describe("rm", () => {
     publish(store, "one", ["a"]);
     publish(store, "two", ["a"]);
     expect((await runMain("rm", "one", "three", "--store", store.path)).status).toBe(7);
-    expect([...store.images.refs().keys()]).toEqual(["one", "two"]);
+    expect(store.images.refs().map(({ name }) => name)).toEqual(["one", "two"]);
     expect((await runMain("rm", "one", "two", "--store", store.path)).status).toBe(0);
-    expect([...store.images.refs().keys()]).toEqual([]);
+    expect(store.images.refs().map(({ name }) => name)).toEqual([]);
   });
 
   test("takes no id, and says what to do instead", async () => {
@@ -87,7 +87,7 @@ describe("rm", () => {
   test("removes a name that leads nowhere", async () => {
     symlinkSync("/etc/passwd", join(store.path, "images/refs/odd"));
     expect((await runMain("rm", "odd", "--store", store.path)).status).toBe(0);
-    expect([...store.images.refs().keys()]).toEqual([]);
+    expect(store.images.refs().map(({ name }) => name)).toEqual([]);
   });
 });
 

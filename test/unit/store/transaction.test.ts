@@ -82,7 +82,9 @@ describe("publishing", () => {
     expect(readlinkSync(ref)).toBe(`../${id}`);
     expect(readFileSync(ref)).toEqual(image);
     expect(store.images.resolve("registry.example/app:1.0")).toBe(id);
-    expect(store.images.list()).toEqual([{ id, names: ["registry.example/app:1.0"] }]);
+    expect(store.images.list()).toEqual([
+      { id, names: ["registry.example/app:1.0"], platforms: [] },
+    ]);
   });
 
   test("moves a name to another image", () => {

@@ -208,14 +208,16 @@ test("the memory is private", () => {
 
 test("two processes that verify at once cannot lower the mark, and notice two images of one version", () => {
   const policy = policyWith(() => {});
-  const mark = (version: number, sha256: string): Mark => ({ epoch: 0, version, sha256 });
+  const verified = (version: number, sha256: string) => {
+    return { progress: "newer", statement: { name, created: now, version, sha256 } } as const;
+  };
   const [a, b] = ["a".repeat(64), "b".repeat(64)];
   // The one has read version 7 when the other writes 9, then writes 8.
-  state.remember(name, policy, mark(9, a), now);
-  expect(refusal(() => state.remember(name, policy, mark(8, a), now))).toBe("ROLLBACK");
-  expect(state.markOf(name, policy)?.version).toBe(9);
-  expect(refusal(() => state.remember(name, policy, mark(9, b), now))).toBe("EQUIVOCATION");
-  state.remember(name, policy, mark(9, a), now);
+  state.remember(verified(9, a), policy, now);
+  expect(refusal(() => state.remember(verified(8, a), policy, now))).toBe("ROLLBACK");
+  expect(state.marksOf(name, policy, undefined).own?.version).toBe(9);
+  expect(refusal(() => state.remember(verified(9, b), policy, now))).toBe("EQUIVOCATION");
+  state.remember(verified(9, a), policy, now);
 });
 
 test("the place is the option's, the environment's, or the user's own", () => {

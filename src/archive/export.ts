@@ -17,6 +17,7 @@ import { takeLease } from "../store/leases.ts";
 import { formatMeta, STORE_VERSION } from "../store/meta.ts";
 import { encodeName } from "../store/names.ts";
 import { readSeekIndex, seekIndexPath } from "../store/seek-indexes.ts";
+import type { Platform } from "../platform/platform.ts";
 import type { Store } from "../store/store.ts";
 import { openStoredImage } from "../store/stored-image.ts";
 import type { SeekIndexFile } from "../trust/statement.ts";
@@ -36,6 +37,12 @@ export interface Exported {
   readonly bytes: number;
 }
 
+export interface ExportOptions {
+  /** Which image of a name; this machine's by default. */
+  readonly platform?: Platform | undefined;
+  readonly onProgress?: ((bytes: number, total: number) => void) | undefined;
+}
+
 /**
  * Exports an image by name or id; `write` takes the archive piece by piece. The same image gives
  * the same archive.
@@ -47,9 +54,9 @@ export async function exportImage(
   store: Store,
   target: string,
   write: (bytes: Uint8Array) => void,
-  onProgress?: (bytes: number, total: number) => void,
+  { platform, onProgress }: ExportOptions = {},
 ): Promise<Exported> {
-  const id = store.images.resolve(target);
+  const id = store.images.resolve(target, platform);
   const image = openStoredImage(store, id);
   const objects = objectsOf(image);
   const lease = takeLease(store, id, () => objects.keys());

@@ -130,8 +130,9 @@ export class ImageIndex {
 
   #read(component: string): StoredRef | undefined {
     const ref = decodeRef(component);
-    const id = ref && this.#idOf(component, ref.name);
-    return id && { ...ref!, id };
+    if (ref === undefined) return undefined;
+    const id = this.#idOf(component, ref.name);
+    return id === undefined ? undefined : { ...ref, id };
   }
 
   #idOf(component: string, name: string): VerityDigest | undefined {

@@ -31,7 +31,12 @@ import { asArray, asObject, asSize, asString, optionalString } from "../bytes/js
 import type { JsonObject, JsonValue } from "../bytes/json.ts";
 import { FormatError, TrustError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { type Platform, formatPlatform, isUsualPlatform, usualNames } from "../platform/platform.ts";
+import {
+  type Platform,
+  formatPlatform,
+  isUsualPlatform,
+  usualNames,
+} from "../platform/platform.ts";
 import { type VerityDigest, algorithmOf, parseVerityDigest } from "../verity/verity-digest.ts";
 import { parseDocument, refusing } from "./document.ts";
 import { formatTime, parseTime } from "./time.ts";

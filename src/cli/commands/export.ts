@@ -9,7 +9,12 @@ import { exportImage } from "../../archive/export.ts";
 import { Store } from "../../store/store.ts";
 import type { Io } from "../terminal/io.ts";
 import { counted, formatBytes } from "../terminal/units.ts";
+import { type PlatformOption, platformOption } from "../options/platform-option.ts";
 import { addNote } from "../options/help-note.ts";
+
+interface Options extends PlatformOption {
+  readonly store: string;
+}
 
 export function declare(command: Command, io: Io): void {
   addNote(
@@ -18,7 +23,8 @@ export function declare(command: Command, io: Io): void {
   )
     .argument("<image>", "a name or id in the store")
     .requiredOption("--store <dir>", "the store")
-    .action(async (image: string, { store }: { store: string }) => {
+    .addOption(platformOption("which image of that name (default: this machine's)"))
+    .action(async (image: string, { store, platform }: Options) => {
       if (process.stdout.isTTY) {
         throw new UsageError("USAGE", "standard output is a terminal: redirect it to a file");
       }
@@ -27,7 +33,7 @@ export function declare(command: Command, io: Io): void {
         Store.open(store),
         image,
         (bytes) => io.write(bytes),
-        (done, total) => progress.update(done, total),
+        { platform, onProgress: (done, total) => progress.update(done, total) },
       );
       progress.end();
       const { id, objects, bundles, bytes } = result;

@@ -65,10 +65,11 @@ export function declare(command: Command, io: Io): void {
 }
 
 async function fetch(target: string, options: Options, io: Io): Promise<void> {
-  const { bundle: bundles, name, path: paths = [], jobs, durability, minFree } = options;
+  const { bundle: bundles, name, platform, path: paths = [] } = options;
+  const { jobs, durability, minFree } = options;
   const { trust, state, now } = readTrust(options, io);
   const stores = Stores.open(options.store, { foreignOwner: options.foreignStore });
-  const demands = { trust, state, name, now };
+  const demands = { trust, state, name, platform, now };
   const verified = await openCurrent(target, { stores, bundles }, demands);
   const sources = await readMirrors(options, verified, stores, io);
   if (options.dryRun) {
@@ -96,7 +97,12 @@ async function fetch(target: string, options: Options, io: Io): Promise<void> {
   printResult(result, options, io);
   requireComplete(result, sources);
   // A name in a store promises that everything is there.
-  const { bundles: files, name: known } = locateImage(target, { stores, bundles });
+  const { bundles: files, name: known } = locateImage(
+    target,
+    { stores, bundles },
+    undefined,
+    demands,
+  );
   const isWhole = paths.length === 0;
   if (
     keepImage(stores.first, verified, files, {

@@ -96,11 +96,11 @@ async function mount(image: string, directory: string, options: Options, io: Io)
 }
 
 function verify(image: string, options: Options, io: Io): Promise<VerifiedImage> {
-  const { bundle: bundles, name, store } = options;
+  const { bundle: bundles, name, platform, store } = options;
   const { trust, state, now } = readTrust(options, io);
   const places = { stores: Stores.open(store), bundles };
   for (const { path, foreign } of places.stores.all) {
     if (foreign !== undefined) io.log(`store ${path}: ${foreignNames[foreign]}, only read`);
   }
-  return openNamedImage(image, places, { trust, state, name, now });
+  return openNamedImage(image, places, { trust, state, name, platform, now });
 }

@@ -9,11 +9,11 @@ import { sealImage } from "../../composefs/seal.ts";
 import { readPublicKey } from "../../keys/key-files.ts";
 import { verifyTimesAsClients } from "../../sign/client-checks.ts";
 import { prepareTarget, signTarget } from "../../sign/sign-target.ts";
-import { parsePlatform } from "../../platform/platform.ts";
 import type { Statement } from "../../trust/statement.ts";
 import { formatTime } from "../../trust/time.ts";
 import type { Io } from "../terminal/io.ts";
 import { declareSource } from "../options/registry-options.ts";
+import { platformOption } from "../options/platform-option.ts";
 import { addNote } from "../options/help-note.ts";
 import {
   type SignOptions,
@@ -48,7 +48,13 @@ export function declare(command: Command, io: Io): void {
   declareSigner(command);
   declareFurtherSigner(declareStatement(command));
   declareOtherTools(command);
-  declareSource(command);
+  declareSource(
+    command,
+    platformOption(
+      "which image of the name or index it is, and what it runs on " +
+        "(default: this machine's, and what it was signed for before)",
+    ),
+  );
   addNote(command, NOTE);
 }
 
@@ -67,7 +73,7 @@ async function sign(image: string, options: SignOptions, io: Io): Promise<void> 
   const request = {
     target: image,
     name,
-    platform: options.platform === undefined ? undefined : parsePlatform(options.platform),
+    platform: options.platform,
     store,
     foreignStore: options.foreignStore,
     output,

@@ -22,10 +22,11 @@ export function declare(command: Command, io: Io): void {
     .argument("<image>", "an image file, or with --store a name or id in a store")
     .option("--json", "print one JSON document")
     .action(async (image: string, options: Options) => {
-      const { name, bundle: bundles, json } = options;
+      const { name, platform, bundle: bundles, json } = options;
       const { trust, state, document, now } = readTrust(options, io);
       const places = { stores: options.store && Stores.open(options.store), bundles };
-      const report = await reportTrust(image, places, { trust, state, name, now }, document);
+      const demands = { trust, state, name, platform, now };
+      const report = await reportTrust(image, places, demands, document);
       if (json) io.print(JSON.stringify(report));
       else for (const line of trustLines(report)) io.print(line);
       if (!report.ok) throw new TrustError("NO_GOOD_BUNDLE", `${image}: not trusted`);

@@ -8,12 +8,12 @@ import { UsageError } from "../../errors.ts";
 import { checkSeal } from "../../composefs/seal.ts";
 import { openCurrent } from "../../verify/locate.ts";
 import type { VerifiedImage } from "../../verify/verified-image.ts";
-import { formatPlatform, parsePlatform } from "../../platform/platform.ts";
+import { formatPlatform } from "../../platform/platform.ts";
 import { Stores } from "../../store/stores.ts";
 import { formatTime } from "../../trust/time.ts";
 import type { Io } from "../terminal/io.ts";
 import { factLines } from "../terminal/table.ts";
-import { type SourceFlags, declareSource, sourceOptions } from "../options/registry-options.ts";
+import { type SourceFlags, declareRegistry, sourceOptions } from "../options/registry-options.ts";
 import { addNote } from "../options/help-note.ts";
 import { type SignedImageOptions, declareSignedImage } from "../options/signed-image-options.ts";
 import { FIRST_USE, type TrustOptions, declareTrust, readTrust } from "../options/trust-options.ts";
@@ -44,7 +44,7 @@ export function declare(command: Command, io: Io): void {
       "an artifact or PKCS#7 file (default: IMAGE.composefs, IMAGE.p7s)",
     )
     .option("--source <image>", "the OCI image whose manifest must be the signed one");
-  declareSource(command);
+  declareRegistry(command);
   addNote(
     command,
     "A certificate's signature covers the image's bytes, but no name, version or expiry: " +
@@ -56,10 +56,9 @@ async function verifyStatement(image: string, options: Options, io: Io): Promise
   if (options.signature !== undefined || options.source !== undefined) {
     throw new UsageError("USAGE", "--signature and --source: expected --cert as well");
   }
-  const { name, bundle: bundles, store } = options;
+  const { name, platform, bundle: bundles, store } = options;
   const { trust, state, now } = readTrust(options, io);
   const places = { stores: store && Stores.open(store), bundles };
-  const platform = options.platform === undefined ? undefined : parsePlatform(options.platform);
   const verified = await openCurrent(image, places, { trust, state, name, platform, now });
   if (options.json) io.print(JSON.stringify(asJson(verified)));
   else for (const line of lines(verified)) io.print(line);

@@ -4,27 +4,31 @@
  * @module
  */
 import { type Command, Option } from "commander";
-import { parsePlatform } from "../../platform/platform.ts";
 import type { RegistryOptions } from "../../oci/registry/session.ts";
 import type { SourceOptions } from "../../oci/source/open-source.ts";
+import { type PlatformOption, platformOption } from "./platform-option.ts";
 import type { Io } from "../terminal/io.ts";
 
 /** The values of {@link declareSource}'s options. */
-export interface SourceFlags {
-  readonly platform?: string;
+export interface SourceFlags extends PlatformOption {
   readonly authfile?: string;
   readonly caFile?: string;
   readonly tlsVerify?: "true" | "false";
 }
 
-/** Adds `--platform`, `--authfile`, `--ca-file` and `--tls-verify`. */
-export function declareSource(command: Command): Command {
+const PLATFORM = platformOption(
+  "which image of an index, such as linux/arm64/v8 (default: the only one, or this machine's)",
+);
+
+/** Adds `--platform` (another one where the command says so), `--authfile`, `--ca-file` and `--tls-verify`. */
+export function declareSource(command: Command, platform: Option = PLATFORM): Command {
+  return declareRegistry(command.optionsGroup("OCI image:").addOption(platform));
+}
+
+/** The same without `--platform`. */
+export function declareRegistry(command: Command): Command {
   return command
     .optionsGroup("OCI image:")
-    .option(
-      "--platform <os/arch>",
-      "which image of an index, such as linux/arm64/v8 (default: the only one, or this machine's)",
-    )
     .option("--authfile <file>", "registry credentials (default: those of podman and docker)")
     .option("--ca-file <file>", "PEM certificates to trust in addition to the system's")
     .addOption(
@@ -43,7 +47,7 @@ export function sourceOptions(
 } {
   const { platform, authfile, caFile, tlsVerify } = flags;
   return {
-    platform: platform === undefined ? undefined : parsePlatform(platform),
+    platform,
     registry: {
       authFile: authfile,
       caFile,

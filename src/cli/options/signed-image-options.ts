@@ -4,10 +4,11 @@
  * @module
  */
 import type { Command } from "commander";
+import { type PlatformOption, platformOption } from "./platform-option.ts";
 import { repeated } from "./repeated.ts";
 
 /** The values of {@link declareSignedImage}'s options. */
-export interface SignedImageOptions {
+export interface SignedImageOptions extends PlatformOption {
   readonly store?: string[];
   readonly name?: string;
   readonly bundle?: string[];
@@ -18,12 +19,13 @@ export interface StoredImageOptions extends SignedImageOptions {
   readonly store: string[];
 }
 
-/** Adds `--store` with its description, `--name` and `--bundle`. */
+/** Adds `--store` with its description, `--name`, `--platform` and `--bundle`. */
 export function declareSignedImage(command: Command, store: string, needsStore = false): Command {
   return command
     .optionsGroup("Image:")
     .addOption(repeated("--store <dir>", store).makeOptionMandatory(needsStore))
     .option("--name <reference>", "the name that must be signed (default: its name in the store)")
+    .addOption(platformOption("which image of that name (default: this machine's)"))
     .addOption(
       repeated(
         "--bundle <file>",

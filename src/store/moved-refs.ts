@@ -1,5 +1,5 @@
 /**
- * Which refs lead to an image once it has a name. A name has a ref for each platform, and one by
+ * Which refs lead to images once they have names. A name has a ref for each platform, and one by
  * itself, which leads to this machine's image where there is one: other tools, and images that are
  * for any platform, know only that.
  *
@@ -10,32 +10,59 @@
 import { errnoOf } from "../fs/failure.ts";
 import { platformDistance } from "../platform/platform-match.ts";
 import { hostPlatform } from "../sys/host-platform.ts";
+import type { VerityDigest } from "../verity/verity-digest.ts";
 import { type ImageRef, encodeRef } from "./image-ref.ts";
-import type { StoredRef } from "./images.ts";
 import { REFS } from "./layout.ts";
 import type { Store } from "./store.ts";
 
+/** An image, and the name and platform by which it is to be found. */
+export interface NamedImage extends ImageRef {
+  readonly id: VerityDigest;
+}
+
 /** Refs by their names in the store: to be moved, and to be removed afterwards. */
 export interface MovedRefs {
-  readonly to: readonly string[];
+  readonly moved: readonly { readonly ref: string; readonly id: VerityDigest }[];
   readonly outdated: readonly string[];
 }
 
 /** @throws {@link UsageError} for what cannot be a name */
-export function refsToMove(store: Store, { name, platform }: Partial<ImageRef>): MovedRefs {
-  if (name === undefined) return { to: [], outdated: [] };
+export function refsToMove(store: Store, images: readonly NamedImage[]): MovedRefs {
+  const names = new Set(images.map(({ name }) => name));
+  const each = [...names].map((name) =>
+    refsOfName(
+      store,
+      name,
+      images.filter((image) => image.name === name),
+    ),
+  );
+  return {
+    moved: each.flatMap(({ moved }) => moved),
+    outdated: each.flatMap(({ outdated }) => outdated),
+  };
+}
+
+function refsOfName(store: Store, name: string, images: readonly NamedImage[]): MovedRefs {
   const known = store.images.refsOf(name);
-  const own = refPath({ name, platform: undefined });
-  if (platform === undefined) {
-    const outdated = known.filter((ref) => ref.platform !== undefined).map(refPath);
-    return { to: [own], outdated };
+  const refOf = (ref: ImageRef) => `${REFS}/${encodeRef(ref)}`;
+  const bare = refOf({ name, platform: undefined });
+  const last = images.at(-1)!;
+  if (last.platform === undefined) {
+    const outdated = known.filter(({ platform }) => platform !== undefined).map(refOf);
+    return { moved: [{ ref: bare, id: last.id }], outdated };
   }
+  const own = nearest(images) ?? (nearest(known) === undefined ? images[0] : undefined);
+  const moved = images.map((image) => ({ ref: refOf(image), id: image.id }));
+  if (own !== undefined) moved.push({ ref: bare, id: own.id });
+  return { moved, outdated: [] };
+}
+
+/** The one for this machine; undefined when none runs here. */
+function nearest<T extends ImageRef>(refs: readonly T[]): T | undefined {
   const host = hostPlatform();
-  const isForHost = (ref: Pick<StoredRef, "platform">) =>
-    ref.platform !== undefined && platformDistance(host, ref.platform) !== undefined;
-  const isDefault = isForHost({ platform }) || !known.some(isForHost);
-  const to = refPath({ name, platform });
-  return { to: isDefault ? [to, own] : [to], outdated: [] };
+  const distance = ({ platform }: T) => (platform && platformDistance(host, platform)) ?? Infinity;
+  const [first] = refs.toSorted((a, b) => distance(a) - distance(b));
+  return first !== undefined && distance(first) < Infinity ? first : undefined;
 }
 
 /** Removes a ref; another process may have done so in the meantime. */
@@ -45,9 +72,4 @@ export function removeRef(store: Store, ref: string): void {
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
   }
-}
-
-/** A ref's name in the store. */
-export function refPath(ref: ImageRef): string {
-  return `${REFS}/${encodeRef(ref)}`;
 }

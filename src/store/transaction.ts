@@ -28,7 +28,7 @@ import { type Durability, Syncs } from "./durability.ts";
 import { failure } from "../fs/failure.ts";
 import { REFS, imageLinkTarget, refLinkTarget } from "./layout.ts";
 import { StoreLock } from "./lock.ts";
-import { refsToMove, removeRef } from "./moved-refs.ts";
+import { type MovedRefs, type NamedImage, refsToMove, removeRef } from "./moved-refs.ts";
 import { seekIndexOf, seekIndexPath } from "./seek-indexes.ts";
 import { FreeSpace } from "./space.ts";
 import { writeStagedFile } from "../fs/staged-file.ts";
@@ -47,19 +47,25 @@ export interface TransactionOptions {
   readonly sync?: () => void;
 }
 
-/** What a transaction makes visible besides objects. */
-export interface Publication {
-  /** The staged objects that are wanted; all of them when not given. */
-  readonly objects?: ReadonlySet<VerityDigest>;
-  /** An image, whose bytes are one of the objects or in the store. */
-  readonly image?: VerityDigest;
+/** An image, and what belongs to it. */
+export interface ImagePublication {
+  /** Its bytes are one of the objects or in the store. */
+  readonly image: VerityDigest;
   /** A name for the image; its platform, where it is for one. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   readonly platform?: Platform | undefined;
   /** Signed statements about the image. */
   readonly bundles?: readonly NewBundle[];
   /** Seek indexes for the image. */
   readonly seekIndexes?: readonly Uint8Array[];
+}
+
+/** What a transaction makes visible. */
+export interface Publication extends Partial<ImagePublication> {
+  /** The staged objects that are wanted; all of them when not given. */
+  readonly objects?: ReadonlySet<VerityDigest>;
+  /** More images, whose names change together with the first one's. */
+  readonly further?: readonly ImagePublication[];
 }
 
 /** A signed statement to be stored under its signer's key id. */
@@ -171,9 +177,10 @@ export class Transaction {
     if (this.#state !== "open") throw new TypeError(`transaction: publish when ${this.#state}`);
     this.#state = "published";
     return this.#attempt(() => {
-      const annexes = [...this.#stageSeekIndexes(publication), ...this.#stageBundles(publication)];
-      const { to: refs, outdated } = refsToMove(this.store, publication);
-      const links = this.#stageLinks(publication, refs);
+      const images = imagesOf(publication);
+      const refs = refsToMove(this.store, images.flatMap(named));
+      const annexes = this.#stageAnnexes(images);
+      const links = this.#stageLinks(images, refs.moved);
       this.#objects.protect(publication.objects);
       this.#syncs.contents();
       const published = this.#objects.publish(publication.objects);
@@ -184,7 +191,7 @@ export class Transaction {
       }
       this.#syncs.names(changed);
       for (const link of links) this.#syncs.name(this.#move(link));
-      this.#removeRefs(outdated);
+      this.#removeRefs(refs.outdated);
       if (this.#syncs.durability !== "none") this.#lock.confirm();
       return published;
     });
@@ -199,30 +206,26 @@ export class Transaction {
     this.#lock.release();
   }
 
-  #stageBundles({ image, bundles = [] }: Publication): Move[] {
-    if (image === undefined) return [];
-    return bundles.map(({ keyId, bytes, ...about }, index) => {
-      const from = `bundle-${index}`;
+  /** Bundles and seek indexes. */
+  #stageAnnexes(images: readonly ImagePublication[]): Move[] {
+    const files = images.flatMap(({ image, bundles = [], seekIndexes = [] }) => [
+      ...seekIndexes.map((bytes) => ({ bytes, to: seekIndexPath(image, seekIndexOf(bytes)) })),
+      ...bundles.map(({ keyId, bytes, ...about }) => {
+        return { bytes, to: bundlePath(image, keyId, about) };
+      }),
+    ]);
+    return files.map(({ bytes, to }, index) => {
+      const from = `annex-${index}`;
       writeStagedFile(this.#staging.files, from, bytes, this.#syncs.eachFile);
-      return { from, to: bundlePath(image, keyId, about) };
-    });
-  }
-
-  #stageSeekIndexes({ image, seekIndexes = [] }: Publication): Move[] {
-    if (image === undefined) return [];
-    return seekIndexes.map((bytes, index) => {
-      const from = `seek-${index}`;
-      writeStagedFile(this.#staging.files, from, bytes, this.#syncs.eachFile);
-      return { from, to: seekIndexPath(image, seekIndexOf(bytes)) };
+      return { from, to };
     });
   }
 
   /** Made before the first sync, so that it covers them. */
-  #stageLinks({ image }: Publication, refs: readonly string[]): Move[] {
-    if (image === undefined) return [];
+  #stageLinks(images: readonly ImagePublication[], refs: MovedRefs["moved"]): Move[] {
     const links = [
-      { target: imageLinkTarget(image), to: `images/${image}` },
-      ...refs.map((ref) => ({ target: refLinkTarget(image), to: ref })),
+      ...images.map(({ image }) => ({ target: imageLinkTarget(image), to: `images/${image}` })),
+      ...refs.map(({ ref, id }) => ({ target: refLinkTarget(id), to: ref })),
     ];
     return links.map(({ target, to }, index) => {
       const from = `link-${index}`;
@@ -251,4 +254,12 @@ export class Transaction {
       throw failure(`store ${this.store.path}`, error);
     }
   }
+}
+
+function imagesOf({ image, further = [], ...first }: Publication): readonly ImagePublication[] {
+  return image === undefined ? further : [{ ...first, image }, ...further];
+}
+
+function named({ image: id, name, platform }: ImagePublication): NamedImage[] {
+  return name === undefined ? [] : [{ id, name, platform }];
 }

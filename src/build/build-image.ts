@@ -9,114 +9,23 @@
 import { UsageError } from "../errors.ts";
 import type { OciImage } from "../oci/image.ts";
 import { type Platform, isUsualPlatform } from "../platform/platform.ts";
-import type { RegistryOptions } from "../oci/registry/session.ts";
 import type { SourceReference } from "../oci/reference.ts";
 import type { Store } from "../store/store.ts";
-import { type Durability, type NewBundle, Transaction } from "../store/transaction.ts";
+import type { Published } from "../store/staged-objects.ts";
+import { Transaction } from "../store/transaction.ts";
 import type { Directory } from "../tree/inode.ts";
-import {
-  type Layer,
-  type MergeOptions,
-  type ProfileName,
-  type XattrMode,
-  mergeLayers,
-  profileNames,
-} from "../tree/merge.ts";
-import type { SeekIndexFile } from "../trust/statement.ts";
-import type { VerityAlgorithm, VerityDigest } from "../verity/verity-digest.ts";
+import { type Layer, type MergeOptions, mergeLayers, profileNames } from "../tree/merge.ts";
+import type { VerityAlgorithm } from "../verity/verity-digest.ts";
 import { writeImage } from "../erofs/writer.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import { readLayers } from "./layers.ts";
 import { refuseHiddenXattrs } from "./hidden-xattrs.ts";
+import type { BuildOptions, BuildResult, BuiltImage, ProfileResult } from "./build-options.ts";
 import { type BuildSource, openBuildSource } from "./build-source.ts";
 import { treeOfDump, treeOfFolder } from "./source-tree.ts";
-import { type PublishOptions, publishTree } from "./publish.ts";
+import { type ComposeOptions, type ComposedImage, composeImage, publishImages } from "./publish.ts";
+import { SharedLayers } from "./shared-layers.ts";
 import { seekIndexMaker } from "./seek-index.ts";
-
-export interface BuildOptions {
-  /**
-   * The store, or a function that makes it, called once the source has been found and can be read.
-   */
-  readonly store: Store | (() => Store);
-  /** A name for the image in the store. */
-  readonly name?: string | undefined;
-  /** Which image of an index. */
-  readonly platform?: Platform | undefined;
-  /** How to talk to registries. */
-  readonly registry?: RegistryOptions | undefined;
-  /** How layers become one tree; `oci-v1` by default. Other sources have no profile. */
-  readonly profile?: ProfileName | undefined;
-  readonly xattrs?: XattrMode | undefined;
-  /** Refuses oddities that are otherwise accepted with a warning. */
-  readonly strict?: boolean;
-  /**
-   * The most bytes of a layer, uncompressed and with its sparse files expanded, up to 256 GiB; by
-   * default 4 GiB, or 1000 times the size of its blob.
-   */
-  readonly maxLayerBytes?: number | undefined;
-  /** Format version of the image; `auto` by default, as mkcomposefs chooses. */
-  readonly formatVersion?: 0 | 1 | "auto";
-  /** Dump files: objects need not be in the store. */
-  readonly allowMissing?: boolean;
-  /** Whether to record where the objects lie in the layers; true by default. */
-  readonly seekIndex?: boolean | undefined;
-  /** Computes the image under every profile, for {@link BuildResult.profiles}. */
-  readonly compareProfiles?: boolean;
-  readonly durability?: Durability | undefined;
-  /** Per cent of the store's file system that stay free; 3 by default. */
-  readonly minFree?: number | undefined;
-  /** Directories: objects share their blocks with the files, where the file system can do that. */
-  readonly reflink?: boolean;
-  /** Makes the bundles that are published together with the image. */
-  readonly sign?: ((built: BuiltImage) => readonly NewBundle[]) | undefined;
-  /** Called with the bytes of the source that have been read, and their total. */
-  readonly onProgress?: ((done: number, total: number) => void) | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** What a signer needs to know about an image. */
-export interface BuiltImage {
-  readonly bytes: Uint8Array;
-  /** Which digests name objects and image. */
-  readonly algorithm: VerityAlgorithm;
-  readonly profile: ProfileName | undefined;
-  readonly source: { readonly mediaType: string; readonly digest: string } | undefined;
-  readonly platform: Platform | undefined;
-  readonly seekIndex: SeekIndexFile | undefined;
-}
-
-export interface BuildResult {
-  /** The verity digest of the image: its id. */
-  readonly digest: VerityDigest;
-  readonly bytes: Uint8Array;
-  /** Bytes of the image. */
-  readonly size: number;
-  readonly objects: {
-    /** Distinct objects that the image refers to, and their bytes together. */
-    readonly count: number;
-    readonly bytes: number;
-    /** Of those and the image, how many the store did not have, and how many were wrong in it. */
-    readonly new: number;
-    readonly replaced: number;
-  };
-  /** Digests of the layers as declared, lowest first; empty for directories and dump files. */
-  readonly layers: readonly (string | undefined)[];
-  readonly manifestDigest: string | undefined;
-  /** What it runs on, as its configuration says; undefined for anything, or when it does not say. */
-  readonly platform: Platform | undefined;
-  /** Undefined when there is none. */
-  readonly seekIndex: SeekIndexFile | undefined;
-  readonly profile: ProfileName | undefined;
-  /** With `compareProfiles`: the id under each profile, or why it refuses. */
-  readonly profiles: readonly ProfileResult[];
-  readonly warnings: readonly string[];
-}
-
-export interface ProfileResult {
-  readonly profile: ProfileName;
-  readonly digest?: VerityDigest;
-  readonly refused?: string;
-}
 
 /** A tree with what is known about its origin; not the layers, whose entries take memory. */
 interface SourceTree {
@@ -125,7 +34,7 @@ interface SourceTree {
   /** What the profiles that were not asked for make of the layers. */
   readonly others: readonly ProfileResult[];
   /** Makes the seek index of those objects that the image needs. */
-  readonly seek?: PublishOptions["seek"];
+  readonly seek?: ComposeOptions["seek"];
 }
 
 /**
@@ -140,62 +49,124 @@ export async function buildImage(
   reference: SourceReference,
   options: BuildOptions,
 ): Promise<BuildResult> {
-  const source = await openBuildSource(reference, options);
+  const [result] = await buildAll(reference, [options.platform], options);
+  return result!;
+}
+
+/**
+ * Builds the images for several platforms: all become visible together, or none. Layers that they
+ * share are read once.
+ *
+ * @param platforms each of which the source has; as `platform` of the options
+ * @throws as {@link buildImage}
+ */
+export async function buildImages(
+  reference: SourceReference,
+  platforms: readonly Platform[],
+  options: Omit<BuildOptions, "platform">,
+): Promise<BuildResult[]> {
+  return buildAll(reference, platforms, options);
+}
+
+async function buildAll(
+  reference: SourceReference,
+  platforms: readonly (Platform | undefined)[],
+  options: BuildOptions,
+): Promise<BuildResult[]> {
+  const sources: BuildSource[] = [];
   try {
-    refuseStrayOptions(source, options);
+    for (const platform of platforms) {
+      const source = await openBuildSource(reference, { ...options, platform });
+      sources.push(source);
+      refuseStrayOptions(source, options);
+    }
     const store = typeof options.store === "function" ? options.store() : options.store;
-    return await buildInto(store, source, options);
+    return await buildInto(store, sources, options);
   } finally {
-    source.close();
+    for (const source of sources) source.close();
   }
 }
 
 async function buildInto(
   store: Store,
-  source: BuildSource,
+  sources: readonly BuildSource[],
   options: BuildOptions,
-): Promise<BuildResult> {
-  const { durability, minFree, name, sign } = options;
-  const warnings = [...source.warnings];
+): Promise<BuildResult[]> {
+  const { durability, minFree } = options;
   const transaction = Transaction.begin(store, { durability, minFree });
   try {
-    const { tree, image, others, seek } = await readSource(source, transaction, options, warnings);
-    if (sign !== undefined) refuseHiddenXattrs(tree);
-    const profile = image && (options.profile ?? profileNames[0]);
-    const origin = image && originOf(image);
-    const platform = image && imagePlatform(image);
-    const { algorithm } = store;
-    const { id, bytes, objects, seekIndex, published } = publishTree(tree, transaction, {
-      ...versionsOf(options),
-      name,
-      platform,
-      seek,
-      sign:
-        sign &&
-        ((made, index) =>
-          sign({ bytes: made, algorithm, profile, source: origin, platform, seekIndex: index })),
-    });
-    return {
-      digest: id,
-      bytes,
-      size: bytes.length,
-      objects: {
-        count: objects.size,
-        bytes: [...objects.values()].reduce((sum, size) => sum + size, 0),
-        new: published.added,
-        replaced: published.replaced.length,
-      },
-      seekIndex,
+    const shared = new SharedLayers(
+      sources.flatMap((source) => (source.kind === "layers" ? [source.image] : [])),
+    );
+    const composed: Composed[] = [];
+    for (const source of sources) {
+      composed.push(await composeSource(source, transaction, { ...options, shared }));
+    }
+    const images = composed.map(({ image }) => image);
+    const published = publishImages(transaction, images);
+    return composed.map((each) => resultOf(each, published));
+  } finally {
+    transaction.close();
+  }
+}
+
+/** An image that waits to be published, and what there is to tell of it. */
+interface Composed {
+  readonly image: ComposedImage;
+  readonly facts: Pick<
+    BuildResult,
+    "layers" | "manifestDigest" | "platform" | "profile" | "profiles" | "warnings"
+  >;
+}
+
+async function composeSource(
+  source: BuildSource,
+  transaction: Transaction,
+  options: BuildOptions & { readonly shared: SharedLayers },
+): Promise<Composed> {
+  const { name, sign } = options;
+  const warnings = [...source.warnings];
+  const { tree, image, others, seek } = await readSource(source, transaction, options, warnings);
+  if (sign !== undefined) refuseHiddenXattrs(tree);
+  const profile = image && (options.profile ?? profileNames[0]);
+  const platform = image && imagePlatform(image);
+  const built = { profile, platform, source: image && originOf(image) };
+  const { algorithm } = transaction.store;
+  const composed = composeImage(tree, transaction, {
+    ...versionsOf(options),
+    name,
+    platform,
+    seek,
+    sign: sign && ((bytes, seekIndex) => sign({ bytes, algorithm, ...built, seekIndex })),
+  });
+  return {
+    image: composed,
+    facts: {
       layers: image?.layers.map(({ digest }) => digest) ?? [],
       manifestDigest: image?.manifestDigest,
       platform,
       profile,
-      profiles: others.length > 0 ? [{ profile: profile!, digest: id }, ...others] : [],
+      profiles: others.length > 0 ? [{ profile: profile!, digest: composed.id }, ...others] : [],
       warnings,
-    };
-  } finally {
-    transaction.close();
-  }
+    },
+  };
+}
+
+function resultOf({ image, facts }: Composed, published: Published): BuildResult {
+  const { id, bytes, objects, seekIndex } = image;
+  return {
+    digest: id,
+    bytes,
+    size: bytes.length,
+    objects: {
+      count: objects.size,
+      bytes: [...objects.values()].reduce((sum, size) => sum + size, 0),
+      new: published.added,
+      replaced: published.replaced.length,
+    },
+    seekIndex,
+    ...facts,
+  };
 }
 
 /** @throws {@link UsageError} for options that mean nothing for this kind of source */
@@ -211,7 +182,7 @@ function refuseStrayOptions({ kind }: BuildSource, options: BuildOptions): void 
 async function readSource(
   source: BuildSource,
   transaction: Transaction,
-  options: BuildOptions,
+  options: BuildOptions & { readonly shared: SharedLayers },
   warnings: string[],
 ): Promise<SourceTree> {
   if (source.kind === "dir") {
@@ -222,7 +193,7 @@ async function readSource(
     return { tree: treeOfDump(source, transaction, options), image: undefined, others: [] };
   }
   const { image } = source;
-  const { strict = false, maxLayerBytes, onProgress, signal } = options;
+  const { strict = false, maxLayerBytes, onProgress, signal, shared } = options;
   const warn = (message: string) => void warnings.push(message);
   const points = options.seekIndex !== false;
   const layers = await readLayers(image, transaction, {
@@ -232,7 +203,9 @@ async function readSource(
     warn,
     onProgress,
     signal,
+    shared,
   });
+  shared.done(image);
   const tree = mergeLayers(layers, options.profile ?? profileNames[0], {
     ...mergeOptions(options),
     warn,

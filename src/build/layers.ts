@@ -5,7 +5,7 @@
  * @module
  */
 import { layerBound } from "../oci/codec/decode.ts";
-import type { OciImage } from "../oci/image.ts";
+import type { LayerDescriptor, OciImage } from "../oci/image.ts";
 import { type LayerReport, readLayer } from "../oci/layer/layer.ts";
 import { labelled } from "../oci/source/tar-scan.ts";
 import type { Transaction } from "../store/transaction.ts";
@@ -13,6 +13,7 @@ import type { TarEntry } from "../tar/entry.ts";
 import { TarParser } from "../tar/parser.ts";
 import type { Layer, LayerEntry } from "../tree/merge.ts";
 import { EntryTotals } from "./entry-totals.ts";
+import type { SharedLayers } from "./shared-layers.ts";
 import { ContentIntake, type FileContent } from "./content.ts";
 
 /** A layer that has been read. */
@@ -34,6 +35,8 @@ export interface LayersOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   /** Ends the reading; its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
+  /** Layers that other images have as well. */
+  readonly shared?: SharedLayers | undefined;
 }
 
 /** Layers whose decompression may run while another one is hashed and written. */
@@ -60,19 +63,23 @@ export async function readLayers(
     done += bytes;
     options.onProgress?.(done, total);
   };
+  const hooks: Hooks = {
+    onRead,
+    checkGoing: () => {
+      options.signal?.throwIfAborted();
+      if (failed !== undefined) throw failed.error;
+    },
+    onEntry: (entry) => totals.add(entry),
+  };
   const readSome = async () => {
     while (next < image.layers.length && failed === undefined) {
       const index = next++;
       try {
-        const checkGoing = () => {
-          options.signal?.throwIfAborted();
-          if (failed !== undefined) throw failed.error;
-        };
-        layers[index] = await readOne(image, index, transaction, options, {
-          onRead,
-          checkGoing,
-          onEntry: (entry) => totals.add(entry),
-        });
+        const layer = image.layers[index]!;
+        const known = options.shared?.get(layer);
+        layers[index] = known ?? (await readOne(image, layer, transaction, options, hooks));
+        if (known !== undefined) for (const { entry } of known.entries) totals.add(entry);
+        else options.shared?.add(layer, layers[index]!);
       } catch (error) {
         failed ??= { error };
       }
@@ -94,12 +101,11 @@ interface Hooks {
 
 async function readOne(
   image: OciImage,
-  index: number,
+  layer: LayerDescriptor,
   transaction: Transaction,
   options: LayersOptions,
   { onRead, checkGoing, onEntry }: Hooks,
 ): Promise<ReadLayer> {
-  const layer = image.layers[index]!;
   const intake = new ContentIntake(transaction);
   const entries: LayerEntry[] = [];
   const bound = layerBound(layer.size, options.maxLayerBytes);

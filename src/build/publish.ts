@@ -1,12 +1,12 @@
 /**
- * From a tree, whose objects are staged, to an image in the store: the image is one more object,
- * and all of it becomes visible in one transaction.
+ * From trees, whose objects are staged, to images in the store: each image is one more object, and
+ * all of it becomes visible in one transaction.
  *
  * @module
  */
 import { seekIndexOf } from "../store/seek-indexes.ts";
 import type { Published } from "../store/staged-objects.ts";
-import type { NewBundle, Transaction } from "../store/transaction.ts";
+import type { ImagePublication, NewBundle, Transaction } from "../store/transaction.ts";
 import { type WriteOptions, writeImage } from "../erofs/writer.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Directory } from "../tree/inode.ts";
@@ -14,7 +14,6 @@ import type { SeekIndexFile } from "../trust/statement.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import { objectsOfTree } from "./tree-objects.ts";
-import { defined } from "../optional.ts";
 
 /** Makes bundles for an image and its seek index. */
 export type Sign = (
@@ -22,7 +21,7 @@ export type Sign = (
   seekIndex: SeekIndexFile | undefined,
 ) => readonly NewBundle[];
 
-export interface PublishOptions extends WriteOptions {
+export interface ComposeOptions extends WriteOptions {
   readonly name?: string | undefined;
   /** What the image runs on. */
   readonly platform?: Platform | undefined;
@@ -33,26 +32,22 @@ export interface PublishOptions extends WriteOptions {
     ((objects: ReadonlyMap<VerityDigest, number>) => Uint8Array | undefined) | undefined;
 }
 
-/** An image that has been published. */
-export interface PublishedImage {
+/** An image that is ready to be published. */
+export interface ComposedImage {
   readonly id: VerityDigest;
   readonly bytes: Uint8Array;
   /** The objects that the image refers to. */
   readonly objects: ReadonlyMap<VerityDigest, number>;
   readonly seekIndex: SeekIndexFile | undefined;
-  /** What became of the objects, the image among them. */
-  readonly published: Published;
+  readonly publication: ImagePublication;
 }
 
-/**
- * Writes the image of `tree` and publishes it with those staged objects that it refers to: objects
- * that only a hidden file of a lower layer had are left out.
- */
-export function publishTree(
+/** Writes the image of `tree`, signs it, and stages it. */
+export function composeImage(
   tree: Directory,
   transaction: Transaction,
-  options: PublishOptions,
-): PublishedImage {
+  options: ComposeOptions,
+): ComposedImage {
   const { name, platform, sign, seek, ...versions } = options;
   const bytes = writeImage(tree, versions);
   const id = verityDigestOf(bytes, transaction.store.algorithm);
@@ -61,13 +56,23 @@ export function publishTree(
   const seekIndex = index && seekIndexOf(index);
   const bundles = sign?.(bytes, seekIndex) ?? [];
   transaction.put(id, bytes);
-  const published = transaction.publish({
-    objects: new Set([...objects.keys(), id]),
-    image: id,
-    bundles,
-    seekIndexes: index === undefined ? [] : [index],
-    platform,
-    ...defined({ name }),
+  const seekIndexes = index === undefined ? [] : [index];
+  const publication = { image: id, name, platform, bundles, seekIndexes };
+  return { id, bytes, objects, seekIndex, publication };
+}
+
+/**
+ * Publishes images with those staged objects that they refer to: objects that only hidden files of
+ * lower layers had are left out.
+ *
+ * @returns what became of the objects, the images among them
+ */
+export function publishImages(
+  transaction: Transaction,
+  images: readonly ComposedImage[],
+): Published {
+  return transaction.publish({
+    objects: new Set(images.flatMap(({ id, objects }) => [...objects.keys(), id])),
+    further: images.map(({ publication }) => publication),
   });
-  return { id, bytes, objects, seekIndex, published };
 }

@@ -7,7 +7,8 @@
 import type { Command } from "commander";
 import { NotFoundError, UsageError } from "../../errors.ts";
 import { defined } from "../../optional.ts";
-import { type BuildResult, type BuiltImage, buildImage } from "../../build/build-image.ts";
+import { buildImage } from "../../build/build-image.ts";
+import type { BuildResult, BuiltImage } from "../../build/build-options.ts";
 import { bundleBeside, envelopeBeside } from "../../verify/locate.ts";
 import { writeImageFile } from "../../mkcomposefs/mkcomposefs.ts";
 import { writeUserFile } from "../../fs/user-file.ts";

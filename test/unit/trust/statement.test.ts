@@ -53,6 +53,8 @@ test("reads back what it writes", () => {
     sample,
     { ...sample, profile: undefined, source: undefined },
     { ...sample, verityDigest: parseVerityDigest("d".repeat(128)) },
+    { ...sample, platform: { os: "linux", architecture: "arm", variant: "v7" } },
+    { ...sample, platform: { os: "linux", architecture: "s390x", variant: undefined } },
   ];
   for (const statement of variants) {
     const { subjects, predicate: rest } = parseStatement(formatStatement(statement));

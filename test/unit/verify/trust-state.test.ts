@@ -7,6 +7,7 @@ import { openVerified } from "../../../src/verify/locate.ts";
 import { signImage } from "../../../src/sign/sign-image.ts";
 import { TrustState } from "../../../src/verify/trust-state.ts";
 import { type Mark, verifyVersion } from "../../../src/trust/high-water.ts";
+import { type Platform, parsePlatform } from "../../../src/platform/platform.ts";
 import type { Trust } from "../../../src/trust/policy.ts";
 import { goldenImage } from "../../support/golden-images.ts";
 import { alice, keyring, mallory, name, now, policyWith, refusal } from "../../support/trust.ts";
@@ -84,6 +85,61 @@ test("names have marks of their own, and an image without a name has none", () =
   const unnamed = openVerified(release(3), {}, { trust: keyring, state, now });
   expect(unnamed.progress).toBeUndefined();
   expect(marks().sort()).toEqual(["0.7", "0.9"]);
+});
+
+describe("platforms of one name", () => {
+  const [arm64, amd64] = [parsePlatform("linux/arm64/v8"), parsePlatform("linux/amd64")];
+  /** The progress, or why it is refused, of a version for a platform; undefined names none. */
+  const take = (
+    version: number,
+    platform: Platform | undefined,
+    bytes = image,
+    asked = platform,
+  ) => {
+    const created = new Date("2026-09-01T00:00:00Z");
+    const expires = new Date("2027-09-01T00:00:00Z");
+    const said = { name, key: alice, version, created, expires };
+    const { bundle } = signImage(bytes, { ...said, platform });
+    writeFileSync(at("image"), bytes);
+    const demands = { trust: keyring, state, name, platform: asked, now };
+    let progress: string | undefined;
+    const code = refusal(() => {
+      progress = openVerified(at("image"), { bundles: [bundle] }, demands).progress;
+    });
+    return code === "accepted" ? progress : code;
+  };
+
+  test("have versions of their own", () => {
+    expect(take(7, arm64)).toBe("first");
+    expect(take(7, amd64, other)).toBe("first");
+    expect(take(9, arm64, other)).toBe("newer");
+    expect(take(8, amd64)).toBe("newer");
+    expect(take(8, arm64)).toBe("ROLLBACK");
+    expect(take(7, amd64, other)).toBe("ROLLBACK");
+    expect(take(8, amd64, other)).toBe("EQUIVOCATION");
+  });
+
+  test("cannot be led back by leaving the platform out, or by adding it", () => {
+    expect(take(9, arm64)).toBe("first");
+    expect(take(8, undefined, other, arm64)).toBe("ROLLBACK");
+    expect(take(9, undefined, other, amd64)).toBe("EQUIVOCATION");
+    expect(take(10, undefined, other, amd64)).toBe("newer");
+    expect(take(9, arm64)).toBe("ROLLBACK");
+    expect(take(9, amd64)).toBe("ROLLBACK");
+    expect(take(11, amd64)).toBe("newer");
+  });
+
+  test("a memory without platforms still counts, and is read by itself afterwards", () => {
+    expect(open(release(7)).progress).toBe("first");
+    expect(take(6, arm64, other)).toBe("ROLLBACK");
+    expect(take(8, arm64, other)).toBe("newer");
+    expect(marks().sort()).toEqual(["0.7", "linux~arm64~v8"]);
+  });
+
+  test("another platform than the one asked for is refused, and not remembered", () => {
+    expect(take(7, arm64, image, amd64)).toBe("WRONG_PLATFORM");
+    expect(() => readdirSync(at("state"))).toThrow("ENOENT");
+  });
 });
 
 test("nothing is remembered of what is refused", () => {

@@ -19,7 +19,7 @@ import {
   formatPlatform,
   parsePlatform,
 } from "../../platform/platform.ts";
-import { hostPlatform } from "../host-platform.ts";
+import { hostPlatform } from "../../sys/host-platform.ts";
 import { type ImageChoice, ONLY } from "../reference.ts";
 import type { DockerImage } from "./docker-manifest.ts";
 

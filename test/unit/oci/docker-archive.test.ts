@@ -4,7 +4,7 @@ import { readLayer } from "../../../src/oci/layer/layer.ts";
 import { memberName } from "../../../src/oci/source/member-name.ts";
 import type { SealfsError } from "../../../src/errors.ts";
 import { formatPlatform, parsePlatform } from "../../../src/platform/platform.ts";
-import { hostPlatform } from "../../../src/oci/host-platform.ts";
+import { hostPlatform } from "../../../src/sys/host-platform.ts";
 import { parseSource } from "../../../src/oci/reference.ts";
 import {
   type Members,

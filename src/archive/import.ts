@@ -10,6 +10,7 @@ import type { Image } from "../erofs/image.ts";
 import { NotFoundError, UsageError } from "../errors.ts";
 import { type Platform, formatPlatform } from "../platform/platform.ts";
 import { defined } from "../optional.ts";
+import { demandOf } from "../sys/host-platform.ts";
 import { Store } from "../store/store.ts";
 import { type Durability, type NewBundle, Transaction } from "../store/transaction.ts";
 import { TarParser } from "../tar/parser.ts";
@@ -136,7 +137,7 @@ function verify(
       trust,
       name: name ?? head.name ?? ANY_NAME,
       now,
-      platform,
+      platform: platform && demandOf(platform),
       marksOf: state?.marksOf.bind(state),
     });
   } catch (cause) {

@@ -233,10 +233,9 @@ function originOf({ manifestDigest, mediaType }: OciImage): BuiltImage["source"]
   return { mediaType, digest: manifestDigest };
 }
 
-/** Undefined where the configuration does not say it, or not in words that are used for it. */
-function imagePlatform({ config }: OciImage): Platform | undefined {
-  const platform = config?.platform;
-  return platform !== undefined && isUsualPlatform(platform) ? platform : undefined;
+/** Undefined where the source does not say it, or not in words that are used for it. */
+function imagePlatform({ platform }: OciImage): Platform | undefined {
+  return isUsualPlatform(platform) ? platform : undefined;
 }
 
 /** The image's id under each profile but the chosen one. */

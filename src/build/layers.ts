@@ -11,18 +11,11 @@ import { labelled } from "../oci/source/tar-scan.ts";
 import type { Transaction } from "../store/transaction.ts";
 import type { TarEntry } from "../tar/entry.ts";
 import { TarParser } from "../tar/parser.ts";
-import type { Layer, LayerEntry } from "../tree/merge.ts";
+import type { LayerEntry } from "../tree/merge.ts";
 import { EntryTotals } from "./entry-totals.ts";
 import type { SharedLayers } from "./shared-layers.ts";
+import type { ReadLayer } from "./read-layer.ts";
 import { ContentIntake, type FileContent } from "./content.ts";
-
-/** A layer that has been read. */
-export interface ReadLayer extends Layer {
-  readonly entries: readonly LayerEntry[];
-  /** Bytes of the blob. */
-  readonly size: number;
-  readonly report: LayerReport;
-}
 
 export interface LayersOptions {
   /** Whether access points are wanted, for a seek index. */

@@ -10,7 +10,7 @@ import { NO_POINTS } from "../seek/point-writer.ts";
 import { type IndexedLayer, type IndexedPlace, encodeSeekIndex } from "../seek/encode.ts";
 import type { Directory } from "../tree/inode.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
-import type { ReadLayer } from "./layers.ts";
+import type { ReadLayer } from "./read-layer.ts";
 import { objectsOfTree } from "./tree-objects.ts";
 
 /**

@@ -5,7 +5,7 @@
  * @module
  */
 import type { LayerDescriptor, OciImage } from "../oci/image.ts";
-import type { ReadLayer } from "./layers.ts";
+import type { ReadLayer } from "./read-layer.ts";
 
 export class SharedLayers {
   /** How many images are still to come that have a layer. */

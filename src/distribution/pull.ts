@@ -13,7 +13,7 @@ import { limits } from "../limits.ts";
 import { defined } from "../optional.ts";
 import type { OciDigest } from "../oci/digest.ts";
 import type { Platform } from "../platform/platform.ts";
-import { hostPlatform } from "../sys/host-platform.ts";
+import { demandOf } from "../sys/host-platform.ts";
 import { imageManifest } from "../oci/source/registry-image.ts";
 import { type RegistryReference, registryName } from "../oci/registry-reference.ts";
 import { withPullPlaces } from "../oci/registry/pull-places.ts";
@@ -131,7 +131,8 @@ async function firstGood(
   name: string,
   request: PullRequest,
 ): Promise<{ verified: VerifiedImage; candidate: Candidate }> {
-  const { now, signal, trust: opened, platform = hostPlatform() } = request;
+  const { now, signal, trust: opened, platform: asked } = request;
+  const platform = demandOf(asked);
   const policy = policyOf(opened.trust);
   const { listing } = policy;
   const listed = listing === undefined ? undefined : await listing.bundlesOf(name);

@@ -7,6 +7,7 @@
 import type { BlobRange } from "./blob.ts";
 import type { ImageConfig } from "./config.ts";
 import type { OciDigest } from "./digest.ts";
+import type { DeclaredPlatform } from "../platform/platform.ts";
 import type { Compression } from "./media-types.ts";
 
 /** A layer before it is read: what is known about its bytes, all of it checked while reading. */
@@ -39,6 +40,8 @@ export interface OciImage {
   /** Digest of the configuration, which is Docker's image id; undefined for plain tars. */
   readonly configDigest: OciDigest | undefined;
   readonly config: ImageConfig | undefined;
+  /** What it runs on, as far as index and configuration say. */
+  readonly platform: DeclaredPlatform;
   /** Of the manifest. */
   readonly annotations: ReadonlyMap<string, string>;
   /** The lowest first. */

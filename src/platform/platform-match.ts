@@ -52,6 +52,21 @@ export function hostDistance(host: Platform, declared: DeclaredPlatform): number
   return distance === undefined ? undefined : distance + 8 * UNSURE;
 }
 
+/** What an image has to run on. */
+export interface PlatformDemand {
+  readonly platform: Platform;
+  /** Whether it is a host's, and nothing was asked for. */
+  readonly isHost: boolean;
+}
+
+/** {@link platformDistance} or {@link hostDistance}. */
+export function demandDistance(
+  { platform, isHost }: PlatformDemand,
+  declared: DeclaredPlatform,
+): number | undefined {
+  return (isHost ? hostDistance : platformDistance)(platform, declared);
+}
+
 /**
  * Those of `candidates` that are nearest to the platform asked for, or to the host where none is;
  * none when nothing fits.
@@ -84,6 +99,20 @@ function variantDistance(
   // Nothing declared may be anything; and of arm without a variant podman takes v8 as well.
   if (declared === undefined) return UNSURE;
   return architecture === "arm" && asked === undefined && got !== undefined ? UNSURE : undefined;
+}
+
+/**
+ * What an index says an image is for, and what that leaves out as the configuration says: these are
+ * often copied from another platform's.
+ */
+export function platformSaid(
+  entry: DeclaredPlatform | undefined,
+  config: DeclaredPlatform,
+): DeclaredPlatform {
+  const { os = config.os, architecture = config.architecture } = entry ?? {};
+  const isSame = architecture === config.architecture;
+  const variant = entry?.variant ?? (isSame ? config.variant : undefined);
+  return { os, architecture, variant };
 }
 
 /** Whether both may be the same platform, as far as they are declared. */

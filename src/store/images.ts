@@ -12,9 +12,9 @@ import { FormatError, NotFoundError } from "../errors.ts";
 import { type VerityDigest, parseVerityDigest } from "../verity/verity-digest.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
 import type { HeldDirectory } from "../fs/held-directory.ts";
-import { platformDistance } from "../platform/platform-match.ts";
+import { demandDistance } from "../platform/platform-match.ts";
 import { type Platform, formatPlatform } from "../platform/platform.ts";
-import { hostPlatform } from "../sys/host-platform.ts";
+import { demandOf } from "../sys/host-platform.ts";
 import { type ImageRef, decodeRef, encodeRef } from "./image-ref.ts";
 import { REFS, idOfRefTarget } from "./layout.ts";
 
@@ -53,10 +53,11 @@ export class ImageIndex {
    *
    * @throws {@link FormatError} `MALFORMED` when the ref is no symlink to an id
    */
-  lookup(name: string, platform: Platform = hostPlatform()): VerityDigest | undefined {
+  lookup(name: string, platform?: Platform): VerityDigest | undefined {
+    const demand = demandOf(platform);
     const nearest = this.refsOf(name).reduce<{ ref: StoredRef; distance: number } | undefined>(
       (best, ref) => {
-        const distance = ref.platform && platformDistance(platform, ref.platform);
+        const distance = ref.platform && demandDistance(demand, ref.platform);
         if (distance === undefined || (best && best.distance <= distance)) return best;
         return { ref, distance };
       },

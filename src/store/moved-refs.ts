@@ -8,8 +8,8 @@
  * @module
  */
 import { errnoOf } from "../fs/failure.ts";
-import { platformDistance } from "../platform/platform-match.ts";
-import { hostPlatform } from "../sys/host-platform.ts";
+import { demandDistance } from "../platform/platform-match.ts";
+import { demandOf } from "../sys/host-platform.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
 import { type ImageRef, encodeRef } from "./image-ref.ts";
 import { REFS } from "./layout.ts";
@@ -59,8 +59,8 @@ function refsOfName(store: Store, name: string, images: readonly NamedImage[]): 
 
 /** The one for this machine; undefined when none runs here. */
 function nearest<T extends ImageRef>(refs: readonly T[]): T | undefined {
-  const host = hostPlatform();
-  const distance = ({ platform }: T) => (platform && platformDistance(host, platform)) ?? Infinity;
+  const demand = demandOf(undefined);
+  const distance = ({ platform }: T) => (platform && demandDistance(demand, platform)) ?? Infinity;
   const [first] = refs.toSorted((a, b) => distance(a) - distance(b));
   return first !== undefined && distance(first) < Infinity ? first : undefined;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { endianness, machine } from "node:os";
+import type { PlatformDemand } from "../platform/platform-match.ts";
 import { type Platform, usualNames } from "../platform/platform.ts";
 
 /** The platform of which an image is taken when nothing is said; images are for Linux. */
@@ -15,6 +16,13 @@ export function hostPlatform(): Platform {
     return { os: "linux", architecture: "arm", variant: "v7" };
   }
   return host;
+}
+
+/** What was asked for, or else this machine. */
+export function demandOf(platform: Platform | undefined): PlatformDemand {
+  return platform === undefined
+    ? { platform: hostPlatform(), isHost: true }
+    : { platform, isHost: false };
 }
 
 /** Node's `process.arch` under a name that is known. */

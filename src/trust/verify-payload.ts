@@ -8,8 +8,8 @@
  */
 import { TrustError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { platformDistance } from "../platform/platform-match.ts";
-import { type Platform, formatPlatform } from "../platform/platform.ts";
+import { type PlatformDemand, demandDistance } from "../platform/platform-match.ts";
+import { formatPlatform } from "../platform/platform.ts";
 import { formatDuration } from "./duration.ts";
 import type { TrustPolicy } from "./policy.ts";
 import type { SignedPayload } from "./signers.ts";
@@ -29,7 +29,7 @@ export interface Expectation {
   /** The name that the user asked for, never one taken from a file's name. */
   readonly name: string | typeof ANY_NAME;
   /** What the image has to run on; a statement that names no platform is for any. */
-  readonly platform?: Platform | undefined;
+  readonly platform?: PlatformDemand | undefined;
   /** The time, read once for the whole run. */
   readonly now: Date;
 }
@@ -141,10 +141,10 @@ function bindSubject(unbound: UnboundStatement, name: Expectation["name"]): Stat
   return { ...subject, ...unbound.predicate };
 }
 
-function verifyPlatform({ name, platform }: Statement, asked: Platform | undefined): void {
-  if (asked === undefined || platform === undefined) return;
-  if (platformDistance(asked, platform) !== undefined) return;
-  const [wanted, got] = [formatPlatform(asked), formatPlatform(platform)];
+function verifyPlatform({ name, platform }: Statement, demand: PlatformDemand | undefined): void {
+  if (demand === undefined || platform === undefined) return;
+  if (demandDistance(demand, platform) !== undefined) return;
+  const [wanted, got] = [formatPlatform(demand.platform), formatPlatform(platform)];
   throw new TrustError(
     "WRONG_PLATFORM",
     `statement: expected ${JSON.stringify(name)} for ${wanted}, got the image for ${got}`,

@@ -8,8 +8,9 @@ import { existsSync } from "node:fs";
 import { IntegrityError, NotFoundError, TrustError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { type BundleFile, isMarked, readBundles } from "../store/bundles.ts";
+import type { PlatformDemand } from "../platform/platform-match.ts";
 import type { Platform } from "../platform/platform.ts";
-import { hostPlatform } from "../sys/host-platform.ts";
+import { demandOf } from "../sys/host-platform.ts";
 import type { Stores } from "../store/stores.ts";
 import type { Keyring } from "../trust/keyring.ts";
 import { type Listing, type Trust, policyOf } from "../trust/policy.ts";
@@ -143,8 +144,8 @@ export function openVerified(target: string, places: Places, demands: Demands): 
 export function platformAsked(
   { platform }: Pick<Demands, "platform">,
   stored: string | undefined,
-): Platform | undefined {
-  return platform ?? (stored === undefined ? undefined : hostPlatform());
+): PlatformDemand | undefined {
+  return platform === undefined && stored === undefined ? undefined : demandOf(platform);
 }
 
 /**

@@ -29,12 +29,10 @@ export function declare(command: Command, io: Io): void {
         throw new UsageError("USAGE", "standard output is a terminal: redirect it to a file");
       }
       const progress = io.progress("exporting");
-      const result = await exportImage(
-        Store.open(store),
-        image,
-        (bytes) => io.write(bytes),
-        { platform, onProgress: (done, total) => progress.update(done, total) },
-      );
+      const result = await exportImage(Store.open(store), image, (bytes) => io.write(bytes), {
+        platform,
+        onProgress: (done, total) => progress.update(done, total),
+      });
       progress.end();
       const { id, objects, bundles, bytes } = result;
       io.log(

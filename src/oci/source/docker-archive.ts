@@ -88,6 +88,7 @@ function openImage(
     mediaType: undefined,
     configDigest,
     config,
+    platform: config.platform,
     annotations: NO_ANNOTATIONS,
     layers,
     openBlob: (layer) => files.open(paths.get(layer)!),

@@ -64,6 +64,7 @@ export function imageOfLayers(ranges: readonly BlobRange[], labels: readonly str
     mediaType: undefined,
     configDigest: undefined,
     config: undefined,
+    platform: { os: undefined, architecture: undefined, variant: undefined },
     annotations: NO_ANNOTATIONS,
     layers,
     openBlob: (layer) => {

@@ -18,7 +18,7 @@ import type { LayerDescriptor, OciImage } from "../image.ts";
 import { type ImageIndex, type Manifest, parseDocument, parseLayoutIndex } from "../manifest.ts";
 import { layerCompression } from "../media-types.ts";
 import { parseOciJson, verifyNames } from "../oci-json.ts";
-import { verifyPlatform } from "../../platform/platform-match.ts";
+import { platformSaid, verifyPlatform } from "../../platform/platform-match.ts";
 import type { Platform } from "../../platform/platform.ts";
 import { selectManifest } from "../select.ts";
 
@@ -250,6 +250,7 @@ export function imageOf(
     mediaType: descriptor.mediaType,
     configDigest: manifest.config.digest,
     config,
+    platform: platformSaid(descriptor.platform, config.platform),
     annotations: manifest.annotations,
     layers,
   };

@@ -5,12 +5,16 @@ import { verifyProgress } from "../../../src/trust/high-water.ts";
 import { bundleWith, keyring, name, now, refusal, verifyBundle } from "../../support/trust.ts";
 
 /** What a client that asks for `asked` says of a signed statement with this platform. */
-const verdict = (platform: unknown, asked?: string) =>
+const verdict = (platform: unknown, asked?: string, isHost = false) =>
   refusal(() =>
     verifyBundle(
       bundleWith((statement) => (statement.predicate.platform = platform)),
       keyring,
-      { name, now, platform: asked === undefined ? undefined : parsePlatform(asked) },
+      {
+        name,
+        now,
+        platform: asked === undefined ? undefined : { platform: parsePlatform(asked), isHost },
+      },
     ),
   );
 
@@ -26,6 +30,13 @@ describe("a statement's platform", () => {
       "WRONG_PLATFORM",
     );
     expect(verdict({ os: "windows", architecture: "amd64" }, "linux/amd64")).toBe("WRONG_PLATFORM");
+  });
+
+  test("may be one that the processor of a host runs as well, where nothing was asked for", () => {
+    const platform = { os: "linux", architecture: "386" };
+    expect(verdict(platform, "linux/amd64")).toBe("WRONG_PLATFORM");
+    expect(verdict(platform, "linux/amd64", true)).toBe("accepted");
+    expect(verdict(platform, "linux/arm64", true)).toBe("WRONG_PLATFORM");
   });
 
   test("is not asked for, or not named: the image is for any", () => {

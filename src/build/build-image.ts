@@ -49,7 +49,7 @@ export async function buildImage(
   reference: SourceReference,
   options: BuildOptions,
 ): Promise<BuildResult> {
-  const [result] = await buildAll(reference, [options.platform], options);
+  const [result] = await buildImages(reference, [options.platform], options);
   return result!;
 }
 
@@ -57,21 +57,13 @@ export async function buildImage(
  * Builds the images for several platforms: all become visible together, or none. Layers that they
  * share are read once.
  *
- * @param platforms each of which the source has; as `platform` of the options
+ * @param platforms each as `platform` of {@link BuildOptions}
  * @throws as {@link buildImage}
  */
 export async function buildImages(
   reference: SourceReference,
-  platforms: readonly Platform[],
-  options: Omit<BuildOptions, "platform">,
-): Promise<BuildResult[]> {
-  return buildAll(reference, platforms, options);
-}
-
-async function buildAll(
-  reference: SourceReference,
   platforms: readonly (Platform | undefined)[],
-  options: BuildOptions,
+  options: Omit<BuildOptions, "platform">,
 ): Promise<BuildResult[]> {
   const sources: BuildSource[] = [];
   try {

@@ -82,7 +82,7 @@ export async function pullImage(request: PullRequest): Promise<Pulled> {
     options,
     async (registry) => {
       const named = await registry.named(reference, signal);
-      const { digest: subject } = await imageManifest(registry, named, platform, label, signal);
+      const { digest: subject } = await imageManifest(registry, named, { platform }, label, signal);
       const pulled = await pullFrom(registry, subject, name, request);
       await registry.close();
       return pulled;

@@ -251,7 +251,7 @@ async function findSubject(
   }
   const document =
     source === undefined || source === named.digest
-      ? await imageManifest(registry, named, platform, label, signal)
+      ? await imageManifest(registry, named, { platform }, label, signal)
       : await registry.manifest(parseDigest(source, label), signal);
   const mediaType = documentKind(document.mediaType) === "manifest" ? document.mediaType : "";
   if (mediaType === "")

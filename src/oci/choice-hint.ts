@@ -7,7 +7,8 @@
 import type { Descriptor } from "./descriptor.ts";
 import type { OciDigest } from "./digest.ts";
 import { type ImageSearch, type Question, TO_BE_SAVED } from "./image-search.ts";
-import { formatPlatform, parsePlatform } from "../platform/platform.ts";
+import { limits } from "../limits.ts";
+import { type Platform, formatPlatform, parsePlatform } from "../platform/platform.ts";
 import { ONLY, parseSource } from "./reference.ts";
 
 /** How many names, platforms or digests are shown. */
@@ -48,6 +49,13 @@ export async function platformHint(
 ): Promise<string | undefined> {
   const choices = [...(await platforms(search, question, images)).keys()];
   return choices.length > 0 ? `it has: ${choices.join(", ")}` : undefined;
+}
+
+/** The platforms that a question may ask for, each of which leads to one image. */
+export async function platformsOf(search: ImageSearch, question: Question): Promise<Platform[]> {
+  const images = await search.imagesOf(question.choice);
+  const choices = await platforms(search, question, images, limits.indexEntries);
+  return [...choices.keys()].map(parsePlatform);
 }
 
 /** What an index has, when it has nothing of that name, position or digest. */
@@ -114,16 +122,18 @@ async function platforms(
   search: ImageSearch,
   question: Question,
   images: readonly Descriptor[],
+  most = SHOWN,
 ): Promise<Choices> {
   const declared = await Promise.all(images.map((image) => search.platformOf(image)));
   const whole = declared.filter(({ os, architecture }) => os && architecture);
-  return leading(whole.map(formatPlatform), (text) => {
+  const lead = (text: string) => {
     try {
       return search.answers({ ...question, platform: parsePlatform(text) });
     } catch {
       return undefined; // no platform that could be written
     }
-  });
+  };
+  return leading(whole.map(formatPlatform), lead, most);
 }
 
 function names(search: ImageSearch, question: Question): Promise<Choices> {
@@ -169,9 +179,10 @@ async function answerTo(
 async function leading<T>(
   candidates: Iterable<T>,
   lead: (candidate: T) => Promise<OciDigest | undefined> | undefined,
+  most = SHOWN,
 ): Promise<Choices> {
   const choices = new Map<string, OciDigest>();
-  for (const candidate of [...new Set(candidates)].slice(0, SHOWN)) {
+  for (const candidate of [...new Set(candidates)].slice(0, most)) {
     const digest = await lead(candidate);
     if (digest !== undefined) choices.set(String(candidate), digest);
   }

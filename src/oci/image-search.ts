@@ -30,7 +30,12 @@ export interface Question {
   readonly platform: Platform | undefined;
   /** The host's platform, where it is not this machine's. */
   readonly host?: Platform | undefined;
+  /** Hears the platforms that there are images for, before one is chosen. */
+  readonly onPlatforms?: ((platforms: readonly Platform[]) => void) | undefined;
 }
+
+/** A question where there is nothing else to choose by. */
+export type PlatformQuestion = Pick<Question, "platform" | "onPlatforms">;
 
 /** What a manifest says about its image. */
 export interface ImageFacts {

@@ -5,7 +5,7 @@
  * @module
  */
 import { FormatError, NotFoundError } from "../errors.ts";
-import { ambiguityHint, nameHint, platformHint } from "./choice-hint.ts";
+import { ambiguityHint, nameHint, platformHint, platformsOf } from "./choice-hint.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { type Documents, ImageSearch, type Question } from "./image-search.ts";
 import type { ImageIndex } from "./manifest.ts";
@@ -32,6 +32,7 @@ export async function selectManifest(
     throw new NotFoundError("NO_REF", `${label}: no image in it: its index lists nothing`);
   }
   if (tops.length === 0) throw await notListed(search, question);
+  question.onPlatforms?.(await platformsOf(search, question));
   const answer = await search.among(tops, question);
   if ("image" in answer) return answer.image;
   const { images, why } = answer;

@@ -7,7 +7,7 @@
 import type { Command } from "commander";
 import { NotFoundError, UsageError } from "../../errors.ts";
 import { defined } from "../../optional.ts";
-import { buildImage } from "../../build/build-image.ts";
+import { buildImages } from "../../build/build-image.ts";
 import type { BuildResult, BuiltImage } from "../../build/build-options.ts";
 import { bundleBeside, envelopeBeside } from "../../verify/locate.ts";
 import { writeImageFile } from "../../mkcomposefs/mkcomposefs.ts";
@@ -15,13 +15,21 @@ import { writeUserFile } from "../../fs/user-file.ts";
 import { anyOf, verifyAsClients } from "../../sign/client-checks.ts";
 import { type SignedImage, envelopeOf, imageFacts, signFacts } from "../../sign/sign-image.ts";
 import { earlierBundles, earlierFiles, settleVersion } from "../../sign/succession.ts";
-import { parseSource } from "../../oci/reference.ts";
+import { type SourceReference, parseSource } from "../../oci/reference.ts";
+import type { RegistryOptions } from "../../oci/registry/session.ts";
+import { listPlatforms } from "../../oci/source/list-platforms.ts";
+import { type Platform, formatPlatform } from "../../platform/platform.ts";
 import { Store } from "../../store/store.ts";
 import type { NewBundle } from "../../store/transaction.ts";
 import { interruptible } from "../terminal/interruption.ts";
 import type { Io } from "../terminal/io.ts";
 import { counted, formatBytes } from "../terminal/units.ts";
-import { type SourceFlags, declareSource, sourceOptions } from "../options/registry-options.ts";
+import { type PlatformsOption, platformsOption } from "../options/platform-option.ts";
+import {
+  type RegistryFlags,
+  declareRegistry,
+  registryOptions,
+} from "../options/registry-options.ts";
 import { repeated } from "../options/repeated.ts";
 import { readPrivateKeys } from "../options/sign-options.ts";
 import {
@@ -33,7 +41,9 @@ import {
 import { type TreeOptions, declareTree, treeOptions } from "../options/tree-options.ts";
 import { type WriteOptions, declareWriting } from "../options/write-options.ts";
 
-interface Options extends TreeOptions, StatementOptions, WriteOptions, SourceFlags {
+interface Options
+  extends TreeOptions, StatementOptions, WriteOptions, PlatformsOption, RegistryFlags {
+  readonly allPlatforms?: true;
   readonly store: string;
   readonly name?: string;
   readonly key?: string[];
@@ -64,7 +74,16 @@ export function declare(command: Command, io: Io): void {
   declareTree(command);
   declareStatement(command);
   declareWriting(command);
-  declareSource(command);
+  command
+    .optionsGroup("OCI image:")
+    .addOption(
+      platformsOption(
+        "which images of an index, such as linux/amd64,linux/arm64 (default: the only one, or " +
+          "this machine's)",
+      ).conflicts("allPlatforms"),
+    )
+    .option("--all-platforms", "the images of all platforms, which share their name");
+  declareRegistry(command);
 }
 
 async function build(text: string, options: Options, io: Io): Promise<void> {
@@ -73,12 +92,14 @@ async function build(text: string, options: Options, io: Io): Promise<void> {
   const { name, algorithm, durability, minFree } = options;
   const progress = io.progress("build");
   const interruption = interruptible("build");
-  let result: BuildResult;
-  let signed: readonly SignedImage[] = [];
+  const signed: SignedImage[] = [];
+  let results: readonly BuildResult[];
   try {
-    result = await buildImage(reference, {
+    const registry = registryOptions(options, io);
+    const platforms = await platformsOf(reference, options, registry);
+    results = await buildImages(reference, platforms, {
       ...treeOptions(options),
-      ...sourceOptions(options, io),
+      registry,
       name,
       durability,
       minFree,
@@ -87,8 +108,9 @@ async function build(text: string, options: Options, io: Io): Promise<void> {
       sign:
         sign &&
         ((built) => {
-          signed = sign(built);
-          return signed.map(bundleOf);
+          const own = sign(built);
+          signed.push(...own);
+          return own.map(bundleOf);
         }),
       onProgress: (done, total) => progress.update(done, total),
       signal: interruption.signal,
@@ -98,11 +120,34 @@ async function build(text: string, options: Options, io: Io): Promise<void> {
     progress.end();
   }
   if (options.output !== undefined) {
-    writeImageFile(options.output, result.bytes);
+    writeImageFile(options.output, results[0]!.bytes);
     writeBundle(options.output, signed);
   }
-  for (const warning of result.warnings) io.log(`warning: ${warning}`);
-  report(result, options, io);
+  for (const { warnings } of results) {
+    for (const warning of warnings) io.log(`warning: ${warning}`);
+  }
+  report(results, options, io);
+}
+
+/** Undefined for the only image, or this machine's. */
+async function platformsOf(
+  reference: SourceReference,
+  { platform, allPlatforms, output, maxLayerSize }: Options,
+  registry: RegistryOptions,
+): Promise<readonly (Platform | undefined)[]> {
+  if (allPlatforms !== true && platform === undefined) return [undefined];
+  const isSeveral = allPlatforms === true || (platform?.length ?? 0) > 1;
+  if (isSeveral && output !== undefined) {
+    throw new UsageError("USAGE", "--output: one file takes one image, so name one --platform");
+  }
+  if (isSeveral && reference.transport === "stdin") {
+    throw new UsageError("USAGE", "standard input can be read once, for one --platform", {
+      hint: "save it to a file first, and build that",
+    });
+  }
+  if (platform !== undefined) return platform;
+  const listed = await listPlatforms(reference, { registry, maxLayerBytes: maxLayerSize });
+  return listed.length > 0 ? listed : [undefined];
 }
 
 /** The bundle beside an image file: of one key, or an envelope with the signatures of several. */
@@ -167,23 +212,35 @@ function bundlesIn(directory: string, name: string): Uint8Array[] {
   }
 }
 
-function report(result: BuildResult, options: Options, io: Io): void {
+function report(results: readonly BuildResult[], options: Options, io: Io): void {
+  const isOne = results.length === 1;
   if (options.json) {
-    const { bytes: _, ...document } = result;
-    io.print(JSON.stringify({ ...document, name: options.name ?? null }, undefined, 2));
+    const documents = results.map(({ bytes: _, platform, ...document }) => ({
+      ...document,
+      platform: platform === undefined ? null : formatPlatform(platform),
+      name: options.name ?? null,
+    }));
+    io.print(JSON.stringify(isOne ? documents[0] : { images: documents }, undefined, 2));
     return;
   }
-  const { objects, size } = result;
-  io.log(
-    `${counted(objects.count, "object")} of ${formatBytes(objects.bytes)} and an image of ` +
-      `${formatBytes(size)}; ${objects.new} new in the store`,
-  );
+  for (const { objects, size, platform } of results) {
+    const what = isOne || platform === undefined ? "" : `${formatPlatform(platform)}: `;
+    const news = isOne ? `; ${objects.new} new in the store` : "";
+    io.log(
+      `${what}${counted(objects.count, "object")} of ${formatBytes(objects.bytes)} and an image of ` +
+        `${formatBytes(size)}${news}`,
+    );
+  }
+  const { objects } = results[0]!;
+  if (!isOne) io.log(`${objects.new} new in the store`);
   if (objects.replaced > 0) {
     const damaged = counted(objects.replaced, "damaged object");
     io.log(`${damaged} of the store replaced; see its quarantine/`);
   }
-  for (const { profile, digest, refused } of result.profiles) {
+  for (const { profile, digest, refused } of results.flatMap(({ profiles }) => profiles)) {
     io.log(`${profile}: ${digest ?? `refused: ${refused}`}`);
   }
-  io.print(result.digest);
+  for (const { digest, platform } of results) {
+    io.print(isOne || platform === undefined ? digest : `${digest}  ${formatPlatform(platform)}`);
+  }
 }

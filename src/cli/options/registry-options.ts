@@ -10,7 +10,10 @@ import { type PlatformOption, platformOption } from "./platform-option.ts";
 import type { Io } from "../terminal/io.ts";
 
 /** The values of {@link declareSource}'s options. */
-export interface SourceFlags extends PlatformOption {
+export interface SourceFlags extends PlatformOption, RegistryFlags {}
+
+/** The values of {@link declareRegistry}'s options. */
+export interface RegistryFlags {
   readonly authfile?: string;
   readonly caFile?: string;
   readonly tlsVerify?: "true" | "false";
@@ -40,19 +43,20 @@ export function declareRegistry(command: Command): Command {
 }
 
 export function sourceOptions(
-  flags: SourceFlags,
+  { platform, ...flags }: SourceFlags,
   io: Io,
-): Pick<SourceOptions, "platform"> & {
-  readonly registry: RegistryOptions;
-} {
-  const { platform, authfile, caFile, tlsVerify } = flags;
+): Pick<SourceOptions, "platform"> & { readonly registry: RegistryOptions } {
+  return { platform, registry: registryOptions(flags, io) };
+}
+
+export function registryOptions(
+  { authfile, caFile, tlsVerify }: RegistryFlags,
+  io: Io,
+): RegistryOptions {
   return {
-    platform,
-    registry: {
-      authFile: authfile,
-      caFile,
-      insecure: tlsVerify === undefined ? undefined : tlsVerify === "false",
-      onProblem: (message) => io.log(`warning: ${message}`),
-    },
+    authFile: authfile,
+    caFile,
+    insecure: tlsVerify === undefined ? undefined : tlsVerify === "false",
+    onProblem: (message) => io.log(`warning: ${message}`),
   };
 }

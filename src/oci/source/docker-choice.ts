@@ -39,7 +39,12 @@ export function chooseDockerImage(
   source: string,
 ): DockerImage {
   const choice = new DockerChoice(images, files);
-  const [named, left] = [choice.named(question.choice), choice.answers(question)];
+  const named = choice.named(question.choice);
+  if (question.onPlatforms !== undefined) {
+    const offered = choice.platforms(question, named, images.length);
+    question.onPlatforms([...offered.keys()].map(parsePlatform));
+  }
+  const left = choice.answers(question);
   if (left.length === 1) return left[0]!;
   const { label } = files;
   if (left.length > 1) {
@@ -110,16 +115,21 @@ class DockerChoice {
   }
 
   /** The platforms of some images, each with the image that it leads to. */
-  platforms(question: Question, images: readonly DockerImage[]): Map<string, DockerImage> {
+  platforms(
+    question: Question,
+    images: readonly DockerImage[],
+    most = SHOWN,
+  ): Map<string, DockerImage> {
     const declared = images.flatMap((image) => this.#platformOf(image) ?? []);
     const whole = declared.filter(({ os, architecture }) => os && architecture);
-    return this.#leading(whole.map(formatPlatform), (text) => {
+    const ask = (text: string) => {
       try {
         return { ...question, platform: parsePlatform(text) };
       } catch {
         return undefined; // no platform that could be written
       }
-    });
+    };
+    return this.#leading(whole.map(formatPlatform), ask, most);
   }
 
   tags(question: Question): Map<string, DockerImage> {
@@ -136,10 +146,11 @@ class DockerChoice {
   #leading(
     candidates: readonly string[],
     ask: (candidate: string) => Question | undefined,
+    most = SHOWN,
   ): Map<string, DockerImage> {
     const leading = new Map<string, DockerImage>();
     for (const candidate of new Set(candidates)) {
-      if (leading.size >= SHOWN) break;
+      if (leading.size >= most) break;
       const question = ask(candidate);
       const answers = question === undefined ? [] : this.answers(question);
       if (answers.length === 1 && this.#fits(answers[0]!, question?.platform)) {

@@ -35,6 +35,8 @@ import { spool } from "./spool.ts";
 export interface SourceOptions extends DecompressOptions {
   /** Which image of an index; undefined: the only one, or of several the host's. */
   readonly platform?: Platform | undefined;
+  /** Hears the platforms that an index has images for, before one is chosen. */
+  readonly onPlatforms?: Question["onPlatforms"];
   /** How to talk to registries. */
   readonly registry?: RegistryOptions | undefined;
   /** Read for the source `-`; `process.stdin` when not given. */
@@ -61,12 +63,13 @@ export async function openAnySource(
   reference: SourceReference,
   options: SourceOptions = {},
 ): Promise<OpenedSource> {
-  const { platform, stdin = process.stdin } = options;
+  const { platform, onPlatforms, stdin = process.stdin } = options;
+  const question = { platform, onPlatforms };
   const layout = (files: LayoutFiles, source: Extract<SourceReference, ImageChoice>) =>
-    openLayout(files, { choice: source, platform }, formatSource({ ...source, ...ONLY }));
+    openLayout(files, { choice: source, ...question }, formatSource({ ...source, ...ONLY }));
   switch (reference.transport) {
     case "docker":
-      return layers(await openRegistryImage(reference, platform, options.registry));
+      return layers(await openRegistryImage(reference, question, options.registry));
     case "oci":
       verifyLayoutFolder(reference);
       return layers(await layout(new DirectoryFiles(reference.path), reference));
@@ -76,7 +79,7 @@ export async function openAnySource(
       return layers(
         openDockerArchive(
           await openTagged(reference, options),
-          { choice: reference, platform },
+          { choice: reference, ...question },
           formatSource({ ...reference, ...ONLY }),
         ),
       );
@@ -154,7 +157,6 @@ function nameHint(path: string): string | undefined {
 }
 
 async function openPath(path: string, options: SourceOptions): Promise<OpenedSource> {
-  const { platform } = options;
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) {
     throw new NotFoundError("NO_FILE", `${path}: no such file or directory`, {
@@ -169,17 +171,18 @@ async function openPath(path: string, options: SourceOptions): Promise<OpenedSou
   }
   const found = recogniseFolder(path);
   if (found.kind === "dir") return { kind: "dir", path };
-  return layers(await openForm(found, platform, `oci:${path}`));
+  return layers(await openForm(found, options, `oci:${path}`));
 }
 
 /** @param named with a path unless it came on a pipe */
 async function openRecognised(
   found: RecognisedFile,
-  { platform, label, path }: SourceOptions & { label: string; path: string | undefined },
+  options: SourceOptions & { readonly label: string; readonly path: string | undefined },
 ): Promise<OpenedSource> {
+  const { label, path } = options;
   if (found.kind === "image") {
     const source = path === undefined || path.includes(":") ? TO_BE_SAVED : `oci-archive:${path}`;
-    return layers(await openForm(found, platform, source));
+    return layers(await openForm(found, options, source));
   }
   if (found.kind === "tar") return layers(imageOfLayers([found.range], [label]));
   return { kind: "dump", path: label, file: found.range };
@@ -188,21 +191,18 @@ async function openRecognised(
 /** @param source how users can choose among the images, were it a layout */
 async function openForm(
   found: RecognisedImage,
-  platform: Platform | undefined,
+  { platform, onPlatforms }: SourceOptions,
   source: string,
 ): Promise<OciImage> {
   const { form, files } = found;
+  const question = { choice: ONLY, platform, onPlatforms };
   switch (form) {
     case "oci":
-      return openRecognisedLayout(found, { choice: ONLY, platform }, source);
+      return openRecognisedLayout(found, question, source);
     case "docker":
-      return openDockerArchive(
-        files,
-        { choice: ONLY, platform },
-        source.replace(/^oci-/, "docker-"),
-      );
+      return openDockerArchive(files, question, source.replace(/^oci-/, "docker-"));
     case "skopeo":
-      return openSkopeoImage(files, platform);
+      return openSkopeoImage(files, question);
   }
 }
 

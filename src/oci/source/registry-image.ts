@@ -12,13 +12,12 @@ import { limits } from "../../limits.ts";
 import { type BlobRange, partOf } from "../blob.ts";
 import type { Descriptor } from "../descriptor.ts";
 import { DigestHasher, type OciDigest, algorithmOf, verifyDigest } from "../digest.ts";
-import type { Documents } from "../image-search.ts";
+import type { Documents, PlatformQuestion } from "../image-search.ts";
 import type { LayerDescriptor, OciImage } from "../image.ts";
 import { isAboutContent } from "../index-walk.ts";
 import { foreignLayer, imageOf } from "./oci-layout.ts";
 import { type ImageIndex, type Manifest, parseDocument, unsupportedDocument } from "../manifest.ts";
 import { documentKind } from "../media-types.ts";
-import type { Platform } from "../../platform/platform.ts";
 import { ONLY } from "../reference.ts";
 import { withPullPlaces } from "../registry/pull-places.ts";
 import type { Registry, RegistryDocument } from "../registry/registry.ts";
@@ -35,16 +34,16 @@ import { openUnnamed } from "./spool.ts";
  */
 export async function openRegistryImage(
   reference: RegistryReference,
-  platform: Platform | undefined,
+  question: PlatformQuestion,
   options: RegistryOptions = {},
 ): Promise<OciImage> {
-  return withPullPlaces(reference, options, (registry) => openAt(registry, reference, platform));
+  return withPullPlaces(reference, options, (registry) => openAt(registry, reference, question));
 }
 
 async function openAt(
   registry: Registry,
   reference: RegistryReference,
-  platform: Platform | undefined,
+  question: PlatformQuestion,
 ): Promise<OciImage> {
   const blobs = new SpooledBlobs(registry);
   const close = () => {
@@ -56,13 +55,13 @@ async function openAt(
     const document = await imageManifest(
       registry,
       await registry.named(reference),
-      platform,
+      question,
       label,
     );
     const what = `${label}: manifest ${document.digest}`;
     const { config } = parseDocument(document.bytes, document.mediaType, what) as Manifest;
     const configBytes = await registry.blob(config, limits.manifestBytes);
-    const image = imageOf(label, document, document.bytes, configBytes, platform);
+    const image = imageOf(label, document, document.bytes, configBytes, question.platform);
     return {
       ...image,
       prepare: (layer) => fetchLayer(blobs, layer),
@@ -89,7 +88,7 @@ async function fetchLayer(blobs: SpooledBlobs, layer: LayerDescriptor): Promise<
 export async function imageManifest(
   registry: Registry,
   document: RegistryDocument,
-  platform: Platform | undefined,
+  question: PlatformQuestion,
   label: string,
   signal?: AbortSignal,
 ): Promise<RegistryDocument & Pick<Descriptor, "platform">> {
@@ -98,7 +97,7 @@ export async function imageManifest(
   if (kind === "manifest") return { ...document, platform: undefined };
   const index = parseDocument(document.bytes, document.mediaType, label) as ImageIndex;
   const documents = documentsOf(registry, label, signal);
-  const chosen = await selectManifest(index, { choice: ONLY, platform }, documents);
+  const chosen = await selectManifest(index, { choice: ONLY, ...question }, documents);
   return { ...(await registry.document(chosen, signal)), platform: chosen.platform };
 }
 

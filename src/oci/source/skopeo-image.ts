@@ -14,7 +14,7 @@ import { type OciDigest, blobPath, digestOf } from "../digest.ts";
 import type { OciImage } from "../image.ts";
 import { parseOciJson } from "../oci-json.ts";
 import { OCI_INDEX, OCI_MANIFEST } from "../media-types.ts";
-import type { Platform } from "../../platform/platform.ts";
+import type { PlatformQuestion } from "../image-search.ts";
 import { ONLY } from "../reference.ts";
 import { openIndexed } from "./oci-layout.ts";
 
@@ -25,7 +25,7 @@ import { openIndexed } from "./oci-layout.ts";
  */
 export async function openSkopeoImage(
   files: LayoutFiles,
-  platform: Platform | undefined,
+  question: PlatformQuestion,
 ): Promise<OciImage> {
   let top: Descriptor;
   try {
@@ -36,8 +36,12 @@ export async function openSkopeoImage(
     throw error;
   }
   const index = { kind: "index", entries: [top], manifests: [top] } as const;
-  const question = { choice: ONLY, platform };
-  return openIndexed(new SkopeoFiles(files, top.digest), index, question, undefined);
+  return openIndexed(
+    new SkopeoFiles(files, top.digest),
+    index,
+    { choice: ONLY, ...question },
+    undefined,
+  );
 }
 
 /** What a descriptor of the document would say; OCI's need not name their own type. */

@@ -286,7 +286,7 @@ test("indexes in an index that are looked at", async () => {
     );
     const outer = add({ manifests: [...inner, image] }, types.index);
     const document = await registry.manifest(outer.digest);
-    return outcome(imageManifest(registry, document, undefined, "app"));
+    return outcome(imageManifest(registry, document, { platform: undefined }, "app"));
   };
   expect(await select(limits.candidates)).toBe("passes");
   expect(await select(limits.candidates + 1)).toBe("LIMIT");

@@ -424,7 +424,11 @@ describe("pull", () => {
     const { server } = await start({ redirectUses: 2 });
     const { manifest } = await addImage(server);
     const reference = parseRegistryReference(`docker://${server.host}/${REPO}:1.0`);
-    const image = await openRegistryImage(reference, undefined, { authFile: noAuth() });
+    const image = await openRegistryImage(
+      reference,
+      { platform: undefined },
+      { authFile: noAuth() },
+    );
     expect(image.manifestDigest).toBe(manifest.digest);
     const [layer] = image.layers;
     expect(server.requests(/blobs/)).toHaveLength(1); // the configuration; no layer before it is read
@@ -450,7 +454,11 @@ describe("pull", () => {
     const { server } = await start({ intercept });
     await addImage(server, "1.0", Array.from({ length: 3000 }, (_, i) => String(i * i)).join(""));
     const reference = parseRegistryReference(`docker://${server.host}/${REPO}:1.0`);
-    const image = await openRegistryImage(reference, undefined, { authFile: noAuth() });
+    const image = await openRegistryImage(
+      reference,
+      { platform: undefined },
+      { authFile: noAuth() },
+    );
     big = image.layers[0]!.digest!;
     await image.prepare!(image.layers[0]!);
     expect(broken).toBeGreaterThan(0);
@@ -462,7 +470,11 @@ describe("pull", () => {
     const { server } = await start();
     await addImage(server);
     const reference = parseRegistryReference(`docker://${server.host}/${REPO}:1.0`);
-    const image = await openRegistryImage(reference, undefined, { authFile: noAuth() });
+    const image = await openRegistryImage(
+      reference,
+      { platform: undefined },
+      { authFile: noAuth() },
+    );
     const [layer] = image.layers;
     const bytes = server.blobs.get(layer!.digest!)!;
     server.blobs.set(layer!.digest!, Buffer.alloc(bytes.length, "evil"));
@@ -515,7 +527,7 @@ describe("an index in a registry", () => {
   const open = async (server: TestRegistry, platform?: string, suffix = ":1.0") => {
     const reference = parseRegistryReference(`docker://${server.host}/${REPO}${suffix}`);
     const asked = platform === undefined ? undefined : parsePlatform(platform);
-    const image = await openRegistryImage(reference, asked, { authFile: noAuth() });
+    const image = await openRegistryImage(reference, { platform: asked }, { authFile: noAuth() });
     image.close();
     return image.manifestDigest;
   };

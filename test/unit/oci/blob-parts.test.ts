@@ -139,7 +139,11 @@ describe.each(answers)("in answer to a range: %s", (_, answer) => {
       } else if (path.startsWith("blobs/")) server.addBlob(REPO, blob);
     }
     const reference = parseRegistryReference(`docker://${server.host}/${REPO}:1.0`);
-    const image = await openRegistryImage(reference, undefined, { authFile: noAuth() });
+    const image = await openRegistryImage(
+      reference,
+      { platform: undefined },
+      { authFile: noAuth() },
+    );
     onTestFinished(() => image.close());
     const [layer] = image.layers;
     await image.prepare!(layer!);
@@ -209,7 +213,11 @@ test.each([
       } else if (path.startsWith("blobs/")) server.addBlob(REPO, blob);
     }
     const reference = parseRegistryReference(`docker://${server.host}/${REPO}:1.0`);
-    const image = await openRegistryImage(reference, undefined, { authFile: noAuth() });
+    const image = await openRegistryImage(
+      reference,
+      { platform: undefined },
+      { authFile: noAuth() },
+    );
     onTestFinished(() => image.close());
     expect(image.manifestDigest).toBe(manifest.digest);
   },

@@ -72,7 +72,7 @@ async function everything(habits: RegistryHabits, patience: Patience): Promise<T
   }
   await putManifest(registry, "1.0", types.manifest, layout.files.get(path)!);
   const reference = parseRegistryReference(`docker://${server.host}/${REPO}:1.0`);
-  const image = await openRegistryImage(reference, undefined, options);
+  const image = await openRegistryImage(reference, { platform: undefined }, options);
   onTestFinished(() => image.close());
   await image.prepare!(image.layers[0]!);
   await listReferrers(registry, manifest.digest as OciDigest, "application/vnd.test");
@@ -163,7 +163,7 @@ describe("is asked again, once it said how long to wait", () => {
       } else if (name.startsWith("blobs/")) server.addBlob(REPO, bytes);
     }
     const reference = parseRegistryReference(`docker://${server.host}/${REPO}:1.0`);
-    const image = await openRegistryImage(reference, undefined, options);
+    const image = await openRegistryImage(reference, { platform: undefined }, options);
     onTestFinished(() => image.close());
     const [layer] = image.layers;
     const busy = busyAt(new RegExp(`blobs/${layer!.digest}`), { times: 4, retryAfter: "1" });

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { statSync } from "node:fs";
 import type { Command } from "commander";
 import { NotFoundError, UsageError } from "../../errors.ts";
 import { defined } from "../../optional.ts";
@@ -140,8 +141,8 @@ async function platformsOf(
   if (isSeveral && output !== undefined) {
     throw new UsageError("USAGE", "--output: one file takes one image, so name one --platform");
   }
-  if (isSeveral && reference.transport === "stdin") {
-    throw new UsageError("USAGE", "standard input can be read once, for one --platform", {
+  if (isSeveral && isReadOnce(reference)) {
+    throw new UsageError("USAGE", "a pipe can be read once, for one --platform", {
       hint: "save it to a file first, and build that",
     });
   }
@@ -210,6 +211,14 @@ function bundlesIn(directory: string, name: string): Uint8Array[] {
     if (error instanceof NotFoundError) return [];
     throw error;
   }
+}
+
+/** Whether a source cannot be opened again for the next platform. */
+function isReadOnce(reference: SourceReference): boolean {
+  if (reference.transport === "stdin") return true;
+  return (
+    "path" in reference && statSync(reference.path, { throwIfNoEntry: false })?.isFIFO() === true
+  );
 }
 
 function report(results: readonly BuildResult[], options: Options, io: Io): void {

@@ -70,9 +70,10 @@ export async function readLayers(
       try {
         const layer = image.layers[index]!;
         const known = options.shared?.get(layer);
-        layers[index] = known ?? (await readOne(image, layer, transaction, options, hooks));
-        if (known !== undefined) for (const { entry } of known.entries) totals.add(entry);
-        else options.shared?.add(layer, layers[index]!);
+        const read = known ?? (await readOne(image, layer, transaction, options, hooks));
+        if (known === undefined) options.shared?.add(layer, read);
+        else for (const { entry } of known.entries) totals.add(entry);
+        layers[index] = read;
       } catch (error) {
         failed ??= { error };
       }

@@ -224,11 +224,11 @@ function isReadOnce(reference: SourceReference): boolean {
 function report(results: readonly BuildResult[], options: Options, io: Io): void {
   const isOne = results.length === 1;
   if (options.json) {
-    const documents = results.map(({ bytes: _, platform, ...document }) => ({
-      ...document,
-      platform: platform === undefined ? null : formatPlatform(platform),
-      name: options.name ?? null,
-    }));
+    const documents = results.map((result) => {
+      const { bytes: _, platform, ...document } = result;
+      const name = options.name ?? null;
+      return { ...document, platform: platform ? formatPlatform(platform) : null, name };
+    });
     io.print(JSON.stringify(isOne ? documents[0] : { images: documents }, undefined, 2));
     return;
   }

@@ -59,7 +59,7 @@ describe("a ref's file name", () => {
 describe("a name with platforms", () => {
   let store: Store;
   const refs = () => readdirSync(join(store.path, "images/refs")).sort();
-  const refOf = (platform: Platform) => `${encodeRef({ name, platform })}`;
+  const refOf = (platform: Platform) => encodeRef({ name, platform });
   const bare = encodeRef({ name, platform: undefined });
   /** Publishes an image whose only file depends on `seed`; returns its id. */
   const put = (seed: string, platform: Platform | undefined) => {

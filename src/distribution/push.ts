@@ -135,6 +135,23 @@ export async function pushImage(request: PushRequest): Promise<Pushed> {
   }
 }
 
+/**
+ * Pushes the images that a name has for all platforms, or for the one in the request; each beside the
+ * manifest that it was built from. What was pushed before something failed stays there, and is found
+ * there when it is pushed again.
+ *
+ * @throws as {@link pushImage}
+ */
+export async function pushImages(request: PushRequest): Promise<Pushed[]> {
+  const { store, image, platform } = request;
+  const refs = platform === undefined ? store.images.refsOf(image) : [];
+  const ids = new Set(refs.flatMap((ref) => (ref.platform === undefined ? [] : [ref.id])));
+  if (ids.size === 0) ids.add(store.images.resolve(image, platform));
+  const pushed: Pushed[] = [];
+  for (const id of ids) pushed.push(await pushImage({ ...request, image: id }));
+  return pushed;
+}
+
 /** Sorted, so that the same image gives the same artifact. */
 function bundlesAbout(store: Store, id: VerityDigest): Signed[] {
   const bundles = store.readBundles(id).flatMap(({ bytes, keyId }) => {

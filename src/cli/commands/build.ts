@@ -18,14 +18,17 @@ import { type SignedImage, envelopeOf, imageFacts, signFacts } from "../../sign/
 import { earlierBundles, earlierFiles, settleVersion } from "../../sign/succession.ts";
 import { type SourceReference, parseSource } from "../../oci/reference.ts";
 import type { RegistryOptions } from "../../oci/registry/session.ts";
-import { listPlatforms } from "../../oci/source/list-platforms.ts";
 import { type Platform, formatPlatform } from "../../platform/platform.ts";
 import { Store } from "../../store/store.ts";
 import type { NewBundle } from "../../store/transaction.ts";
 import { interruptible } from "../terminal/interruption.ts";
 import type { Io } from "../terminal/io.ts";
 import { counted, formatBytes } from "../terminal/units.ts";
-import { type PlatformsOption, platformsOption } from "../options/platform-option.ts";
+import {
+  type PlatformsOption,
+  declarePlatforms,
+  platformsToTake,
+} from "../options/platform-option.ts";
 import {
   type RegistryFlags,
   declareRegistry,
@@ -44,7 +47,6 @@ import { type WriteOptions, declareWriting } from "../options/write-options.ts";
 
 interface Options
   extends TreeOptions, StatementOptions, WriteOptions, PlatformsOption, RegistryFlags {
-  readonly allPlatforms?: true;
   readonly store: string;
   readonly name?: string;
   readonly key?: string[];
@@ -75,15 +77,7 @@ export function declare(command: Command, io: Io): void {
   declareTree(command);
   declareStatement(command);
   declareWriting(command);
-  command
-    .optionsGroup("OCI image:")
-    .addOption(
-      platformsOption(
-        "which images of an index, such as linux/amd64,linux/arm64 (default: the only one, or " +
-          "this machine's)",
-      ).conflicts("allPlatforms"),
-    )
-    .option("--all-platforms", "the images of all platforms, which share their name");
+  declarePlatforms(command);
   declareRegistry(command);
 }
 
@@ -130,15 +124,13 @@ async function build(text: string, options: Options, io: Io): Promise<void> {
   report(results, options, io);
 }
 
-/** Undefined for the only image, or this machine's. */
 async function platformsOf(
   reference: SourceReference,
-  { platform, allPlatforms, output, maxLayerSize }: Options,
+  options: Options,
   registry: RegistryOptions,
 ): Promise<readonly (Platform | undefined)[]> {
-  if (allPlatforms !== true && platform === undefined) return [undefined];
-  const isSeveral = allPlatforms === true || (platform?.length ?? 0) > 1;
-  if (isSeveral && output !== undefined) {
+  const isSeveral = options.allPlatforms === true || (options.platform?.length ?? 0) > 1;
+  if (isSeveral && options.output !== undefined) {
     throw new UsageError("USAGE", "--output: one file takes one image, so name one --platform");
   }
   if (isSeveral && isReadOnce(reference)) {
@@ -146,9 +138,8 @@ async function platformsOf(
       hint: "save it to a file first, and build that",
     });
   }
-  if (platform !== undefined) return platform;
-  const listed = await listPlatforms(reference, { registry, maxLayerBytes: maxLayerSize });
-  return listed.length > 0 ? listed : [undefined];
+  const { maxLayerSize: maxLayerBytes } = options;
+  return platformsToTake(reference, options, { registry, maxLayerBytes });
 }
 
 /** The bundle beside an image file: of one key, or an envelope with the signatures of several. */

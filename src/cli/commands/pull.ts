@@ -7,6 +7,8 @@ import type { Command } from "commander";
 import { type ForeignStoreOption, foreignStore } from "../options/foreign-store.ts";
 import { type Pulled, pullImage } from "../../distribution/pull.ts";
 import { mountImage } from "../../mount/mount-image.ts";
+import { UsageError } from "../../errors.ts";
+import { formatPlatform } from "../../platform/platform.ts";
 import { parseRegistryReference } from "../../oci/registry-reference.ts";
 import { formatTime } from "../../trust/time.ts";
 import { mountedLine } from "../print/mount.ts";
@@ -14,11 +16,21 @@ import { interruptible } from "../terminal/interruption.ts";
 import type { Io } from "../terminal/io.ts";
 import { counted, formatBytes } from "../terminal/units.ts";
 import { addNote } from "../options/help-note.ts";
-import { type SourceFlags, declareSource, sourceOptions } from "../options/registry-options.ts";
+import {
+  type PlatformsOption,
+  declarePlatforms,
+  platformsToTake,
+} from "../options/platform-option.ts";
+import {
+  type RegistryFlags,
+  declareRegistry,
+  registryOptions,
+} from "../options/registry-options.ts";
 import { repeated } from "../options/repeated.ts";
 import { FIRST_USE, type TrustOptions, declareTrust, readTrust } from "../options/trust-options.ts";
 
-interface Options extends TrustOptions, SourceFlags, ForeignStoreOption {
+interface Options extends TrustOptions, PlatformsOption, RegistryFlags, ForeignStoreOption {
+  readonly allPlatforms?: true;
   readonly store: [string, ...string[]];
   readonly name?: string;
   readonly mount?: string;
@@ -44,7 +56,8 @@ export function declare(command: Command, io: Io): void {
     .option("--json", "print one JSON document")
     .action((text: string, options: Options) => pull(text, options, io));
   declareTrust(command);
-  declareSource(command);
+  declarePlatforms(command);
+  declareRegistry(command);
   addNote(
     command,
     "The image is verified as sealfs verify does it. File content is not downloaded: sealfs " +
@@ -55,26 +68,34 @@ export function declare(command: Command, io: Io): void {
 async function pull(text: string, options: Options, io: Io): Promise<void> {
   const reference = parseRegistryReference(text);
   const { name, store: stores, mirror = [] } = options;
-  const { registry, platform } = sourceOptions(options, io);
+  const registry = registryOptions(options, io);
   const { trust, state, now } = readTrust(options, io);
   const interruption = interruptible("pull");
-  let pulled: Pulled;
+  const all: Pulled[] = [];
   try {
-    pulled = await pullImage({
-      reference,
-      registry,
-      platform,
-      trust: { trust, state },
-      name,
-      stores,
-      now,
-      signal: interruption.signal,
-    });
+    const platforms = await platformsToTake(reference, options, { registry });
+    if (platforms.length > 1 && options.mount !== undefined) {
+      throw new UsageError("USAGE", "--mount: one image is mounted, so name one --platform");
+    }
+    for (const platform of platforms) {
+      const pulled = await pullImage({
+        reference,
+        registry,
+        platform,
+        trust: { trust, state },
+        name,
+        stores,
+        now,
+        signal: interruption.signal,
+      });
+      all.push(pulled);
+    }
   } finally {
     interruption.end();
   }
-  report(pulled, options, io);
-  if (options.mount === undefined) return;
+  report(all, options, io);
+  const [pulled] = all;
+  if (options.mount === undefined || pulled === undefined) return;
   const { host, repository } = reference;
   const { caFile, authFile, insecure } = registry;
   const mirrors = [...mirror, `docker://${host}/${repository}`];
@@ -85,28 +106,37 @@ async function pull(text: string, options: Options, io: Io): Promise<void> {
   io.log(mountedLine(pulled.name, mount));
 }
 
-function report(
-  { verified, name, subject, fitsSubject, hasSeekIndex, missing }: Pulled,
-  { json }: Options,
-  io: Io,
-) {
-  const { statement, keyIds } = verified;
-  const bytes = [...missing.values()].reduce((sum, size) => sum + size, 0);
+function report(all: readonly Pulled[], { json }: Options, io: Io): void {
   if (json) {
-    const missed = { objects: missing.size, bytes };
-    const { digest: id, progress } = verified;
-    const { version, expires } = statement;
-    const told = { id, name, version, expires: formatTime(expires), keyIds, progress };
-    io.print(JSON.stringify({ ...told, subject, fitsSubject, hasSeekIndex, missing: missed }));
-  } else io.print(verified.digest);
-  io.log(`verified ${name}, version ${statement.version}, signed by ${keyIds.join(", ")}`);
-  if (verified.progress === "first") {
-    io.log(FIRST_USE);
-  }
+    const documents = all.map(asJson);
+    io.print(JSON.stringify(all.length === 1 ? documents[0] : { images: documents }));
+  } else for (const { verified } of all) io.print(verified.digest);
+  for (const pulled of all) describe(pulled, io);
+}
+
+function asJson({ verified, name, subject, fitsSubject, hasSeekIndex, missing }: Pulled): object {
+  const { statement, keyIds, digest: id, progress } = verified;
+  const { version, expires } = statement;
+  const platform = statement.platform ? formatPlatform(statement.platform) : null;
+  const told = { id, name, platform, version, expires: formatTime(expires), keyIds, progress };
+  const missed = { objects: missing.size, bytes: bytesOf(missing) };
+  return { ...told, subject, fitsSubject, hasSeekIndex, missing: missed };
+}
+
+function describe({ verified, name, fitsSubject, missing }: Pulled, io: Io): void {
+  const { statement, keyIds } = verified;
+  const { platform, version } = statement;
+  const what = platform === undefined ? name : `${name} for ${formatPlatform(platform)}`;
+  io.log(`verified ${what}, version ${version}, signed by ${keyIds.join(", ")}`);
+  if (verified.progress === "first") io.log(FIRST_USE);
   if (!fitsSubject) io.log("warning: it was built from another image than the one in the registry");
   if (missing.size === 0) io.log("no object is missing");
-  else
-    io.log(
-      `missing: ${missing.size} of ${counted(statement.objects.count, "object")}, ${formatBytes(bytes)}`,
-    );
+  else {
+    const count = counted(statement.objects.count, "object");
+    io.log(`missing: ${missing.size} of ${count}, ${formatBytes(bytesOf(missing))}`);
+  }
+}
+
+function bytesOf(objects: Pulled["missing"]): number {
+  return [...objects.values()].reduce((sum, size) => sum + size, 0);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
-import { pushImage } from "../../distribution/push.ts";
+import { type Pushed, pushImages } from "../../distribution/push.ts";
 import { parseRegistryReference } from "../../oci/registry-reference.ts";
 import { Store } from "../../store/store.ts";
 import { interruptible } from "../terminal/interruption.ts";
@@ -12,6 +12,7 @@ import type { Io } from "../terminal/io.ts";
 import { counted, formatBytes } from "../terminal/units.ts";
 import { addNote } from "../options/help-note.ts";
 import { type SourceFlags, declareSource, sourceOptions } from "../options/registry-options.ts";
+import { platformOption } from "../options/platform-option.ts";
 import { repeated } from "../options/repeated.ts";
 
 interface Options extends SourceFlags {
@@ -33,7 +34,10 @@ export function declare(command: Command, io: Io): void {
     )
     .option("--json", "print one JSON document")
     .action((image: string, text: string, options: Options) => push(image, text, options, io));
-  declareSource(command);
+  declareSource(
+    command,
+    platformOption("the image for this platform only (default: those for all platforms)"),
+  );
   addNote(
     command,
     "Bootstrap, bundles and seek index become one artifact that refers to the OCI image; the " +
@@ -45,7 +49,7 @@ async function push(image: string, text: string, options: Options, io: Io): Prom
   const { store, mountFrom = [], json } = options;
   const interruption = interruptible("push");
   try {
-    const pushed = await pushImage({
+    const all = await pushImages({
       ...sourceOptions(options, io),
       store: Store.open(store),
       image,
@@ -53,15 +57,20 @@ async function push(image: string, text: string, options: Options, io: Io): Prom
       mountFrom,
       signal: interruption.signal,
     });
-    const sent = pushed.uploads.filter(({ how }) => how === "sent");
-    const bytes = sent.reduce((sum, { size }) => sum + size, 0);
-    for (const warning of pushed.warnings) io.log(`warning: ${warning}`);
-    io.print(json ? JSON.stringify(pushed) : pushed.artifact);
-    io.log(
-      `pushed ${pushed.id} beside ${pushed.subject}: ${counted(pushed.bundles, "bundle")}, ` +
-        `${counted(pushed.seekIndexes, "seek index")}, ${formatBytes(bytes)} sent`,
-    );
+    for (const pushed of all) report(pushed, io);
+    if (json) io.print(JSON.stringify(all.length === 1 ? all[0] : { images: all }));
+    else for (const { artifact } of all) io.print(artifact);
   } finally {
     interruption.end();
   }
+}
+
+function report({ id, subject, bundles, seekIndexes, uploads, warnings }: Pushed, io: Io): void {
+  const sent = uploads.filter(({ how }) => how === "sent");
+  const bytes = sent.reduce((sum, { size }) => sum + size, 0);
+  for (const warning of warnings) io.log(`warning: ${warning}`);
+  io.log(
+    `pushed ${id} beside ${subject}: ${counted(bundles, "bundle")}, ` +
+      `${counted(seekIndexes, "seek index")}, ${formatBytes(bytes)} sent`,
+  );
 }

@@ -8,7 +8,12 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { type Header, pack } from "tar-stream";
+import { formatPlatform } from "../../src/platform/platform.ts";
+import { hostPlatform } from "../../src/sys/host-platform.ts";
 import { scratchFolder } from "./scratch.ts";
+
+/** What images are for unless a test says otherwise: clients here take no other by themselves. */
+const HOST = formatPlatform(hostPlatform());
 
 export interface BlobDescriptor {
   mediaType: string;
@@ -79,7 +84,7 @@ export class TestLayout {
   /** An image of uncompressed layer tars, stored as gzip; `patch` replaces fields of the manifest. */
   image(
     layers: readonly Uint8Array[],
-    { platform = "linux/amd64", manifest = {}, config = {} } = {},
+    { platform = HOST, manifest = {}, config = {} } = {},
   ): BlobDescriptor {
     const [os, architecture, variant] = platform.split("/");
     const configuration = this.json(

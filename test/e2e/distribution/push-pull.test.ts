@@ -8,6 +8,8 @@ import { OCI_MANIFEST } from "../../../src/oci/media-types.ts";
 import { addToFallback, listReferrers } from "../../../src/oci/registry/referrers.ts";
 import { putManifest, uploadBlob } from "../../../src/oci/registry/upload.ts";
 import { Registry } from "../../../src/oci/registry/registry.ts";
+import { formatPlatform, parsePlatform } from "../../../src/platform/platform.ts";
+import { hostPlatform } from "../../../src/sys/host-platform.ts";
 import { listSeekIndexes } from "../../../src/store/seek-indexes.ts";
 import { Store } from "../../../src/store/store.ts";
 import type { VerityDigest } from "../../../src/verity/verity-digest.ts";
@@ -57,6 +59,32 @@ async function pushOci(host: string, tag = "1.0", text = noise(tag)): Promise<Oc
   }
   await putManifest(registry, tag, types.manifest, layout.files.get(path)!);
   return manifest.digest as OciDigest;
+}
+
+/** Pushes an index of images for these platforms, each of a base and a layer of its own. */
+async function pushIndex(host: string, platforms: readonly string[]): Promise<OciDigest[]> {
+  const registry = registryAt(host);
+  const layout = new TestLayout();
+  const base = await layerTar(noise("base"), "base");
+  const manifests = await Promise.all(
+    platforms.map(async (platform) => {
+      const [os, architecture] = platform.split("/");
+      const image = layout.image([base, await layerTar(noise(platform))], { platform });
+      return { ...image, platform: { os, architecture } };
+    }),
+  );
+  const pathOf = ({ digest }: { digest: string }) => `blobs/${digest.replace(":", "/")}`;
+  const documents = new Set(manifests.map(pathOf));
+  for (const [name, bytes] of layout.files) {
+    if (name.startsWith("blobs/") && !documents.has(name)) await uploadBlob(registry, bytes);
+  }
+  for (const manifest of manifests) {
+    const bytes = layout.files.get(pathOf(manifest))!;
+    await putManifest(registry, manifest.digest, types.manifest, bytes);
+  }
+  const bytes = layout.index(manifests).files.get("index.json")!;
+  await putManifest(registry, "1.0", types.index, bytes);
+  return manifests.map(({ digest }) => digest as OciDigest);
 }
 
 const source = (host: string, tag = "1.0") => `docker://${host}/${REPO}:${tag}`;
@@ -146,6 +174,31 @@ describe.each(all)("%s", (what, start) => {
       at("alice.pub"),
     );
     expect(verified.status).toBe(0);
+  });
+
+  it("carries the images of all platforms under one tag, each beside its manifest", async () => {
+    const host = await start();
+    const platforms = [formatPlatform(hostPlatform()), "linux/s390x", "linux/riscv64"];
+    const subjects = await pushIndex(host, platforms);
+    await build(host, "builder", ["--all-platforms"]);
+    const pushed = JSON.parse((await push(host, "builder")).out);
+    expect(pushed.images.map((image: { subject: string }) => image.subject).sort()).toEqual(
+      [...subjects].sort(),
+    );
+    const own = JSON.parse((await pull(host, "client")).out);
+    expect(own).toMatchObject({ subject: subjects[0], platform: platforms[0] });
+    const one = JSON.parse((await pull(host, "client", "--platform", platforms[1]!)).out);
+    expect(one).toMatchObject({ subject: subjects[1], platform: platforms[1], progress: "first" });
+    const pulled = JSON.parse((await pull(host, "client", "--all-platforms")).out);
+    expect(pulled.images.map((image: { platform: string }) => image.platform)).toEqual(platforms);
+    const [builder, client] = ["builder", "client"].map((store) => Store.open(at(store)).images);
+    for (const text of platforms) {
+      const platform = parsePlatform(text);
+      expect(client!.lookup(nameAt(host), platform)).toBe(builder!.lookup(nameAt(host), platform));
+    }
+    const wrong = await pull(host, "client", "--platform", "linux/mips64le");
+    expect(wrong.status).not.toBe(0);
+    expect(wrong.err).toContain("linux/s390x");
   });
 
   it("brings the leaf hashes of large files, for single blocks of them", async () => {

@@ -20,7 +20,7 @@ import {
   UNDECLARED,
   formatPlatform,
 } from "../platform/platform.ts";
-import { hostPlatform } from "../sys/host-platform.ts";
+import { demandOf } from "../sys/host-platform.ts";
 import type { ImageChoice } from "./reference.ts";
 
 /** Which image is wanted. */
@@ -183,14 +183,14 @@ export class ImageSearch {
 
   /** Those that are nearest to the platform; of one image in several compressions, one. */
   async #ofPlatform(images: readonly Descriptor[], question: Question): Promise<Descriptor[]> {
-    const { platform, host = hostPlatform() } = question;
+    const { platform, host } = question;
     const present = await this.#present(images);
     if (present.length === 1 && platform === undefined) return [...present];
     const declared = new Map<Descriptor, DeclaredPlatform>();
     for (const image of present) {
       declared.set(image, await this.platformOf(image, present.length === 1));
     }
-    const nearest = nearestTo(declared, platform, host);
+    const nearest = nearestTo(declared, demandOf(platform, host));
     // Where the host's is not among them, the user has to say which.
     if (nearest.length === 0) return platform === undefined ? this.#preferred(present) : [];
     return this.#preferred(nearest);

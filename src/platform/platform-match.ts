@@ -67,18 +67,13 @@ export function demandDistance(
   return (isHost ? hostDistance : platformDistance)(platform, declared);
 }
 
-/**
- * Those of `candidates` that are nearest to the platform asked for, or to the host where none is;
- * none when nothing fits.
- */
+/** Those of `candidates` that are nearest to what is demanded; none when nothing fits. */
 export function nearestTo<T>(
   candidates: ReadonlyMap<T, DeclaredPlatform>,
-  asked: Platform | undefined,
-  host: Platform,
+  demand: PlatformDemand,
 ): T[] {
   const distances = [...candidates].flatMap(([candidate, declared]) => {
-    const distance =
-      asked === undefined ? hostDistance(host, declared) : platformDistance(asked, declared);
+    const distance = demandDistance(demand, declared);
     return distance === undefined ? [] : [{ candidate, distance }];
   });
   const least = Math.min(...distances.map(({ distance }) => distance));

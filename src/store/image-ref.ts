@@ -8,13 +8,23 @@
  */
 import { UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { nearestTo } from "../platform/platform-match.ts";
 import { type Platform, formatPlatform, isUsualPlatform } from "../platform/platform.ts";
+import { demandOf } from "../sys/host-platform.ts";
 import { decodeName, encodeName } from "./names.ts";
 
 /** A name, or a name and a platform. */
 export interface ImageRef {
   readonly name: string;
   readonly platform: Platform | undefined;
+}
+
+/** Of refs for platforms the one that is nearest to `platform`, or to this machine's. */
+export function nearestRef<T extends ImageRef>(refs: readonly T[], platform?: Platform) {
+  const declared = refs.flatMap((ref) =>
+    ref.platform === undefined ? [] : [[ref, ref.platform] as const],
+  );
+  return nearestTo(new Map(declared), demandOf(platform))[0];
 }
 
 /**

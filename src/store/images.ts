@@ -12,10 +12,8 @@ import { FormatError, NotFoundError } from "../errors.ts";
 import { type VerityDigest, parseVerityDigest } from "../verity/verity-digest.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
 import type { HeldDirectory } from "../fs/held-directory.ts";
-import { demandDistance } from "../platform/platform-match.ts";
 import { type Platform, formatPlatform } from "../platform/platform.ts";
-import { demandOf } from "../sys/host-platform.ts";
-import { type ImageRef, decodeRef, encodeRef } from "./image-ref.ts";
+import { type ImageRef, decodeRef, encodeRef, nearestRef } from "./image-ref.ts";
 import { REFS, idOfRefTarget } from "./layout.ts";
 
 /** An image and the names that lead to it. */
@@ -54,16 +52,8 @@ export class ImageIndex {
    * @throws {@link FormatError} `MALFORMED` when the ref is no symlink to an id
    */
   lookup(name: string, platform?: Platform): VerityDigest | undefined {
-    const demand = demandOf(platform);
-    const nearest = this.refsOf(name).reduce<{ ref: StoredRef; distance: number } | undefined>(
-      (best, ref) => {
-        const distance = ref.platform && demandDistance(demand, ref.platform);
-        if (distance === undefined || (best && best.distance <= distance)) return best;
-        return { ref, distance };
-      },
-      undefined,
-    );
-    return nearest?.ref.id ?? this.idOf({ name, platform: undefined });
+    const nearest = nearestRef(this.refsOf(name), platform);
+    return nearest?.id ?? this.idOf({ name, platform: undefined });
   }
 
   /** The id that this very ref leads to; undefined when there is none. */

@@ -8,10 +8,8 @@
  * @module
  */
 import { errnoOf } from "../fs/failure.ts";
-import { demandDistance } from "../platform/platform-match.ts";
-import { demandOf } from "../sys/host-platform.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
-import { type ImageRef, encodeRef } from "./image-ref.ts";
+import { type ImageRef, encodeRef, nearestRef } from "./image-ref.ts";
 import { REFS } from "./layout.ts";
 import type { Store } from "./store.ts";
 
@@ -51,18 +49,10 @@ function refsOfName(store: Store, name: string, images: readonly NamedImage[]): 
     const outdated = known.filter(({ platform }) => platform !== undefined).map(refOf);
     return { moved: [{ ref: bare, id: last.id }], outdated };
   }
-  const own = nearest(images) ?? (nearest(known) === undefined ? images[0] : undefined);
+  const own = nearestRef(images) ?? (nearestRef(known) === undefined ? images[0] : undefined);
   const moved = images.map((image) => ({ ref: refOf(image), id: image.id }));
   if (own !== undefined) moved.push({ ref: bare, id: own.id });
   return { moved, outdated: [] };
-}
-
-/** The one for this machine; undefined when none runs here. */
-function nearest<T extends ImageRef>(refs: readonly T[]): T | undefined {
-  const demand = demandOf(undefined);
-  const distance = ({ platform }: T) => (platform && demandDistance(demand, platform)) ?? Infinity;
-  const [first] = refs.toSorted((a, b) => distance(a) - distance(b));
-  return first !== undefined && distance(first) < Infinity ? first : undefined;
 }
 
 /** Removes a ref; another process may have done so in the meantime. */

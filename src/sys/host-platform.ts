@@ -18,10 +18,10 @@ export function hostPlatform(): Platform {
   return host;
 }
 
-/** What was asked for, or else this machine. */
-export function demandOf(platform: Platform | undefined): PlatformDemand {
+/** What was asked for, or else the host: this machine, where no other is named. */
+export function demandOf(platform: Platform | undefined, host?: Platform): PlatformDemand {
   return platform === undefined
-    ? { platform: hostPlatform(), isHost: true }
+    ? { platform: host ?? hostPlatform(), isHost: true }
     : { platform, isHost: false };
 }
 

@@ -101,7 +101,9 @@ describe.skipIf(reason !== undefined)(`a store (${reason ?? "with disks of its o
       // A journal that could not be written makes ext4 read-only.
       expect(failed.stderr).toMatch(/sync.*(EIO|ENOSPC|EROFS)|(EIO|ENOSPC|EROFS).*sync/);
       disks.remount(pool, "size=400m");
-      const names = Store.open(store).images.refs().map(({ name }) => name);
+      const names = Store.open(store)
+        .images.refs()
+        .map(({ name }) => name);
       expect(names).toEqual(["first"]);
       const { problems } = await checkStore(Store.open(store), { threads: 0 });
       expect(problems).toEqual([]);
@@ -172,7 +174,11 @@ describe.skipIf(reason !== undefined)(`a store (${reason ?? "with disks of its o
       } finally {
         spawnSync("chattr", ["-i", join(store, folder)]);
       }
-      expect(Store.open(store).images.refs().map(({ name }) => name)).toEqual(["app"]);
+      expect(
+        Store.open(store)
+          .images.refs()
+          .map(({ name }) => name),
+      ).toEqual(["app"]);
     }
   });
 

@@ -19,7 +19,7 @@ import {
   formatPlatform,
   parsePlatform,
 } from "../../platform/platform.ts";
-import { hostPlatform } from "../../sys/host-platform.ts";
+import { demandOf } from "../../sys/host-platform.ts";
 import { type ImageChoice, ONLY } from "../reference.ts";
 import type { DockerImage } from "./docker-manifest.ts";
 
@@ -87,7 +87,7 @@ class DockerChoice {
 
   /** The images that a question leaves. */
   answers(question: Question): readonly DockerImage[] {
-    const { choice, platform, host = hostPlatform() } = question;
+    const { choice, platform, host } = question;
     const images = this.named(choice);
     // The only one is compared with the platform when it is opened.
     if (images.length <= 1) return images;
@@ -97,7 +97,7 @@ class DockerChoice {
     const declared = present.map(
       (image) => [image, this.#platformOf(image) ?? UNDECLARED] as const,
     );
-    const nearest = nearestTo(new Map(declared), platform, host);
+    const nearest = nearestTo(new Map(declared), demandOf(platform, host));
     return nearest.length === 0 && platform === undefined ? present : nearest;
   }
 

@@ -56,13 +56,12 @@ export async function exportImage(
   write: (bytes: Uint8Array) => void,
   { platform, onProgress }: ExportOptions = {},
 ): Promise<Exported> {
-  const id = store.images.resolve(target, platform);
+  const { id, name } = store.images.find(target, platform);
   const image = openStoredImage(store, id);
   const objects = objectsOf(image);
   const lease = takeLease(store, id, () => objects.keys());
   const archive = pack();
   const total = [...objects.values()].reduce((sum, size) => sum + size, image.bytes.length);
-  const name = target === id ? undefined : target;
   let bytes = 0;
   const consume = async () => {
     for await (const chunk of archive as AsyncIterable<Uint8Array>) {

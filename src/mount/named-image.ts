@@ -4,6 +4,7 @@
  * @module
  */
 import { UsageError } from "../errors.ts";
+import { abbreviates } from "../verity/verity-digest.ts";
 import { type Demands, type Places, openCurrent } from "../verify/locate.ts";
 import type { VerifiedImage } from "../verify/verified-image.ts";
 
@@ -24,7 +25,7 @@ export async function openNamedImage(
     ...demands,
     checked: demands.state?.checked,
   });
-  if (verified.nameChecked || target === verified.digest) return verified;
+  if (verified.nameChecked || abbreviates(target, verified.digest)) return verified;
   throw new UsageError("USAGE", `image ${target}: a file does not say which name to expect`, {
     hint: `it is signed as ${verified.statement.name}: if that is what you want, say --name ${verified.statement.name}`,
   });

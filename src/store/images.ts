@@ -8,8 +8,8 @@
  * @module
  */
 import { basename } from "node:path";
-import { FormatError, NotFoundError } from "../errors.ts";
-import { type VerityDigest, parseVerityDigest } from "../verity/verity-digest.ts";
+import { FormatError, NotFoundError, UsageError } from "../errors.ts";
+import { type VerityDigest, abbreviates } from "../verity/verity-digest.ts";
 import { errnoOf, failure } from "../fs/failure.ts";
 import type { HeldDirectory } from "../fs/held-directory.ts";
 import { type Platform, formatPlatform } from "../platform/platform.ts";
@@ -23,6 +23,12 @@ export interface ImageRecord {
   readonly names: readonly string[];
   /** For which it has one of the names; sorted. */
   readonly platforms: readonly string[];
+}
+
+/** An image that was looked up, and by which name; undefined when it was given by its id. */
+export interface FoundImage {
+  readonly id: VerityDigest;
+  readonly name: string | undefined;
 }
 
 /** A ref, and where it leads. */
@@ -76,17 +82,37 @@ export class ImageIndex {
   }
 
   /**
-   * The id of an image given by name, as {@link lookup}, or by its id. A name wins.
+   * An image given by name, as {@link lookup}, or by its id, whole or shortened. A name wins.
    *
    * @throws {@link NotFoundError} `NO_REF`
+   * @throws {@link UsageError} when several ids begin like this
    */
-  resolve(nameOrId: string, platform?: Platform): VerityDigest {
+  find(nameOrId: string, platform?: Platform): FoundImage {
     const id = this.lookup(nameOrId, platform);
-    if (id !== undefined) return id;
-    if (ID.test(nameOrId) && this.has(parseVerityDigest(nameOrId))) {
-      return nameOrId as VerityDigest;
+    if (id !== undefined) return { id, name: nameOrId };
+    const [found, ...others] = this.#idsLike(nameOrId);
+    if (found === undefined) {
+      throw new NotFoundError("NO_REF", `image ${nameOrId}: no such image in ${this.#files.path}`);
     }
-    throw new NotFoundError("NO_REF", `image ${nameOrId}: no such image in ${this.#files.path}`);
+    if (others.length > 0) {
+      const count = others.length + 1;
+      throw new UsageError("USAGE", `image ${nameOrId}: expected one id, got ${count} like this`, {
+        hint: `give more of it, such as ${found.slice(0, nameOrId.length + 8)}`,
+      });
+    }
+    return { id: found, name: undefined };
+  }
+
+  /** The id alone; as {@link find}. */
+  resolve(nameOrId: string, platform?: Platform): VerityDigest {
+    return this.find(nameOrId, platform).id;
+  }
+
+  #idsLike(text: string): VerityDigest[] {
+    if (ID.test(text)) return this.has(text as VerityDigest) ? [text as VerityDigest] : [];
+    return this.ids()
+      .filter((id) => abbreviates(text, id))
+      .sort();
   }
 
   /** Every ref, sorted. Those that sealfs does not make are left out. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { SealfsError } from "../errors.ts";
+import { formatPlatform } from "../platform/platform.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
 import { type Claim, claimsOf } from "./claims.ts";
 import type { ImageRecord } from "./images.ts";
@@ -16,6 +17,8 @@ export interface ListedImage {
   readonly id: VerityDigest;
   /** Sorted; none for an image that the next gc removes. */
   readonly names: readonly string[];
+  /** For which it has one of the names, or is signed; sorted. */
+  readonly platforms: readonly string[];
   /** Undefined when the image cannot be read. */
   readonly contents:
     | { readonly imageBytes: number; readonly objects: number; readonly objectBytes: number }
@@ -29,10 +32,12 @@ export interface ListedImage {
 /** Every image of a store, sorted by name; images without one come last. */
 export function* listImages(store: Store): Generator<ListedImage, void, undefined> {
   const records = [...store.images.list()].sort(byName);
-  for (const { id, names } of records) {
+  for (const { id, names, platforms: named } of records) {
     const bundles = attempt(() => claimsOf(store.eachBundle(id))).value ?? [];
     const { value: contents, problem } = attempt(() => contentsOf(store, id));
-    yield { id, names, contents, problem, bundles };
+    const signed = bundles.flatMap(({ platform }) => (platform ? formatPlatform(platform) : []));
+    const platforms = [...new Set([...named, ...signed])].sort();
+    yield { id, names, platforms, contents, problem, bundles };
   }
 }
 

@@ -5,6 +5,7 @@
  * @module
  */
 import { NotFoundError } from "../errors.ts";
+import { abbreviates } from "../verity/verity-digest.ts";
 import { failure } from "../fs/failure.ts";
 import { REFS } from "./layout.ts";
 import { StoreLock } from "./lock.ts";
@@ -45,7 +46,7 @@ function refsNamed(store: Store, name: string): string[] {
 
 function isId(store: Store, text: string): boolean {
   try {
-    return store.images.resolve(text) === text;
+    return abbreviates(text, store.images.resolve(text));
   } catch {
     return false;
   }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { FoundImage } from "./images.ts";
 import { IntegrityError, NotFoundError, SystemError, UsageError } from "../errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
@@ -72,21 +73,26 @@ export class Stores implements LocalObjects {
   }
 
   /**
-   * The id of an image by name, which is this machine's unless another platform is given, or by id,
-   * from the first store that knows it.
+   * An image by name, which is this machine's unless another platform is given, or by id, from the
+   * first store that knows it.
    *
-   * @throws {@link NotFoundError} `NO_REF`
+   * @throws as {@link ImageIndex.find}
    */
-  resolve(nameOrId: string, platform?: Platform): VerityDigest {
+  find(nameOrId: string, platform?: Platform): FoundImage {
     for (const store of this.all) {
       try {
-        return store.images.resolve(nameOrId, platform);
+        return store.images.find(nameOrId, platform);
       } catch (error) {
         if (!(error instanceof NotFoundError)) throw error;
       }
     }
     const places = this.all.map((store) => store.path).join(", ");
     throw new NotFoundError("NO_REF", `image ${nameOrId}: no such image in ${places}`);
+  }
+
+  /** The id alone; as {@link find}. */
+  resolve(nameOrId: string, platform?: Platform): VerityDigest {
+    return this.find(nameOrId, platform).id;
   }
 
   /**

@@ -15,6 +15,7 @@ import type { Stores } from "../store/stores.ts";
 import type { Keyring } from "../trust/keyring.ts";
 import { type Listing, type Trust, policyOf } from "../trust/policy.ts";
 import { ANY_NAME } from "../trust/verify-bundles.ts";
+import type { FoundImage } from "../store/images.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import type { CheckedImages } from "./checked-images.ts";
@@ -88,11 +89,10 @@ export function locateImage(
   const named = places.bundles?.map((bundle) =>
     typeof bundle === "string" ? readBundleFile(bundle) : bundle,
   );
-  const id = stores && resolve(stores, target, platform);
-  if (stores !== undefined && id !== undefined) {
-    const bundles = named ?? stored(id);
-    const known = target === id ? undefined : target;
-    return { bytes: stores.readImage(id), bundles, problems, name: known, id };
+  const known = stores && find(stores, target, platform);
+  if (stores !== undefined && known !== undefined) {
+    const bundles = named ?? stored(known.id);
+    return { bytes: stores.readImage(known.id), bundles, problems, ...known };
   }
   const hint = stores === undefined ? "an image in a store is found with --store" : undefined;
   const bytes = readUserFile(target, limits.imageBytes, `image ${target}`, hint);
@@ -183,7 +183,7 @@ export async function fetchListed(
     throw new UsageError("USAGE", `bundle: ${listing.text} says which one counts`);
   }
   const { stores } = places;
-  const name = demands.name ?? (stores && nameIn(stores, target, demands.platform));
+  const name = demands.name ?? (stores && find(stores, target, demands.platform)?.name);
   if (name === undefined) {
     throw new UsageError("USAGE", `image ${target}: which name to ask ${listing.text} for?`, {
       hint: "give it with --name",
@@ -208,15 +208,6 @@ export function notCurrent(cause: unknown, { text }: Listing): unknown {
   });
 }
 
-function nameIn(
-  stores: Stores,
-  target: string,
-  platform: Platform | undefined,
-): string | undefined {
-  const id = resolve(stores, target, platform);
-  return id === undefined || id === target ? undefined : target;
-}
-
 /**
  * The bytes of a located bootstrap; those of a store only when they match the store's id for them.
  *
@@ -230,16 +221,16 @@ export function requireIdentity({ bytes, id }: LocatedImage, actual: VerityDiges
 }
 
 /**
- * The id of a target in the stores; undefined when they do not have it, or it cannot be a name, but
+ * A target in the stores; undefined when they do not have it, or it cannot be a name, but
  * it is a file.
  */
-function resolve(
+function find(
   stores: Stores,
   target: string,
   platform: Platform | undefined,
-): VerityDigest | undefined {
+): FoundImage | undefined {
   try {
-    return stores.resolve(target, platform);
+    return stores.find(target, platform);
   } catch (error) {
     const notThere = error instanceof NotFoundError || error instanceof UsageError;
     if (notThere && existsSync(target)) return undefined;

@@ -33,6 +33,14 @@ export function parseVerityDigest(text: string): VerityDigest {
   return text as VerityDigest;
 }
 
+/** Digits of a digest that may stand for it where they are the beginning of just one. */
+const SHORT_DIGEST = /^[0-9a-f]{7,128}$/;
+
+/** Whether `text` is a digest, or its beginning: at least 7 digits, as git abbreviates. */
+export function abbreviates(text: string, digest: VerityDigest): boolean {
+  return SHORT_DIGEST.test(text) && digest.startsWith(text);
+}
+
 /** The algorithm that a digest's length tells. */
 export function algorithmOf(digest: VerityDigest): VerityAlgorithm {
   return digest.length === 64 ? "sha256" : "sha512";

@@ -163,7 +163,7 @@ describe("an id", () => {
 
   test("is refused where several begin like it, and the advice works", () => {
     const id = publish(store, "app", ["a"]);
-    const twin = `${id.slice(0, 11)}${[...id.slice(11)].reverse().join("")}` as typeof id;
+    const twin = `${id.slice(0, 11)}${id.slice(12)}0` as typeof id;
     symlinkSync(`../objects/${objectPath(twin)}`, join(store.path, "images", twin));
     const start = id.slice(0, 9);
     const refusal = expect.objectContaining({

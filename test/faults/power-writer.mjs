@@ -46,7 +46,7 @@ function publish(name) {
 
 for (let turn = Number(seed); ; turn++) {
   const name = `${prefix}${turn % NAMES}`;
-  if (turn % 5 === 4 && store.images.hasName(name)) {
+  if (turn % 5 === 4 && store.images.lookup(name) !== undefined) {
     say("removing", name);
     removeNames(store, [name]);
     say("removed", name);

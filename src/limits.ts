@@ -113,6 +113,9 @@ export const limits = {
   leafBytes: GIB,
   /** A store's `meta.json`. */
   metaBytes: 64 * KIB,
+  /** Bytes of what a store remembers of a layer, and of the list of an image's layers. */
+  rememberedBytes: 512 * MIB,
+  imageLayersBytes: 256 * KIB,
   /** A lease: a line for each object that a process needs. */
   leaseBytes: GIB / 4,
   /** Objects that one source is remembered to lack, or to have wrong; the oldest are forgotten. */

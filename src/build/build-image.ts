@@ -14,18 +14,18 @@ import type { Store } from "../store/store.ts";
 import type { Published } from "../store/staged-objects.ts";
 import { Transaction } from "../store/transaction.ts";
 import type { Directory } from "../tree/inode.ts";
-import { type Layer, type MergeOptions, mergeLayers, profileNames } from "../tree/merge.ts";
+import { type Layer, mergeLayers, profileNames } from "../tree/merge.ts";
 import type { VerityAlgorithm } from "../verity/verity-digest.ts";
 import { writeImage } from "../erofs/writer.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
-import { readLayers } from "./layers.ts";
+import { KnownLayers } from "./known-layers.ts";
 import { refuseHiddenXattrs } from "./hidden-xattrs.ts";
 import type { BuildOptions, BuildResult, BuiltImage, ProfileResult } from "./build-options.ts";
 import { type BuildSource, openBuildSource } from "./build-source.ts";
+import { treeOfLayers } from "./layered-tree.ts";
 import { treeOfDump, treeOfFolder } from "./source-tree.ts";
-import { type ComposeOptions, type ComposedImage, composeImage, publishImages } from "./publish.ts";
-import { SharedLayers } from "./shared-layers.ts";
-import { seekIndexMaker } from "./seek-index.ts";
+import { type ComposedImage, composeImage, publishImages } from "./publish.ts";
+import { type SeekIndexMaker, seekIndexMaker } from "./seek-index.ts";
 
 /** A tree with what is known about its origin; not the layers, whose entries take memory. */
 interface SourceTree {
@@ -33,9 +33,14 @@ interface SourceTree {
   readonly image: OciImage | undefined;
   /** What the profiles that were not asked for make of the layers. */
   readonly others: readonly ProfileResult[];
+  readonly warnings: readonly string[];
+  /** Layers that were not read. */
+  readonly remembered: number;
   /** Makes the seek index of those objects that the image needs. */
-  readonly seek?: ComposeOptions["seek"];
+  readonly seek?: SeekIndexMaker | undefined;
 }
+
+const NO_LAYERS = { image: undefined, others: [], warnings: [], remembered: 0 };
 
 /**
  * Builds the image of a source into the store.
@@ -87,15 +92,13 @@ async function buildInto(
   const { durability, minFree } = options;
   const transaction = Transaction.begin(store, { durability, minFree });
   try {
-    const shared = new SharedLayers(
-      sources.flatMap((source) => (source.kind === "layers" ? [source.image] : [])),
-    );
+    const known = new KnownLayers(transaction, options.cache ?? true, sources.length > 1);
     const composed: Composed[] = [];
     for (const source of sources) {
-      composed.push(await composeSource(source, transaction, { ...options, shared }));
+      composed.push(await composeSource(source, transaction, known, options));
     }
     const images = composed.map(({ image }) => image);
-    const published = publishImages(transaction, images);
+    const published = publishImages(transaction, images, known.finish());
     return composed.map((each) => resultOf(each, published));
   } finally {
     transaction.close();
@@ -107,18 +110,26 @@ interface Composed {
   readonly image: ComposedImage;
   readonly facts: Pick<
     BuildResult,
-    "layers" | "manifestDigest" | "platform" | "profile" | "profiles" | "warnings"
+    | "layers"
+    | "layersRemembered"
+    | "manifestDigest"
+    | "platform"
+    | "profile"
+    | "profiles"
+    | "warnings"
   >;
 }
 
 async function composeSource(
   source: BuildSource,
   transaction: Transaction,
-  options: BuildOptions & { readonly shared: SharedLayers },
+  known: KnownLayers,
+  options: BuildOptions,
 ): Promise<Composed> {
   const { name, sign } = options;
-  const warnings = [...source.warnings];
-  const { tree, image, others, seek } = await readSource(source, transaction, options, warnings);
+  const read = await readSource(source, transaction, known, options);
+  const { tree, image, others, seek } = read;
+  const warnings = [...source.warnings, ...read.warnings];
   if (sign !== undefined) refuseHiddenXattrs(tree);
   const profile = image && (options.profile ?? profileNames[0]);
   const platform = image && imagePlatform(image);
@@ -128,13 +139,15 @@ async function composeSource(
     ...versionsOf(options),
     name,
     platform,
-    seek,
+    seek: seek && ((objects) => seek(objects, (message) => void warnings.push(message))),
     sign: sign && ((bytes, seekIndex) => sign({ bytes, algorithm, ...built, seekIndex })),
   });
+  if (image !== undefined) known.use(composed.id, image.layers);
   return {
     image: composed,
     facts: {
       layers: image?.layers.map(({ digest }) => digest) ?? [],
+      layersRemembered: read.remembered,
       manifestDigest: image?.manifestDigest,
       platform,
       profile,
@@ -174,45 +187,30 @@ function refuseStrayOptions({ kind }: BuildSource, options: BuildOptions): void 
 async function readSource(
   source: BuildSource,
   transaction: Transaction,
-  options: BuildOptions & { readonly shared: SharedLayers },
-  warnings: string[],
+  known: KnownLayers,
+  options: BuildOptions,
 ): Promise<SourceTree> {
   if (source.kind === "dir") {
-    const tree = treeOfFolder(source.path, transaction, options);
-    return { tree, image: undefined, others: [] };
+    return { ...NO_LAYERS, tree: treeOfFolder(source.path, transaction, options) };
   }
   if (source.kind === "dump") {
-    return { tree: treeOfDump(source, transaction, options), image: undefined, others: [] };
+    return { ...NO_LAYERS, tree: treeOfDump(source, transaction, options) };
   }
   const { image } = source;
-  const { strict = false, maxLayerBytes, onProgress, signal, shared } = options;
-  const warn = (message: string) => void warnings.push(message);
   const points = options.seekIndex !== false;
-  const layers = await readLayers(image, transaction, {
-    strict,
-    maxLayerBytes,
+  const { layers, tree, warnings } = await treeOfLayers(image, transaction, known, {
+    ...options,
     points,
-    warn,
-    onProgress,
-    signal,
-    shared,
-  });
-  shared.done(image);
-  const tree = mergeLayers(layers, options.profile ?? profileNames[0], {
-    ...mergeOptions(options),
-    warn,
   });
   const { algorithm } = transaction.store;
   return {
     tree,
     image,
+    warnings,
+    remembered: layers.filter(({ isRemembered }) => isRemembered).length,
     others: options.compareProfiles ? compare(layers, algorithm, options) : [],
-    seek: points ? seekIndexMaker(layers, tree, warn) : undefined,
+    seek: points ? seekIndexMaker(layers, tree) : undefined,
   };
-}
-
-function mergeOptions({ strict = false, xattrs }: BuildOptions): MergeOptions {
-  return xattrs === undefined ? { strict } : { strict, xattrs };
 }
 
 function versionsOf({ formatVersion = "auto" }: BuildOptions) {

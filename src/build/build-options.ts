@@ -38,6 +38,11 @@ export interface BuildOptions {
   readonly allowMissing?: boolean;
   /** Whether to record where the objects lie in the layers; true by default. */
   readonly seekIndex?: boolean | undefined;
+  /**
+   * Whether layers that the store remembers are taken from memory, true by default; either way what is
+   * read is remembered. Damaged objects of the store are found and replaced only by reading.
+   */
+  readonly cache?: boolean | undefined;
   /** Computes the image under every profile, for {@link BuildResult.profiles}. */
   readonly compareProfiles?: boolean;
   readonly durability?: Durability | undefined;
@@ -47,7 +52,7 @@ export interface BuildOptions {
   readonly reflink?: boolean;
   /** Makes the bundles that are published together with the image. */
   readonly sign?: ((built: BuiltImage) => readonly NewBundle[]) | undefined;
-  /** Called with the bytes of the source that have been read, and their total. */
+  /** Called with the bytes of the source that have been read, and how many are to be. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -82,6 +87,8 @@ export interface BuildResult {
   };
   /** Digests of the layers as declared, lowest first; empty for directories and dump files. */
   readonly layers: readonly (string | undefined)[];
+  /** How many of them were not read: the store remembers them, or another of the images has them. */
+  readonly layersRemembered: number;
   readonly manifestDigest: string | undefined;
   /** What it runs on, as its configuration says; undefined for anything, or when it does not say. */
   readonly platform: Platform | undefined;

@@ -65,13 +65,16 @@ export function composeImage(
  * Publishes images with those staged objects that they refer to: objects that only hidden files of
  * lower layers had are left out.
  *
+ * @param kept names of other files that the transaction keeps
  * @returns what became of the objects, the images among them
  */
 export function publishImages(
   transaction: Transaction,
   images: readonly ComposedImage[],
+  kept: Iterable<string> = [],
 ): Published {
   return transaction.publish({
+    kept,
     objects: new Set(images.flatMap(({ id, objects }) => [...objects.keys(), id])),
     further: images.map(({ publication }) => publication),
   });

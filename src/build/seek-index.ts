@@ -6,32 +6,27 @@
  * @module
  */
 import { limits } from "../limits.ts";
-import { NO_POINTS } from "../seek/point-writer.ts";
 import { type IndexedLayer, type IndexedPlace, encodeSeekIndex } from "../seek/encode.ts";
 import type { Directory } from "../tree/inode.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
 import type { ReadLayer } from "./read-layer.ts";
 import { objectsOfTree } from "./tree-objects.ts";
 
+/** Makes the index of these objects; none when it would be too large, which it warns of. */
+export type SeekIndexMaker = (
+  objects: ReadonlyMap<VerityDigest, number>,
+  warn: (message: string) => void,
+) => Uint8Array | undefined;
+
 /**
  * Finds the places of the objects that `tree` refers to, and keeps nothing else of the layers; the
- * function that it returns makes the index. Objects that lie in several places are taken from a
+ * function that it returns makes the index. The layers were asked for with points. Objects that lie in several places are taken from a
  * layer that can be entered in the middle, and among these from the lowest.
  */
-export function seekIndexMaker(
-  layers: readonly ReadLayer[],
-  tree: Directory,
-  warn: (message: string) => void,
-): (objects: ReadonlyMap<VerityDigest, number>) => Uint8Array | undefined {
-  const indexed = layers.map(({ size, report }) => ({
-    digest: report.digest,
-    compression: report.compression,
-    size,
-    bytes: report.bytes,
-    points: report.points ?? NO_POINTS,
-  }));
+export function seekIndexMaker(layers: readonly ReadLayer[], tree: Directory): SeekIndexMaker {
+  const indexed = layers.map((layer) => layer.indexed!);
   const places = placesOf(layers, indexed, objectsOfTree(tree));
-  return (objects) => {
+  return (objects, warn) => {
     const bytes = encodeSeekIndex(objects, indexed, places);
     if (bytes.length <= limits.seekIndexBytes) return bytes;
     warn(`seek index: left out, as it would have ${bytes.length} bytes`);

@@ -161,6 +161,19 @@ export class HeldDirectory {
     }
   }
 
+  /**
+   * The same for many names in one directory, which is looked up once; undefined for each that is not
+   * there.
+   */
+  stats(directory: string, names: readonly string[]): (Stats | undefined)[] {
+    return this.inside(directory, (path) =>
+      names.map((name) => {
+        requireBelow(name);
+        return lstatSync(`${path}/${name}`, { throwIfNoEntry: false });
+      }),
+    );
+  }
+
   /** The target of a symbolic link. */
   readLink(name: string): string {
     return this.at(name, (path) => readlinkSync(path));

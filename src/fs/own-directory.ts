@@ -32,6 +32,11 @@ export function isOwnDirectory(path: string, uid: number): boolean {
   }
 }
 
+/** Whether a file or directory belongs to this user or root, and nobody else can write to it. */
+export function isOnlyOwn({ uid: owner, mode }: Stats, uid: number): boolean {
+  return (owner === uid || owner === 0) && (mode & OTHERS_WRITE) === 0;
+}
+
 /** Whether only this user and root can rename what this user has in the directory. */
 function isSafeParent({ uid: owner, mode }: Stats, uid: number): boolean {
   if (owner !== uid && owner !== 0 && owner !== OVERFLOW_UID) return false;

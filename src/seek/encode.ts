@@ -18,7 +18,7 @@ import {
 } from "./format.ts";
 import type { SeekCompression } from "./layer.ts";
 import { type WrittenPoints, concatenated } from "./point-writer.ts";
-import { VarintWriter } from "./varint.ts";
+import { VarintWriter } from "../bytes/varint.ts";
 
 /** A layer that has been read. */
 export interface IndexedLayer {

@@ -11,7 +11,7 @@ import type { VerityDigest } from "../verity/verity-digest.ts";
 import { storedBytes } from "./encode.ts";
 import { BLOCK_BYTES, numberWidth } from "./format.ts";
 import type { ObjectPlace } from "./place.ts";
-import { VarintReader } from "./varint.ts";
+import { VarintReader } from "../bytes/varint.ts";
 
 const WHAT = "seek index: places";
 

@@ -10,7 +10,7 @@ import { WINDOW_BYTES } from "./deflate-format.ts";
 import { GROUP_POINTS, MAX_GROUP_BYTES } from "./format.ts";
 import { inflateExactly } from "./inflater.ts";
 import type { AccessPoints, SeekCompression } from "./layer.ts";
-import { VarintReader } from "./varint.ts";
+import { VarintReader } from "../bytes/varint.ts";
 
 /** Groups of windows kept decompressed. */
 const KEPT_GROUPS = 4;

@@ -9,7 +9,7 @@
 import { WINDOW_BYTES } from "./deflate-format.ts";
 import { deflate } from "./deflater.ts";
 import { GROUP_POINTS } from "./format.ts";
-import { VarintWriter } from "./varint.ts";
+import { VarintWriter } from "../bytes/varint.ts";
 
 /** The points of one layer, as an index has them; plain data for a thread to send. */
 export interface WrittenPoints {

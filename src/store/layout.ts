@@ -8,6 +8,7 @@
  * images/<id>                  -> ../objects/ab/cdef…; images/refs/<name> -> ../<id>
  * bundles/<id>/<key id>~….json  signed statements, one per signer and name
  * seek/<id>/<sha256>           seek indexes: one for each form of its layers
+ * layers/                      what layers hold, for the next build: see `layers/`
  * leases/ tmp/ quarantine/ lock lock.gate
  * ```
  *
@@ -28,6 +29,10 @@ export const storeDirectories = [
   "images/refs",
   "bundles",
   "seek",
+  "layers",
+  "layers/entries",
+  "layers/blobs",
+  "layers/images",
   "leases",
   "tmp",
   "quarantine",
@@ -47,6 +52,11 @@ export const PARTIAL_PREFIX = "partial-";
 export const REFS = "images/refs";
 export const TMP = "tmp";
 export const QUARANTINE = "quarantine";
+
+/** What is remembered of layers, of their blobs, and which of it images were built of. */
+export const LAYER_ENTRIES = "layers/entries";
+export const LAYER_BLOBS = "layers/blobs";
+export const IMAGE_LAYERS = "layers/images";
 
 /** The target of `images/<id>`. */
 export function imageLinkTarget(id: VerityDigest): string {

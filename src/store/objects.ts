@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { closeSync, readSync } from "node:fs";
+import { type Stats, closeSync, readSync } from "node:fs";
 import { IntegrityError, NotFoundError } from "../errors.ts";
 import {
   type VerityAlgorithm,
@@ -83,6 +83,39 @@ export class ObjectStore {
       return stat?.isFile() === true ? stat.size : undefined;
     } catch {
       return undefined; // something else than a directory is on the way, or it is closed to us
+    }
+  }
+
+  /**
+   * Those of the objects, by digest and size, that are not there as files of that size; their content
+   * is not looked at.
+   */
+  lacking(objects: ReadonlyMap<VerityDigest, number>): VerityDigest[] {
+    const lacking: VerityDigest[] = [];
+    const byFan = new Map<string, VerityDigest[]>();
+    for (const digest of objects.keys()) {
+      const fan = digest.slice(0, 2);
+      const listed = byFan.get(fan);
+      if (listed === undefined) byFan.set(fan, [digest]);
+      else listed.push(digest);
+    }
+    for (const [fan, digests] of byFan) {
+      const stats = this.#statsIn(fan, digests);
+      for (const [at, digest] of digests.entries()) {
+        const stat = stats[at];
+        if (stat?.isFile() !== true || stat.size !== objects.get(digest)) lacking.push(digest);
+      }
+    }
+    return lacking;
+  }
+
+  #statsIn(fan: string, digests: readonly VerityDigest[]): readonly (Stats | undefined)[] {
+    const directory = this.name === "" ? fan : `${this.name}/${fan}`;
+    const names = digests.map((digest) => digest.slice(2));
+    try {
+      return this.#files.stats(directory, names);
+    } catch {
+      return []; // something else than a directory is on the way, or it is closed to us
     }
   }
 

@@ -103,6 +103,20 @@ export class StagedObjects {
     return bytes;
   }
 
+  /**
+   * Takes for there what the store has as a file of the right size, its content unread. Returns those
+   * of the objects that are neither there nor staged.
+   */
+  trust(objects: ReadonlyMap<VerityDigest, number>): VerityDigest[] {
+    const others = new Map([...objects].filter(([digest]) => !this.#entries.has(digest)));
+    const lacking = this.#store.objects.lacking(others);
+    for (const digest of lacking) others.delete(digest);
+    for (const [digest, size] of others) {
+      this.#entries.set(digest, { number: PRESENT, size, replaces: false });
+    }
+    return lacking;
+  }
+
   /** Stages an object whose content is at hand and has this digest. */
   put(digest: VerityDigest, content: Uint8Array): void {
     if (this.#entries.has(digest)) return;

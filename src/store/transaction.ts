@@ -31,7 +31,8 @@ import { StoreLock } from "./lock.ts";
 import { type MovedRefs, type NamedImage, refsToMove, removeRef } from "./moved-refs.ts";
 import { seekIndexOf, seekIndexPath } from "./seek-indexes.ts";
 import { FreeSpace } from "./space.ts";
-import { writeStagedFile } from "../fs/staged-file.ts";
+import type { HeldDirectory } from "../fs/held-directory.ts";
+import { StagedFile, writeStagedFile } from "../fs/staged-file.ts";
 import { type Published, type StagedObject, StagedObjects } from "./staged-objects.ts";
 import { StagingDirectory, reapStaging } from "./staging.ts";
 import type { Store } from "./store.ts";
@@ -66,6 +67,8 @@ export interface Publication extends Partial<ImagePublication> {
   readonly objects?: ReadonlySet<VerityDigest>;
   /** More images, whose names change together with the first one's. */
   readonly further?: readonly ImagePublication[];
+  /** Names of files that were kept by {@link Transaction.keep}: they come to their places. */
+  readonly kept?: Iterable<string>;
 }
 
 /** A signed statement to be stored under its signer's key id. */
@@ -92,6 +95,9 @@ export class Transaction {
   readonly #syncs: Syncs;
   readonly #space: FreeSpace;
   readonly #objects: StagedObjects;
+  /** Other files: name in the store to name in the staging directory. */
+  readonly #kept = new Map<string, string>();
+  #keeping = 0;
   #state: "open" | "published" | "closed" = "open";
 
   private constructor(store: Store, options: TransactionOptions) {
@@ -168,6 +174,32 @@ export class Transaction {
   }
 
   /**
+   * Takes those objects for there, by digest and size, that the store has as files of that size: what
+   * was published once and is asked for by its name needs no second reading. Returns the others.
+   */
+  trust(objects: ReadonlyMap<VerityDigest, number>): VerityDigest[] {
+    return this.#attempt(() => this.#objects.trust(objects));
+  }
+
+  /** Stages another file of the store, which {@link publish} brings to its place if told to. */
+  keep(name: string, parts: readonly Uint8Array[]): void {
+    this.#attempt(() => {
+      const staged = `kept-${this.#keeping++}`;
+      const file = new StagedFile(this.#staging.files, staged);
+      for (const part of parts) file.write(part);
+      file.close(this.#syncs.eachFile);
+      this.#kept.set(name, staged);
+    });
+  }
+
+  /** The bytes of a file that this transaction has kept under that name. */
+  kept(name: string): Uint8Array | undefined {
+    const staged = this.#kept.get(name);
+    if (staged === undefined) return undefined;
+    return this.#attempt(() => this.#staging.files.readRegular(staged, Infinity));
+  }
+
+  /**
    * Makes everything visible, in the order that the module describes. Once only.
    *
    * @throws {@link SystemError} `IO` or `NO_SPACE` when something could not be brought to the disk:
@@ -179,7 +211,7 @@ export class Transaction {
     return this.#attempt(() => {
       const images = imagesOf(publication);
       const refs = refsToMove(this.store, images.flatMap(named));
-      const annexes = this.#stageAnnexes(images);
+      const annexes = [...this.#stageAnnexes(images), ...this.#movesOf(publication.kept ?? [])];
       const links = this.#stageLinks(images, refs.moved);
       this.#objects.protect(publication.objects);
       this.#syncs.contents();
@@ -221,6 +253,10 @@ export class Transaction {
     });
   }
 
+  #movesOf(kept: Iterable<string>): Move[] {
+    return [...new Set(kept)].map((to) => ({ from: this.#kept.get(to)!, to }));
+  }
+
   /** Made before the first sync, so that it covers them. */
   #stageLinks(images: readonly ImagePublication[], refs: MovedRefs["moved"]): Move[] {
     const links = [
@@ -243,6 +279,7 @@ export class Transaction {
   #move({ from, to }: Move): string {
     const { files } = this.store;
     if (/^(?:bundles|seek)\//.test(to)) files.makeDirectory(dirname(to));
+    if (to.startsWith("layers/")) makeLayerDirectory(files, dirname(to));
     this.#staging.files.rename(from, to, files);
     return to;
   }
@@ -254,6 +291,12 @@ export class Transaction {
       throw failure(`store ${this.store.path}`, error);
     }
   }
+}
+
+/** Stores that were made before layers were remembered do not have it. */
+function makeLayerDirectory(files: HeldDirectory, name: string): void {
+  files.makeDirectory(dirname(name));
+  files.makeDirectory(name);
 }
 
 function imagesOf({ image, further = [], ...first }: Publication): readonly ImagePublication[] {

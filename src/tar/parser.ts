@@ -61,6 +61,7 @@ export class TarParser {
   #entries = 0;
   readonly #maxBytes: number;
   #holes = 0; // bytes of all sparse files that are not stored
+  #expanded = 0;
   #error: unknown;
 
   constructor(handler: TarHandler, options: TarOptions = {}) {
@@ -76,6 +77,11 @@ export class TarParser {
   /** Bytes of the archive taken so far. */
   get offset(): number {
     return this.#offset;
+  }
+
+  /** What was compared with `maxBytes` because of sparse files: the most of it; 0 without any. */
+  get expanded(): number {
+    return this.#expanded;
   }
 
   /**
@@ -225,7 +231,9 @@ export class TarParser {
   /** What decompressing limits is the archive alone: its holes go around that. */
   #checkExpanded(): void {
     const bytes = this.#offset + this.#remaining + this.#holes;
-    if (this.#holes === 0 || bytes <= this.#maxBytes) return;
+    if (this.#holes === 0) return;
+    this.#expanded = bytes;
+    if (bytes <= this.#maxBytes) return;
     throw new FormatError(
       "LIMIT",
       `sparse files: expected at most ${this.#maxBytes} bytes of the layer when they are expanded, ` +

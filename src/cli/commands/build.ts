@@ -52,6 +52,7 @@ interface Options
   readonly key?: string[];
   readonly passphraseFile?: string;
   readonly output?: string;
+  readonly cache: boolean;
   readonly json?: true;
 }
 
@@ -72,6 +73,7 @@ export function declare(command: Command, io: Io): void {
     )
     .option("--passphrase-file <file>", "the passphrase of an encrypted key (default: asks)")
     .option("-o, --output <file>", "also write the image to this file, and its bundle beside it")
+    .option("--no-cache", "read every layer, also those that the store remembers of earlier builds")
     .option("--json", "print the result as JSON")
     .action((source: string, options: Options) => build(source, options, io));
   declareTree(command);
@@ -84,7 +86,7 @@ export function declare(command: Command, io: Io): void {
 async function build(text: string, options: Options, io: Io): Promise<void> {
   const reference = parseSource(text);
   const sign = signer(options, io);
-  const { name, algorithm, durability, minFree } = options;
+  const { name, algorithm, durability, minFree, cache } = options;
   const progress = io.progress("build");
   const interruption = interruptible("build");
   const signed: SignedImage[] = [];
@@ -98,6 +100,7 @@ async function build(text: string, options: Options, io: Io): Promise<void> {
       name,
       durability,
       minFree,
+      cache,
       store: () =>
         Store.create(options.store, defined({ algorithm, foreignOwner: options.foreignStore })),
       sign:

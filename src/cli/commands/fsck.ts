@@ -94,10 +94,11 @@ function isStore(place: string): boolean {
 
 function print(result: FsckResult, io: Io): void {
   for (const problem of result.problems) io.print(line(problem));
-  const { images, objects, bytes, bundles, leafCaches, problems, good } = result;
+  const { images, objects, bytes, bundles, leafCaches, layers, problems, good } = result;
   io.log(
     `checked ${counted(images, "image")}, ${counted(objects, "object")} (${formatBytes(bytes)}), ` +
-      `${counted(bundles, "bundle")}, ${counted(leafCaches, "leaf cache")}`,
+      `${counted(bundles, "bundle")}, ${counted(leafCaches, "leaf cache")}, ` +
+      counted(layers, "layer record"),
   );
   if (problems.length > 0) io.log(good ? "everything is repaired" : "problems remain");
 }

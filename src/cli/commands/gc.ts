@@ -53,7 +53,8 @@ export function declare(command: Command, io: Io): void {
 }
 
 function lines({ kept, removed, dryRun }: GcResult): string[] {
-  const bytes = removed.objectBytes + removed.leafCacheBytes + removed.quarantine.bytes;
+  const { objectBytes, leafCacheBytes, layerBytes, quarantine } = removed;
+  const bytes = objectBytes + leafCacheBytes + layerBytes + quarantine.bytes;
   return [
     ...removed.images.map((id) => `image ${id}`),
     `${dryRun ? "would free" : "freed"} ${formatBytes(bytes)}: ${counted(removed.images.length, "image")}, ` +

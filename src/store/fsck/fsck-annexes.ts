@@ -1,6 +1,6 @@
 /**
- * Checking what a store has beside images and objects: bundles, leaf caches, seek indexes, and its
- * directories.
+ * Checking what a store has beside images and objects: bundles, leaf caches, seek indexes, remembered
+ * layers, and its directories.
  *
  * @module
  */
@@ -11,6 +11,7 @@ import type { VerityDigest } from "../../verity/verity-digest.ts";
 import { verifyLeaves } from "../../verity/tree.ts";
 import { readSeekLayers } from "../../seek/seek-index.ts";
 import { readClaim } from "../claims.ts";
+import { checkLayers } from "./fsck-layers.ts";
 import type { FoundProblem, ProblemKind } from "./problem.ts";
 import { fanOut, storeDirectories } from "../layout.ts";
 import { hasDirectory, statOf } from "./stat-of.ts";
@@ -23,6 +24,8 @@ export interface AnnexesResult {
   readonly bundles: number;
   readonly leafCaches: number;
   readonly seekIndexes: number;
+  /** Files that say what layers hold. */
+  readonly layers: number;
   readonly problems: readonly FoundProblem[];
 }
 
@@ -30,7 +33,10 @@ export function checkAnnexes(store: Store): AnnexesResult {
   const problems: FoundProblem[] = [];
   const add: Add = (kind, name, message) => problems.push({ kind, name, message, bad: true });
   if (store.foreign === undefined) checkDirectories(store, add);
+  const { layers, wrong } = checkLayers(store);
+  for (const { name, message } of wrong) add("layer", name, message);
   return {
+    layers,
     bundles: checkBundles(store, add),
     leafCaches: checkLeafCaches(store, add),
     seekIndexes: checkSeekIndexes(store, add),

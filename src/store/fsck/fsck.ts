@@ -35,6 +35,8 @@ export interface FsckResult {
   readonly bundles: number;
   readonly leafCaches: number;
   readonly seekIndexes: number;
+  /** Files that say what layers hold. */
+  readonly layers: number;
   readonly problems: readonly StoreProblem[];
   /** Whether nothing is wrong, or everything was repaired. */
   readonly good: boolean;

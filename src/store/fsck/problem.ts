@@ -19,6 +19,7 @@ export type ProblemKind =
   | "bundle"
   | "leaves" // a cache that does not fit its object
   | "seek"
+  | "layer" // what is remembered of a layer
   | "directory"; // a directory that a store must have
 
 /** `quarantined` is a repair only when nothing needs the wrong file. */

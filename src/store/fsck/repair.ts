@@ -154,6 +154,7 @@ function repairInPlace(store: Store, problem: FoundProblem): void {
       problem.repair = "fixed";
       return;
     case "leaves":
+    case "layer":
       files.removeTree(name);
       problem.repair = "removed";
       return;

@@ -3,7 +3,8 @@
  *
  * 1. unlink the images, bundles and seek indexes that are no longer wanted, and sync;
  * 2. move objects without a mark to `quarantine/`, and unlink them there;
- * 3. unlink leaf caches of objects that are gone.
+ * 3. unlink leaf caches of objects that are gone, and what is remembered of layers that no wanted
+ *    image was built of.
  *
  * Names go before what they lead to, so that a gc that ends at any point, by a signal or a power
  * failure, leaves a good store with less to do for the next one.
@@ -20,6 +21,7 @@ import { fileSystemOf } from "../durability.ts";
 import { exclusively } from "../lock.ts";
 import { type ObjectName, listObjectNames } from "../object-names.ts";
 import { type Emptied, emptyQuarantine, removeObjects } from "../quarantine.ts";
+import { uselessLayerFiles } from "../layers/layer-names.ts";
 import { reapStaging } from "../staging.ts";
 import type { Store } from "../store.ts";
 
@@ -49,6 +51,9 @@ export interface GcResult {
     readonly objectBytes: number;
     readonly leafCaches: number;
     readonly leafCacheBytes: number;
+    /** What was remembered of layers: files. */
+    readonly layers: number;
+    readonly layerBytes: number;
     /** Leases of processes that are dead. */
     readonly leases: number;
     readonly quarantine: Emptied;
@@ -93,6 +98,7 @@ class Collector {
     if (images.length + bundles + seekIndexes > 0) this.#sync();
     const { kept, count: objects, bytes: objectBytes } = this.#sweepObjects(marks);
     const caches = this.#sweepLeafCaches(marks);
+    const layers = this.#sweepLayers(roots.images);
     return {
       kept: { images: roots.images.size, objects: kept },
       removed: {
@@ -103,6 +109,8 @@ class Collector {
         objectBytes,
         leafCaches: caches.count,
         leafCacheBytes: caches.bytes,
+        layers: layers.count,
+        layerBytes: layers.bytes,
         leases: roots.deadLeases.length,
         quarantine,
       },
@@ -184,6 +192,17 @@ class Collector {
       count += 1;
       bytes += this.#sizeOf(cache.name);
       if (!this.#dryRun) this.#store.files.removeTree(cache.name);
+    }
+    return { count, bytes };
+  }
+
+  #sweepLayers(wanted: ReadonlySet<VerityDigest>) {
+    let count = 0;
+    let bytes = 0;
+    for (const name of uselessLayerFiles(this.#store, wanted)) {
+      count += 1;
+      bytes += this.#sizeOf(name);
+      if (!this.#dryRun) this.#store.files.removeTree(name);
     }
     return { count, bytes };
   }

@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { KnownLayers } from "../../../src/build/known-layers.ts";
 import { readLayers } from "../../../src/build/layers.ts";
 import { limits } from "../../../src/limits.ts";
 import { openNamed } from "../../../src/oci/blob.ts";
@@ -23,8 +24,9 @@ async function read(entries: number): Promise<number> {
   });
   const image = imageOfLayers(paths.map(openNamed), paths);
   const transaction = Transaction.begin(Store.create(join(folder, "store")));
+  const known = new KnownLayers(transaction, false, false);
   try {
-    const layers = await readLayers(image, transaction, { warn: () => undefined });
+    const layers = await readLayers(image, transaction, { known }, {});
     return layers.reduce((sum, layer) => sum + layer.entries.length, 0);
   } finally {
     transaction.close();

@@ -1,12 +1,13 @@
 /**
  * Unsigned integers in as many bytes as they need: seven bits a byte, the lowest first, the top bit
- * says that more follow. Up to 2^53.
+ * says that more follow. Up to 2^53. Between them, bytes as they are.
  *
  * Spec: docs/seek-index.md, "File layout".
  *
  * @module
  */
 import { FormatError } from "../errors.ts";
+import { type ByteString, toByteString, writeBytes } from "./bytestring.ts";
 
 /** Writes integers, growing. */
 export class VarintWriter {
@@ -25,12 +26,31 @@ export class VarintWriter {
   }
 
   addByte(byte: number): void {
-    if (this.#length === this.#bytes.length) {
-      const larger = new Uint8Array(2 * this.#length);
-      larger.set(this.#bytes);
-      this.#bytes = larger;
-    }
+    if (this.#length === this.#bytes.length) this.#grow(1);
     this.#bytes[this.#length++] = byte;
+  }
+
+  addBytes(bytes: Uint8Array): void {
+    this.#grow(bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
+  }
+
+  /** The length of a byte string, and its bytes. */
+  addString(text: ByteString): void {
+    this.add(text.length);
+    this.#grow(text.length);
+    writeBytes(text, this.#bytes, this.#length);
+    this.#length += text.length;
+  }
+
+  /** Makes room for some more bytes. */
+  #grow(count: number): void {
+    const needed = this.#length + count;
+    if (needed <= this.#bytes.length) return;
+    const larger = new Uint8Array(Math.max(needed, 2 * this.#length));
+    larger.set(this.#bytes);
+    this.#bytes = larger;
   }
 }
 
@@ -75,6 +95,14 @@ export class VarintReader {
     }
     this.#at += count;
     return this.#bytes.subarray(this.#at - count, this.#at);
+  }
+
+  /** A byte string after its length. */
+  readString(maxBytes?: number): ByteString {
+    const length = this.read(maxBytes);
+    if (length > this.#bytes.length - this.#at) this.take(length); // throws
+    this.#at += length;
+    return toByteString(this.#bytes, this.#at - length, this.#at);
   }
 
   /** @throws {@link FormatError} `MALFORMED` when bytes are left */

@@ -585,6 +585,11 @@ const tests: Readonly<Record<LimitRow, Bound | Elsewhere>> = {
     writeFileSync(path, readFileSync(path, "utf8").padEnd(n));
     Store.open(store.path);
   }),
+  rememberedBytes: elsewhere("unit/store/remembered-layers.test.ts", "is read up to its limit"),
+  imageLayersBytes: elsewhere(
+    "unit/store/remembered-layers.test.ts",
+    "takes a list that is damaged, or larger than its limit, for none",
+  ),
   leaseBytes: elsewhere(
     "unit/store/gc.test.ts",
     "when a lease is too large; a lease is read up to its limit",

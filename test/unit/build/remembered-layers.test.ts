@@ -118,9 +118,10 @@ const build = (source: string | Bed, options: Partial<BuildOptions> = {}) =>
   });
 
 /** All that must not depend on what was remembered. */
-const made = ({ layersRemembered: _, objects: { count, bytes }, ...result }: BuildResult) => ({
+const made = ({ objects: { count, bytes }, ...result }: BuildResult) => ({
   ...result,
   objects: { count, bytes },
+  layersRemembered: undefined,
 });
 
 const seekIndexOf = ({ digest, seekIndex }: BuildResult, of = store) =>
@@ -540,7 +541,10 @@ async function outcome(source: Bed, into: Store, chosen: Partial<BuildOptions>) 
           version: 1,
           created: new Date("2026-09-01T00:00:00Z"),
           expires: new Date("2027-09-01T00:00:00Z"),
-          ...{ seekIndex, profile, source: of, platform },
+          seekIndex,
+          profile,
+          source: of,
+          platform,
         });
         statements.push(Buffer.from(bundle).toString());
         return [{ keyId, bytes: bundle, name: "app" }];

@@ -21,7 +21,15 @@
  */
 import { type VerityDigest, objectPath } from "../verity/verity-digest.ts";
 
-/** The directories at the top of a store, in the order in which `create` makes them. */
+/** What is remembered of layers, of their blobs, and which of it images were built of. */
+export const LAYER_ENTRIES = "layers/entries";
+export const LAYER_BLOBS = "layers/blobs";
+export const IMAGE_LAYERS = "layers/images";
+
+/** Those that stores have only since layers are remembered; made when they are needed. */
+export const layerDirectories = ["layers", LAYER_ENTRIES, LAYER_BLOBS, IMAGE_LAYERS] as const;
+
+/** The directories of a store, in the order in which `create` makes them. */
 export const storeDirectories = [
   "objects",
   "verity",
@@ -29,10 +37,7 @@ export const storeDirectories = [
   "images/refs",
   "bundles",
   "seek",
-  "layers",
-  "layers/entries",
-  "layers/blobs",
-  "layers/images",
+  ...layerDirectories,
   "leases",
   "tmp",
   "quarantine",
@@ -52,11 +57,6 @@ export const PARTIAL_PREFIX = "partial-";
 export const REFS = "images/refs";
 export const TMP = "tmp";
 export const QUARANTINE = "quarantine";
-
-/** What is remembered of layers, of their blobs, and which of it images were built of. */
-export const LAYER_ENTRIES = "layers/entries";
-export const LAYER_BLOBS = "layers/blobs";
-export const IMAGE_LAYERS = "layers/images";
 
 /** The target of `images/<id>`. */
 export function imageLinkTarget(id: VerityDigest): string {

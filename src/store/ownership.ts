@@ -8,6 +8,7 @@
  */
 import type { HeldDirectory } from "../fs/held-directory.ts";
 import { storeDirectories } from "./layout.ts";
+import { statOf } from "./stat-of.ts";
 
 const ROOT = 0;
 const GROUP_WRITES = 0o020;
@@ -20,7 +21,7 @@ const OTHERS_WRITE = 0o002;
 export function foreignOwner(files: HeldDirectory): string | undefined {
   if (process.geteuid?.() !== ROOT) return undefined;
   for (const name of ["", ...storeDirectories]) {
-    const stat = files.stat(name);
+    const stat = statOf({ files }, name);
     if (stat?.isDirectory() !== true) continue; // not made yet; or refused when it is used
     const path = files.pathOf(name);
     if (stat.uid !== ROOT) return `${path} belongs to the user ${stat.uid}`;

@@ -13,8 +13,8 @@ import { readSeekLayers } from "../../seek/seek-index.ts";
 import { readClaim } from "../claims.ts";
 import { checkLayers } from "./fsck-layers.ts";
 import type { FoundProblem, ProblemKind } from "./problem.ts";
-import { fanOut, storeDirectories } from "../layout.ts";
-import { hasDirectory, statOf } from "./stat-of.ts";
+import { fanOut, layerDirectories, storeDirectories } from "../layout.ts";
+import { hasDirectory, statOf } from "../stat-of.ts";
 import { listObjectNames } from "../object-names.ts";
 import { seekIndexOf } from "../seek-indexes.ts";
 import type { Store } from "../store.ts";
@@ -44,6 +44,8 @@ export function checkAnnexes(store: Store): AnnexesResult {
   };
 }
 
+const madeLater = new Set<string>(layerDirectories);
+
 type Add = (kind: ProblemKind, name: string, message: string) => void;
 
 function checkDirectories(store: Store, add: Add): void {
@@ -51,6 +53,7 @@ function checkDirectories(store: Store, add: Add): void {
   for (const name of [...storeDirectories, ...fans.map((fan) => `objects/${fan}`)]) {
     const stat = statOf(store, name);
     if (stat?.isDirectory() === true) continue;
+    if (stat === undefined && madeLater.has(name)) continue;
     add("directory", name, stat === undefined ? "missing" : "is not a directory");
   }
 }

@@ -10,7 +10,7 @@ import type { VerityDigest } from "../../verity/verity-digest.ts";
 import { targetOf } from "../images.ts";
 import type { FoundProblem } from "./problem.ts";
 import { REFS, idOfRefTarget, imageLinkTarget } from "../layout.ts";
-import { hasDirectory, statOf } from "./stat-of.ts";
+import { hasDirectory, statOf } from "../stat-of.ts";
 import { decodeRef } from "../image-ref.ts";
 import type { Store } from "../store.ts";
 import { openStoredImage } from "../stored-image.ts";

@@ -9,7 +9,7 @@ import { IMAGE_LAYERS, LAYER_BLOBS, LAYER_ENTRIES } from "../layout.ts";
 import { digestInLayerName, readImageLayers } from "../layers/layer-names.ts";
 import { decodeBlob, decodeEntries } from "../layers/remembered-layer.ts";
 import type { Store } from "../store.ts";
-import { hasDirectory } from "./stat-of.ts";
+import { hasDirectory } from "../stat-of.ts";
 
 /** A file that is wrong, and why. */
 export interface WrongLayerFile {

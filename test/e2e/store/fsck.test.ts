@@ -73,6 +73,7 @@ test("a good store is good, and everything in it was looked at", async () => {
       bundles: 1,
       leafCaches: 1,
       seekIndexes: 1,
+      layers: 0,
       problems: [],
       good: true,
     });

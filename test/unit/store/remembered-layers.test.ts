@@ -11,6 +11,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -448,12 +449,14 @@ describe("in a store", () => {
       expect(await check()).toEqual({ problems: [], good: true, layers: 1 });
     });
 
-    test("finds a folder that is missing, and makes it", async () => {
+    test("misses no folder, which the next build makes; what lies in its place is moved away", async () => {
       rmSync(at("layers"), { recursive: true });
-      const folders = ["layers", "layers/entries", "layers/blobs", "layers/images"];
-      expect((await check()).problems.map(([, path]) => path)).toEqual(folders);
+      expect(await check()).toEqual({ problems: [], good: true, layers: 0 });
+      writeFileSync(at("layers"), "");
+      expect((await check()).problems).toEqual([["directory:", "layers"]]);
       expect((await check(true)).good).toBe(true);
       expect(await check()).toEqual({ problems: [], good: true, layers: 0 });
+      expect(statSync(at("layers")).isDirectory()).toBe(true);
     });
   });
 });

@@ -60,6 +60,7 @@ describe("creating a store", () => {
     expect(readdirSync(store.path).sort()).toEqual([
       "bundles",
       "images",
+      "layers",
       "leases",
       "lock",
       "lock.gate",

@@ -4,11 +4,16 @@
  * @module
  */
 import type { Stats } from "node:fs";
-import { IntegrityError } from "../../errors.ts";
-import type { Store } from "../store.ts";
+import { IntegrityError } from "../errors.ts";
+import type { HeldDirectory } from "../fs/held-directory.ts";
+
+/** A store, or its directory. */
+interface Place {
+  readonly files: HeldDirectory;
+}
 
 /** Undefined when nothing is there, also when it is below something that is not a directory. */
-export function statOf({ files }: Store, name: string): Stats | undefined {
+export function statOf({ files }: Place, name: string): Stats | undefined {
   try {
     return files.stat(name);
   } catch (error) {
@@ -18,6 +23,6 @@ export function statOf({ files }: Store, name: string): Stats | undefined {
 }
 
 /** Whether a directory is there. */
-export function hasDirectory(store: Store, name: string): boolean {
+export function hasDirectory(store: Place, name: string): boolean {
   return statOf(store, name)?.isDirectory() === true;
 }

@@ -46,9 +46,22 @@ const EXPIRES = "2036-09-01";
 
 const build = (host: string, store: string, expires = EXPIRES, ...more: string[]) =>
   runMainOk(
-    ...["build", `docker://${host}/${REPO}:1`, "--store", at(store), "--json"],
-    ...["--name", "app", "--key", at("k.key"), "--created", "2026-09-01"],
-    ...["--expires", expires, "--authfile", at("none.json"), ...more],
+    "build",
+    `docker://${host}/${REPO}:1`,
+    "--store",
+    at(store),
+    "--json",
+    "--name",
+    "app",
+    "--key",
+    at("k.key"),
+    "--created",
+    "2026-09-01",
+    "--expires",
+    expires,
+    "--authfile",
+    at("none.json"),
+    ...more,
   ).then(({ out }) => JSON.parse(out) as Record<string, unknown>);
 
 describe("a registry that logs what it is asked for", () => {
@@ -90,7 +103,14 @@ describe("a registry that logs what it is asked for", () => {
       objects: { ...(first["objects"] as object), new: 0 },
     });
     const verified = await runMain(
-      ...["verify", "app", "--store", at("again"), "--key", at("k.pub"), "--state", "none"],
+      "verify",
+      "app",
+      "--store",
+      at("again"),
+      "--key",
+      at("k.pub"),
+      "--state",
+      "none",
     );
     expect([verified.status, verified.err]).toEqual([0, ""]);
   });
@@ -160,8 +180,13 @@ test.skipIf(dockerRegistry === undefined)(
     const again = await build(registry.host, "real");
     expect([again["digest"], again["layersRemembered"]]).toEqual([first["digest"], 2]);
     const anew = await runMain(
-      ...["build", `docker://${registry.host}/${REPO}:1`, "--store", at("real"), "--no-cache"],
-      ...["--authfile", at("none.json")],
+      "build",
+      `docker://${registry.host}/${REPO}:1`,
+      "--store",
+      at("real"),
+      "--no-cache",
+      "--authfile",
+      at("none.json"),
     );
     expect([anew.status, anew.err]).toEqual([7, expect.stringContaining("404")]);
   },

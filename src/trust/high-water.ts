@@ -37,20 +37,35 @@ export interface Marks {
   readonly others: readonly Mark[];
 }
 
-/** {@link verifyVersion} for a statement about a name. */
-export function verifyProgress(next: Mark, { own, others }: Marks, what: string): Progress {
-  const progress = verifyVersion(next, own, what);
-  for (const other of others) verifyVersion(next, other, what);
+/**
+ * {@link verifyVersion} for a statement about a name.
+ *
+ * @param wayBack what the signer does so that clients take the image again
+ */
+export function verifyProgress(
+  next: Mark,
+  { own, others }: Marks,
+  what: string,
+  wayBack?: string,
+): Progress {
+  const progress = verifyVersion(next, own, what, wayBack);
+  for (const other of others) verifyVersion(next, other, what, wayBack);
   return progress === "first" && others.length > 0 ? "newer" : progress;
 }
 
 /**
- * Compares a version with the remembered one.
+ * Compares a version with the remembered one. An older version of what is remembered leads nowhere
+ * back.
  *
  * @throws {@link TrustError} `ROLLBACK` for a lower version, or a policy of a lower epoch;
  *   `EQUIVOCATION` for another image with the same version
  */
-export function verifyVersion(next: Mark, mark: Mark | undefined, what: string): Progress {
+export function verifyVersion(
+  next: Mark,
+  mark: Mark | undefined,
+  what: string,
+  wayBack = "sign the older image again: it gets a higher version",
+): Progress {
   if (mark === undefined || next.epoch > mark.epoch) return "first";
   if (next.epoch < mark.epoch) {
     throw new TrustError(
@@ -59,15 +74,15 @@ export function verifyVersion(next: Mark, mark: Mark | undefined, what: string):
       { hint: "somebody offers an older policy, or the policy file was put back" },
     );
   }
+  if (next.version <= mark.version && next.sha256 === mark.sha256) return "same";
   if (next.version < mark.version) {
     throw new TrustError(
       "ROLLBACK",
       `${what}: version ${next.version} is offered, but version ${mark.version} was there already`,
-      { hint: "to go back on purpose, sign the older image again: it gets a higher version" },
+      { hint: `to go back on purpose, ${wayBack}` },
     );
   }
   if (next.version > mark.version) return "newer";
-  if (next.sha256 === mark.sha256) return "same";
   throw new TrustError(
     "EQUIVOCATION",
     `${what}: version ${next.version} was another image before: ${mark.sha256}, now ${next.sha256}`,

@@ -162,7 +162,10 @@ function compareWithMemory(
 ): Progress | undefined {
   if (marksOf === undefined || name === ANY_NAME) return undefined;
   const marks = marksOf(name, policy, statement.platform);
-  return verifyProgress(markFor(statement, policy), marks, name);
+  const wayBack =
+    `the signer runs: sealfs rollback ${name} ${statement.verityDigest.slice(0, 12)} ` +
+    "--store STORE --key KEY";
+  return verifyProgress(markFor(statement, policy), marks, name, wayBack);
 }
 
 /** The mark to remember for a statement. */

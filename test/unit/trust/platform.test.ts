@@ -75,8 +75,9 @@ describe("versions of a name that has several platforms", () => {
     expect(compare(mark(5), mark(4, "b"))).toBe("newer");
     expect(compare(mark(5), mark(5))).toBe("same");
     expect(compare(mark(5), undefined, mark(4, "b"))).toBe("newer");
-    expect(compare(mark(5), mark(4), mark(6))).toBe("ROLLBACK");
-    expect(compare(mark(5), mark(6))).toBe("ROLLBACK");
+    expect(compare(mark(5), mark(4), mark(6, "b"))).toBe("ROLLBACK");
+    expect(compare(mark(5), mark(6, "b"))).toBe("ROLLBACK");
+    expect(compare(mark(5), mark(6))).toBe("same");
     expect(compare(mark(5, "b"), undefined, mark(5))).toBe("EQUIVOCATION");
   });
 });

@@ -57,9 +57,14 @@ describe("a version", () => {
   test("may stay or rise, and not fall or name another image", () => {
     expect(compare({})).toBe("same");
     expect(compare({ version: 8, sha256: "b".repeat(64) })).toBe("newer");
-    expect(compare({ version: 6 })).toBe("ROLLBACK");
+    expect(compare({ version: 6, sha256: "b".repeat(64) })).toBe("ROLLBACK");
     expect(compare({ sha256: "b".repeat(64) })).toBe("EQUIVOCATION");
     expect(verifyVersion(mark, undefined, "app")).toBe("first");
+  });
+
+  test("may fall where it is of the image that is remembered", () => {
+    expect(compare({ version: 6 })).toBe("same");
+    expect(compare({ version: 6, epoch: -1 })).toBe("ROLLBACK");
   });
 
   test("starts over with a higher epoch, and a lower epoch is refused", () => {
@@ -270,7 +275,7 @@ test("two processes that verify at once cannot lower the mark, and notice two im
   const [a, b] = ["a".repeat(64), "b".repeat(64)];
   // The one has read version 7 when the other writes 9, then writes 8.
   state.remember(verified(9, a), policy, now);
-  expect(refusal(() => state.remember(verified(8, a), policy, now))).toBe("ROLLBACK");
+  expect(refusal(() => state.remember(verified(8, b), policy, now))).toBe("ROLLBACK");
   expect(state.marksOf(name, policy, undefined).own?.version).toBe(9);
   expect(refusal(() => state.remember(verified(9, b), policy, now))).toBe("EQUIVOCATION");
   state.remember(verified(9, a), policy, now);

@@ -26,7 +26,15 @@ export const commandGroups: Readonly<Record<string, Readonly<Record<string, Comm
       load: () => import("./commands/build.ts"),
     },
     keygen: { summary: "create an Ed25519 key pair", load: () => import("./commands/keygen.ts") },
+    rollback: {
+      summary: "sign an older image of a name anew, so that clients go back to it",
+      load: () => import("./commands/rollback.ts"),
+    },
     sign: { summary: "sign an image under a name", load: () => import("./commands/sign.ts") },
+    tag: {
+      summary: "give an image a second signed name",
+      load: () => import("./commands/tag.ts"),
+    },
   },
   "Verify and trust": {
     verify: {

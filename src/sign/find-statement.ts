@@ -6,7 +6,7 @@
  * @module
  */
 import { toByteString } from "../bytes/bytestring.ts";
-import { TrustError, UsageError } from "../errors.ts";
+import { SealfsError, TrustError, UsageError } from "../errors.ts";
 import { parseBundle } from "../trust/bundle.ts";
 import { type EnvelopeSignature, preAuthEncoding } from "../trust/dsse.ts";
 import type { PublicKey } from "../trust/public-key.ts";
@@ -93,21 +93,52 @@ export function earlierStatement(
   facts: ImageFacts,
   key: PublicKey,
 ): Pick<Statement, "profile" | "source" | "platform" | "seekIndex"> | undefined {
-  const statements = located.bundles.flatMap((file) => {
+  return statementsIn(located.bundles, [key])
+    .filter(({ isOwn, statement }) => isOwn && isAbout(statement, facts))
+    .map(({ statement }) => statement)
+    .sort((a, b) => b.version - a.version)[0];
+}
+
+/** A statement that was found, and who has signed it. */
+export interface SeenStatement {
+  readonly statement: Statement;
+  /** Whether one of the keys that were asked about has signed it. */
+  readonly isOwn: boolean;
+  /** The first key that it names, which nobody has checked. */
+  readonly keyId: string;
+}
+
+/** The statements in bundles; what is none is left out, since no client takes it. */
+export function statementsIn(
+  bundles: readonly Uint8Array[],
+  keys: readonly PublicKey[],
+): SeenStatement[] {
+  return bundles.flatMap((file) => {
     try {
       const { payload, payloadType, signatures } = parseBundle(file);
-      const message = preAuthEncoding(payloadType, payload);
       if (payloadType !== STATEMENT_PAYLOAD_TYPE) return [];
-      if (!signatures.some(({ bytes }) => key.verifies(message, bytes))) return [];
       const statement = readStatement(payload);
-      requireFacts(statement, facts);
-      return [statement];
+      const message = preAuthEncoding(payloadType, payload);
+      const isOwn = keys.some((key) =>
+        signatures.some(({ bytes }) => key.verifies(message, bytes)),
+      );
+      return [{ statement, isOwn, keyId: signatures[0]?.keyId ?? "" }];
     } catch (error) {
-      if (!(error instanceof TrustError)) throw error;
-      return []; // about something else, or not understood
+      if (error instanceof SealfsError) return [];
+      throw error;
     }
   });
-  return statements.sort((a, b) => b.version - a.version)[0];
+}
+
+/** Whether all agrees that the image's bytes tell. */
+function isAbout(statement: Statement, facts: ImageFacts): boolean {
+  return (
+    statement.sha256 === facts.sha256 &&
+    statement.verityDigest === facts.verityDigest &&
+    statement.size === facts.size &&
+    statement.objects.count === facts.objects.count &&
+    statement.objects.bytes === facts.objects.bytes
+  );
 }
 
 /** Signatures over exactly these bytes, from the bundles that were found with the image. */
@@ -138,12 +169,6 @@ export function readStatement(payload: Uint8Array): Statement {
  * @throws {@link TrustError} `WRONG_IMAGE`
  */
 export function requireFacts(statement: Statement, facts: ImageFacts): void {
-  const same =
-    statement.sha256 === facts.sha256 &&
-    statement.verityDigest === facts.verityDigest &&
-    statement.size === facts.size &&
-    statement.objects.count === facts.objects.count &&
-    statement.objects.bytes === facts.objects.bytes;
-  if (same) return;
+  if (isAbout(statement, facts)) return;
   throw new TrustError("WRONG_IMAGE", `statement: is about another image than ${facts.sha256}`);
 }

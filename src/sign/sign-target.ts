@@ -11,14 +11,11 @@ import { TrustError, UsageError } from "../errors.ts";
 import { newestSeekIndex } from "../store/seek-indexes.ts";
 import { Store } from "../store/store.ts";
 import { Stores } from "../store/stores.ts";
-import { Transaction } from "../store/transaction.ts";
-import { type EnvelopeSignature, parsePreAuthEncoding } from "../trust/dsse.ts";
+import { parsePreAuthEncoding } from "../trust/dsse.ts";
 import { type Predicate, STATEMENT_PAYLOAD_TYPE } from "../trust/statement.ts";
 import { platformDistance } from "../platform/platform-match.ts";
 import { type Platform, formatPlatform } from "../platform/platform.ts";
-import type { TrustPolicy } from "../trust/policy.ts";
-import type { PublicKey } from "../trust/public-key.ts";
-import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
+import { algorithmOf } from "../verity/verity-digest.ts";
 import {
   earlierStatement,
   findStatement,
@@ -27,19 +24,11 @@ import {
   requireFacts,
   requireTime,
 } from "./find-statement.ts";
-import {
-  type LocatedImage,
-  bundleBeside,
-  envelopeBeside,
-  locateImage,
-  requireIdentity,
-} from "../verify/locate.ts";
-import { writeUserFile } from "../fs/user-file.ts";
+import { bundleBeside, envelopeBeside, locateImage, requireIdentity } from "../verify/locate.ts";
 import {
   type ImageFacts,
   type PreparedStatement,
   type SignedImage,
-  envelopeOf,
   finishBundle,
   imageFacts,
   prepareStatement,
@@ -54,60 +43,9 @@ import {
   earlierFiles,
   settleVersion,
 } from "./succession.ts";
-import type { SettledValidity } from "./validity.ts";
 import { anyOf, verifyAsClients } from "./client-checks.ts";
-
-/** What to sign, and where the bundle goes. */
-export interface TargetRequest {
-  /** A file, or a name or id in the store. */
-  readonly target: string;
-  /** The name to sign; by default the one in the store. */
-  readonly name?: string | undefined;
-  /**
-   * Which image of that name, and what the statement says that it runs on; by default this machine's,
-   * and what the keys have signed before.
-   */
-  readonly platform?: Platform | undefined;
-  readonly store?: string | undefined;
-  /** As `foreignOwner` of {@link Store.open}. */
-  readonly foreignStore?: boolean | undefined;
-  /** Files with the statement to add to; by default those in the store or beside the image. */
-  readonly bundles?: readonly string[] | undefined;
-  /** The file to write; by default the store takes it, or it goes beside the image. */
-  readonly output?: string | undefined;
-  /**
-   * What to sign: a new statement with this validity, an existing one (`add`), or printed bytes.
-   */
-  readonly say: SettledValidity | "add" | { readonly printed: Uint8Array };
-  /**
-   * The keys that sign, when they are known: profile and source of their earlier statement are
-   * kept.
-   */
-  readonly by?: readonly PublicKey[] | undefined;
-  /** The policy of the clients; by default they trust any of the keys. */
-  readonly policy?: TrustPolicy | undefined;
-}
-
-/** A statement that waits for a signature. */
-export interface PreparedTarget extends PreparedStatement {
-  readonly request: TargetRequest;
-  readonly located: LocatedImage;
-  readonly store: Store | undefined;
-  /** Existing signatures over the same bytes. */
-  readonly signatures: readonly EnvelopeSignature[];
-  readonly now: Date;
-  /** What the user should know before it is signed. */
-  readonly warnings: readonly string[];
-}
-
-/** A signed statement, and where its bundles were put. */
-export interface SignedTarget {
-  readonly place: string;
-  /** The image to which the name led in the store before; undefined when it leads there still. */
-  readonly replaced: VerityDigest | undefined;
-  /** Why clients do not take it yet. */
-  readonly warnings: readonly string[];
-}
+import { type SignedBundles, bundleOf, putBundles } from "./put-bundles.ts";
+import type { PreparedTarget, SignedTarget, TargetRequest } from "./target.ts";
 
 /**
  * Settles what is to be signed.
@@ -151,17 +89,31 @@ export async function signTarget(
   target: PreparedTarget,
   signers: readonly Signer[],
 ): Promise<SignedTarget> {
-  const signed: SignedImage[] = [];
-  for (const signer of signers) {
-    const signature = await signer.sign(target.message);
-    signed.push(finishBundle(target, signer.publicKey, signature));
+  const [signed] = await signTargets([target], signers);
+  return signed!;
+}
+
+/** The same for several: nothing is put anywhere before all are signed and checked. */
+export async function signTargets(
+  targets: readonly PreparedTarget[],
+  signers: readonly Signer[],
+): Promise<SignedTarget[]> {
+  const all: SignedBundles[] = [];
+  const warnings: string[][] = [];
+  for (const target of targets) {
+    const signed: SignedImage[] = [];
+    for (const signer of signers) {
+      const signature = await signer.sign(target.message);
+      signed.push(finishBundle(target, signer.publicKey, signature));
+    }
+    const { statement, request, now } = target;
+    const policy = request.policy ?? anyOf(signers.map(({ publicKey }) => publicKey));
+    const bundles = [bundleOf(target, signed), ...signed.map(({ bundle }) => bundle)];
+    const keyIds = signed.map(({ keyId }) => keyId);
+    warnings.push(verifyAsClients({ statement, bundles, keyIds }, policy, now));
+    all.push({ target, signed });
   }
-  const { statement, request, now } = target;
-  const policy = request.policy ?? anyOf(signers.map(({ publicKey }) => publicKey));
-  const bundles = [bundleOf(target, signed), ...signed.map(({ bundle }) => bundle)];
-  const keyIds = signed.map(({ keyId }) => keyId);
-  const warnings = verifyAsClients({ statement, bundles, keyIds }, policy, now);
-  return { ...putBundles(target, signed), warnings };
+  return putBundles(all).map((place, i) => ({ ...place, warnings: warnings[i]! }));
 }
 
 function statementToSign(
@@ -197,7 +149,8 @@ function statementToSign(
       hint: "give it with --name, such as --name registry.example/app:1.0",
     });
   }
-  const made = by?.flatMap((key) => earlierStatement(located, facts, key) ?? [])[0];
+  const made =
+    to.request.made ?? by?.flatMap((key) => earlierStatement(located, facts, key) ?? [])[0];
   const how = {
     profile: made?.profile,
     source: made?.source,
@@ -255,51 +208,4 @@ function settled(
   const inStore = store === undefined ? [] : earlierBundles(store, next.name);
   const inFiles = store === undefined || output !== undefined ? earlierFiles(files) : [];
   return settleVersion(next, wished, by, { inStore, inFiles });
-}
-
-function putBundles(
-  target: PreparedTarget,
-  signed: readonly SignedImage[],
-): Omit<SignedTarget, "warnings"> {
-  const { request, located, store, statement } = target;
-  if (request.output === undefined && store !== undefined && located.id !== undefined) {
-    const { name, platform } = statement;
-    const before = store.images.idOf({ name, platform });
-    // A further signature on a statement does not move its name.
-    const moves = before === undefined || request.say !== "add";
-    const bundles = signed.map(({ keyId, bundle: bytes }) => {
-      return { keyId, name, platform, bytes };
-    });
-    const transaction = Transaction.begin(store);
-    try {
-      transaction.publish({ image: located.id, bundles, ...(moves ? { name, platform } : {}) });
-    } finally {
-      transaction.close();
-    }
-    const replaced = moves && before !== located.id ? before : undefined;
-    return { place: store.path, replaced };
-  }
-  const isOne = signed.length === 1 && !isFurther(target, signed);
-  const beside = isOne ? bundleBeside(request.target) : envelopeBeside(request.target);
-  const place = request.output ?? beside;
-  writeUserFile(place, isOne ? signed[0]!.bundle : bundleOf(target, signed));
-  return { place, replaced: undefined };
-}
-
-/** Whether others have signed the statement before, or are asked to. */
-function isFurther(target: PreparedTarget, signed: readonly SignedImage[]): boolean {
-  return target.request.say === "add" || othersOf(target, signed).length > 0;
-}
-
-/** All signatures over the statement, the earlier ones first. */
-function bundleOf(target: PreparedTarget, signed: readonly SignedImage[]): Uint8Array {
-  const others = othersOf(target, signed);
-  return envelopeOf(target.payload, signed, others);
-}
-
-function othersOf(
-  { signatures }: PreparedTarget,
-  signed: readonly SignedImage[],
-): EnvelopeSignature[] {
-  return signatures.filter((other) => !signed.some(({ keyId }) => keyId === other.keyId));
 }

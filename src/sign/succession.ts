@@ -15,21 +15,11 @@ import { isUserFile, readUserFile } from "../fs/user-file.ts";
 import { limits } from "../limits.ts";
 import { type Platform, formatPlatform } from "../platform/platform.ts";
 import type { Store } from "../store/store.ts";
-import { parseBundle } from "../trust/bundle.ts";
-import { preAuthEncoding } from "../trust/dsse.ts";
 import type { PublicKey } from "../trust/public-key.ts";
-import { STATEMENT_PAYLOAD_TYPE, type Statement } from "../trust/statement.ts";
+import { type Statement } from "../trust/statement.ts";
 import { formatTime } from "../trust/time.ts";
-import { readStatement } from "./find-statement.ts";
+import { type SeenStatement, statementsIn } from "./find-statement.ts";
 import type { SettledValidity } from "./validity.ts";
-
-/** A statement that was found, and whether one of the signer's own keys has signed it. */
-interface Predecessor {
-  readonly statement: Statement;
-  readonly isOwn: boolean;
-  /** The first key that it names, which nobody has checked. */
-  readonly keyId: string;
-}
 
 /** A version as it was settled without looking at others, or as a finished statement has it. */
 export interface WishedVersion {
@@ -100,7 +90,7 @@ export function settleVersion(
     predecessorsAmong(earlier.inFiles, next, keys).filter(({ isOwn }) => isOwn),
   );
   const own = highest([stored, replaced].filter((each) => each !== undefined));
-  const clashes = (version: number, { statement }: Predecessor) =>
+  const clashes = (version: number, { statement }: SeenStatement) =>
     version < statement.version ||
     (version === statement.version &&
       next.sha256 !== undefined &&
@@ -108,10 +98,10 @@ export function settleVersion(
   const rises = wished.versionFrom === "clock" && own !== undefined;
   const version =
     rises && clashes(wished.version, own) ? own.statement.version + 1 : wished.version;
-  if (stored !== undefined && clashes(version, stored)) throw refusal(next.name, wished, stored);
+  if (stored !== undefined && clashes(version, stored)) throw refusal(next, wished, stored);
   const warnings: string[] = [];
   if (replaced !== undefined && clashes(version, replaced)) {
-    const { message, hint } = refusal(next.name, wished, replaced);
+    const { message, hint } = refusal(next, wished, replaced);
     warnings.push(`${message} (${hint})`);
   }
   if (rises && own.statement.created.getTime() > wished.created.getTime() + SKEW_MS) {
@@ -137,23 +127,10 @@ function predecessorsAmong(
   bundles: readonly Uint8Array[],
   next: NextStatement,
   keys: readonly PublicKey[],
-): Predecessor[] {
-  return bundles.flatMap((file) => {
-    try {
-      const { payload, payloadType, signatures } = parseBundle(file);
-      if (payloadType !== STATEMENT_PAYLOAD_TYPE) return [];
-      const statement = readStatement(payload);
-      if (statement.name !== next.name || !isCompared(statement, next)) return [];
-      const message = preAuthEncoding(payloadType, payload);
-      const isOwn = keys.some((key) =>
-        signatures.some(({ bytes }) => key.verifies(message, bytes)),
-      );
-      return [{ statement, isOwn, keyId: signatures[0]?.keyId ?? "" }];
-    } catch (error) {
-      if (error instanceof SealfsError) return []; // no bundle, so that no client takes it
-      throw error;
-    }
-  });
+): SeenStatement[] {
+  return statementsIn(bundles, keys).filter(
+    ({ statement }) => statement.name === next.name && isCompared(statement, next),
+  );
 }
 
 /** What clients compare: see `Marks`. Before an image is known, only versions of any platform. */
@@ -163,8 +140,8 @@ function isCompared({ platform }: Statement, next: NextStatement): boolean {
   return formatPlatform(platform) === formatPlatform(next.platform);
 }
 
-function highest(all: readonly Predecessor[]): Predecessor | undefined {
-  return all.reduce<Predecessor | undefined>(
+function highest(all: readonly SeenStatement[]): SeenStatement | undefined {
+  return all.reduce<SeenStatement | undefined>(
     (best, each) =>
       best === undefined || each.statement.version > best.statement.version ? each : best,
     undefined,
@@ -180,9 +157,9 @@ const ORIGINS = {
 } as const;
 
 function refusal(
-  name: string,
+  { name, sha256 }: NextStatement,
   { version, versionFrom }: WishedVersion,
-  { statement }: Predecessor,
+  { statement }: SeenStatement,
 ): TrustError {
   const what = `${name}: version ${version}${ORIGINS[versionFrom]}`;
   const least = statement.version + 1;
@@ -194,7 +171,9 @@ function refusal(
     const last = `version ${statement.version}, created ${formatTime(statement.created)}`;
     return new TrustError(
       "ROLLBACK",
-      `${what} is below ${last}: clients that have seen that one would refuse this one`,
+      sha256 === statement.sha256
+        ? `${what} is below ${last}, of the same image: clients would go by that one`
+        : `${what} is below ${last}: clients that have seen that one would refuse this one`,
       { hint },
     );
   }

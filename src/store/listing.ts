@@ -29,9 +29,18 @@ export interface ListedImage {
   readonly bundles: readonly Claim[];
 }
 
-/** Every image of a store, sorted by name; images without one come last. */
-export function* listImages(store: Store): Generator<ListedImage, void, undefined> {
-  const records = [...store.images.list()].sort(byName);
+/**
+ * Every image of a store, or those of some names, sorted by name; images without one come last.
+ *
+ * @throws {@link NotFoundError} `NO_REF` for a name that the store does not have
+ */
+export function* listImages(
+  store: Store,
+  wanted: readonly string[] = [],
+): Generator<ListedImage, void, undefined> {
+  const all = store.images.list();
+  const records = wanted.length === 0 ? all : recordsOf(store, all, wanted);
+  records.sort(byName);
   for (const { id, names, platforms: named } of records) {
     const bundles = attempt(() => claimsOf(store.eachBundle(id))).value ?? [];
     const { value: contents, problem } = attempt(() => contentsOf(store, id));
@@ -39,6 +48,16 @@ export function* listImages(store: Store): Generator<ListedImage, void, undefine
     const platforms = [...new Set([...named, ...signed])].sort();
     yield { id, names, platforms, contents, problem, bundles };
   }
+}
+
+function recordsOf(store: Store, all: ImageRecord[], wanted: readonly string[]): ImageRecord[] {
+  const ids = new Set(
+    wanted.flatMap((name) => {
+      const refs = store.images.refsOf(name);
+      return refs.length > 0 ? refs.map(({ id }) => id) : [store.images.resolve(name)];
+    }),
+  );
+  return all.filter(({ id }) => ids.has(id));
 }
 
 function byName(a: ImageRecord, b: ImageRecord): number {

@@ -7,7 +7,8 @@ import type { Command } from "commander";
 import { UsageError } from "../../errors.ts";
 import { type SealRequest, artifactBeside } from "../../composefs/seal.ts";
 import { readPrivateKey, readPublicKey } from "../../keys/key-files.ts";
-import type { PreparedTarget, TargetRequest } from "../../sign/sign-target.ts";
+import type { PreparedTarget } from "../../sign/target.ts";
+import type { TargetRequest } from "../../sign/target.ts";
 import {
   type Sidecar,
   type SidecarForm,
@@ -45,8 +46,8 @@ export interface SignOptions extends StatementOptions, SourceFlags {
   readonly source?: string;
 }
 
-/** Adds the options that name the key, or take the signature from elsewhere. */
-export function declareSigner(command: Command): Command {
+/** Adds the options that name the key. */
+export function declareKeys(command: Command): Command {
   return command
     .optionsGroup("Key:")
     .addOption(
@@ -61,7 +62,12 @@ export function declareSigner(command: Command): Command {
     )
     .option("--ssh-agent", "sign with a key in ssh-agent (with --with-key)")
     .option("--sign-cmd <command>", "sign with a shell command: bytes in, signature out")
-    .option("--with-key <file>", "the public key, where the private one is elsewhere")
+    .option("--with-key <file>", "the public key, where the private one is elsewhere");
+}
+
+/** Adds the options that name the key, or take the signature from elsewhere. */
+export function declareSigner(command: Command): Command {
+  return declareKeys(command)
     .option("--print-pae", "do not sign, but write the bytes to sign to standard output")
     .option("--attach <file>", "add a signature made elsewhere (64 bytes, or base64; with --pae)")
     .option("--pae <file>", "with --attach: the bytes that --print-pae wrote");

@@ -51,7 +51,14 @@ export class FormatError extends SealfsError<(typeof FormatError.codes)[number]>
 
 /** Well-formed bytes, but not the ones asked for; another source may have them. */
 export class IntegrityError extends SealfsError<(typeof IntegrityError.codes)[number]> {
-  static readonly codes = ["DIGEST_MISMATCH", "SIZE_MISMATCH", "CUT_SHORT", "WRONG_TYPE"] as const;
+  static readonly codes = [
+    "DIGEST_MISMATCH",
+    "SIZE_MISMATCH",
+    "CUT_SHORT",
+    "WRONG_TYPE",
+    // Problems of a store that a check found and nothing has repaired.
+    "DAMAGED_STORE",
+  ] as const;
 }
 
 /** The signature, the statement or the trust policy refuses the image. */
@@ -215,4 +222,19 @@ export class SystemError extends SealfsError<(typeof SystemError.codes)[number]>
     "IO",
     "INTERRUPTED",
   ] as const;
+
+  /** The signal, where one ended the command. */
+  readonly signal: EndingSignal | undefined;
+
+  constructor(
+    code: SystemError["code"],
+    message: string,
+    options: ErrorOptions & { hint?: string | undefined; signal?: EndingSignal } = {},
+  ) {
+    super(code, message, options);
+    this.signal = options.signal;
+  }
 }
+
+/** A signal that ends a command in order. */
+export type EndingSignal = "SIGINT" | "SIGTERM" | "SIGHUP";

@@ -14,10 +14,18 @@ const WHERE_TO_REPORT =
 
 /** The error with its causes, each with a stack trace in terms of `src/`, and where to report it. */
 export function defectLines(error: unknown): string[] {
-  const version = `sealfs ${packageVersion()}, Node ${process.version}, ${process.platform} ${process.arch}`;
   return [
     `sealfs: internal error: ${sourceStack(inspect(error))}`,
-    `  this is a defect of ${version}:`,
+    `  this is a defect of ${version()}:`,
     `  ${WHERE_TO_REPORT}`,
   ];
+}
+
+/** The same for a program, which is shown no stack trace. */
+export function defectHint(): string {
+  return `this is a defect of ${version()}; without --json the command prints what to report`;
+}
+
+function version(): string {
+  return `sealfs ${packageVersion()}, Node ${process.version}, ${process.platform} ${process.arch}`;
 }

@@ -4,11 +4,13 @@
  * @module
  */
 import {
+  type EndingSignal,
   FetchError,
   FormatError,
   IntegrityError,
   NetworkError,
   NotFoundError,
+  SystemError,
   TrustError,
   UsageError,
 } from "../errors.ts";
@@ -62,7 +64,14 @@ export const exitStatuses = {
       error instanceof NotFoundError ||
       (error instanceof NetworkError && error.code === "NOT_FOUND"),
   },
+  hangUp: { status: 129, meaning: "ended by SIGHUP", isGivenBy: isEndedBy("SIGHUP") },
+  interrupt: { status: 130, meaning: "ended by SIGINT", isGivenBy: isEndedBy("SIGINT") },
+  termination: { status: 143, meaning: "ended by SIGTERM", isGivenBy: isEndedBy("SIGTERM") },
 } as const satisfies Record<string, ExitStatus>;
+
+function isEndedBy(signal: EndingSignal): (error: unknown) => boolean {
+  return (error) => error instanceof SystemError && error.signal === signal;
+}
 
 /** The status for an error that ended a command. */
 export function exitStatus(error: unknown): number {

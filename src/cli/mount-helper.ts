@@ -15,7 +15,8 @@ import {
   isOfMount,
   parseFstabOptions,
 } from "../mount/fstab-options.ts";
-import { type Io, processIo } from "./terminal/io.ts";
+import { type Channels, processChannels } from "./terminal/io.ts";
+import { silentProgress } from "./terminal/progress.ts";
 import { exitStatuses } from "./exit-status.ts";
 import { main } from "./main.ts";
 import { declare } from "./commands/mount.ts";
@@ -37,7 +38,10 @@ interface HelperCall {
 }
 
 /** Runs the helper with its arguments; returns its exit status. */
-export async function run(argv: readonly string[], io: Io = processIo()): Promise<number> {
+export async function run(
+  argv: readonly string[],
+  io: Channels = processChannels(),
+): Promise<number> {
   let args: string[];
   try {
     const call = parseCall(argv);
@@ -202,8 +206,10 @@ function knownOptions(): Map<string, boolean> {
   declare(command, {
     print() {},
     write() {},
+    document() {},
     log() {},
-    progress: () => ({ update() {}, end() {} }),
+    detail() {},
+    progress: () => silentProgress,
   });
   const options = command.options.map((option): [string, boolean] => [
     option.long?.replace(/^--/, "") ?? "",

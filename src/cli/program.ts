@@ -8,11 +8,12 @@ import { Command, Help } from "commander";
 import { commandGroups, commands } from "./command-table.ts";
 import { refuseEmptyValues } from "./options/empty-values.ts";
 import { addNote } from "./options/help-note.ts";
+import { declareOutput, isOutputOption } from "./options/output-options.ts";
 import { refuseRepeats } from "./options/repeated.ts";
-import type { Io } from "./terminal/io.ts";
+import type { Output } from "./terminal/output.ts";
 
 /** Declares all commands by name, and fully the one that `words` call. */
-export async function declareProgram(words: readonly string[], io: Io): Promise<Command> {
+export async function declareProgram(words: readonly string[], io: Output): Promise<Command> {
   const program = new Command("sealfs")
     .description("signed, verified file system images, compatible with composefs")
     .version(packageVersion(), "-V, --version", "print the version")
@@ -27,10 +28,15 @@ export async function declareProgram(words: readonly string[], io: Io): Promise<
         const text = Help.prototype.optionDescription.call(this, option);
         return option.mandatory ? `${text} (required)` : text;
       },
+      showGlobalOptions: true,
+      visibleGlobalOptions(command) {
+        return Help.prototype.visibleGlobalOptions.call(this, command).filter(isOutputOption);
+      },
+      styleTitle: (title) => (title === "Global Options:" ? "Output:" : title),
     })
     .configureOutput({
       writeOut: (text) => io.print(text.trimEnd()),
-      writeErr: (text) => io.log(text.trimEnd()),
+      writeErr: (text) => io.complain(text.trimEnd()),
       outputError: (text, write) => write(text.replace(/^error: /, "sealfs: ")),
       getOutHelpWidth: () => widthOf(process.stdout),
       getErrHelpWidth: () => widthOf(process.stderr),
@@ -46,6 +52,7 @@ export async function declareProgram(words: readonly string[], io: Io): Promise<
       refuseRepeats(command);
     }
   }
+  declareOutput(program, io);
   refuseEmptyValues(program);
   addNote(program, "sealfs COMMAND --help shows the options of a command.");
   pointToHelp(program);

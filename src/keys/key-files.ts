@@ -34,12 +34,52 @@ export function readPrivateKey(
   passphrase?: () => string,
   warn?: (message: string) => void,
 ): PrivateKey {
-  const what = path === "-" ? "private key on standard input" : `private key ${path}`;
-  const text = readKeyFile(path, what, true);
+  const { what, text } = readKeyText(path);
   if (passphrase === undefined || !isEncrypted(text)) return parsePrivateKey(text, what);
+  warnOfWeakness(text, what, warn);
+  return parsePrivateKey(decrypt(text, passphrase(), what), what);
+}
+
+/** How a person is asked for a passphrase. */
+export interface Questions {
+  /** Asks once; `isAgain` when the answer before was wrong. */
+  readonly ask: (isAgain: boolean) => Promise<string>;
+  /** How often a person may be wrong, and once more. */
+  readonly tries: number;
+  readonly warn?: (message: string) => void;
+}
+
+/**
+ * Reads a private key as {@link readPrivateKey} does, with a passphrase that a person types and may
+ * have typed wrong.
+ *
+ * @throws as {@link readPrivateKey}
+ */
+export async function unlockPrivateKey(
+  path: string,
+  { ask, tries, warn }: Questions,
+): Promise<PrivateKey> {
+  const { what, text } = readKeyText(path);
+  if (!isEncrypted(text)) return parsePrivateKey(text, what);
+  warnOfWeakness(text, what, warn);
+  for (let asked = 0; ; asked++) {
+    const passphrase = await ask(asked > 0);
+    try {
+      return parsePrivateKey(decrypt(text, passphrase, what), what);
+    } catch (error) {
+      if (asked + 1 >= tries) throw error;
+    }
+  }
+}
+
+function readKeyText(path: string): { readonly what: string; readonly text: string } {
+  const what = path === "-" ? "private key on standard input" : `private key ${path}`;
+  return { what, text: readKeyFile(path, what, true) };
+}
+
+function warnOfWeakness(text: string, what: string, warn?: (message: string) => void): void {
   const weakness = weaknessOf(text);
   if (weakness !== undefined) warn?.(`warning: ${what}: ${weakness}`);
-  return parsePrivateKey(decrypt(text, passphrase(), what), what);
 }
 
 /**

@@ -49,32 +49,78 @@ describe("the passphrase of a key", () => {
     ...more,
   ];
 
-  test.skipIf(oracle("script") === undefined)(
-    "is asked for on the terminal, and not shown (skipped without script)",
-    async () => {
-      const ask = async (answer: string) => {
-        const words = [process.execPath, bin, ...signing()].map((word) => `'${word}'`).join(" ");
-        const script = spawn("script", ["-qefc", words, at("typescript")]);
-        const ended = once(script, "exit");
-        let shown = "";
-        script.stdout.on("data", (chunk: Buffer) => (shown += chunk.toString()));
+  describe.skipIf(oracle("script") === undefined)("(skipped without script)", () => {
+    /** Runs the command on a terminal, after and before what `shell` does; `answers` to its questions. */
+    async function onTerminal(
+      answers: readonly string[],
+      act?: (pid: number) => void,
+      shell = (command: string) => `exec ${command}`,
+    ): Promise<{ status: number; shown: string }> {
+      const command = [process.execPath, bin, ...signing()].map((word) => `'${word}'`).join(" ");
+      const words = `echo "pid $$"; ${shell(command)}`;
+      const script = spawn("script", ["-qefc", words, at("typescript")]);
+      const ended = once(script, "exit");
+      let heard = "";
+      script.stdout.on("data", (chunk: Buffer) => (heard += chunk.toString()));
+      const asked = () => heard.split("passphrase of").length - 1;
+      for (const [i, answer] of answers.entries()) {
         // Typed once the question is there, as a person does.
-        await until(() => shown.includes("passphrase of") || script.exitCode !== null);
-        script.stdin.write(`${answer}\n`);
-        await ended;
-        return { shown: readFileSync(at("typescript"), "utf8") };
-      };
-      const good = await ask(passphrase);
-      expect(good.shown).toContain(`passphrase of ${at("locked.key")}: `);
-      expect(good.shown).toContain(`signed ${name}`);
-      expect(good.shown).not.toContain(passphrase);
+        await until(() => asked() > i || script.exitCode !== null);
+        script.stdin.write(answer);
+      }
+      if (act !== undefined) {
+        await until(() => asked() > answers.length || script.exitCode !== null);
+        act(Number(/pid (\d+)/.exec(heard)![1]));
+      }
+      const [status] = (await ended) as [number];
+      return { status, shown: readFileSync(at("typescript"), "utf8") };
+    }
+
+    test("is asked for, and not shown", async () => {
+      const { status, shown } = await onTerminal([`${passphrase}\n`]);
+      expect(status).toBe(0);
+      expect(shown).toContain(`passphrase of ${at("locked.key")}: `);
+      expect(shown).toContain(`signed ${name}`);
+      expect(shown).not.toContain(passphrase);
       expect(verify().status).toBe(0);
-      rmSync(at("app.img.bundle.json"));
-      const bad = await ask("guess");
+    });
+
+    test("is asked for again when it was wrong, three times in all", async () => {
+      rmSync(at("app.img.bundle.json"), { force: true });
+      const bad = await onTerminal(["guess\n", "\n", "guess again\n"]);
+      expect(bad.status).toBe(5);
+      expect(bad.shown.match(/passphrase of/g)).toHaveLength(3);
+      expect(bad.shown.match(/wrong passphrase, try again; passphrase of/g)).toHaveLength(2);
       expect(bad.shown).toContain("cannot be decrypted");
       expect(verify().status).toBe(5);
-    },
-  );
+      const good = await onTerminal(["guess\n", `${passphrase}\n`]);
+      expect(good.status).toBe(0);
+      expect(verify().status).toBe(0);
+    });
+
+    test.each([
+      ["Ctrl-C", ["\x03"], undefined, "SIGINT", 130],
+      ["SIGTERM", [], "SIGTERM", "SIGTERM", 143],
+      ["SIGINT", [], "SIGINT", "SIGINT", 130],
+      ["Ctrl-C at the second question", ["guess\n", "\x03"], undefined, "SIGINT", 130],
+    ] as const)(
+      "is not waited for after %s: the terminal is as it was, and nothing is signed",
+      async (_, answers, kill, signal, status) => {
+        rmSync(at("app.img.bundle.json"), { force: true });
+        const act = kill && ((pid: number) => void process.kill(pid, kill));
+        const ended = await onTerminal(answers, act);
+        expect(ended.status).toBe(status);
+        expect(ended.shown).toContain(`sealfs: passphrase: ended by ${signal}\r\n`);
+        expect(ended.shown).not.toMatch(/^ +at /m);
+        expect(verify().status).toBe(5);
+        // The shell goes on after the command, and sees how it has left the terminal.
+        const shell = (command: string) =>
+          `trap : INT; ${command}; echo "status $?"; stty -a | tr ' ' '\\n' | grep -w -e echo`;
+        const after = await onTerminal(["\x03"], undefined, shell);
+        expect(after.shown).toMatch(/status 130\r\necho;?\r\n/);
+      },
+    );
+  });
 
   test("comes from a descriptor, of a pipe or a file", () => {
     const words = signing("--passphrase-file", "/dev/fd/3").map((word) => `'${word}'`);
@@ -86,6 +132,77 @@ describe("the passphrase of a key", () => {
     expect(from(`3< ${at("passphrase")}`).status).toBe(0);
     expect(verify().status).toBe(0);
     expect(from("3< <(echo guess)").status).toBe(5);
+  });
+
+  test("comes from fd:N, also of a pipe that stays open, which has to be open", () => {
+    const words = signing("--passphrase-file", "fd:9").map((word) => `'${word}'`);
+    const command = [`'${process.execPath}'`, `'${bin}'`, ...words].join(" ");
+    const from = (before: string, redirection: string) =>
+      spawnSync("/bin/bash", ["-c", `${before} ${command} ${redirection}`], { encoding: "utf8" });
+    rmSync(at("app.img.bundle.json"), { force: true });
+    spawnSync("mkfifo", [at("fifo")]);
+    const open = `exec 9<>'${at("fifo")}'; echo '${passphrase}' >&9;`;
+    expect(from(open, "").status).toBe(0);
+    expect(verify().status).toBe(0);
+    expect(from("", "9< <(printf guess)").status).toBe(5);
+    expect(from("", "9</dev/null")).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("fd:9 has an empty first line"),
+    });
+    const closed = from("", "9<&-");
+    expect(closed.status).toBe(2);
+    expect(closed.stderr).toContain("descriptor 9 is not open");
+    expect(closed.stderr).toContain("9< FILE");
+  }); // prettier-ignore
+
+  test.each([3, 4, 5, 6, 7, 8, 10, 12, 15, 17, 19, 21])(
+    "does not come from descriptor %d, which is Node's own where nobody has opened it",
+    (fd) => {
+      const { status, stderr } = sealfs(signing("--passphrase-file", `fd:${fd}`), {
+        timeoutMs: 60_000,
+      });
+      expect(status).toBe(2);
+      expect(stderr).toMatch(/descriptor \d+ is not open|has an empty first line/);
+    },
+  );
+
+  test("comes from env:NAME, which nobody inherits", () => {
+    rmSync(at("app.img.bundle.json"), { force: true });
+    const from = (value: string | undefined) =>
+      sealfs(signing("--passphrase-file", "env:SEALFS_TEST_PASS"), {
+        env: { SEALFS_TEST_PASS: value },
+      });
+    for (const text of [passphrase, `${passphrase}\n`, `${passphrase}\r\nmore`]) {
+      expect(from(text).status).toBe(0);
+      expect(verify().status).toBe(0);
+      rmSync(at("app.img.bundle.json"));
+    }
+    expect(from("guess")).toMatchObject({ status: 5, stdout: "" });
+    const unset = from(undefined);
+    expect(unset.status).toBe(2);
+    expect(unset.stderr).toContain("the environment variable SEALFS_TEST_PASS is not set");
+    expect(unset.stderr).toContain("export SEALFS_TEST_PASS");
+    for (const text of ["", "\n"]) {
+      expect(from(text)).toMatchObject({
+        status: 2,
+        stderr: expect.stringContaining("env:SEALFS_TEST_PASS has an empty first line"),
+      });
+    }
+    for (const text of ["env:", "env:a=b", "fd:", "fd:x", "fd:-1"]) {
+      const { status, stderr } = sealfs(signing("--passphrase-file", text));
+      expect(status, text).toBe(2);
+      expect(stderr).toContain(`./${text}`);
+    }
+    // A key that is not encrypted needs none.
+    const plain = ["sign", at("app.img"), "--name", name, "--key", at("alice.key")];
+    expect(sealfs([...plain, "--passphrase-file", "env:SEALFS_TEST_PASS"]).status).toBe(0);
+    const asked = ["--with-key", at("alice.pub"), "--passphrase-file", "env:SEALFS_TEST_PASS"];
+    const command = `cat >/dev/null; env >'${at("env")}'; exit 3`;
+    const other = ["sign", at("app.img"), "--name", name, "--sign-cmd", command, ...asked];
+    const env = { SEALFS_TEST_PASS: passphrase, SEALFS_TEST_OTHER: "there" };
+    expect(sealfs(other, { env }).status).toBe(1);
+    expect(readFileSync(at("env"), "utf8")).toContain("SEALFS_TEST_OTHER=there");
+    expect(readFileSync(at("env"), "utf8")).not.toContain("SEALFS_TEST_PASS");
   });
 
   test("cannot be asked for without a terminal, which is told and nothing is signed", () => {

@@ -20,6 +20,9 @@ export interface MainResult {
   readonly bytes: Uint8Array;
 }
 
+/** Time does not pass on it. */
+export const stillClock = { now: () => 0, every: () => () => undefined };
+
 /** Runs `sealfs` in the test's own process. */
 export async function runMain(...argv: string[]): Promise<MainResult> {
   const out: Uint8Array[] = [];
@@ -30,7 +33,8 @@ export async function runMain(...argv: string[]): Promise<MainResult> {
     print: (line) => void out.push(Buffer.from(`${line}\n`)),
     write: (bytes) => void out.push(Uint8Array.from(bytes)),
     log: (line) => void err.push(line),
-    progress: () => ({ update() {}, end() {} }),
+    draw: undefined,
+    clock: stillClock,
   });
   process.exitCode = 0; // it was this command's, not that of the tests
   const bytes = Buffer.concat(out);

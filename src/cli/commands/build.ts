@@ -9,7 +9,7 @@ import type { Command } from "commander";
 import { NotFoundError, UsageError } from "../../errors.ts";
 import { defined } from "../../optional.ts";
 import { buildImages } from "../../build/build-image.ts";
-import type { BuildResult, BuiltImage } from "../../build/build-options.ts";
+import type { BuiltImage } from "../../build/build-options.ts";
 import { bundleBeside, envelopeBeside } from "../../verify/locate.ts";
 import { writeImageFile } from "../../mkcomposefs/mkcomposefs.ts";
 import { writeUserFile } from "../../fs/user-file.ts";
@@ -18,12 +18,12 @@ import { type SignedImage, envelopeOf, imageFacts, signFacts } from "../../sign/
 import { earlierBundles, earlierFiles, settleVersion } from "../../sign/succession.ts";
 import { type SourceReference, parseSource } from "../../oci/reference.ts";
 import type { RegistryOptions } from "../../oci/registry/session.ts";
-import { type Platform, formatPlatform } from "../../platform/platform.ts";
+import type { Platform } from "../../platform/platform.ts";
 import { Store } from "../../store/store.ts";
 import type { NewBundle } from "../../store/transaction.ts";
 import { interruptible } from "../terminal/interruption.ts";
 import type { Io } from "../terminal/io.ts";
-import { counted, formatBytes } from "../terminal/units.ts";
+import { type Built, type Signing, buildDocument, printBuild } from "../print/build.ts";
 import {
   type PlatformsOption,
   declarePlatforms,
@@ -35,6 +35,8 @@ import {
   registryOptions,
 } from "../options/registry-options.ts";
 import { repeated } from "../options/repeated.ts";
+import { passphraseFile } from "../options/passphrase-option.ts";
+import type { PassphraseSource } from "../../keys/passphrase-source.ts";
 import { readPrivateKeys } from "../options/sign-options.ts";
 import {
   type StatementOptions,
@@ -50,7 +52,7 @@ interface Options
   readonly store: string;
   readonly name?: string;
   readonly key?: string[];
-  readonly passphraseFile?: string;
+  readonly passphraseFile?: PassphraseSource;
   readonly output?: string;
   readonly cache: boolean;
   readonly json?: true;
@@ -71,7 +73,7 @@ export function declare(command: Command, io: Io): void {
         "sign the image under its name with this private key (PKCS#8 PEM); may be repeated",
       ),
     )
-    .option("--passphrase-file <file>", "the passphrase of an encrypted key (default: asks)")
+    .addOption(passphraseFile("the passphrase of an encrypted key"))
     .option("-o, --output <file>", "also write the image to this file, and its bundle beside it")
     .option("--no-cache", "read every layer, also those that the store remembers of earlier builds")
     .option("--json", "print the result as JSON")
@@ -85,16 +87,14 @@ export function declare(command: Command, io: Io): void {
 
 async function build(text: string, options: Options, io: Io): Promise<void> {
   const reference = parseSource(text);
-  const sign = signer(options, io);
+  const sign = await signer(options, io);
   const { name, algorithm, durability, minFree, cache } = options;
   const progress = io.progress("build");
-  const interruption = interruptible("build");
-  const signed: SignedImage[] = [];
-  let results: readonly BuildResult[];
-  try {
+  const signings = new Map<Uint8Array, Signing>();
+  const results = await interruptible("build", async (signal) => {
     const registry = registryOptions(options, io);
     const platforms = await platformsOf(reference, options, registry);
-    results = await buildImages(reference, platforms, {
+    return buildImages(reference, platforms, {
       ...treeOptions(options),
       registry,
       name,
@@ -106,25 +106,22 @@ async function build(text: string, options: Options, io: Io): Promise<void> {
       sign:
         sign &&
         ((built) => {
-          const own = sign(built);
-          signed.push(...own);
-          return own.map(bundleOf);
+          const signing = sign(built);
+          signings.set(built.bytes, signing);
+          return signing.signed.map(bundleOf);
         }),
       onProgress: (done, total) => progress.update(done, total),
-      signal: interruption.signal,
+      signal,
     });
-  } finally {
-    interruption.end();
-    progress.end();
-  }
+  }).finally(() => progress.end());
   if (options.output !== undefined) {
     writeImageFile(options.output, results[0]!.bytes);
-    writeBundle(options.output, signed);
+    writeBundle(options.output, signings.get(results[0]!.bytes)?.signed ?? []);
   }
-  for (const { warnings } of results) {
-    for (const warning of warnings) io.log(`warning: ${warning}`);
-  }
-  report(results, options, io);
+  const all = results.map((result) => ({ result, signing: signings.get(result.bytes) }));
+  for (const warning of all.flatMap(warningsOf)) io.log(`warning: ${warning}`);
+  if (options.json) io.document(buildDocument(all, options), 2);
+  else printBuild(results, io);
 }
 
 async function platformsOf(
@@ -162,8 +159,11 @@ function bundleOf({ keyId, bundle, statement }: SignedImage): NewBundle {
  * What signs the image once it is made; keys, times and versions are looked at first, so that wrong
  * ones cost nothing.
  */
-function signer(options: Options, io: Io): ((built: BuiltImage) => SignedImage[]) | undefined {
-  const { key: files, name, passphraseFile, store: directory, output } = options;
+async function signer(
+  options: Options,
+  io: Io,
+): Promise<((built: BuiltImage) => Signing) | undefined> {
+  const { key: files, name, passphraseFile: passphrase, store: directory, output } = options;
   const now = new Date();
   const policy = clientPolicyOf(options, now);
   if (files === undefined) {
@@ -175,7 +175,7 @@ function signer(options: Options, io: Io): ((built: BuiltImage) => SignedImage[]
       hint: "give it with --name, such as --name registry.example/app:1.0",
     });
   }
-  const keys = readPrivateKeys(files, passphraseFile, (message) => io.log(message));
+  const keys = await readPrivateKeys(files, passphrase, (message) => io.log(message));
   const validity = validityOf(options, now);
   const by = keys.map(({ publicKey }) => publicKey);
   const beside = output === undefined ? [] : [bundleBeside(output), envelopeBeside(output)];
@@ -192,8 +192,7 @@ function signer(options: Options, io: Io): ((built: BuiltImage) => SignedImage[]
     const { statement } = signed[0]!;
     const keyIds = by.map(({ id }) => id);
     const later = verifyAsClients({ statement, bundles, keyIds }, policy ?? anyOf(by), now);
-    for (const warning of [...warnings, ...later]) io.log(`warning: ${warning}`);
-    return signed;
+    return { signed, warnings: [...warnings, ...later] };
   };
 }
 
@@ -215,35 +214,6 @@ function isReadOnce(reference: SourceReference): boolean {
   );
 }
 
-function report(results: readonly BuildResult[], options: Options, io: Io): void {
-  const isOne = results.length === 1;
-  if (options.json) {
-    const documents = results.map((result) => {
-      const { bytes: _, platform, ...document } = result;
-      const name = options.name ?? null;
-      return { ...document, platform: platform ? formatPlatform(platform) : null, name };
-    });
-    io.print(JSON.stringify(isOne ? documents[0] : { images: documents }, undefined, 2));
-    return;
-  }
-  for (const { objects, size, platform } of results) {
-    const what = isOne || platform === undefined ? "" : `${formatPlatform(platform)}: `;
-    const news = isOne ? `; ${objects.new} new in the store` : "";
-    io.log(
-      `${what}${counted(objects.count, "object")} of ${formatBytes(objects.bytes)} and an image of ` +
-        `${formatBytes(size)}${news}`,
-    );
-  }
-  const { objects } = results[0]!;
-  if (!isOne) io.log(`${objects.new} new in the store`);
-  if (objects.replaced > 0) {
-    const damaged = counted(objects.replaced, "damaged object");
-    io.log(`${damaged} of the store replaced; see its quarantine/`);
-  }
-  for (const { profile, digest, refused } of results.flatMap(({ profiles }) => profiles)) {
-    io.log(`${profile}: ${digest ?? `refused: ${refused}`}`);
-  }
-  for (const { digest, platform } of results) {
-    io.print(isOne || platform === undefined ? digest : `${digest}  ${formatPlatform(platform)}`);
-  }
+function warningsOf({ result, signing }: Built): readonly string[] {
+  return [...result.warnings, ...(signing?.warnings ?? [])];
 }

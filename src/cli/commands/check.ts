@@ -22,7 +22,7 @@ export function declare(command: Command, io: Io): void {
         bar.update(done, total),
       );
       bar.end();
-      if (json) io.print(JSON.stringify(report));
+      if (json) io.document(report);
       else for (const line of lines(target, report)) io.print(line);
       if (error !== undefined) throw error;
     });

@@ -27,6 +27,6 @@ export function declare(command: Command, io: Io): void {
         if (json) rows.push({ path, algorithm, digest });
         else io.print(`${digest}  ${path}`);
       }
-      if (json) io.print(JSON.stringify(rows));
+      if (json) io.document(rows);
     });
 }

@@ -23,7 +23,7 @@ export function declare(command: Command, io: Io): void {
     .action(({ store, json }: Options) => {
       const usage = measureUsage(Store.open(store));
       if (json) {
-        io.print(JSON.stringify(usage));
+        io.document(usage);
         return;
       }
       for (const image of usage.images) io.print(line(image));

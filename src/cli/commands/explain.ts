@@ -48,7 +48,7 @@ export function declare(command: Command, io: Io): void {
         store,
         json || all ? Infinity : SHOWN,
       );
-      if (json) io.print(JSON.stringify(explanation));
+      if (json) io.document(explanation);
       else for (const line of explanationLines(explanation)) io.print(line);
     });
 }

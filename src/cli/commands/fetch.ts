@@ -77,23 +77,18 @@ async function fetch(target: string, options: Options, io: Io): Promise<void> {
     return;
   }
   const progress = io.progress("fetching");
-  const interruption = interruptible("fetch");
-  let result: ImageFetch;
-  try {
-    result = await fetchImage(verified, stores, {
+  const result = await interruptible("fetch", (signal) =>
+    fetchImage(verified, stores, {
       sources,
       paths,
       jobs,
       durability,
       minFree,
-      signal: interruption.signal,
+      signal,
       onProgress: ({ objects, bytes }, total) =>
         progress.update(bytes, total.bytes, `${objects} of ${counted(total.objects, "object")}`),
-    });
-  } finally {
-    interruption.end();
-    progress.end();
-  }
+    }),
+  ).finally(() => progress.end());
   printResult(result, options, io);
   requireComplete(result, sources);
   // A name in a store promises that everything is there.
@@ -117,7 +112,7 @@ async function fetch(target: string, options: Options, io: Io): Promise<void> {
 
 function printPlan(plan: ImageFetchPlan, { json }: Options, io: Io): void {
   if (json) {
-    io.print(JSON.stringify(plan));
+    io.document(plan);
     return;
   }
   const { missing, wanted, sources, absent } = plan;
@@ -141,7 +136,7 @@ function printResult(result: ImageFetch, { json }: Options, io: Io): void {
       reason: error.message,
       sources: error instanceof FetchError ? error.failures : [],
     }));
-    io.print(JSON.stringify({ ...result, failed: failures }));
+    io.document({ ...result, failed: failures });
     return;
   }
   if (missing.objects === 0) io.log("nothing is missing");

@@ -5,7 +5,7 @@
  */
 import { type ForeignStoreOption, foreignStore } from "../options/foreign-store.ts";
 import type { Command } from "commander";
-import { UsageError } from "../../errors.ts";
+import { IntegrityError, UsageError } from "../../errors.ts";
 import { repairFromMirror } from "../../mirror/repair.ts";
 import { openSources } from "../../mirror/sources.ts";
 import { type FsckResult, checkStore } from "../../store/fsck/fsck.ts";
@@ -28,9 +28,6 @@ interface Options extends ForeignStoreOption {
   readonly timeout: number;
   readonly json?: true;
 }
-
-/** As for an IntegrityError: something is not what it should be. */
-const BAD_STATUS = 4;
 
 export function declare(command: Command, io: Io): void {
   addNote(command, "Reads every object. The exit status is 4 when a problem remains.")
@@ -66,9 +63,9 @@ export function declare(command: Command, io: Io): void {
         onProgress: (bytes, estimate) => progress.update(bytes, estimate),
       });
       progress.end();
-      if (json) io.print(JSON.stringify(result));
+      if (json) io.document(result);
       else print(result, io);
-      if (!result.good) process.exitCode = BAD_STATUS;
+      if (!result.good) throw remaining(store, result);
     });
 }
 
@@ -100,7 +97,14 @@ function print(result: FsckResult, io: Io): void {
       `${counted(bundles, "bundle")}, ${counted(leafCaches, "leaf cache")}, ` +
       counted(layers, "layer record"),
   );
-  if (problems.length > 0) io.log(good ? "everything is repaired" : "problems remain");
+  if (problems.length > 0 && good) io.log("everything is repaired");
+}
+
+function remaining(store: string, { problems }: FsckResult): IntegrityError {
+  const remain = counted(problems.filter(({ bad }) => bad).length, "problem");
+  return new IntegrityError("DAMAGED_STORE", `store ${store}: ${remain} left`, {
+    hint: "sealfs fsck --repair --from STORE restores objects from another store or a mirror",
+  });
 }
 
 function line({ kind, path, message, repair }: StoreProblem): string {

@@ -46,7 +46,7 @@ export function declare(command: Command, io: Io): void {
           quarantine: quarantine === true,
           timeoutMs: timeout * 1000,
         });
-        if (json) io.print(JSON.stringify(result));
+        if (json) io.document(result);
         else for (const line of lines(result)) io.print(line);
       },
     );

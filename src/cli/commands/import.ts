@@ -42,7 +42,7 @@ export function declare(command: Command, io: Io): void {
       });
       progress.end();
       const { verified, ...result } = imported;
-      if (json) io.print(JSON.stringify({ ...result, keyIds: verified?.keyIds ?? [] }));
+      if (json) io.document({ ...result, keyIds: verified?.keyIds ?? [] });
       else io.print(imported.id);
       const { added, addedBytes } = imported;
       io.log(

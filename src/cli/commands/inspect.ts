@@ -39,14 +39,14 @@ export function declare(command: Command, io: Io): void {
       if (options.seek) {
         if (store === undefined) throw new UsageError("USAGE", "--seek: expected --store as well");
         const indexes = inspectSeekIndexes(Stores.open(store), target);
-        if (json) io.print(JSON.stringify(indexes));
+        if (json) io.document(indexes);
         else for (const line of indexes.flatMap(seekLines)) io.print(line);
         return;
       }
       const image = await openImage(target, store);
       if (!options.objects && !options.missing) {
         const summary = inspectImage(image);
-        if (json) io.print(JSON.stringify(summary));
+        if (json) io.document(summary);
         else for (const line of summaryLines(summary)) io.print(line);
         return;
       }

@@ -43,7 +43,11 @@ const OPTIONS = {
 export function declare(command: Command): void {
   command
     .usage("[OPTIONS] SOURCE IMAGE")
-    .configureHelp({ ...command.configureHelp(), visibleOptions: () => [] })
+    .configureHelp({
+      ...command.configureHelp(),
+      visibleOptions: () => [],
+      showGlobalOptions: false,
+    })
     .addHelpText("after", `\n${OPTIONS_HELP}`);
 }
 

@@ -26,6 +26,8 @@ import type { PolicyContent } from "../../trust/policy.ts";
 import { policyLines } from "../print/policy.ts";
 import type { Io } from "../terminal/io.ts";
 import { repeated } from "../options/repeated.ts";
+import { passphraseFile } from "../options/passphrase-option.ts";
+import type { PassphraseSource } from "../../keys/passphrase-source.ts";
 import { readPrivateKeys } from "../options/sign-options.ts";
 import {
   type GrantOptions,
@@ -44,7 +46,7 @@ import {
 
 interface SignOptions {
   readonly key: string[];
-  readonly passphraseFile?: string;
+  readonly passphraseFile?: PassphraseSource;
   readonly output?: string;
 }
 
@@ -108,11 +110,12 @@ function declareSigning(command: Command, io: Io): void {
         "the private key (PKCS#8 PEM); - reads standard input; may be repeated: each signs",
       ).makeOptionMandatory(),
     )
-    .option("--passphrase-file <file>", "the passphrase of an encrypted key (default: asks)")
+    .addOption(passphraseFile("the passphrase of an encrypted key"))
     .option("-o, --output <file>", "write the signed policy there (default: in place)")
-    .action((file: string, { key, passphraseFile, output = file }: SignOptions) => {
+    .action(async (file: string, options: SignOptions) => {
+      const { key, passphraseFile: passphrase, output = file } = options;
       let document = readPolicyFile(file);
-      const keys = readPrivateKeys(key, passphraseFile, (message) => io.log(message));
+      const keys = await readPrivateKeys(key, passphrase, (message) => io.log(message));
       for (const each of keys) document = readPolicy(signPolicy(document, each), `policy ${file}`);
       writeUserFile(output, formatEnvelope(document.envelope!));
       const { name, version, authority } = document.content;

@@ -26,7 +26,7 @@ export function declare(command: Command, io: Io): void {
     .option("--json", "print one JSON document")
     .action((options: Options) => {
       const report = preflight(options.store ?? tmpdir());
-      if (options.json === true) io.print(JSON.stringify(report, undefined, 2));
+      if (options.json === true) io.document(report, 2);
       else for (const line of preflightLines(report)) io.print(line);
     });
 }

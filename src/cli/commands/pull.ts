@@ -70,29 +70,29 @@ async function pull(text: string, options: Options, io: Io): Promise<void> {
   const { name, store: stores, mirror = [] } = options;
   const registry = registryOptions(options, io);
   const { trust, state, now } = readTrust(options, io);
-  const interruption = interruptible("pull");
-  const all: Pulled[] = [];
-  try {
+  const all = await interruptible("pull", async (signal) => {
     const platforms = await platformsToTake(reference, options, { registry });
     if (platforms.length > 1 && options.mount !== undefined) {
       throw new UsageError("USAGE", "--mount: one image is mounted, so name one --platform");
     }
+    const pulled: Pulled[] = [];
     for (const platform of platforms) {
-      const pulled = await pullImage({
-        reference,
-        registry,
-        platform,
-        trust: { trust, state },
-        name,
-        stores,
-        now,
-        signal: interruption.signal,
-      });
-      all.push(pulled);
+      signal.throwIfAborted();
+      pulled.push(
+        await pullImage({
+          reference,
+          registry,
+          platform,
+          trust: { trust, state },
+          name,
+          stores,
+          now,
+          signal,
+        }),
+      );
     }
-  } finally {
-    interruption.end();
-  }
+    return pulled;
+  });
   report(all, options, io);
   const [pulled] = all;
   if (options.mount === undefined || pulled === undefined) return;
@@ -109,7 +109,7 @@ async function pull(text: string, options: Options, io: Io): Promise<void> {
 function report(all: readonly Pulled[], { json }: Options, io: Io): void {
   if (json) {
     const documents = all.map(asJson);
-    io.print(JSON.stringify(all.length === 1 ? documents[0] : { images: documents }));
+    io.document(all.length === 1 ? documents[0]! : { images: documents });
   } else for (const { verified } of all) io.print(verified.digest);
   for (const pulled of all) describe(pulled, io);
 }

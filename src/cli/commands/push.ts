@@ -47,22 +47,19 @@ export function declare(command: Command, io: Io): void {
 
 async function push(image: string, text: string, options: Options, io: Io): Promise<void> {
   const { store, mountFrom = [], json } = options;
-  const interruption = interruptible("push");
-  try {
-    const all = await pushImages({
+  const all = await interruptible("push", (signal) =>
+    pushImages({
       ...sourceOptions(options, io),
       store: Store.open(store),
       image,
       reference: parseRegistryReference(text),
       mountFrom,
-      signal: interruption.signal,
-    });
-    for (const pushed of all) report(pushed, io);
-    if (json) io.print(JSON.stringify(all.length === 1 ? all[0] : { images: all }));
-    else for (const { artifact } of all) io.print(artifact);
-  } finally {
-    interruption.end();
-  }
+      signal,
+    }),
+  );
+  for (const pushed of all) report(pushed, io);
+  if (json) io.document(all.length === 1 ? all[0]! : { images: all });
+  else for (const { artifact } of all) io.print(artifact);
 }
 
 function report({ id, subject, bundles, seekIndexes, uploads, warnings }: Pushed, io: Io): void {

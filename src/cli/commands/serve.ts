@@ -33,15 +33,15 @@ export function declare(command: Command, io: Io): void {
         .default({ host: "127.0.0.1", port: 8080 }, "127.0.0.1:8080"),
     )
     .option("-v, --verbose", "print one line per request")
-    .action(async (argument: string | undefined, { listen, verbose, store }: Options) => {
+    .action(async (argument: string | undefined, { listen, store }: Options) => {
       const directory = oneOf(argument, store);
-      const interruption = interruptible("serve");
-      const onRequest = verbose === true ? { onRequest: (line: string) => io.log(line) } : {};
-      const mirror = await serveMirror({ store: Store.open(directory), ...listen, ...onRequest });
-      io.print(mirror.url);
-      if (!interruption.signal.aborted) await once(interruption.signal, "abort");
-      interruption.end(); // a second signal ends at once
-      await mirror.close();
+      await interruptible("serve", async (signal) => {
+        const onRequest = (line: string) => io.detail(line);
+        const mirror = await serveMirror({ store: Store.open(directory), ...listen, onRequest });
+        io.print(mirror.url);
+        if (!signal.aborted) await once(signal, "abort");
+        await mirror.close();
+      });
     });
 }
 

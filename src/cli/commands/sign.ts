@@ -92,7 +92,7 @@ async function sign(image: string, options: SignOptions, io: Io): Promise<void> 
     io.write(message);
     return;
   }
-  const signers = signersOf(options, (message) => io.log(message));
+  const signers = await signersOf(options, (message) => io.log(message));
   const by = signers.map(({ publicKey }) => publicKey);
   const target = prepareTarget({ ...request, by }, now);
   const { statement } = target;

@@ -20,7 +20,7 @@ export function declare(command: Command, io: Io): void {
     .option("--json", "print a JSON array")
     .action(async (wanted: string | undefined, options: { json?: true }) => {
       const all = await readStatus(wanted);
-      if (options.json === true) io.print(JSON.stringify(all, undefined, 2));
+      if (options.json === true) io.document(all, 2);
       else if (wanted === undefined) for (const line of statusTable(all)) io.print(line);
       else io.print(all.map((status) => statusDetails(status).join("\n")).join("\n\n"));
     });

@@ -27,7 +27,7 @@ export function declare(command: Command, io: Io): void {
       const places = { stores: options.store && Stores.open(options.store), bundles };
       const demands = { trust, state, name, platform, now };
       const report = await reportTrust(image, places, demands, document);
-      if (json) io.print(JSON.stringify(report));
+      if (json) io.document(report);
       else for (const line of trustLines(report)) io.print(line);
       if (!report.ok) throw new TrustError("NO_GOOD_BUNDLE", `${image}: not trusted`);
     });

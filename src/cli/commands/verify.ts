@@ -60,7 +60,7 @@ async function verifyStatement(image: string, options: Options, io: Io): Promise
   const { trust, state, now } = readTrust(options, io);
   const places = { stores: store && Stores.open(store), bundles };
   const verified = await openCurrent(image, places, { trust, state, name, platform, now });
-  if (options.json) io.print(JSON.stringify(asJson(verified)));
+  if (options.json) io.document(asJson(verified));
   else for (const line of lines(verified)) io.print(line);
   if (!verified.nameChecked) {
     io.log("no name was asked for: check that the name above is the one you want");
@@ -89,7 +89,7 @@ async function verifySeal(image: string, cert: string, options: Options, io: Io)
     opening: sourceOptions(options, io),
   });
   const { digest, compared, subject } = verdict;
-  if (options.json) io.print(JSON.stringify(verdict));
+  if (options.json) io.document(verdict);
   else {
     const facts: [string, string][] = [
       ["verified", compared.join(", ")],

@@ -29,7 +29,6 @@ const ONCE: ReadonlySet<string> = new Set([
   "--key",
   "--name",
   "--pae",
-  "--passphrase-file",
   "--policy",
   "--sign-cmd",
   "--state",

@@ -6,7 +6,7 @@
 import type { Command } from "commander";
 import { UsageError } from "../../errors.ts";
 import { type SealRequest, artifactBeside } from "../../composefs/seal.ts";
-import { readPrivateKey, readPublicKey } from "../../keys/key-files.ts";
+import { readPrivateKey, readPublicKey, unlockPrivateKey } from "../../keys/key-files.ts";
 import type { PreparedTarget } from "../../sign/target.ts";
 import type { TargetRequest } from "../../sign/target.ts";
 import {
@@ -19,7 +19,9 @@ import { type Signer, agentSigner, commandSigner, fileSigner } from "../../keys/
 import { readUserFile } from "../../fs/user-file.ts";
 import { limits } from "../../limits.ts";
 import { PrivateKey } from "../../trust/private-key.ts";
-import { passphraseFor } from "../terminal/passphrase.ts";
+import { PASSPHRASE_TRIES, askPassphrase } from "../terminal/passphrase.ts";
+import type { PassphraseSource } from "../../keys/passphrase-source.ts";
+import { passphraseFile } from "./passphrase-option.ts";
 import { repeated } from "./repeated.ts";
 import { type StatementOptions, validityOf } from "./statement-options.ts";
 import type { Io } from "../terminal/io.ts";
@@ -27,7 +29,7 @@ import { type SourceFlags, sourceOptions } from "./registry-options.ts";
 
 export interface SignOptions extends StatementOptions, SourceFlags {
   readonly key?: string[];
-  readonly passphraseFile?: string;
+  readonly passphraseFile?: PassphraseSource;
   readonly sshAgent?: true;
   readonly signCmd?: string;
   readonly withKey?: string;
@@ -56,10 +58,7 @@ export function declareKeys(command: Command): Command {
         "the private key (PKCS#8 PEM); - reads standard input; may be repeated: each signs",
       ),
     )
-    .option(
-      "--passphrase-file <file>",
-      "the passphrase of an encrypted key, also as /dev/fd/N (default: asks)",
-    )
+    .addOption(passphraseFile("the passphrase of an encrypted key"))
     .option("--ssh-agent", "sign with a key in ssh-agent (with --with-key)")
     .option("--sign-cmd <command>", "sign with a shell command: bytes in, signature out")
     .option("--with-key <file>", "the public key, where the private one is elsewhere");
@@ -175,24 +174,19 @@ export function sayOf(options: SignOptions, now: Date): TargetRequest["say"] {
  *
  * @throws {@link UsageError} for the same key twice
  */
-export function readPrivateKeys(
+export async function readPrivateKeys(
   files: readonly string[],
-  passphraseFile: string | undefined,
+  passphrase: PassphraseSource | undefined,
   warn: (message: string) => void,
-): PrivateKey[] {
-  const passphrases = new Map<string | undefined, string>();
+): Promise<PrivateKey[]> {
   const keys = new Map<string, PrivateKey>();
   for (const [i, file] of files.entries()) {
     if (file === "-" && files.indexOf("-") < i) throw givenTwice("-");
-    const ask = passphraseFor(file, passphraseFile);
-    // The file may be a pipe, which can be read once.
-    const passphrase = () => {
-      const known = passphraseFile === undefined ? undefined : passphrases.get(passphraseFile);
-      const text = known ?? ask();
-      passphrases.set(passphraseFile, text);
-      return text;
-    };
-    const key = readPrivateKey(file, passphrase, warn);
+    const ask = (isAgain: boolean) => askPassphrase(file, isAgain);
+    const key =
+      passphrase === undefined
+        ? await unlockPrivateKey(file, { ask, tries: PASSPHRASE_TRIES, warn })
+        : readPrivateKey(file, () => passphrase.read(), warn);
     if (keys.has(key.publicKey.id)) throw givenTwice(key.publicKey.id);
     keys.set(key.publicKey.id, key);
   }
@@ -206,13 +200,13 @@ function givenTwice(key: string): UsageError {
 }
 
 /** @throws {@link UsageError} when no key is named */
-export function signersOf(
+export async function signersOf(
   options: SignOptions,
   warn: (message: string) => void,
-): readonly [Signer, ...Signer[]] {
+): Promise<readonly [Signer, ...Signer[]]> {
   const { key, attach, signCmd, sshAgent, withKey } = options;
   if (key !== undefined) {
-    const [first, ...others] = readPrivateKeys(key, options.passphraseFile, warn);
+    const [first, ...others] = await readPrivateKeys(key, options.passphraseFile, warn);
     return [first!, ...others];
   }
   if (attach === undefined && signCmd === undefined && sshAgent === undefined) {

@@ -7,14 +7,29 @@ import { SystemError } from "../../errors.ts";
 
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-/** The first signal ends the command in order, a second one at once. */
-export function interruptible(command: string): { signal: AbortSignal; end(): void } {
+/**
+ * Does work that the first signal ends in order, and any further one at once.
+ *
+ * @throws {@link SystemError} `INTERRUPTED` when the signal has ended it, whatever that broke inside
+ */
+export async function interruptible<T>(
+  command: string,
+  work: (signal: AbortSignal) => T | Promise<T>,
+): Promise<T> {
   const controller = new AbortController();
-  const stop = (signal: string) =>
-    controller.abort(new SystemError("INTERRUPTED", `${command}: ended by ${signal}`));
-  for (const signal of signals) process.once(signal, stop);
-  const end = () => {
+  const release = () => {
     for (const signal of signals) process.removeListener(signal, stop);
   };
-  return { signal: controller.signal, end };
+  const stop = (signal: (typeof signals)[number]) => {
+    release();
+    controller.abort(new SystemError("INTERRUPTED", `${command}: ended by ${signal}`, { signal }));
+  };
+  for (const signal of signals) process.on(signal, stop);
+  try {
+    return await work(controller.signal);
+  } catch (error) {
+    throw controller.signal.aborted ? (controller.signal.reason as SystemError) : error;
+  } finally {
+    release();
+  }
 }

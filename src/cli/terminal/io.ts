@@ -1,22 +1,42 @@
 /**
- * What a command prints: results to stdout, everything else to stderr, progress only on a terminal.
+ * What a command prints: results to stdout, everything else to stderr.
  *
  * @module
  */
 import { writeSync } from "node:fs";
 import { harmless } from "../../bytes/harmless.ts";
-import { type Progress, progressOn } from "./progress.ts";
+import type { Clock, Progress } from "./progress.ts";
 
-/** A command's terminal, so that tests can stand in for one. */
+/** What a command talks through. */
 export interface Io {
   /** One line of result on stdout. */
   print(line: string): void;
   /** Raw bytes of result on stdout. */
   write(bytes: Uint8Array): void;
+  /**
+   * The result as JSON, for a program: the only thing on stdout. It is printed when the command
+   * ends, so that it can say why when that is by an error.
+   */
+  document(value: object, indent?: number): void;
   /** One line on stderr. */
   log(line: string): void;
-  /** A progress bar on a terminal; nothing elsewhere. `total` is in the unit of `update`. */
+  /** One line on stderr for those who want to know more (`--verbose`). */
+  detail(line: string): void;
+  /** Shows how far it is, as the user wishes it. `total` is in the unit of `update`. */
   progress(label: string, total?: number): Progress;
+}
+
+/** Where the words of a command go, so that tests can stand in for a terminal. */
+export interface Channels {
+  /** One line on stdout. */
+  print(line: string): void;
+  /** Bytes on stdout. */
+  write(bytes: Uint8Array): void;
+  /** One line on stderr. */
+  log(line: string): void;
+  /** Text on stderr as it is, where that is a terminal. */
+  readonly draw: ((text: string) => void) | undefined;
+  readonly clock: Clock;
 }
 
 /** Writes all of `bytes` to a descriptor, also when it is a pipe that is full for the moment. */
@@ -33,11 +53,19 @@ function writeAll(fd: number, bytes: Uint8Array): void {
 }
 
 /** Standard output and standard error of this process. */
-export function processIo(): Io {
+export function processChannels(): Channels {
+  const { stderr } = process;
   return {
     print: (line) => writeAll(1, Buffer.from(`${harmless(line)}\n`)),
     write: (bytes) => writeAll(1, bytes),
     log: (line) => writeAll(2, Buffer.from(`${harmless(line)}\n`)),
-    progress: (label, total) => progressOn(process.stderr, label, total),
+    draw: stderr.isTTY ? (text) => void stderr.write(text) : undefined,
+    clock: {
+      now: () => performance.now(),
+      every(ms, run) {
+        const timer = setInterval(run, ms).unref();
+        return () => clearInterval(timer);
+      },
+    },
   };
 }

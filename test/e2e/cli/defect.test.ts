@@ -5,7 +5,8 @@ import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
 import { SystemError } from "../../../src/errors.ts";
 import { reportError } from "../../../src/cli/error-report.ts";
-import { sealfs } from "../../support/run.ts";
+import { Output } from "../../../src/cli/terminal/output.ts";
+import { sealfs, stillClock } from "../../support/run.ts";
 import { scratchFolder } from "../../support/scratch.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -42,9 +43,9 @@ test("a defect shows its stack trace in terms of src/, and where to report it", 
 
 test("an error that is thrown on purpose, or comes from the system, shows no trace", async () => {
   const lines: string[] = [];
-  const io = { print() {}, write() {}, log: (line: string) => void lines.push(line) };
-  const report = (error: unknown) =>
-    reportError(error, "", { ...io, progress: () => ({ update() {}, end() {} }) });
+  const log = (line: string) => void lines.push(line);
+  const output = new Output({ print() {}, write() {}, log, draw: undefined, clock: stillClock });
+  const report = (error: unknown) => reportError(error, { output, json: false, pointer: "" });
   await report(new SystemError("IO", "disk: is gone", { hint: "look for it" }));
   await report(Object.assign(new Error("ENOSPC: no space"), { code: "ENOSPC" }));
   expect(lines).toEqual(["sealfs: disk: is gone", "  look for it", "sealfs: ENOSPC: no space"]);

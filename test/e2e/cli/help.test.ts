@@ -3,9 +3,10 @@ import type { Command } from "commander";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { commandGroups, commands } from "../../../src/cli/command-table.ts";
 import { declareProgram } from "../../../src/cli/program.ts";
-import { runMain } from "../../support/run.ts";
+import { Output } from "../../../src/cli/terminal/output.ts";
+import { runMain, stillClock } from "../../support/run.ts";
 
-const silent = { print() {}, write() {}, log() {}, progress: () => ({ update() {}, end() {} }) };
+const silent = new Output({ print() {}, write() {}, log() {}, draw: undefined, clock: stillClock });
 
 /** The declared command, and its subcommands with their names. */
 async function declared(name: string): Promise<[path: string[], command: Command][]> {

@@ -43,6 +43,8 @@ async function mkcomposefs(...args: string[]) {
     print: (line) => void (out += `${line}\n`),
     write: (bytes) => void (out += Buffer.from(bytes).toString("latin1")),
     log: (line) => void (err += `${line}\n`),
+    document: () => undefined,
+    detail: () => undefined,
     progress: () => ({ update() {}, end() {} }),
   };
   const status = await run(args, io);

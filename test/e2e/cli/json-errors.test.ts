@@ -24,10 +24,8 @@ beforeAll(async () => {
   writeFileSync(at("mallory.pub"), mallory.publicKey.toPem());
   mkdirSync(at("tree"));
   writeFileSync(at("tree/file"), "content ".repeat(1000));
-  await runMainOk(
-    ...["build", `dir:${at("tree")}`, "--store", at("store"), "--name", name],
-    ...["--key", at("alice.key"), "--durability", "none"],
-  );
+  const built = ["build", `dir:${at("tree")}`, "--store", at("store"), "--name", name];
+  await runMainOk(...built, "--key", at("alice.key"), "--durability", "none");
   writeFileSync(at("app.img"), goldenImage("ext-basic.v1").bytes);
   writeFileSync(at("broken.img"), "no image at all");
 });
@@ -120,9 +118,8 @@ describe("a mistake in the command line", () => {
 
 describe("a result that comes before the error", () => {
   test("is in the same document: fsck says what is wrong", async () => {
-    await runMainOk(
-      ...["build", `dir:${at("tree")}`, "--store", at("hurt"), "--durability", "none"],
-    );
+    const built = ["build", `dir:${at("tree")}`, "--store", at("hurt")];
+    await runMainOk(...built, "--durability", "none");
     const list = await runMainOk("inspect", "--objects", "--json", "--store", at("hurt"), imageOf("hurt"));
     const [{ digest }] = JSON.parse(list.out);
     rmSync(at(`hurt/objects/${digest.slice(0, 2)}/${digest.slice(2)}`));

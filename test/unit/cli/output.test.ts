@@ -39,7 +39,7 @@ function output(wishes: OutputWishes, isTerminal = false): Output {
 /** So many seconds later; the timers ring. */
 function pass(seconds: number): void {
   now += seconds * 1000;
-  for (const tick of [...ticks]) tick();
+  for (const tick of ticks) tick();
 }
 
 describe("progress without a terminal", () => {

@@ -30,7 +30,10 @@ export async function declareProgram(words: readonly string[], io: Output): Prom
       },
       showGlobalOptions: true,
       visibleGlobalOptions(command) {
-        return Help.prototype.visibleGlobalOptions.call(this, command).filter(isOutputOption);
+        const own = Help.prototype.visibleOptions.call(this, command).map(({ long }) => long);
+        return Help.prototype.visibleGlobalOptions
+          .call(this, command)
+          .filter((option) => isOutputOption(option) && !own.includes(option.long));
       },
       styleTitle: (title) => (title === "Global Options:" ? "Output:" : title),
     })

@@ -29,7 +29,7 @@ export function declare(command: Command, io: Io): void {
     )
     .action(async (name: string, to: string | undefined, options: SignedNameOptions) => {
       const now = new Date();
-      const { request, signers } = signedNameRequest(options, now, io);
+      const { request, signers } = await signedNameRequest(options, now, io);
       const backs = prepareRollback(name, to, request, now);
       for (const { back, latest } of backs) {
         const from = `${latest.verityDigest.slice(0, 12)}, version ${latest.version}`;

@@ -24,7 +24,7 @@ export function declare(command: Command, io: Io): void {
     .argument("<name>", "the name to give it; what has that name gives it up")
     .action(async (image: string, name: string, options: SignedNameOptions) => {
       const now = new Date();
-      const { request, signers } = signedNameRequest(options, now, io);
+      const { request, signers } = await signedNameRequest(options, now, io);
       await signAndReport(prepareTag(image, name, request, now), signers, options, io);
     });
   declareSignedName(command);

@@ -37,15 +37,15 @@ export function declareSignedName(command: Command): Command {
 }
 
 /** The request that the options make, and the keys. */
-export function signedNameRequest(
+export async function signedNameRequest(
   options: SignedNameOptions,
   now: Date,
   io: Io,
-): { request: NameRequest; signers: readonly Signer[] } {
+): Promise<{ request: NameRequest; signers: readonly Signer[] }> {
   const { platform, foreignStore: foreignOwner, signedBy = [] } = options;
   const validity = validityOf(options, now);
   const policy = clientPolicyOf(options, now);
-  const signers = signersOf(options, (message) => io.log(message));
+  const signers = await signersOf(options, (message) => io.log(message));
   const request = {
     store: Store.open(options.store, { foreignOwner }),
     foreignStore: foreignOwner,
@@ -82,7 +82,7 @@ export async function signAndReport(
     };
   });
   if (json) {
-    io.print(JSON.stringify({ images }, undefined, 2));
+    io.document({ images }, 2);
     return;
   }
   for (const { name, platform, version, expires, id, replaced } of images) {

@@ -81,7 +81,7 @@ export class Output implements Io {
     const { draw, clock } = this.#channels;
     if (quiet || progress === "none") return silentProgress;
     if (progress === "plain" || draw === undefined) {
-      return new ProgressLines({ log: (line) => this.log(line), clock }, label, total);
+      return new ProgressLines((line) => this.log(line), clock, label, total);
     }
     const bar = new Bar(draw, clock, label, total);
     this.#bar = bar;

@@ -4,7 +4,6 @@
  * @module
  */
 import { harmless } from "../../bytes/harmless.ts";
-import type { Channels } from "./io.ts";
 import { formatBytes, formatElapsed } from "./units.ts";
 
 /** What goes on, as far as it is told. */
@@ -76,7 +75,7 @@ export class Bar implements Progress {
  * that nobody takes the command for dead.
  */
 export class ProgressLines implements Progress {
-  readonly #log: Channels["log"];
+  readonly #log: (line: string) => void;
   readonly #clock: Clock;
   readonly #label: string;
   readonly #stop: () => void;
@@ -85,11 +84,7 @@ export class ProgressLines implements Progress {
   #total: number | undefined;
   #note: string | undefined;
 
-  constructor(
-    { log, clock }: Pick<Channels, "log" | "clock">,
-    label: string,
-    total: number | undefined,
-  ) {
+  constructor(log: (line: string) => void, clock: Clock, label: string, total: number | undefined) {
     this.#log = log;
     this.#clock = clock;
     this.#label = label;

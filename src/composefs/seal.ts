@@ -6,7 +6,7 @@
  * @module
  */
 import { limits } from "../limits.ts";
-import { parseSource } from "../oci/reference.ts";
+import { readSource } from "../oci/source/typed-source.ts";
 import { type SourceOptions, openSource } from "../oci/source/open-source.ts";
 import type { VerityDigest } from "../verity/verity-digest.ts";
 import {
@@ -114,7 +114,7 @@ async function sealedFrom(
   opening: SourceOptions | undefined,
   digest: VerityDigest,
 ): Promise<Sealed> {
-  const opened = await openSource(parseSource(source), opening);
+  const opened = await openSource(readSource(source), opening);
   try {
     return sealedOf(opened, digest);
   } finally {

@@ -15,6 +15,7 @@ import type { OciDigest } from "../oci/digest.ts";
 import type { Platform } from "../platform/platform.ts";
 import { demandOf } from "../sys/host-platform.ts";
 import { imageManifest } from "../oci/source/registry-image.ts";
+import { nameGivenBy } from "../oci/image-name.ts";
 import { type RegistryReference, registryName } from "../oci/registry-reference.ts";
 import { withPullPlaces } from "../oci/registry/pull-places.ts";
 import type { RegistryOptions } from "../oci/registry/session.ts";
@@ -118,7 +119,8 @@ async function pullFrom(
 
 function nameOf({ name, reference }: PullRequest): string {
   if (name !== undefined) return name;
-  if (reference.tag !== undefined) return registryName({ ...reference, digest: undefined });
+  const said = nameGivenBy(reference);
+  if (said !== undefined) return said;
   throw new UsageError("USAGE", `${registryName(reference)}: which name must be signed?`, {
     hint: "say it with --name, or give the tag as well",
   });

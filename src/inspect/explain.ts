@@ -12,7 +12,7 @@ import { printable } from "../bytes/bytestring.ts";
 import { Image } from "../erofs/image.ts";
 import { readTree } from "../erofs/tree.ts";
 import { NotFoundError, UsageError } from "../errors.ts";
-import { parseSource } from "../oci/reference.ts";
+import { readSource } from "../oci/source/typed-source.ts";
 import { Store } from "../store/store.ts";
 import { Stores } from "../store/stores.ts";
 import { treeDifferences } from "../tree/compare.ts";
@@ -135,7 +135,7 @@ async function buildSide(
   { target, profile }: SideRequest,
   algorithm: VerityAlgorithm,
 ): Promise<Image> {
-  const source = parseSource(target);
+  const source = readSource(target);
   const folder = mkdtempSync(join(tmpdir(), "sealfs-explain-"));
   try {
     const store = Store.create(join(folder, "store"), { algorithm });

@@ -54,6 +54,22 @@ export function parseRegistryReference(text: string): RegistryReference {
   return { transport: "docker", host, repository, tag: tag ?? implied, digest };
 }
 
+/**
+ * The same where nothing else can be meant: `docker://` may be left out in front of a host.
+ *
+ * @throws {@link UsageError}
+ */
+export function parseRegistryArgument(text: string): RegistryReference {
+  const isBare = startsWithHost(text) && !/^[a-z-]+:(?![0-9])/.test(text);
+  return parseRegistryReference(isBare ? `docker://${text}` : text);
+}
+
+/** Whether a name begins with a registry, as `registry.example/app` does and `library/app` does not. */
+export function startsWithHost(name: string): boolean {
+  const slash = name.indexOf("/");
+  return slash > 0 && (/[.:]/.test(name.slice(0, slash)) || name.startsWith("localhost/"));
+}
+
 function isRepository(text: string): boolean {
   return REPOSITORY.test(text) && text.length <= REPOSITORY_BYTES;
 }
@@ -72,7 +88,7 @@ function isHost(text: string): boolean {
 function splitPlace(place: string): [host: string, repository: string] {
   const slash = place.indexOf("/");
   const first = slash < 0 ? "" : place.slice(0, slash);
-  const isHost = /[.:]/.test(first) || first === "localhost";
+  const isHost = startsWithHost(place);
   if (isHost && first !== DOCKER && first !== "index.docker.io")
     return [first, place.slice(slash + 1)];
   const path = isHost ? place.slice(slash + 1) : place;

@@ -16,7 +16,9 @@ import { writeUserFile } from "../../fs/user-file.ts";
 import { anyOf, verifyAsClients } from "../../sign/client-checks.ts";
 import { type SignedImage, envelopeOf, imageFacts, signFacts } from "../../sign/sign-image.ts";
 import { earlierBundles, earlierFiles, settleVersion } from "../../sign/succession.ts";
-import { type SourceReference, parseSource } from "../../oci/reference.ts";
+import { nameGivenBy } from "../../oci/image-name.ts";
+import type { SourceReference } from "../../oci/reference.ts";
+import { readSource } from "../../oci/source/typed-source.ts";
 import type { RegistryOptions } from "../../oci/registry/session.ts";
 import type { Platform } from "../../platform/platform.ts";
 import { Store } from "../../store/store.ts";
@@ -62,11 +64,15 @@ export function declare(command: Command, io: Io): void {
   command
     .argument(
       "<source>",
-      "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, docker://HOST/NAME[:TAG], " +
+      "HOST/NAME:TAG, docker://NAME[:TAG], oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, " +
         "tar:FILE[,FILE…], dir:DIR, dump:FILE, or a path or - (standard input), whose content decides",
     )
     .requiredOption("--store <dir>", "the store to build into; created when missing")
-    .option("--name <reference>", "a name for the image, such as registry.example/app:1.0")
+    .option(
+      "--name <reference>",
+      "a name for the image, such as registry.example/app:1.0 (default: that of the source, " +
+        "where it says registry and tag)",
+    )
     .addOption(
       repeated(
         "--key <file>",
@@ -85,8 +91,9 @@ export function declare(command: Command, io: Io): void {
   declareRegistry(command);
 }
 
-async function build(text: string, options: Options, io: Io): Promise<void> {
-  const reference = parseSource(text);
+async function build(text: string, given: Options, io: Io): Promise<void> {
+  const reference = readSource(text);
+  const options = { ...given, ...defined({ name: given.name ?? nameGivenBy(reference) }) };
   const sign = await signer(options, io);
   const { name, algorithm, durability, minFree, cache } = options;
   const progress = io.progress("build");

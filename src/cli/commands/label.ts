@@ -6,7 +6,7 @@
 import type { Command } from "commander";
 import { composefsLabel, familyDigest, verifyLabel } from "../../composefs/marks.ts";
 import { openImage } from "../../verify/open-image.ts";
-import { parseSource } from "../../oci/reference.ts";
+import { readSource } from "../../oci/source/typed-source.ts";
 import { openSource } from "../../oci/source/open-source.ts";
 import type { Io } from "../terminal/io.ts";
 import { addImageArgument } from "../options/image-argument.ts";
@@ -27,7 +27,7 @@ export function declare(command: Command, io: Io): void {
       const { store, check } = options;
       const digest = familyDigest(await openImage(target, store));
       if (check !== undefined) {
-        const source = await openSource(parseSource(check), sourceOptions(options, io));
+        const source = await openSource(readSource(check), sourceOptions(options, io));
         try {
           verifyLabel(source, digest);
         } finally {

@@ -9,7 +9,7 @@ import { type Pulled, pullImage } from "../../distribution/pull.ts";
 import { mountImage } from "../../mount/mount-image.ts";
 import { UsageError } from "../../errors.ts";
 import { formatPlatform } from "../../platform/platform.ts";
-import { parseRegistryReference } from "../../oci/registry-reference.ts";
+import { parseRegistryArgument } from "../../oci/registry-reference.ts";
 import { formatTime } from "../../trust/time.ts";
 import { mountedLine } from "../print/mount.ts";
 import { interruptible } from "../terminal/interruption.ts";
@@ -40,7 +40,7 @@ interface Options extends TrustOptions, PlatformsOption, RegistryFlags, ForeignS
 
 export function declare(command: Command, io: Io): void {
   command
-    .argument("<reference>", "docker://HOST/REPOSITORY:TAG")
+    .argument("<reference>", "[docker://]HOST/REPOSITORY:TAG")
     .addOption(
       repeated(
         "--store <dir>",
@@ -66,7 +66,7 @@ export function declare(command: Command, io: Io): void {
 }
 
 async function pull(text: string, options: Options, io: Io): Promise<void> {
-  const reference = parseRegistryReference(text);
+  const reference = parseRegistryArgument(text);
   const { name, store: stores, mirror = [] } = options;
   const registry = registryOptions(options, io);
   const { trust, state, now } = readTrust(options, io);

@@ -5,7 +5,7 @@
  */
 import type { Command } from "commander";
 import { type Pushed, pushImages } from "../../distribution/push.ts";
-import { parseRegistryReference } from "../../oci/registry-reference.ts";
+import { parseRegistryArgument } from "../../oci/registry-reference.ts";
 import { Store } from "../../store/store.ts";
 import { interruptible } from "../terminal/interruption.ts";
 import type { Io } from "../terminal/io.ts";
@@ -24,7 +24,7 @@ interface Options extends SourceFlags {
 export function declare(command: Command, io: Io): void {
   command
     .argument("<image>", "a name or id in the store")
-    .argument("<reference>", "docker://HOST/REPOSITORY:TAG, the OCI image that it was built from")
+    .argument("<reference>", "[docker://]HOST/REPOSITORY:TAG, the OCI image that it was built from")
     .requiredOption("--store <dir>", "the store with the image")
     .addOption(
       repeated(
@@ -52,7 +52,7 @@ async function push(image: string, text: string, options: Options, io: Io): Prom
       ...sourceOptions(options, io),
       store: Store.open(store),
       image,
-      reference: parseRegistryReference(text),
+      reference: parseRegistryArgument(text),
       mountFrom,
       signal,
     }),

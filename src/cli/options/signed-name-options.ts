@@ -31,7 +31,10 @@ export function declareSignedName(command: Command): Command {
     .addOption(platformOption("only the image for this platform (default: of all that it has)"))
     .option("--json", "print one JSON document");
   declareKeys(command).addOption(
-    repeated("--signed-by <file>", "a further public key by which the image may have been signed"),
+    repeated(
+      "--signed-by <file>",
+      "another public key by which the image may have been signed; may be repeated",
+    ),
   );
   return declareStatement(command);
 }

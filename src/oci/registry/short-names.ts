@@ -7,7 +7,7 @@
  * @module
  */
 import { SealfsError } from "../../errors.ts";
-import { parseRegistryReference, registryName } from "../registry-reference.ts";
+import { parseRegistryReference, registryName, startsWithHost } from "../registry-reference.ts";
 import type { RegistriesConf } from "./registries-conf.ts";
 
 /**
@@ -18,8 +18,7 @@ export function namesMeant(text: string, { aliases, search = [] }: RegistriesCon
   const [, name = text, mark = ""] = /^([^:@]*)([:@].*)$/s.exec(text) ?? [];
   const alias = aliases.get(name);
   if (alias !== undefined) return references([`${alias}${mark}`]);
-  const [first = "", ...rest] = text.split("/");
-  if (rest.length > 0 && (/[.:]/.test(first) || first === "localhost")) return references([text]);
+  if (startsWithHost(text)) return references([text]);
   if (mark === "") return [];
   const registries = search.length === 0 ? ["docker.io"] : search;
   return references(registries.map((registry) => `${registry}/${text}`));

@@ -19,6 +19,7 @@ import { failure } from "../fs/failure.ts";
 import { HeldDirectory } from "../fs/held-directory.ts";
 import type { OpenFile } from "../fs/regular-file.ts";
 import { readFully } from "../fs/descriptor-io.ts";
+import { hasSameBytes } from "../fs/same-bytes.ts";
 
 /** What stands under an object's name. */
 export type ObjectState = "absent" | "good" | "wrong";
@@ -173,6 +174,15 @@ export class ObjectStore {
       const bytes = Buffer.allocUnsafe(size);
       return readFully(fd, bytes, 0) === size && bytes.equals(content);
     });
+  }
+
+  /**
+   * What stands under the name of an object whose content a descriptor reads: comparing takes less
+   * than hashing.
+   */
+  compareFile(digest: VerityDigest, content: number, size: number): ObjectState {
+    const wanted = { fd: content, offset: 0, size };
+    return this.#state(digest, (file) => hasSameBytes({ ...file, offset: 0 }, wanted));
   }
 
   /** What stands under the name of an object of `size` bytes: it is read and hashed. */

@@ -235,8 +235,7 @@ export class StagedObjects {
   /** Returns whether the file is needed; otherwise it was removed. */
   #add(digest: VerityDigest, number: number, size: number): boolean {
     const known = this.#entries.has(digest);
-    const state: ObjectState =
-      !known && this.#presence.mayHave(digest) ? this.#store.objects.state(digest, size) : "absent";
+    const state = known ? "absent" : this.#compare(digest, number, size);
     if (known || state === "good") this.#files.unlink(nameOf(number));
     if (known) return false;
     this.#entries.set(digest, {
@@ -245,6 +244,17 @@ export class StagedObjects {
       replaces: state === "wrong",
     });
     return state !== "good";
+  }
+
+  /** What the store has in the place of a staged file. */
+  #compare(digest: VerityDigest, number: number, size: number): ObjectState {
+    if (!this.#presence.mayHave(digest)) return "absent";
+    const fd = this.#files.open(nameOf(number), constants.O_RDONLY);
+    try {
+      return this.#store.objects.compareFile(digest, fd, size);
+    } finally {
+      closeSync(fd);
+    }
   }
 
   #putLeaves(digest: VerityDigest, leaves: Uint8Array): void {

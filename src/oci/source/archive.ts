@@ -10,7 +10,7 @@ import { limits } from "../../limits.ts";
 import type { TarEntry } from "../../tar/entry.ts";
 import { type BlobRange, type LayoutFiles, partOf } from "../blob.ts";
 import { memberName } from "./member-name.ts";
-import { hasSameBytes } from "./same-bytes.ts";
+import { hasSameBytes } from "../../fs/same-bytes.ts";
 import { scanTar } from "./tar-scan.ts";
 
 interface StoredFile {

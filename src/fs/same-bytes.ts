@@ -3,13 +3,19 @@
  *
  * @module
  */
-import { readFully } from "../../fs/descriptor-io.ts";
-import type { FileRange } from "../blob.ts";
+import { readFully } from "./descriptor-io.ts";
 
 const CHUNK_BYTES = 256 * 1024;
 
+/** `size` bytes of an open file, from `offset` on. */
+interface FilePart {
+  readonly fd: number;
+  readonly offset: number;
+  readonly size: number;
+}
+
 /** Compares the bytes themselves, in pieces. */
-export function hasSameBytes(a: FileRange, b: FileRange): boolean {
+export function hasSameBytes(a: FilePart, b: FilePart): boolean {
   if (a.size !== b.size) return false;
   const [left, right] = [Buffer.alloc(CHUNK_BYTES), Buffer.alloc(CHUNK_BYTES)];
   for (let at = 0; at < a.size; at += CHUNK_BYTES) {

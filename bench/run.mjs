@@ -13,6 +13,7 @@ const all = [
   "tar",
   "layer",
   "build",
+  "rebuild",
   "mount",
   "verify",
   "store",

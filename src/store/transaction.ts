@@ -31,7 +31,6 @@ import { StoreLock } from "./lock.ts";
 import { type MovedRefs, type NamedImage, refsToMove, removeRef } from "./moved-refs.ts";
 import { seekIndexOf, seekIndexPath } from "./seek-indexes.ts";
 import { FreeSpace } from "./space.ts";
-import type { HeldDirectory } from "../fs/held-directory.ts";
 import { StagedFile, writeStagedFile } from "../fs/staged-file.ts";
 import { type Published, type StagedObject, StagedObjects } from "./staged-objects.ts";
 import { StagingDirectory, reapStaging } from "./staging.ts";
@@ -181,7 +180,10 @@ export class Transaction {
     return this.#attempt(() => this.#objects.trust(objects));
   }
 
-  /** Stages another file of the store, which {@link publish} brings to its place if told to. */
+  /**
+   * Stages another file of the store, which {@link publish} brings to its place if told to, in a folder
+   * that is there.
+   */
   keep(name: string, parts: readonly Uint8Array[]): void {
     this.#attempt(() => {
       const staged = `kept-${this.#keeping++}`;
@@ -279,7 +281,6 @@ export class Transaction {
   #move({ from, to }: Move): string {
     const { files } = this.store;
     if (/^(?:bundles|seek)\//.test(to)) files.makeDirectory(dirname(to));
-    if (to.startsWith("layers/")) makeLayerDirectory(files, dirname(to));
     this.#staging.files.rename(from, to, files);
     return to;
   }
@@ -291,12 +292,6 @@ export class Transaction {
       throw failure(`store ${this.store.path}`, error);
     }
   }
-}
-
-/** Stores that were made before layers were remembered do not have it. */
-function makeLayerDirectory(files: HeldDirectory, name: string): void {
-  files.makeDirectory(dirname(name));
-  files.makeDirectory(name);
 }
 
 function imagesOf({ image, further = [], ...first }: Publication): readonly ImagePublication[] {

@@ -10,6 +10,7 @@
 // node test/faults/sweep.mjs [--every N] [--offset N] [--scenario A,B] [--errors E,F|none]
 // [--no-kill] [--verbose]. Needs strace, and the compiled library in dist/.
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import {
   chmodSync,
   cpSync,
@@ -98,6 +99,31 @@ function makeTree(name, seeds) {
     writeFileSync(at(name, seed), content(seed, seed === "large" ? 400_000 : 6000));
 }
 
+/** A layout of an image whose layers are trees. */
+function makeLayout(name, trees) {
+  const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
+  mkdirSync(at(name, "blobs/sha256"), { recursive: true });
+  const blob = (bytes, type) => {
+    const digest = sha256(bytes);
+    writeFileSync(at(name, "blobs/sha256", digest), bytes);
+    return {
+      mediaType: `application/vnd.oci.image.${type}`,
+      digest: `sha256:${digest}`,
+      size: bytes.length,
+    };
+  };
+  const json = (value, type) => blob(Buffer.from(JSON.stringify(value)), type);
+  const layers = trees.map((tree) => {
+    const { stdout } = spawnSync("tar", ["-C", at(tree), "-cf", "-", "."], { maxBuffer: 1 << 28 });
+    return blob(stdout, "layer.v1.tar");
+  });
+  const rootfs = { type: "layers", diff_ids: layers.map(({ digest }) => digest) };
+  const config = json({ os: "linux", architecture: "amd64", rootfs }, "config.v1+json");
+  const manifests = [json({ schemaVersion: 2, config, layers }, "manifest.v1+json")];
+  writeFileSync(at(name, "index.json"), JSON.stringify({ schemaVersion: 2, manifests }));
+  writeFileSync(at(name, "oci-layout"), '{"imageLayoutVersion":"1.0.0"}');
+}
+
 const validity = ["--created", "2026-09-01", "--expires", "2036-09-01"];
 
 /** The store that every scenario starts from: a name, an image to be collected, a leaf cache. */
@@ -111,6 +137,11 @@ function prepare() {
   must(["build", `dir:${at("old")}`, "--store", store, "--name", "old", ...sign]);
   must(["build", `dir:${at("gone")}`, "--store", store, "--name", "gone", ...sign]);
   must(["build", `dir:${at("old")}`, "--store", store, "--name", "second"]);
+  makeLayout("gone-layers", ["gone"]);
+  makeLayout("base-layers", ["old"]);
+  makeLayout("more-layers", ["old", "new"]);
+  must(["build", `oci:${at("gone-layers")}`, "--store", store, "--name", "gone"]);
+  must(["build", `oci:${at("base-layers")}`, "--store", store, "--name", "gone"]);
   const opened = Store.open(store);
   const gone = opened.images.resolve("gone");
   opened.writeLeaves(gone, Buffer.alloc(32));
@@ -141,16 +172,21 @@ function objectOf(store, bytes) {
 }
 
 const signed = () => ["--key", at("key.key"), ...validity];
-const names = (store) =>
-  Store.open(store)
-    .images.refs()
-    .map(({ name }) => name)
-    .join(" ");
+/** A name may have refs of several platforms. */
+const names = (store) => {
+  const refs = Store.open(store).images.refs();
+  return [...new Set(refs.map(({ name }) => name))].join(" ");
+};
 
 /** `done` tells from the store whether the command's work is there. */
 const scenarios = {
   build: {
     args: (s) => ["build", `dir:${at("new")}`, "--store", s, "--name", "app", ...signed()],
+    done: (s) => names(s) === "app old second",
+  },
+  // One of its layers is remembered. What cannot be remembered is no reason to fail.
+  "build-layers": {
+    args: (s) => ["build", `oci:${at("more-layers")}`, "--store", s, "--name", "app", ...signed()],
     done: (s) => names(s) === "app old second",
   },
   "build-object": {
@@ -178,7 +214,9 @@ const scenarios = {
   gc: {
     args: (s) => ["gc", "--store", s],
     done: (s) =>
-      Store.open(s).images.list().length === 1 && readdirSync(join(s, "quarantine")).length === 0,
+      Store.open(s).images.list().length === 1 &&
+      readdirSync(`${s}/layers/entries`).length === 0 &&
+      readdirSync(join(s, "quarantine")).length === 0,
   },
   import: {
     args: (s) => ["import", at("app.tar"), "--store", s, "--key", at("key.pub")],

@@ -15,7 +15,7 @@ import type { HeldDirectory } from "../../fs/held-directory.ts";
 import { isOnlyOwn } from "../../fs/own-directory.ts";
 import { limits } from "../../limits.ts";
 import type { VerityAlgorithm } from "../../verity/verity-digest.ts";
-import { LAYER_BLOBS, LAYER_ENTRIES } from "../layout.ts";
+import { layerDirectories } from "../layout.ts";
 import type { Store } from "../store.ts";
 import { blobName, entriesName } from "./layer-names.ts";
 import {
@@ -25,7 +25,7 @@ import {
   decodeEntries,
 } from "./remembered-layer.ts";
 
-const DIRECTORIES = ["", "layers", LAYER_ENTRIES, LAYER_BLOBS];
+const DIRECTORIES = ["", ...layerDirectories];
 
 /** The bytes of a file by its name in the store; undefined when it is not to be had. */
 type Read = (name: string) => Uint8Array | undefined;
@@ -63,13 +63,19 @@ export class LayerMemory {
 }
 
 /**
- * Reads the files of a store's memory; undefined when others than this user and root can write to
- * where it lies.
+ * Reads the files of a store's memory, whose folders are made where they are missing. Undefined when
+ * others than this user and root can write to where it lies, or nothing can be written there.
  */
 export function memoryReader({ files }: Store): Read | undefined {
   const uid = process.geteuid?.();
   if (uid === undefined || !DIRECTORIES.every((name) => isOwnPlace(files, name, uid))) {
     return undefined;
+  }
+  try {
+    for (const name of layerDirectories) files.makeDirectory(name);
+  } catch (error) {
+    if (error instanceof SealfsError || errnoOf(error) !== undefined) return undefined;
+    throw error;
   }
   return (name) => readOwn(files, name, uid);
 }

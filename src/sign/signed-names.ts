@@ -109,7 +109,8 @@ export function prepareRollback(
   const histories = byPlatform(signed).filter(
     ([first]) => platform === undefined || formatPlatformOf(first!) === formatPlatform(platform),
   );
-  if (histories.length === 0) throw nothing(`image ${name}: these keys have not signed it`, name);
+  if (histories.length === 0)
+    throw nothing(store, `image ${name}: these keys have not signed it`, name);
   const backs = histories.flatMap((history) => {
     const latest = history[0]!;
     const back = history.find((each) => isMeant(each, to, latest));
@@ -117,7 +118,7 @@ export function prepareRollback(
   });
   if (backs.length === 0) {
     const which = to === undefined ? "no other image" : `no image ${to}`;
-    throw nothing(`image ${name}: ${which} was signed by these keys`, name);
+    throw nothing(store, `image ${name}: ${which} was signed by these keys`, name);
   }
   return backs.map(({ back, latest }) => {
     if (back.sha256 === latest.sha256) {
@@ -154,6 +155,7 @@ function formatPlatformOf({ platform }: Statement): string {
 function requireImage(store: Store, { verityDigest, version, name }: Statement): void {
   if (!store.images.has(verityDigest)) {
     throw nothing(
+      store,
       `image ${verityDigest}: version ${version} is not in ${store.path} any more`,
       name,
     );
@@ -168,11 +170,11 @@ function requireImage(store: Store, { verityDigest, version, name }: Statement):
   );
 }
 
-function nothing(message: string, name: string): NotFoundError {
+function nothing({ path }: Store, message: string, name: string): NotFoundError {
   return new NotFoundError("NO_REF", message, {
     hint:
-      `sealfs images ${name} --history lists what is there (--signed-by names further keys); ` +
-      "build or import what is not",
+      `sealfs images ${name} --history --store ${path} lists what is there (--signed-by names ` +
+      "further keys); build or import what is not",
   });
 }
 

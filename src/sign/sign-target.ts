@@ -14,7 +14,7 @@ import { Stores } from "../store/stores.ts";
 import { parsePreAuthEncoding } from "../trust/dsse.ts";
 import { type Predicate, STATEMENT_PAYLOAD_TYPE } from "../trust/statement.ts";
 import { platformDistance } from "../platform/platform-match.ts";
-import { type Platform, formatPlatform } from "../platform/platform.ts";
+import { type Platform, formatPlatform, parsePlatform } from "../platform/platform.ts";
 import { algorithmOf } from "../verity/verity-digest.ts";
 import {
   earlierStatement,
@@ -169,13 +169,17 @@ function statementToSign(
 
 /**
  * What the statement says that the image runs on: what the user says, else what the signer has said
- * before. Of the store it is not believed.
+ * before, else for what the store has it; the image itself is the store's as well.
  *
  * @throws {@link UsageError} when both differ, or when the name has images for platforms and nobody
  *   says for which this one is
  */
 function platformToSign(
-  { request: { platform: asked }, store }: Pick<PreparedTarget, "request" | "store">,
+  {
+    request: { platform: asked },
+    located,
+    store,
+  }: Pick<PreparedTarget, "request" | "located" | "store">,
   name: string,
   signed: Platform | undefined,
 ): Platform | undefined {
@@ -189,7 +193,15 @@ function platformToSign(
   }
   const platform = signed ?? asked;
   if (platform !== undefined || store === undefined) return platform;
-  const known = store.images.refsOf(name).flatMap((ref) => ref.platform ?? []);
+  const names = [...new Set([name, located.name ?? name])];
+  const named = names
+    .flatMap((each) => store.images.refsOf(each))
+    .filter((ref) => ref.platform !== undefined);
+  const own = named
+    .filter(({ id }) => id === located.id)
+    .map((ref) => formatPlatform(ref.platform!));
+  if (new Set(own).size === 1) return parsePlatform(own[0]!);
+  const known = named.filter((ref) => ref.name === name).map((ref) => ref.platform!);
   if (known.length === 0) return undefined;
   const all = known.map(formatPlatform).join(", ");
   throw new UsageError("USAGE", `image ${name}: has images for ${all}: for which is this one?`, {

@@ -18,6 +18,7 @@ const ok = (...args: string[]) => sealfsOk(args, { cwd });
 beforeAll(() => {
   cwd = scratchFolder();
   mkdirSync(join(cwd, "mnt"));
+  mkdirSync(join(cwd, "old"));
   for (const who of ["alice", "bob"]) ok("keygen", "-o", who);
   ok("build", site, "--store", "store", "--name", name, "--durability", "none");
   ok("policy", "init", "policy", "--name", "fleet", "--key", "alice.pub", "--key", "bob.pub");
@@ -52,6 +53,7 @@ test("a mount needs the policy's threshold, never an older version, and no revok
 
   rmSync(join(cwd, "store/bundles"), { recursive: true });
   mkdirSync(join(cwd, "store/bundles"));
+  ok("build", "dir:old", "--store", "store", "--name", name, "--durability", "none");
   sign("alice", "--version", "1");
   sign("bob", "--add");
   refused("version 1 is offered, but version 2 was there already");

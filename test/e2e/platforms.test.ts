@@ -122,3 +122,37 @@ test("several do not fit into one file, nor come twice from standard input", asy
   const both = await build("--all-platforms", "--platform", host);
   expect(both.status).toBe(2);
 });
+
+test("what was built without a key is signed for what the store has it for", async () => {
+  const built = await runMainOk(
+    ...["build", `oci-archive:${archive}`, "--store", at("unsigned"), "--name", name],
+    ...["--all-platforms", "--json"],
+  );
+  const { images } = JSON.parse(built.out) as { images: { digest: string }[] };
+  const key = ["--store", at("unsigned"), "--key", at("k.key")];
+  const verify = async (as: string, platform: string) => {
+    const args = ["verify", as, "--store", at("unsigned"), "--key", at("k.pub"), "--state", "none"];
+    return (await runMainOk(...args, "--platform", platform)).out;
+  };
+  expect((await runMainOk("sign", name, ...key)).out).toBe(images[0]!.digest);
+  expect(await verify(name, host)).toMatch(new RegExp(`^platform +${host}$`, "m"));
+  await runMainOk("sign", name, "--platform", foreign[0]!, ...key);
+  expect(await verify(name, foreign[0]!)).toContain(images[1]!.digest);
+  await runMainOk("sign", images[2]!.digest, "--name", name, ...key);
+  expect(await verify(name, foreign[1]!)).toContain(images[2]!.digest);
+  const second = "registry.example/app:stable";
+  await runMainOk("sign", name, "--platform", foreign[1]!, "--name", second, ...key);
+  expect(await verify(second, foreign[1]!)).toContain(images[2]!.digest);
+});
+
+test("an image of which nobody says what it runs on does not join those of platforms", async () => {
+  const other = await runMainOk(
+    "build",
+    `dir:${import.meta.dirname}/../support`,
+    "--store",
+    at("store"),
+  );
+  const signed = await runMain("sign", other.out, "--store", at("store"), ...signing());
+  expect(signed.status).toBe(2);
+  expect(signed.err).toContain("for which is this one?");
+});

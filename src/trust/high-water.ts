@@ -48,14 +48,22 @@ export function verifyProgress(
   what: string,
   wayBack?: string,
 ): Progress {
-  const progress = verifyVersion(next, own, what, wayBack);
-  for (const other of others) verifyVersion(next, other, what, wayBack);
+  const compare = (mark: Mark | undefined) =>
+    mark !== undefined && isSameImage(next, mark)
+      ? "same"
+      : verifyVersion(next, mark, what, wayBack);
+  const progress = compare(own);
+  for (const other of others) compare(other);
   return progress === "first" && others.length > 0 ? "newer" : progress;
 }
 
+/** Whether it is the very image that is remembered, which leads nowhere back under an older version. */
+function isSameImage(next: Mark, mark: Mark): boolean {
+  return next.epoch === mark.epoch && next.version <= mark.version && next.sha256 === mark.sha256;
+}
+
 /**
- * Compares a version with the remembered one. An older version of what is remembered leads nowhere
- * back.
+ * Compares a version with the remembered one.
  *
  * @throws {@link TrustError} `ROLLBACK` for a lower version, or a policy of a lower epoch;
  *   `EQUIVOCATION` for another image with the same version
@@ -74,7 +82,6 @@ export function verifyVersion(
       { hint: "somebody offers an older policy, or the policy file was put back" },
     );
   }
-  if (next.version <= mark.version && next.sha256 === mark.sha256) return "same";
   if (next.version < mark.version) {
     throw new TrustError(
       "ROLLBACK",
@@ -83,6 +90,7 @@ export function verifyVersion(
     );
   }
   if (next.version > mark.version) return "newer";
+  if (next.sha256 === mark.sha256) return "same";
   throw new TrustError(
     "EQUIVOCATION",
     `${what}: version ${next.version} was another image before: ${mark.sha256}, now ${next.sha256}`,

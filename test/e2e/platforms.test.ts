@@ -125,8 +125,14 @@ test("several do not fit into one file, nor come twice from standard input", asy
 
 test("what was built without a key is signed for what the store has it for", async () => {
   const built = await runMainOk(
-    ...["build", `oci-archive:${archive}`, "--store", at("unsigned"), "--name", name],
-    ...["--all-platforms", "--json"],
+    "build",
+    `oci-archive:${archive}`,
+    "--store",
+    at("unsigned"),
+    "--name",
+    name,
+    "--all-platforms",
+    "--json",
   );
   const { images } = JSON.parse(built.out) as { images: { digest: string }[] };
   const key = ["--store", at("unsigned"), "--key", at("k.key")];

@@ -91,10 +91,12 @@ test("a refusal is part of the report, and the exit status", async () => {
 
 test("an older version than the one remembered is told", async () => {
   const options = ["--key", at("alice.pub"), "--state", at("state")];
-  const old = readFileSync(at("app.img.bundle.json"));
+  const old = [at("app.img"), at("app.img.bundle.json")].map((path) => readFileSync(path));
+  writeFileSync(at("app.img"), goldenImage("ext-1-byte.v1").bytes);
   await runMain("sign", at("app.img"), "--name", "team/app:1", "--key", at("alice.key"));
   await runMain("verify", at("app.img"), "--name", "team/app:1", ...options);
-  writeFileSync(at("app.img.bundle.json"), old);
+  writeFileSync(at("app.img"), old[0]!);
+  writeFileSync(at("app.img.bundle.json"), old[1]!);
   const { out, status } = await trust(...options);
   expect(status).toBe(5);
   expect(out).toContain("NO, ROLLBACK");

@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { openVerified } from "../../../src/verify/locate.ts";
 import { signImage } from "../../../src/sign/sign-image.ts";
 import { TrustState } from "../../../src/verify/trust-state.ts";
-import { type Mark, verifyVersion } from "../../../src/trust/high-water.ts";
+import { type Mark, verifyProgress, verifyVersion } from "../../../src/trust/high-water.ts";
 import { type Platform, parsePlatform } from "../../../src/platform/platform.ts";
 import type { Trust } from "../../../src/trust/policy.ts";
 import { goldenImage } from "../../support/golden-images.ts";
@@ -62,9 +62,12 @@ describe("a version", () => {
     expect(verifyVersion(mark, undefined, "app")).toBe("first");
   });
 
-  test("may fall where it is of the image that is remembered", () => {
-    expect(compare({ version: 6 })).toBe("same");
-    expect(compare({ version: 6, epoch: -1 })).toBe("ROLLBACK");
+  test("may fall where it is of the image that is remembered, but no policy's", () => {
+    const older = { ...mark, version: 6 };
+    const marks = { own: mark, others: [mark] };
+    expect(verifyProgress(older, marks, "app")).toBe("same");
+    expect(refusal(() => verifyProgress({ ...older, epoch: -1 }, marks, "app"))).toBe("ROLLBACK");
+    expect(compare({ version: 6 })).toBe("ROLLBACK");
   });
 
   test("starts over with a higher epoch, and a lower epoch is refused", () => {

@@ -1,11 +1,11 @@
 /**
  * Builds that follow a build: the same image again, the same without memory (`--no-cache`), and a second
- * version of which one layer in five is new; against the first build. Whole processes, signed and
+ * version whose uppermost layer is another; against the first build. Whole processes, signed and
  * durable, from a registry on this machine that counts the bytes of layers that it sends. The layers are
  * folders of this machine.
  *
- * Usage: node bench/rebuild.mjs [ROUNDS] [FOLDER…]: a layer of each folder, the last one for the second
- * version
+ * Usage: node bench/rebuild.mjs [ROUNDS] [FOLDER…]: a layer of each folder; the last one
+ * takes the place of the one before it in the second version
  */
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -18,8 +18,16 @@ import { median, run, sealfs } from "./support/tools.mjs";
 
 const rounds = Number(process.argv[2] ?? 3);
 const given = process.argv.slice(3);
-const usual = ["/usr/bin", "/usr/include", "/usr/share/doc", "/usr/share/man", "/usr/share/perl"];
-const folders = (given.length > 0 ? given : [...usual, "/usr/share/locale"]).filter(existsSync);
+const usual = [
+  "/usr/bin",
+  "/usr/include",
+  "/usr/share/doc",
+  "/usr/share/man",
+  "/usr/share/locale",
+  "/usr/share/perl",
+  "/usr/lib/git-core",
+];
+const folders = (given.length > 0 ? given : usual).filter((path) => existsSync(path));
 
 // Not in /tmp, which is often a file system in memory.
 mkdirSync(join(homedir(), ".cache"), { recursive: true });

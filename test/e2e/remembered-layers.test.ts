@@ -64,6 +64,16 @@ const build = (host: string, store: string, expires = EXPIRES, ...more: string[]
     ...more,
   ).then(({ out }) => JSON.parse(out) as Record<string, unknown>);
 
+/** What a build has made, wherever it lies. */
+const gistOf = (result: Record<string, unknown>) => ({
+  digest: result["digest"],
+  size: result["size"],
+  layers: result["layers"],
+  manifest: result["manifestDigest"],
+  warnings: result["warnings"],
+  seekIndex: (result["seekIndex"] as { digest: string }).digest,
+});
+
 describe("a registry that logs what it is asked for", () => {
   let registry: TestRegistry;
 
@@ -97,11 +107,8 @@ describe("a registry that logs what it is asked for", () => {
     expect(asked()).toEqual([0, 1, 2]);
     const second = await build(host, "again", "2036-09-02");
     expect(asked()).toEqual([]);
-    expect(second).toEqual({
-      ...first,
-      layersRemembered: 3,
-      objects: { ...(first["objects"] as object), new: 0 },
-    });
+    expect([first["layersRemembered"], second["layersRemembered"]]).toEqual([0, 3]);
+    expect(gistOf(second)).toEqual(gistOf(first));
     const verified = await runMain(
       "verify",
       "app",
@@ -125,7 +132,7 @@ describe("a registry that logs what it is asked for", () => {
     expect(second["layersRemembered"]).toBe(2);
     const fresh = await build(host, "fresh", EXPIRES, "--version", "1893456000");
     expect(asked()).toEqual([0, 2, 3]);
-    expect([second["digest"], second["seekIndex"]]).toEqual([fresh["digest"], fresh["seekIndex"]]);
+    expect(gistOf(second)).toEqual(gistOf(fresh));
     const id = second["digest"] as string;
     const object = (store: string) =>
       readFileSync(join(at(store), "objects", id.slice(0, 2), id.slice(2)));

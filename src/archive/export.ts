@@ -53,7 +53,7 @@ export interface ExportOptions {
 export async function exportImage(
   store: Store,
   target: string,
-  write: (bytes: Uint8Array) => void,
+  write: (bytes: Uint8Array) => unknown,
   { platform, onProgress }: ExportOptions = {},
 ): Promise<Exported> {
   const { id, name } = store.images.find(target, platform);
@@ -65,7 +65,7 @@ export async function exportImage(
   let bytes = 0;
   const consume = async () => {
     for await (const chunk of archive as AsyncIterable<Uint8Array>) {
-      write(chunk);
+      await write(chunk);
       bytes += chunk.length;
       onProgress?.(bytes, total);
     }

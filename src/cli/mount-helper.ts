@@ -206,6 +206,7 @@ function knownOptions(): Map<string, boolean> {
   declare(command, {
     print() {},
     write() {},
+    writeUntil: () => Promise.resolve(),
     document() {},
     log() {},
     detail() {},

@@ -1,11 +1,11 @@
 /**
- * Keys that sign, wherever they are: in a file that was read, behind a command (an HSM, a card, a
- * machine without a network), or in ssh-agent. The caller has to verify the signature.
+ * Keys that sign, wherever they are: in a file that was read, on a machine without a network, or in
+ * ssh-agent; `command-signer.ts` has those behind a command. The caller has to verify the signature.
  *
  * @module
  */
-import { spawnSync } from "node:child_process";
 import { createConnection } from "node:net";
+import { addAbortSignal } from "node:stream";
 import { SystemError, TrustError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { decodeBase64 } from "../trust/base64.ts";
@@ -16,34 +16,8 @@ import { readUserFile } from "../fs/user-file.ts";
 /** A key that signs. */
 export interface Signer {
   readonly publicKey: PublicKey;
-  sign(message: Uint8Array): Uint8Array | Promise<Uint8Array>;
-}
-
-/**
- * A shell command that gets the message on standard input and writes the signature to standard
- * output: 64 bytes, or their base64.
- */
-export function commandSigner(command: string, publicKey: PublicKey): Signer {
-  return {
-    publicKey,
-    sign(message) {
-      const result = spawnSync("/bin/sh", ["-c", command], {
-        input: message,
-        stdio: ["pipe", "pipe", "inherit"],
-        maxBuffer: limits.keyBytes,
-      });
-      const error: NodeJS.ErrnoException | undefined = result.error;
-      // Its exit status may be 0 all the same.
-      const isTooLong = error?.code === "ENOBUFS";
-      if (isTooLong || result.status !== 0) {
-        const how = isTooLong
-          ? `its output is over ${limits.keyBytes} bytes`
-          : (error?.message ?? `exit status ${result.status ?? result.signal}`);
-        throw new SystemError("IO", `signing command: ${how}`);
-      }
-      return parseSignature(result.stdout, "output of the signing command");
-    },
-  };
+  /** A wait for somebody else ends when `signal` aborts. */
+  sign(message: Uint8Array, signal?: AbortSignal): Uint8Array | Promise<Uint8Array>;
 }
 
 /** Reads a signature that was made elsewhere from a file. */
@@ -67,14 +41,14 @@ export function agentSigner(publicKey: PublicKey, socket = process.env["SSH_AUTH
   }
   return {
     publicKey,
-    async sign(message) {
+    async sign(message, signal) {
       const body = Buffer.concat([
         Buffer.of(SIGN_REQUEST),
         sshString(publicKey.toSshWire()),
         sshString(message),
         Buffer.alloc(4), // flags
       ]);
-      const answer = await ask(socket, sshString(body));
+      const answer = await ask(socket, sshString(body), signal);
       if (answer[0] !== SIGN_RESPONSE) {
         throw new TrustError("NO_KEY", `ssh-agent: does not sign with ${publicKey.id}`, {
           hint: "ssh-add -L lists the keys that it has",
@@ -125,13 +99,18 @@ function readStrings(bytes: Uint8Array): Uint8Array[] {
 }
 
 /** Sends one request and returns the body of the answer. */
-function ask(socket: string, request: Uint8Array): Promise<Uint8Array> {
+function ask(
+  socket: string,
+  request: Uint8Array,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const fail = (reason: string) => {
       connection.destroy();
       reject(new SystemError("IO", `ssh-agent: ${reason}`));
     };
     const connection = createConnection(socket, () => connection.write(request));
+    if (signal !== undefined) addAbortSignal(signal, connection);
     connection.setTimeout(AGENT_TIMEOUT_MS, () => fail("no answer"));
     connection.on("error", (error) => fail(error.message));
     connection.on("end", () => fail("ended without an answer"));

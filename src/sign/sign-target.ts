@@ -88,8 +88,9 @@ export function prepareTarget(request: TargetRequest, now: Date): PreparedTarget
 export async function signTarget(
   target: PreparedTarget,
   signers: readonly Signer[],
+  signal?: AbortSignal,
 ): Promise<SignedTarget> {
-  const [signed] = await signTargets([target], signers);
+  const [signed] = await signTargets([target], signers, signal);
   return signed!;
 }
 
@@ -97,13 +98,14 @@ export async function signTarget(
 export async function signTargets(
   targets: readonly PreparedTarget[],
   signers: readonly Signer[],
+  signal?: AbortSignal,
 ): Promise<SignedTarget[]> {
   const all: SignedBundles[] = [];
   const warnings: string[][] = [];
   for (const target of targets) {
     const signed: SignedImage[] = [];
     for (const signer of signers) {
-      const signature = await signer.sign(target.message);
+      const signature = await signer.sign(target.message, signal);
       signed.push(finishBundle(target, signer.publicKey, signature));
     }
     const { statement, request, now } = target;

@@ -8,6 +8,7 @@
  * @module
  */
 import { closeSync, constants, fchmodSync, fchownSync, fstatSync, fsyncSync } from "node:fs";
+import { setTimeout } from "node:timers/promises";
 import { SystemError } from "../errors.ts";
 import { type LockKind, type LockResult, flock } from "../sys/flock.ts";
 import { lockHolders } from "../sys/lock-holders.ts";
@@ -23,6 +24,7 @@ import type { Store } from "./store.ts";
  */
 const SHARED_TIMEOUT_MS = 90_000;
 const EXCLUSIVE_TIMEOUT_MS = 30_000;
+const RETRY_MS = 50;
 
 /** A lock that this process holds until it releases it, or ends. */
 export class StoreLock {
@@ -41,7 +43,10 @@ export class StoreLock {
    *   `timeoutMs`; `READ_ONLY` or `PERMISSION` when the store cannot be written to
    */
   static shared(store: Store, timeoutMs = SHARED_TIMEOUT_MS): StoreLock {
-    const taken = take(store, "shared", timeoutMs);
+    return StoreLock.#shared(store, take(store, "shared", timeoutMs));
+  }
+
+  static #shared(store: Store, taken: Taken): StoreLock {
     if (taken !== "busy") return new StoreLock(taken.fd);
     throw new SystemError("BUSY", `store ${store.path}: another process is cleaning it up`, {
       hint: holders(store),
@@ -55,7 +60,28 @@ export class StoreLock {
    *   `IO` where the file system cannot lock files; `READ_ONLY` or `PERMISSION`
    */
   static exclusive(store: Store, timeoutMs = EXCLUSIVE_TIMEOUT_MS): StoreLock {
-    const taken = take(store, "exclusive", timeoutMs);
+    return StoreLock.#exclusive(store, take(store, "exclusive", timeoutMs));
+  }
+
+  /** As {@link shared}, but the process hears of other things while it waits, `signal` among them. */
+  static async sharedUntil(
+    signal: AbortSignal,
+    store: Store,
+    timeoutMs = SHARED_TIMEOUT_MS,
+  ): Promise<StoreLock> {
+    return StoreLock.#shared(store, await takeUntil(signal, store, "shared", timeoutMs));
+  }
+
+  /** As {@link exclusive}, in the same way. */
+  static async exclusiveUntil(
+    signal: AbortSignal,
+    store: Store,
+    timeoutMs = EXCLUSIVE_TIMEOUT_MS,
+  ): Promise<StoreLock> {
+    return StoreLock.#exclusive(store, await takeUntil(signal, store, "exclusive", timeoutMs));
+  }
+
+  static #exclusive(store: Store, taken: Taken): StoreLock {
     if (taken === "busy") {
       throw new SystemError("BUSY", `store ${store.path}: other processes are working with it`, {
         hint: [
@@ -98,17 +124,55 @@ export class StoreLock {
  * waits for the exclusive lock holds the gate meanwhile, so that a stream of writers, each starting
  * before the last has ended, cannot keep gc out for ever.
  */
-function take(store: Store, kind: LockKind, timeoutMs: number) {
+function take(store: Store, kind: LockKind, timeoutMs: number): Taken {
+  const attempts = attempting(store, kind, timeoutMs, Infinity);
+  for (;;) {
+    const attempt = attempts.next();
+    if (attempt.done === true) return attempt.value;
+  }
+}
+
+async function takeUntil(
+  signal: AbortSignal,
+  store: Store,
+  kind: LockKind,
+  timeoutMs: number,
+): Promise<Taken> {
+  const attempts = attempting(store, kind, timeoutMs, 0);
+  try {
+    for (;;) {
+      const attempt = attempts.next();
+      if (attempt.done === true) return attempt.value;
+      await setTimeout(RETRY_MS, undefined, { signal });
+    }
+  } finally {
+    attempts.return("busy");
+  }
+}
+
+type Taken = "busy" | { readonly fd: number; readonly result: LockResult };
+
+/** The same, waiting for at most `patienceMs` at a time. */
+function* attempting(
+  store: Store,
+  kind: LockKind,
+  timeoutMs: number,
+  patienceMs: number,
+): Generator<void, Taken, undefined> {
   store.requireWritable();
   const end = performance.now() + timeoutMs;
   const gate = open(store, GATE_FILE);
   try {
-    if (flock(gate, kind, timeoutMs) === "busy") return "busy";
+    if ((yield* locking(gate, kind, end, patienceMs)) === "busy") return "busy";
     const fd = open(store, LOCK_FILE);
-    const result = attempt(fd, kind, Math.max(0, end - performance.now()));
-    if (result !== "busy") return { fd, result };
-    closeSync(fd);
-    return "busy";
+    let isHeld = false;
+    try {
+      const result = yield* locking(fd, kind, end, patienceMs);
+      isHeld = result !== "busy";
+      return result === "busy" ? result : { fd, result };
+    } finally {
+      if (!isHeld) closeSync(fd);
+    }
   } catch (error) {
     throw failure(`store ${store.path}`, error);
   } finally {
@@ -116,12 +180,18 @@ function take(store: Store, kind: LockKind, timeoutMs: number) {
   }
 }
 
-function attempt(fd: number, kind: LockKind, timeoutMs: number): LockResult {
-  try {
-    return flock(fd, kind, timeoutMs);
-  } catch (error) {
-    closeSync(fd);
-    throw error;
+/** `end` is a time of performance.now(). */
+function* locking(
+  fd: number,
+  kind: LockKind,
+  end: number,
+  patienceMs: number,
+): Generator<void, LockResult, undefined> {
+  for (;;) {
+    const left = Math.max(0, end - performance.now());
+    const result = flock(fd, kind, Math.min(left, patienceMs));
+    if (result !== "busy" || performance.now() >= end) return result;
+    yield;
   }
 }
 

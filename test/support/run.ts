@@ -33,6 +33,7 @@ export async function runMain(...argv: string[]): Promise<MainResult> {
     print: (line) => void out.push(Buffer.from(`${line}\n`)),
     write: (bytes) => void out.push(Uint8Array.from(bytes)),
     log: (line) => void err.push(line),
+    writeSome: (bytes) => out.push(Uint8Array.from(bytes)) && bytes.length,
     draw: undefined,
     clock: stillClock,
   });

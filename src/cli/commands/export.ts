@@ -7,6 +7,7 @@ import type { Command } from "commander";
 import { UsageError } from "../../errors.ts";
 import { exportImage } from "../../archive/export.ts";
 import { Store } from "../../store/store.ts";
+import { interruptible } from "../terminal/interruption.ts";
 import type { Io } from "../terminal/io.ts";
 import { counted, formatBytes } from "../terminal/units.ts";
 import { type PlatformOption, platformOption } from "../options/platform-option.ts";
@@ -29,11 +30,12 @@ export function declare(command: Command, io: Io): void {
         throw new UsageError("USAGE", "standard output is a terminal: redirect it to a file");
       }
       const progress = io.progress("exporting");
-      const result = await exportImage(Store.open(store), image, (bytes) => io.write(bytes), {
-        platform,
-        onProgress: (done, total) => progress.update(done, total),
-      });
-      progress.end();
+      const result = await interruptible("export", (signal) =>
+        exportImage(Store.open(store), image, (bytes) => io.writeUntil(signal, bytes), {
+          platform,
+          onProgress: (done, total) => progress.update(done, total),
+        }),
+      ).finally(() => progress.end());
       const { id, objects, bundles, bytes } = result;
       io.log(
         `exported ${id}: ${counted(objects, "object")}, ${counted(bundles, "bundle")}, ${formatBytes(bytes)}`,

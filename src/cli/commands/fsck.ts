@@ -15,6 +15,7 @@ import { META_FILE } from "../../store/layout.ts";
 import { type RepairSource, repairFrom } from "../../store/fsck/repair-source.ts";
 import { Store } from "../../store/store.ts";
 import { addNote } from "../options/help-note.ts";
+import { interruptible } from "../terminal/interruption.ts";
 import type { Io } from "../terminal/io.ts";
 import { counted, formatBytes } from "../terminal/units.ts";
 import { wholeNumber } from "../options/numbers.ts";
@@ -55,14 +56,16 @@ export function declare(command: Command, io: Io): void {
       }
       const sources = await repairSources(from);
       const progress = io.progress("checking");
-      const result = await checkStore(Store.open(store, { foreignOwner: options.foreignStore }), {
-        repair: repair === true,
-        from: sources,
-        threads,
-        timeoutMs: timeout * 1000,
-        onProgress: (bytes, estimate) => progress.update(bytes, estimate),
-      });
-      progress.end();
+      const result = await interruptible("fsck", (signal) =>
+        checkStore(Store.open(store, { foreignOwner: options.foreignStore }), {
+          repair: repair === true,
+          from: sources,
+          threads,
+          timeoutMs: timeout * 1000,
+          onProgress: (bytes, estimate) => progress.update(bytes, estimate),
+          signal,
+        }),
+      ).finally(() => progress.end());
       if (json) io.document(result);
       else print(result, io);
       if (!result.good) throw remaining(store, result);

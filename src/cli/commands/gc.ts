@@ -5,8 +5,9 @@
  */
 import type { Command } from "commander";
 import { type ForeignStoreOption, foreignStore } from "../options/foreign-store.ts";
-import { type GcResult, collectGarbage } from "../../store/gc/gc.ts";
+import { type GcResult, collectGarbageUntil } from "../../store/gc/gc.ts";
 import { Store } from "../../store/store.ts";
+import { interruptible } from "../terminal/interruption.ts";
 import type { Io } from "../terminal/io.ts";
 import { counted, formatBytes } from "../terminal/units.ts";
 import { addNote } from "../options/help-note.ts";
@@ -38,18 +39,19 @@ export function declare(command: Command, io: Io): void {
     .addOption(foreignStore())
     .option("--timeout <seconds>", "how long to wait for writers", wholeNumber("--timeout", 0), 30)
     .option("--json", "print one JSON document, sizes in bytes")
-    .action(
-      ({ store, keep, dryRun, quarantine, timeout, json, foreignStore: foreignOwner }: Options) => {
-        const result = collectGarbage(Store.open(store, { foreignOwner }), {
+    .action(async (options: Options) => {
+      const { store, keep, dryRun, quarantine, timeout, json } = options;
+      const result = await interruptible("gc", (signal) =>
+        collectGarbageUntil(signal, Store.open(store, { foreignOwner: options.foreignStore }), {
           keep,
           dryRun: dryRun === true,
           quarantine: quarantine === true,
           timeoutMs: timeout * 1000,
-        });
-        if (json) io.document(result);
-        else for (const line of lines(result)) io.print(line);
-      },
-    );
+        }),
+      );
+      if (json) io.document(result);
+      else for (const line of lines(result)) io.print(line);
+    });
 }
 
 function lines({ kept, removed, dryRun }: GcResult): string[] {

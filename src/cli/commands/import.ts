@@ -3,11 +3,14 @@
  *
  * @module
  */
-import { createReadStream } from "node:fs";
+import { createReadStream, fstatSync } from "node:fs";
+import { Socket } from "node:net";
+import { type Readable, addAbortSignal } from "node:stream";
 import type { Command } from "commander";
 import { UsageError } from "../../errors.ts";
 import { importImage } from "../../archive/import.ts";
 import { openUserFile } from "../../fs/user-file.ts";
+import { interruptible } from "../terminal/interruption.ts";
 import type { Io } from "../terminal/io.ts";
 import { counted, formatBytes } from "../terminal/units.ts";
 import { type WriteOptions, declareWriting } from "../options/write-options.ts";
@@ -31,16 +34,17 @@ export function declare(command: Command, io: Io): void {
       const { store, name, json, durability, minFree } = options;
       const trust = options.unverified ? refuseKeys(options) : readTrust(options, io);
       const progress = io.progress("importing");
-      const imported = await importImage(store, input(archive), {
-        trust,
-        name,
-        now: trust?.now ?? new Date(),
-        durability,
-        minFree,
-        foreignStore: options.foreignStore,
-        onProgress: (bytes) => progress.update(bytes),
-      });
-      progress.end();
+      const imported = await interruptible("import", (signal) =>
+        importImage(store, addAbortSignal(signal, input(archive)), {
+          trust,
+          name,
+          now: trust?.now ?? new Date(),
+          durability,
+          minFree,
+          foreignStore: options.foreignStore,
+          onProgress: (bytes) => progress.update(bytes),
+        }),
+      ).finally(() => progress.end());
       const { verified, ...result } = imported;
       if (json) io.document({ ...result, keyIds: verified?.keyIds ?? [] });
       else io.print(imported.id);
@@ -60,8 +64,10 @@ function refuseKeys({ key, keys, policy }: Options): undefined {
   throw new UsageError("USAGE", "--unverified: expected no --key, --keys or --policy beside it");
 }
 
-function input(archive: string): AsyncIterable<Uint8Array> {
+function input(archive: string): Readable {
   if (archive === "-") return process.stdin;
   const fd = openUserFile(archive, `archive ${archive}`);
+  // A read of a pipe is not to be waited for after a signal.
+  if (fstatSync(fd).isFIFO()) return new Socket({ fd, readable: true, writable: false });
   return createReadStream("", { fd, highWaterMark: 1024 * 1024 });
 }

@@ -11,6 +11,7 @@ import { verifyTimesAsClients } from "../../sign/client-checks.ts";
 import { prepareTarget, signTarget } from "../../sign/sign-target.ts";
 import type { Statement } from "../../trust/statement.ts";
 import { formatTime } from "../../trust/time.ts";
+import { interruptible } from "../terminal/interruption.ts";
 import type { Io } from "../terminal/io.ts";
 import { declareSource } from "../options/registry-options.ts";
 import { platformOption } from "../options/platform-option.ts";
@@ -98,7 +99,9 @@ async function sign(image: string, options: SignOptions, io: Io): Promise<void> 
   const { statement } = target;
   if (say === "add" || "printed" in say) for (const line of told(statement)) io.log(line);
   const sidecars = sidecarsOf(options, target, signers);
-  const { place, replaced, warnings } = await signTarget(target, signers);
+  const { place, replaced, warnings } = await interruptible("sign", (signal) =>
+    signTarget(target, signers, signal),
+  );
   for (const { path, check } of sidecars()) {
     io.log(`signature for other tools: ${path}`);
     io.log(`  checked with: ${check}`);

@@ -15,7 +15,8 @@ import {
   sidecarEndings,
   writeSidecars,
 } from "../../sign/sidecars.ts";
-import { type Signer, agentSigner, commandSigner, fileSigner } from "../../keys/signer.ts";
+import { type Signer, agentSigner, fileSigner } from "../../keys/signer.ts";
+import { PAYLOAD_VARIABLE, commandSigner } from "../../keys/command-signer.ts";
 import { readUserFile } from "../../fs/user-file.ts";
 import { limits } from "../../limits.ts";
 import { PrivateKey } from "../../trust/private-key.ts";
@@ -60,7 +61,10 @@ export function declareKeys(command: Command): Command {
     )
     .addOption(passphraseFile("the passphrase of an encrypted key"))
     .option("--ssh-agent", "sign with a key in ssh-agent (with --with-key)")
-    .option("--sign-cmd <command>", "sign with a shell command: bytes in, signature out")
+    .option(
+      "--sign-cmd <command>",
+      `sign with a shell command: bytes in (also as the file $${PAYLOAD_VARIABLE}), signature out`,
+    )
     .option("--with-key <file>", "the public key, where the private one is elsewhere");
 }
 

@@ -12,6 +12,7 @@ import type { PreparedTarget } from "../../sign/target.ts";
 import { formatPlatform } from "../../platform/platform.ts";
 import { Store } from "../../store/store.ts";
 import { formatTime } from "../../trust/time.ts";
+import { interruptible } from "../terminal/interruption.ts";
 import type { Io } from "../terminal/io.ts";
 import { foreignStore } from "./foreign-store.ts";
 import { type PlatformOption, platformOption } from "./platform-option.ts";
@@ -68,7 +69,7 @@ export async function signAndReport(
   { json }: Pick<SignedNameOptions, "json">,
   io: Io,
 ): Promise<void> {
-  const signed = await signTargets(targets, signers);
+  const signed = await interruptible("sign", (signal) => signTargets(targets, signers, signal));
   const images = signed.map(({ replaced, warnings }, i) => {
     const { statement, warnings: earlier } = targets[i]!;
     for (const warning of [...earlier, ...warnings]) io.log(`warning: ${warning}`);

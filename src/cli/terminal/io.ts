@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { writeSync } from "node:fs";
+import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { harmless } from "../../bytes/harmless.ts";
 import type { Clock, Progress } from "./progress.ts";
 
@@ -13,6 +13,8 @@ export interface Io {
   print(line: string): void;
   /** Raw bytes of result on stdout. */
   write(bytes: Uint8Array): void;
+  /** The same for many bytes, whose reader may be slow: signals are heard meanwhile. */
+  writeUntil(signal: AbortSignal, bytes: Uint8Array): Promise<void>;
   /**
    * The result as JSON, for a program: the only thing on stdout. It is printed when the command
    * ends, so that it can say why when that is by an error.
@@ -32,6 +34,8 @@ export interface Channels {
   print(line: string): void;
   /** Bytes on stdout. */
   write(bytes: Uint8Array): void;
+  /** As many bytes on stdout as go there without a wait for their reader; how many that are. */
+  writeSome(bytes: Uint8Array): number;
   /** One line on stderr. */
   log(line: string): void;
   /** Text on stderr as it is, where that is a terminal. */
@@ -52,12 +56,38 @@ function writeAll(fd: number, bytes: Uint8Array): void {
   }
 }
 
+/**
+ * Writes without waiting. A pipe is opened once more for that: not to wait is a property of what is
+ * open, which other processes may share.
+ */
+function someWriter(fd: number): Channels["writeSome"] {
+  let own: number | undefined;
+  const open = () => {
+    if (!fstatSync(fd).isFIFO()) return fd;
+    try {
+      return openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK);
+    } catch {
+      return fd; // without /proc, or another user's pipe
+    }
+  };
+  return (bytes) => {
+    own ??= open();
+    try {
+      return writeSync(own, bytes);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+      return 0;
+    }
+  };
+}
+
 /** Standard output and standard error of this process. */
 export function processChannels(): Channels {
   const { stderr } = process;
   return {
     print: (line) => writeAll(1, Buffer.from(`${harmless(line)}\n`)),
     write: (bytes) => writeAll(1, bytes),
+    writeSome: someWriter(1),
     log: (line) => writeAll(2, Buffer.from(`${harmless(line)}\n`)),
     draw: stderr.isTTY ? (text) => void stderr.write(text) : undefined,
     clock: {

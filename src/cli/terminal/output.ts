@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setImmediate, setTimeout } from "node:timers/promises";
 import { formatElapsed } from "./units.ts";
 import type { Channels, Io } from "./io.ts";
 import { Bar, type Progress, ProgressLines, silentProgress } from "./progress.ts";
@@ -17,6 +18,9 @@ export interface OutputWishes {
   /** `auto`: a bar on a terminal, lines elsewhere. */
   readonly progress?: (typeof progressStyles)[number] | undefined;
 }
+
+/** How long to wait for the reader of a pipe that is full. */
+const FULL_PIPE_MS = 5;
 
 /** The result of a command as JSON, with what went wrong, when something did. */
 interface Document {
@@ -56,6 +60,16 @@ export class Output implements Io {
   write(bytes: Uint8Array): void {
     this.#hasResult = true;
     this.#channels.write(bytes);
+  }
+
+  async writeUntil(signal: AbortSignal, bytes: Uint8Array): Promise<void> {
+    this.#hasResult = true;
+    for (let at = 0; at < bytes.length;) {
+      const written = this.#channels.writeSome(bytes.subarray(at));
+      at += written;
+      if (written > 0) await setImmediate(undefined, { signal });
+      else await setTimeout(FULL_PIPE_MS, undefined, { signal });
+    }
   }
 
   document(value: object, indent = 0): void {

@@ -4,6 +4,7 @@
  * @module
  */
 import { availableParallelism } from "node:os";
+import { setImmediate } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { decodeError } from "../../error-transfer.ts";
 import { SystemError } from "../../errors.ts";
@@ -27,6 +28,7 @@ export interface ObjectsOptions {
   readonly threads?: number | undefined;
   /** Called with the bytes read so far, and an estimate of all of them. */
   readonly onProgress?: ((bytes: number, estimate: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 const MOST_THREADS = 16;
@@ -47,13 +49,20 @@ export async function checkStoredObjects(
   const batches = batchesOf(store, tally);
   const threads = options.threads ?? Math.min(MOST_THREADS, availableParallelism());
   if (threads === 0) {
-    for (const batch of batches) tally.add(checkBatch(store.objects, batch));
+    for (const batch of batches) {
+      await setImmediate(undefined, { signal: options.signal });
+      tally.add(checkBatch(store.objects, batch));
+    }
     return tally.result();
   }
   const pool = Array.from({ length: threads }, () => new Thread(store));
+  const stop = () => pool.forEach((thread) => thread.stop(options.signal!.reason as Error));
+  options.signal?.addEventListener("abort", stop);
   try {
+    options.signal?.throwIfAborted();
     await Promise.all(pool.map((thread) => thread.drain(batches, tally)));
   } finally {
+    options.signal?.removeEventListener("abort", stop);
     await Promise.all(pool.map((thread) => thread.end()));
   }
   return tally.result();
@@ -129,10 +138,10 @@ class Thread {
       } satisfies ObjectsPlace,
       trackUnmanagedFds: false, // it closes what system calls have opened
     });
-    this.#worker.on("error", (error) => this.#stop(error));
-    this.#worker.on("exit", () => this.#stop(new SystemError("IO", "fsck: a thread has ended")));
+    this.#worker.on("error", (error) => this.stop(error));
+    this.#worker.on("exit", () => this.stop(new SystemError("IO", "fsck: a thread has ended")));
     this.#worker.on("message", (answer: BatchAnswer) => {
-      if ("error" in answer) this.#stop(decodeError(answer.error, "fsck: a thread"));
+      if ("error" in answer) this.stop(decodeError(answer.error, "fsck: a thread"));
       else this.#done?.(answer.result);
     });
   }
@@ -157,7 +166,8 @@ class Thread {
     });
   }
 
-  #stop(error: Error): void {
+  /** Lets it give no further answer. */
+  stop(error: Error): void {
     this.#ended ??= error;
     this.#fail?.(this.#ended);
   }

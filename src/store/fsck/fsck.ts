@@ -59,7 +59,7 @@ export async function checkStore(store: Store, options: FsckOptions = {}): Promi
 }
 
 async function check(store: Store, options: FsckOptions) {
-  const lock = lockShared(store, options);
+  const lock = await lockShared(store, options);
   try {
     const annexes = checkAnnexes(store);
     const { ids, needed, problems: ofImages } = checkImages(store);
@@ -72,9 +72,11 @@ async function check(store: Store, options: FsckOptions) {
 }
 
 /** A read-only store is checked without the lock: nothing on this machine removes from it. */
-function lockShared(store: Store, options: FsckOptions): StoreLock | undefined {
+async function lockShared(store: Store, options: FsckOptions): Promise<StoreLock | undefined> {
   try {
-    return StoreLock.shared(store, options.timeoutMs);
+    const { signal, timeoutMs } = options;
+    if (signal === undefined) return StoreLock.shared(store, timeoutMs);
+    return await StoreLock.sharedUntil(signal, store, timeoutMs);
   } catch (error) {
     const code = error instanceof SystemError ? error.code : undefined;
     if (options.repair === true || (code !== "READ_ONLY" && code !== "PERMISSION")) throw error;

@@ -13,12 +13,13 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers/promises";
 import { FormatError } from "../../errors.ts";
 import type { VerityDigest } from "../../verity/verity-digest.ts";
-import { errnoOf } from "../../fs/failure.ts";
+import { errnoOf, failure } from "../../fs/failure.ts";
 import { findRoots, markFrom } from "./roots.ts";
 import { fileSystemOf } from "../durability.ts";
-import { exclusively } from "../lock.ts";
+import { StoreLock, exclusively } from "../lock.ts";
 import { type ObjectName, listObjectNames } from "../object-names.ts";
 import { type Emptied, emptyQuarantine, removeObjects } from "../quarantine.ts";
 import { uselessLayerFiles } from "../layers/layer-names.ts";
@@ -36,6 +37,8 @@ export interface GcOptions {
   readonly timeoutMs?: number;
   /** Replaces the sync of the file system, in tests. */
   readonly sync?: () => void;
+  /** How long {@link collectGarbageUntil} goes on without hearing of a signal. */
+  readonly hearEveryMs?: number;
 }
 
 /** What gc did, or with `dryRun` would do. Sizes in bytes. */
@@ -70,7 +73,40 @@ export interface GcResult {
  *   `UNSUPPORTED` for a store that holds what sealfs does not know how to keep
  */
 export function collectGarbage(store: Store, options: GcOptions = {}): GcResult {
-  return exclusively(store, options.timeoutMs, () => new Collector(store, options).run());
+  return exclusively(store, options.timeoutMs, () => {
+    const steps = new Collector(store, options).run();
+    for (;;) {
+      const step = steps.next();
+      if (step.done === true) return step.value;
+    }
+  });
+}
+
+/**
+ * The same, letting the process hear of other things now and then. `signal` ends it between two
+ * steps; what is left is for the next one to do.
+ */
+export async function collectGarbageUntil(
+  signal: AbortSignal,
+  store: Store,
+  options: GcOptions = {},
+): Promise<GcResult> {
+  const { hearEveryMs = 50 } = options;
+  const lock = await StoreLock.exclusiveUntil(signal, store, options.timeoutMs);
+  try {
+    const steps = new Collector(store, options).run();
+    for (let heard = performance.now(); ;) {
+      const step = steps.next();
+      if (step.done === true) return step.value;
+      if (performance.now() - heard < hearEveryMs) continue;
+      await setImmediate(undefined, { signal });
+      heard = performance.now();
+    }
+  } catch (error) {
+    throw failure(`store ${store.path}`, error);
+  } finally {
+    lock.release();
+  }
 }
 
 class Collector {
@@ -84,10 +120,11 @@ class Collector {
     this.#dryRun = options.dryRun === true;
   }
 
-  run(): GcResult {
+  /** Stops where it does no harm to end, or to wait. */
+  *run(): Generator<void, GcResult, undefined> {
     refuseForeign(this.#store);
     const roots = findRoots(this.#store, this.#options.keep ?? 1);
-    const marks = markFrom(this.#store, roots);
+    const marks = yield* markFrom(this.#store, roots);
 
     if (!this.#dryRun) reapStaging(this.#store);
     for (const lease of roots.deadLeases) this.#unlink(lease);
@@ -96,8 +133,8 @@ class Collector {
     const bundles = this.#sweepFolder("bundles", roots.images);
     const seekIndexes = this.#sweepFolder("seek", roots.images);
     if (images.length + bundles + seekIndexes > 0) this.#sync();
-    const { kept, count: objects, bytes: objectBytes } = this.#sweepObjects(marks);
-    const caches = this.#sweepLeafCaches(marks);
+    const { kept, count: objects, bytes: objectBytes } = yield* this.#sweepObjects(marks);
+    const caches = yield* this.#sweepLeafCaches(marks);
     const layers = this.#sweepLayers(roots.images);
     return {
       kept: { images: roots.images.size, objects: kept },
@@ -157,7 +194,7 @@ class Collector {
   }
 
   /** One fan-out directory at a time: few names in memory, few files in quarantine at once. */
-  #sweepObjects(marks: ReadonlySet<VerityDigest>) {
+  *#sweepObjects(marks: ReadonlySet<VerityDigest>) {
     let kept = 0;
     let count = 0;
     let bytes = 0;
@@ -168,6 +205,7 @@ class Collector {
       doomed = new Map();
     };
     for (const { digest, name } of listObjectNames(this.#store)) {
+      yield;
       if (digest === undefined) continue; // fsck reports it
       if (marks.has(digest)) {
         kept += 1;
@@ -183,11 +221,12 @@ class Collector {
     return { kept, count, bytes };
   }
 
-  #sweepLeafCaches(marks: ReadonlySet<VerityDigest>) {
+  *#sweepLeafCaches(marks: ReadonlySet<VerityDigest>) {
     let count = 0;
     let bytes = 0;
     const unwanted = ({ digest }: ObjectName) => digest !== undefined && !marks.has(digest);
     for (const cache of listObjectNames(this.#store, { directory: "verity" })) {
+      yield;
       if (!unwanted(cache)) continue;
       count += 1;
       bytes += this.#sizeOf(cache.name);

@@ -51,9 +51,13 @@ export function findRoots(store: Store, keep: number): Roots {
  *
  * @throws {@link SystemError} `IO`, its cause saying why an image cannot be read
  */
-export function markFrom(store: Store, roots: Roots): Set<VerityDigest> {
+export function* markFrom(
+  store: Store,
+  roots: Roots,
+): Generator<void, Set<VerityDigest>, undefined> {
   const marks = new Set(roots.objects);
   for (const id of roots.images) {
+    yield;
     marks.add(id);
     for (const digest of objectsOrStop(store, id)) marks.add(digest);
   }

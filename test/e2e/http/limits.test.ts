@@ -15,7 +15,7 @@ import { NetworkError, NotFoundError, SealfsError } from "../../../src/errors.ts
 import { maySayCertificate } from "../../../src/http/client-certificate.ts";
 import { HttpClient } from "../../../src/http/client.ts";
 import { openTunnel } from "../../../src/http/tunnel.ts";
-import { commandSigner } from "../../../src/keys/signer.ts";
+import { commandSigner } from "../../../src/keys/command-signer.ts";
 import { limits } from "../../../src/limits.ts";
 import { Health } from "../../../src/mirror/health.ts";
 import { serveMirror } from "../../../src/mirror/serve/server.ts";
@@ -327,14 +327,14 @@ describe("answers of programs", () => {
     expect(problem).toContain(`over ${limits.authFileBytes} bytes`);
   });
 
-  test("a signing command", () => {
+  test("a signing command", async () => {
     const sign = (bytes: number) => {
       const path = join(scratchFolder(), "signature");
       writeFileSync(path, Buffer.alloc(64, 7).toString("base64").padEnd(bytes));
       return commandSigner(`cat >/dev/null; cat "${path}"`, alice.publicKey).sign(Buffer.from("m"));
     };
-    expect(sign(limits.keyBytes)).toEqual(new Uint8Array(64).fill(7));
-    expect(() => sign(limits.keyBytes + 1)).toThrow(`over ${limits.keyBytes} bytes`);
+    expect(await sign(limits.keyBytes)).toEqual(new Uint8Array(64).fill(7));
+    await expect(sign(limits.keyBytes + 1)).rejects.toThrow(`over ${limits.keyBytes} bytes`);
   });
 });
 

@@ -28,6 +28,7 @@ function output(wishes: OutputWishes, isTerminal = false): Output {
   const made = new Output({
     print: (line) => void printed.push(line),
     write: () => undefined,
+    writeSome: ({ length }) => length,
     log: (line) => void lines.push(line),
     draw: isTerminal ? (text) => void drawn.push(text) : undefined,
     clock,

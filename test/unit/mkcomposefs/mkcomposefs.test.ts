@@ -43,6 +43,7 @@ async function mkcomposefs(...args: string[]) {
     print: (line) => void (out += `${line}\n`),
     write: (bytes) => void (out += Buffer.from(bytes).toString("latin1")),
     log: (line) => void (err += `${line}\n`),
+    writeUntil: () => Promise.resolve(),
     document: () => undefined,
     detail: () => undefined,
     progress: () => ({ update() {}, end() {} }),

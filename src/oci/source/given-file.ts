@@ -6,7 +6,6 @@
  */
 import { constants, existsSync, openSync, statSync } from "node:fs";
 import { Socket } from "node:net";
-import { addAbortSignal } from "node:stream";
 import { NotFoundError } from "../../errors.ts";
 import { failure } from "../../fs/failure.ts";
 import { type BlobRange, openNamed } from "../blob.ts";
@@ -58,12 +57,8 @@ async function readPipe(path: string, signal: AbortSignal | undefined): Promise<
     throw failure(path, error);
   }
   const pipe = new Socket({ fd, readable: true, writable: false });
-  if (signal !== undefined) addAbortSignal(signal, pipe);
   try {
-    return await spool(pipe, path);
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw error;
+    return await spool(pipe, { label: path, signal });
   } finally {
     pipe.destroy();
   }

@@ -97,7 +97,7 @@ export async function openAnySource(
       return openPath(reference.path, options);
     case "stdin": {
       const named = { ...options, label: STDIN, path: undefined };
-      return openRecognised(await recogniseFile(await spool(stdin), named), named);
+      return openRecognised(await recogniseFile(await spool(stdin, options), named), named);
     }
   }
 }

@@ -7,26 +7,33 @@
 import { randomUUID } from "node:crypto";
 import { closeSync, constants, fstatSync, openSync, readFileSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
+import { type Readable, addAbortSignal } from "node:stream";
 import { SystemError } from "../../errors.ts";
 import { writeFully } from "../../fs/descriptor-io.ts";
 import { failure } from "../../fs/failure.ts";
 import type { BlobRange } from "../blob.ts";
 
+export interface SpoolOptions {
+  /** What the stream is, for messages. */
+  readonly label?: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * The bytes of `stream` to its end. Memory does not grow with them; disk space in `TMPDIR` (else
  * /var/tmp) does, unless the stream is a regular file that nobody has read from yet.
  *
- * @throws {@link SystemError} `NO_SPACE` and others
+ * @throws {@link SystemError} `NO_SPACE` and others; the reason of `signal`
  */
 export async function spool(
   stream: Readable & { readonly fd?: number },
-  label = "standard input",
+  { label = "standard input", signal }: SpoolOptions = {},
 ): Promise<BlobRange> {
   const { fd } = stream;
   if (fd !== undefined && !stream.readableDidRead && atStart(fd)) {
     return { fd, offset: 0, size: fstatSync(fd).size, close() {} };
   }
+  if (signal !== undefined) addAbortSignal(signal, stream);
   const { fd: copy } = openUnnamed();
   let size = 0;
   try {
@@ -36,6 +43,7 @@ export async function spool(
     }
   } catch (error) {
     closeSync(copy);
+    signal?.throwIfAborted();
     throw failure(label, error);
   }
   return { fd: copy, offset: 0, size, close: () => closeSync(copy) };

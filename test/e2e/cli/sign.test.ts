@@ -2,7 +2,7 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { readPrivateKey, readPublicKey } from "../../../src/keys/key-files.ts";
@@ -383,6 +383,19 @@ describe("a key that is elsewhere", () => {
     const verified = await verifyByAlice();
     expect(verified.status).toBe(0);
     rmSync(at("app.img.bundle.json"));
+    const payload = `openssl pkeyutl -sign -rawin -inkey ${at("alice.key")} -in "$SEALFS_PAYLOAD"`;
+    expect((await with_(payload)).status).toBe(0);
+    expect((await verifyByAlice()).status).toBe(0);
+    rmSync(at("app.img.bundle.json"));
+    // The file is what standard input is, nobody else's to read, and gone afterwards.
+    const look = `cat > ${at("in")}; echo "$SEALFS_PAYLOAD" > ${at("path")}; stat -c %a "$SEALFS_PAYLOAD" "$(dirname "$SEALFS_PAYLOAD")" > ${at("modes")}; cmp ${at("in")} "$SEALFS_PAYLOAD" && ${payload}`;
+    expect((await with_(look)).status).toBe(0);
+    const path = readFileSync(at("path"), "utf8").trim();
+    expect(readFileSync(at("modes"), "utf8")).toBe("600\n700\n");
+    expect([existsSync(path), existsSync(dirname(path))]).toEqual([false, false]);
+    rmSync(at("app.img.bundle.json"));
+    expect((await with_(`echo "$SEALFS_PAYLOAD" > ${at("path")}; exit 3`)).status).toBe(1);
+    expect(existsSync(dirname(readFileSync(at("path"), "utf8").trim()))).toBe(false);
     expect((await with_("cat > /dev/null; exit 3")).err).toContain("exit status 3");
     expect((await with_("cat > /dev/null; echo nonsense")).status).toBe(5);
     expect((await with_("head -c 64 /dev/zero")).err).toContain("not by SHA256:");

@@ -44,7 +44,14 @@ test("a defect shows its stack trace in terms of src/, and where to report it", 
 test("an error that is thrown on purpose, or comes from the system, shows no trace", async () => {
   const lines: string[] = [];
   const log = (line: string) => void lines.push(line);
-  const output = new Output({ print() {}, write() {}, writeSome: () => 0, log, draw: undefined, clock: stillClock });
+  const output = new Output({
+    print() {},
+    write() {},
+    writeSome: () => 0,
+    log,
+    draw: undefined,
+    clock: stillClock,
+  });
   const report = (error: unknown) => reportError(error, { output, json: false, pointer: "" });
   await report(new SystemError("IO", "disk: is gone", { hint: "look for it" }));
   await report(Object.assign(new Error("ENOSPC: no space"), { code: "ENOSPC" }));

@@ -6,7 +6,14 @@ import { declareProgram } from "../../../src/cli/program.ts";
 import { Output } from "../../../src/cli/terminal/output.ts";
 import { runMain, stillClock } from "../../support/run.ts";
 
-const silent = new Output({ print() {}, write() {}, writeSome: () => 0, log() {}, draw: undefined, clock: stillClock });
+const silent = new Output({
+  print() {},
+  write() {},
+  writeSome: () => 0,
+  log() {},
+  draw: undefined,
+  clock: stillClock,
+});
 
 /** The declared command, and its subcommands with their names. */
 async function declared(name: string): Promise<[path: string[], command: Command][]> {

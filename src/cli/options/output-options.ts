@@ -13,7 +13,7 @@ function outputOptions(): Option[] {
       "-q, --quiet",
       "print results and errors only: no log lines, no warnings, no progress",
     ),
-    new Option("-v, --verbose", "also print requests, and how long it took"),
+    new Option("-v, --verbose", "also print how long the command took"),
     new Option(
       "--progress <how>",
       "auto: a bar on a terminal, a line every 10 s elsewhere; plain: always lines; none",

@@ -201,7 +201,7 @@ http {
     await until(() => existsSync(partial) && lacks().length === 1);
     child.kill("SIGINT");
     const status = await new Promise((resolve) => child.on("exit", resolve));
-    expect(status).toBe(1);
+    expect(status).toBe(130);
     expect(said).toContain("ended by SIGINT");
     expect(lacks()).toEqual([verityDigestOf(large)]);
     expect(readdirSync(join(client.path, "tmp"))).toEqual([`partial-${verityDigestOf(large)}`]);

@@ -211,6 +211,7 @@ test("verify tells the first use of a name, and an older version is refused", as
   await sign("alice", "--version", "8");
   expect((await verify(...state)).err).toContain("first use of this name");
   expect((await verify(...state)).err).toBe("");
+  writeFileSync(at("app.img"), goldenImage("ext-1-byte.v1").bytes);
   await sign("alice", "--version", "7");
   const { status, err } = await verify(...state);
   expect(status).toBe(5);

@@ -8,8 +8,8 @@
  * @module
  */
 import { NotFoundError, UsageError } from "../errors.ts";
-import { objectsOf } from "../erofs/object-list.ts";
 import { type Platform, formatPlatform } from "../platform/platform.ts";
+import { missingObjects } from "../store/missing-objects.ts";
 import { Store } from "../store/store.ts";
 import { openStoredImage } from "../store/stored-image.ts";
 import { Stores } from "../store/stores.ts";
@@ -17,7 +17,7 @@ import { Keyring } from "../trust/keyring.ts";
 import type { TrustPolicy } from "../trust/policy.ts";
 import type { PublicKey } from "../trust/public-key.ts";
 import type { Statement } from "../trust/statement.ts";
-import { type VerityDigest, abbreviates } from "../verity/verity-digest.ts";
+import { type VerityDigest, abbreviates, shortDigest } from "../verity/verity-digest.ts";
 import { openVerified } from "../verify/locate.ts";
 import { statementsIn } from "./find-statement.ts";
 import { prepareTarget } from "./sign-target.ts";
@@ -106,9 +106,7 @@ export function prepareRollback(
   const signed = statementsIn(earlierBundles(store, name), [...by, ...signedBy])
     .filter(({ isOwn, statement }) => isOwn && statement.name === name)
     .map(({ statement }) => statement);
-  const histories = byPlatform(signed).filter(
-    ([first]) => platform === undefined || formatPlatformOf(first!) === formatPlatform(platform),
-  );
+  const histories = historiesOf(signed, platform);
   if (histories.length === 0)
     throw nothing(store, `image ${name}: these keys have not signed it`, name);
   const backs = histories.flatMap((history) => {
@@ -127,7 +125,9 @@ export function prepareRollback(
       });
     }
     requireImage(store, back);
-    return { target: prepareTarget(targetOf(request, name, back), now), back, latest };
+    // What named no platform is for the one that goes back to it.
+    const asked = { ...request, platform: platform ?? latest.platform };
+    return { target: prepareTarget(targetOf(asked, name, back), now), back, latest };
   });
 }
 
@@ -136,23 +136,26 @@ function isMeant(statement: Statement, to: string | undefined, latest: Statement
   return String(statement.version) === to || abbreviates(to, statement.verityDigest);
 }
 
-/** The statements about each platform, the latest first. */
-function byPlatform(statements: readonly Statement[]): Statement[][] {
-  const groups = new Map<string, Statement[]>();
-  for (const statement of statements.toSorted((a, b) => b.version - a.version)) {
-    const key = formatPlatformOf(statement);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [statement]);
-    else group.push(statement);
-  }
-  return [...groups.values()];
+/**
+ * What clients of each platform have been given, or of one, the latest first: statements that named
+ * their platform, and those that named none.
+ */
+function historiesOf(signed: readonly Statement[], only: Platform | undefined): Statement[][] {
+  const sorted = signed.toSorted((a, b) => b.version - a.version);
+  const platforms = new Set(sorted.map(formatPlatformOf));
+  if (platforms.size > 1) platforms.delete("");
+  const wanted = only === undefined ? platforms : [formatPlatform(only)];
+  return [...wanted].flatMap((each) => {
+    const history = sorted.filter((statement) => ["", each].includes(formatPlatformOf(statement)));
+    return history.length === 0 ? [] : [history];
+  });
 }
 
 function formatPlatformOf({ platform }: Statement): string {
   return platform === undefined ? "" : formatPlatform(platform);
 }
 
-function requireImage(store: Store, { verityDigest, version, name }: Statement): void {
+function requireImage(store: Store, { verityDigest, version, name, objects }: Statement): void {
   if (!store.images.has(verityDigest)) {
     throw nothing(
       store,
@@ -160,13 +163,12 @@ function requireImage(store: Store, { verityDigest, version, name }: Statement):
       name,
     );
   }
-  const objects = [...objectsOf(openStoredImage(store, verityDigest)).keys()];
-  const missing = objects.filter((object) => !store.objects.has(object)).length;
+  const missing = missingObjects(openStoredImage(store, verityDigest), new Stores([store])).size;
   if (missing === 0) return;
   throw new NotFoundError(
     "NO_OBJECT",
-    `image ${verityDigest}: ${missing} of its ${objects.length} objects are not in ${store.path}`,
-    { hint: `get them with sealfs fetch ${verityDigest.slice(0, 12)} --store ${store.path}` },
+    `image ${verityDigest}: ${missing} of its ${objects.count} objects are not in ${store.path}`,
+    { hint: `get them with sealfs fetch ${shortDigest(verityDigest)} --store ${store.path}` },
   );
 }
 

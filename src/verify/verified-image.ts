@@ -21,7 +21,7 @@ import {
   type VerifiedStatement,
   verifyBundles,
 } from "../trust/verify-bundles.ts";
-import { type VerityDigest, algorithmOf } from "../verity/verity-digest.ts";
+import { type VerityDigest, algorithmOf, shortDigest } from "../verity/verity-digest.ts";
 import { verityDigestOf } from "../verity/hasher.ts";
 import type { CheckedImages } from "./checked-images.ts";
 import { sha256Of } from "../sys/sha256.ts";
@@ -163,7 +163,7 @@ function compareWithMemory(
   if (marksOf === undefined || name === ANY_NAME) return undefined;
   const marks = marksOf(name, policy, statement.platform);
   const wayBack =
-    `the signer runs: sealfs rollback ${name} ${statement.verityDigest.slice(0, 12)} ` +
+    `the signer runs: sealfs rollback ${name} ${shortDigest(statement.verityDigest)} ` +
     "--store STORE --key KEY";
   return verifyProgress(markFor(statement, policy), marks, name, wayBack);
 }

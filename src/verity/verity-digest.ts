@@ -41,6 +41,14 @@ export function abbreviates(text: string, digest: VerityDigest): boolean {
   return SHORT_DIGEST.test(text) && digest.startsWith(text);
 }
 
+/** Digits of a digest for people, who may give them back: as many as podman prints of an id. */
+export const SHORT_DIGITS = 12;
+
+/** The beginning of a digest, as people are shown it. */
+export function shortDigest(digest: VerityDigest): string {
+  return digest.slice(0, SHORT_DIGITS);
+}
+
 /** The algorithm that a digest's length tells. */
 export function algorithmOf(digest: VerityDigest): VerityAlgorithm {
   return digest.length === 64 ? "sha256" : "sha512";

@@ -6,6 +6,7 @@
 import type { Command } from "commander";
 import { prepareRollback } from "../../sign/signed-names.ts";
 import { formatTime } from "../../trust/time.ts";
+import { shortDigest } from "../../verity/verity-digest.ts";
 import { addNote } from "../options/help-note.ts";
 import {
   type SignedNameOptions,
@@ -32,10 +33,10 @@ export function declare(command: Command, io: Io): void {
       const { request, signers } = await signedNameRequest(options, now, io);
       const backs = prepareRollback(name, to, request, now);
       for (const { back, latest } of backs) {
-        const from = `${latest.verityDigest.slice(0, 12)}, version ${latest.version}`;
+        const from = `${shortDigest(latest.verityDigest)}, version ${latest.version}`;
         const until = formatTime(back.created);
         io.log(
-          `from ${from}, back to ${back.verityDigest.slice(0, 12)}, version ${back.version} of ${until}`,
+          `from ${from}, back to ${shortDigest(back.verityDigest)}, version ${back.version} of ${until}`,
         );
       }
       const targets = backs.map(({ target }) => target);

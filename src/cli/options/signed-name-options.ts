@@ -11,6 +11,7 @@ import type { NameRequest } from "../../sign/signed-names.ts";
 import type { PreparedTarget } from "../../sign/target.ts";
 import { formatPlatform } from "../../platform/platform.ts";
 import { Store } from "../../store/store.ts";
+import { shortDigest } from "../../verity/verity-digest.ts";
 import { formatTime } from "../../trust/time.ts";
 import { interruptible } from "../terminal/interruption.ts";
 import type { Io } from "../terminal/io.ts";
@@ -91,7 +92,7 @@ export async function signAndReport(
   }
   for (const { name, platform, version, expires, id, replaced } of images) {
     const what = platform === undefined ? name : `${name} for ${platform}`;
-    const before = replaced === undefined ? "" : `, in place of ${replaced.slice(0, 12)}`;
+    const before = replaced === undefined ? "" : `, in place of ${shortDigest(replaced)}`;
     io.log(`signed ${what} as version ${version} until ${expires}${before}`);
     io.print(images.length === 1 ? id : `${id}  ${platform ?? "-"}`);
   }

@@ -7,24 +7,27 @@ import { formatPlatform } from "../../platform/platform.ts";
 import type { HistoryEntry } from "../../store/history.ts";
 import type { ListedImage } from "../../store/listing.ts";
 import { formatTime } from "../../trust/time.ts";
-import type { VerityAlgorithm, VerityDigest } from "../../verity/verity-digest.ts";
+import {
+  SHORT_DIGITS,
+  type VerityAlgorithm,
+  type VerityDigest,
+  shortDigest,
+} from "../../verity/verity-digest.ts";
 import { type Column, tableLines, tableRow } from "../terminal/table.ts";
 import { formatBytes } from "../terminal/units.ts";
 
-/** Hex digits of an id that are enough to tell images apart, as podman prints them. */
-const SHORT_ID = 12;
 /** Characters of a key id that are enough to tell keys apart: `SHA256:` and 12 more. */
 const SHORT_KEY = 19;
 const ID_LENGTH: Readonly<Record<VerityAlgorithm, number>> = { sha256: 64, sha512: 128 };
 
 export function idText(id: VerityDigest, isWhole: boolean): string {
-  return isWhole ? id : id.slice(0, SHORT_ID);
+  return isWhole ? id : shortDigest(id);
 }
 
 /** Rows of a table come one after the other, so that widths are not those of all cells. */
 export function imageColumns(algorithm: VerityAlgorithm, isWhole: boolean): Column[] {
   return [
-    { width: isWhole ? ID_LENGTH[algorithm] : SHORT_ID },
+    { width: isWhole ? ID_LENGTH[algorithm] : SHORT_DIGITS },
     { width: 10, align: "right" },
     { width: 7, align: "right" },
     { width: 6, align: "right" },

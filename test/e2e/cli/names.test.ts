@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { objectPath } from "../../../src/verity/verity-digest.ts";
+import { parsePlatform } from "../../../src/platform/platform.ts";
 import { Store } from "../../../src/store/store.ts";
 import { runMain, runMainOk } from "../../support/run.ts";
 import { scratchFolder } from "../../support/scratch.ts";
@@ -124,6 +125,19 @@ describe("tag", () => {
     expect(Store.open(at("store")).images.lookup(promoted)).toBeUndefined();
   });
 
+  test("does not sign an image of another name that somebody has put under this one", async () => {
+    await release("app");
+    const other = "registry.example/other:1";
+    mkdirSync(at("other"));
+    const id = await runMainOk("build", `dir:${at("other")}`, ...signing(), "--name", other);
+    const ref = join(at("store"), "images/refs", encodeURIComponent(name).replace("%3A", ":"));
+    rmSync(ref);
+    symlinkSync(`../${id.out}`, ref);
+    const refused = await runMain("tag", name, promoted, ...signing());
+    expect(refused.status).toBe(5);
+    expect(refused.err).toContain(other);
+  });
+
   test("refuses what is not there, and what is no name", async () => {
     await release("app");
     expect((await runMain("tag", "nothing", promoted, ...signing())).status).toBe(7);
@@ -182,6 +196,19 @@ describe("rollback", () => {
       { version: 5, id: current, isCurrent: true },
       { version: 4, id: old, isCurrent: false },
     ]);
+  });
+
+  test("leads from an image for a platform to one from before, which named none, and back", async () => {
+    const old = await release("old", "--version", "1");
+    const site = ["oci-archive:examples/site.oci.tar", "--platform", "linux/amd64"];
+    const built = await runMainOk("build", ...site, "--name", name, "--version", "2", ...signing());
+    expect((await runMainOk("rollback", name, "--version", "3", ...signing())).out).toBe(old);
+    const { images } = Store.open(at("store"));
+    expect(images.lookup(name, parsePlatform("linux/amd64"))).toBe(old);
+    const forth = await runMainOk("rollback", name, "--version", "4", ...signing());
+    expect(forth.out).toBe(built.out);
+    const now = { version: 4, id: built.out, platform: "linux/amd64", isCurrent: true };
+    expect(await history(name)).toContainEqual(expect.objectContaining(now));
   });
 
   test("goes to a version or an id, and rises by itself above what was there", async () => {
